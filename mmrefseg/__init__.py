@@ -1,0 +1,10 @@
+"""mmrefseg: referring image segmentation for OpenMMLab."""
+from .utils.requirements import check_requirements
+
+check_requirements()
+
+from .utils.paths import config_path  # noqa: E402
+from .utils.setup_env import register_all_modules  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = ['__version__', 'config_path', 'register_all_modules']

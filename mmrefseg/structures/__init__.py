@@ -1,0 +1,3 @@
+from .refseg_data_sample import RefSegDataSample
+
+__all__ = ['RefSegDataSample']
