@@ -1,0 +1,3 @@
+from .dynamic_kernel_head import DynamicKernelHead
+
+__all__ = ['DynamicKernelHead']

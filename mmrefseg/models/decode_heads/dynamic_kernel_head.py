@@ -1,0 +1,103 @@
+"""The decode head that turns the sentence into the kernel of its last convolution."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmrefseg.registry import MODELS
+from mmrefseg.structures import RefSegDataSample
+
+from ..layers import TextFeatures
+from ..layers.decoder import Decoder
+from ..layers.projector import UpsampleProjector
+
+
+def convolve_each(x: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve each sample with a kernel of its own, zeros around it.
+
+    A matrix product gives every kernel tap's response at every pixel, and ``fold`` moves and sums them; as a
+    convolution with a group a sample it would be several times slower.
+
+    Args:
+        x: (B, C, H, W).
+        kernels: (B, C, K, K), K odd.
+
+    Returns:
+        float32 (B, 1, H, W).
+    """
+    size = kernels.shape[-1]
+    taps = kernels.flip(2, 3).flatten(2).transpose(1, 2) @ x.flatten(2)
+    return F.fold(taps.float(), x.shape[-2:], size, padding=size // 2)
+
+
+@MODELS.register_module()
+class DynamicKernelHead(BaseModule):
+    """Decoder and projector of CRIS (arXiv 2111.15174), which DETRIS and SERA share.
+
+    A transformer decoder relates positions to words; the map is enlarged 4×; a convolution whose kernel and bias are a
+    linear function of the sentence feature gives the logits.
+
+    Args:
+        in_channels: channels of the neck's map. Default 512.
+        text_channels: channels of the word features. Default 512.
+        sentence_channels: channels of the sentence feature. Default 512.
+        num_layers: decoder layers. Default 3.
+        num_heads: attention heads of the decoder. Default 8.
+        ffn_channels: hidden width of the decoder's feed-forward part. Default 512.
+        dropout: dropout of the decoder. Default 0.1.
+        kernel_size: odd side of the generated kernel. Default 3.
+        loss_decode: config, or list of configs, of losses from logits (B, 1, h, w) and target (B, h, w); each has a
+            ``loss_name``. Default None: binary cross-entropy.
+        init_cfg: initialisation config of mmengine. Default None.
+    """
+
+    takes_text = True
+
+    def __init__(self,
+                 in_channels: int = 512,
+                 text_channels: int = 512,
+                 sentence_channels: int = 512,
+                 num_layers: int = 3,
+                 num_heads: int = 8,
+                 ffn_channels: int = 512,
+                 dropout: float = 0.1,
+                 kernel_size: int = 3,
+                 loss_decode: dict | Sequence[dict] | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.kernel_size = kernel_size
+        self.decoder = Decoder(in_channels, text_channels, num_layers, num_heads, ffn_channels, dropout)
+        self.projector = UpsampleProjector(in_channels, in_channels // 2)
+        self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)
+        loss_decode = loss_decode or dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True)
+        configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
+        self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)
+
+    def forward(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
+        """The last of ``maps`` (B, C, H, W) → logits (B, 1, 4H, 4W)."""
+        x = self.projector(self.decoder(maps[-1], text))
+        kernel, bias = self.kernel(text.sentence).split((x.shape[1] * self.kernel_size**2, 1), dim=1)
+        kernel = kernel.reshape(*x.shape[:2], self.kernel_size, self.kernel_size)
+        return convolve_each(x, kernel) + bias[:, :, None, None]
+
+    def loss(self, maps: tuple[Tensor, ...], text: TextFeatures,
+             data_samples: list[RefSegDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch, by name; the target is shrunk to the logits' resolution by nearest neighbour."""
+        masks = torch.stack([sample.gt_sem_seg.data for sample in data_samples])
+        return self.loss_by_feat(self.forward(maps, text), masks)
+
+    def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """Losses from logits (B, 1, h, w) and masks (B, 1, H, W) of 0 and 1 (255 is ignored), in float32."""
+        target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
+        losses: dict[str, Tensor] = {}
+        for loss in self.loss_decode:
+            losses[loss.loss_name] = losses.get(loss.loss_name, 0) + loss(logits.float(), target)
+        return losses
+
+    def predict(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
+        """Logits (B, 1, 4H, 4W)."""
+        return self.forward(maps, text)

@@ -1,0 +1,128 @@
+"""Bottleneck adapters that run in parallel to the feed-forward part of a frozen transformer block."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmrefseg.registry import MODELS
+
+from .adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
+from .multi_scale import MultiScaleBranches
+from .routing import ExpertMixture, Router, RoutingInfo
+from .text_features import TextFeatures
+
+
+def _zero_up(channels: int, dims: int) -> nn.Linear:
+    """The projection back to the block's width; zero, so that training starts from the pretrained block."""
+    up = nn.Linear(channels, dims)
+    nn.init.zeros_(up.weight)
+    nn.init.zeros_(up.bias)
+    return up
+
+
+class TextAdapter(nn.Module):
+    """Adapter of a text block: dense 1D branches over the words behind the first token (arXiv 2501.08580).
+
+    Args:
+        dims: width of the block.
+        channels: width of the bottleneck, a multiple of 16. Default 64.
+        scale: weight of the adapter in the block. Default 0.2.
+    """
+
+    def __init__(self, dims: int, channels: int = 64, scale: float = 0.2) -> None:
+        super().__init__()
+        self.scale = scale
+        self.down = nn.Linear(dims, channels)
+        self.branches = MultiScaleBranches(channels, dims=1, dense=True)
+        self.up = _zero_up(channels, dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, C) → (B, L, C), to be added to the block's output."""
+        z = self.down(x).relu()
+        words = self.branches(z[:, 1:].transpose(1, 2)).transpose(1, 2)
+        return self.scale * self.up(z + torch.cat((z[:, :1], words.to(z.dtype)), dim=1))
+
+
+class WordAttention(nn.Module):
+    """Cross-attention from positions to words, in a width of its own.
+
+    Args:
+        channels: channels of the queries and of the output.
+        text_channels: channels of the word features.
+        num_heads: attention heads. Default 8.
+        dropout: dropout of the attention weights. Default 0.1.
+        mask_padding: whether padding is masked out (DETRIS attends to it). Default True.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 text_channels: int,
+                 num_heads: int = 8,
+                 dropout: float = 0.1,
+                 mask_padding: bool = True) -> None:
+        super().__init__()
+        self.mask_padding = mask_padding
+        self.query = nn.Linear(channels, channels)
+        self.words = nn.Linear(text_channels, channels)
+        self.attention = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, text: TextFeatures) -> Tensor:
+        """Queries (B, N, C) → (B, N, C)."""
+        words = self.words(text.tokens)
+        padding = ~text.mask if self.mask_padding else None
+        attended = self.attention(self.query(x), words, words, key_padding_mask=padding, need_weights=False)[0]
+        return self.out(attended)
+
+
+@MODELS.register_module()
+class SERAAdapter(nn.Module):
+    """SERA-Adapter (arXiv 2603.12538): multi-scale enrichment, two routed experts, attention to the words.
+
+    ``adapter(x) = scale · up([2·z_special, z_patch + words(r)])`` with ``z = ReLU(down(x))`` and ``r`` the softly
+    routed mixture of a boundary and a spatial expert on the enriched patch grid. ``up`` starts at zero.
+
+    Args:
+        dims: width of the backbone.
+        text_channels: channels of the word features. Default 512.
+        channels: width of the bottleneck, a multiple of 16. Default 128.
+        num_heads: heads of the cross-attention. Default 8.
+        dropout: dropout of the cross-attention's weights. Default 0.1.
+        scale: weight of the adapter in the block. Default 0.2.
+        name: the router's name. Default ``adapter``.
+    """
+
+    def __init__(self,
+                 dims: int,
+                 text_channels: int = 512,
+                 channels: int = 128,
+                 num_heads: int = 8,
+                 dropout: float = 0.1,
+                 scale: float = 0.2,
+                 name: str = 'adapter') -> None:
+        super().__init__()
+        self.scale = scale
+        self.down = nn.Linear(dims, channels)
+        self.branches = MultiScaleBranches(channels)
+        experts = dict(spatial=AdapterSpatialExpert(channels), boundary=AdapterBoundaryExpert(channels))
+        self.mixture = ExpertMixture(experts, Router(channels, tuple(experts), name))
+        self.attention = WordAttention(channels, text_channels, num_heads, dropout)
+        self.up = _zero_up(channels, dims)
+
+    def forward(self, x: Tensor, text: TextFeatures, grid_size: tuple[int, int]) -> tuple[Tensor, RoutingInfo]:
+        """Adapt tokens.
+
+        Args:
+            x: normed tokens (B, S + H·W, C), S special ones first.
+            text: the expressions.
+            grid_size: (H, W) of the patch grid.
+
+        Returns:
+            What to add to the block's feed-forward output (B, S + H·W, C), and the routing.
+        """
+        z = self.down(x).relu()
+        num_special = x.shape[1] - grid_size[0] * grid_size[1]
+        grid = z[:, num_special:].transpose(1, 2).unflatten(2, grid_size)
+        routed, routing = self.mixture(self.branches(grid) + grid)
+        words = self.attention(routed.flatten(2).transpose(1, 2), text)
+        return self.scale * self.up(z + torch.cat((z[:, :num_special], words.to(z.dtype)), dim=1)), routing

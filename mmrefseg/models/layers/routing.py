@@ -1,0 +1,125 @@
+"""Routers and the mixture of experts that they steer."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class RoutingInfo(NamedTuple):
+    """What one router decided for one batch.
+
+    Args:
+        name: the router's name, unique in its model, such as ``fusion.0``.
+        experts: the experts' names, in the order of the columns below.
+        logits: float32 (B, E), without the training noise.
+        weights: float32 (B, E), sum to 1 a row; exactly 0 for experts that were not chosen.
+        chosen: bool (B, E), True for the experts that take part.
+    """
+
+    name: str
+    experts: tuple[str, ...]
+    logits: Tensor
+    weights: Tensor
+    chosen: Tensor
+
+    def first_choice(self) -> Tensor:
+        """float32 (B, E), one-hot: the expert with the largest logit of each sample."""
+        return nn.functional.one_hot(self.logits.argmax(dim=1), len(self.experts)).float()
+
+
+class Router(nn.Module):
+    """Scores experts from the global average of a map; softmax over the ``top_k`` best.
+
+    Args:
+        channels: channels of the map.
+        experts: names of the experts.
+        name: the router's name in logs and losses.
+        hidden_channels: width of a hidden layer (ReLU); None scores with one linear layer. Default None.
+        top_k: experts chosen a sample; None chooses all of them (soft routing). Default None.
+        noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
+
+    Raises:
+        ValueError: ``top_k`` is not between 1 and the number of experts.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 experts: tuple[str, ...],
+                 name: str,
+                 hidden_channels: int | None = None,
+                 top_k: int | None = None,
+                 noise_std: float = 0.0) -> None:
+        super().__init__()
+        self.name, self.experts, self.noise_std = name, tuple(experts), noise_std
+        self.top_k = len(self.experts) if top_k is None else top_k
+        if not 1 <= self.top_k <= len(self.experts):
+            raise ValueError(f'top_k of router {name!r} is {top_k}; it must be between 1 and the number of its '
+                             f'experts, {len(self.experts)} ({", ".join(self.experts)})')
+        if hidden_channels is None:
+            self.score = nn.Linear(channels, len(self.experts))
+        else:
+            self.score = nn.Sequential(
+                nn.Linear(channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, len(self.experts)))
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether some experts are left out."""
+        return self.top_k < len(self.experts)
+
+    def forward(self, grid: Tensor) -> RoutingInfo:
+        """Route each sample of ``grid`` (B, C, H, W)."""
+        logits = self.score(grid.mean(dim=(2, 3))).float()
+        noisy = logits
+        if self.training and self.noise_std > 0:
+            noisy = logits + self.noise_std * torch.randn_like(logits)
+        chosen = torch.ones_like(noisy, dtype=torch.bool)
+        if self.is_sparse:
+            best = noisy.topk(self.top_k, dim=1).indices
+            chosen = torch.zeros_like(chosen).scatter(1, best, True)
+        weights = noisy.masked_fill(~chosen, float('-inf')).softmax(dim=1)
+        return RoutingInfo(self.name, self.experts, logits, weights, chosen)
+
+
+class ExpertMixture(nn.Module):
+    """Weighted sum of the experts that a router chooses for each sample.
+
+    With a sparse router an expert sees only the samples that chose it. An expert without samples still joins the
+    graph with zero times its parameters: DDP waits for a gradient of every parameter. Experts that hold batch
+    statistics see all samples even so, because a varying subset would change what they normalise by.
+
+    Args:
+        experts: name → module that maps (B, C, H, W) to the same shape.
+        router: decides from the same map; its experts' names are the keys of ``experts``.
+    """
+
+    def __init__(self, experts: Mapping[str, nn.Module], router: Router) -> None:
+        super().__init__()
+        self.experts = nn.ModuleDict(experts)
+        self.router = router
+        has_batch_statistics = any(isinstance(module, _BatchNorm) for module in self.experts.modules())
+        self.dispatches = router.is_sparse and not has_batch_statistics
+
+    def forward(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
+        """Mix the experts' outputs on ``grid`` (B, C, H, W); the mixture has the same shape."""
+        routing = self.router(grid)
+        mix = self._mix_chosen if self.dispatches else self._mix_all
+        return mix(grid, routing), routing
+
+    def _mix_all(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
+        weights = routing.weights.to(grid.dtype)[:, :, None, None, None]
+        return sum(weights[:, i] * expert(grid) for i, expert in enumerate(self.experts.values()))
+
+    def _mix_chosen(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
+        weights = routing.weights.to(grid.dtype)[:, :, None, None, None]
+        mixed = torch.zeros_like(grid)
+        for i, expert in enumerate(self.experts.values()):
+            rows = routing.chosen[:, i].nonzero().squeeze(1)
+            if len(rows):
+                mixed = mixed.index_add(0, rows, (weights[rows, i] * expert(grid[rows])).to(mixed.dtype))
+            else:
+                mixed = mixed + sum(0 * parameter.sum() for parameter in expert.parameters())
+        return mixed

@@ -1,0 +1,18 @@
+"""What a text encoder gives to the parts that take text."""
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TextFeatures(NamedTuple):
+    """Word and sentence features of a batch of expressions.
+
+    Args:
+        tokens: (B, L, C), one feature a token, start and end tokens included.
+        mask: bool (B, L), True for real tokens, False for padding.
+        sentence: (B, D), one feature an expression.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    sentence: Tensor

@@ -1,0 +1,3 @@
+from .sera_fusion import SERAFusion
+
+__all__ = ['SERAFusion']

@@ -1,0 +1,158 @@
+"""The segmentor: composes text encoder, backbone, neck and decode head."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from torch import Tensor, nn
+
+from mmrefseg.evaluation.functional import cris_mask
+from mmrefseg.registry import MODELS
+from mmrefseg.structures import RefSegDataSample
+
+from ..layers import Router, RoutingInfo, TextFeatures
+
+
+def _takes_text(part: nn.Module) -> bool:
+    return getattr(part, 'takes_text', False)
+
+
+def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
+         text: TextFeatures) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
+    """Call a backbone or neck, ours or a foreign one: its maps, and its routing if it routes."""
+    arguments = (x, text) if _takes_text(part) else (x, )
+    if hasattr(part, 'forward_with_routing'):
+        return part.forward_with_routing(*arguments)
+    return part(*arguments), ()
+
+
+@MODELS.register_module()
+class ReferringSegmentor(BaseModel):
+    """Segments what an expression refers to.
+
+    A backbone, neck or decode head with ``takes_text = True`` also gets the text features; others are called as
+    mmseg calls them, so its parts (or mmpretrain's) fit in unchanged.
+
+    Args:
+        text_encoder: config of the text encoder.
+        backbone: config of the backbone.
+        decode_head: config of the decode head.
+        neck: config of the neck. Default None.
+        routing_losses: configs of losses on each router's decisions; summed over routers. Default ().
+        data_preprocessor: config of the data preprocessor. Default None: ``ReferringDataPreProcessor``.
+        train_cfg: passed to heads of mmseg. Default None.
+        test_cfg: ``threshold``, the probability above which a pixel belongs to the referent (0.35 if not given);
+            also passed to heads of mmseg. Default None.
+        init_cfg: initialisation config of mmengine. Default None.
+    """
+
+    def __init__(self,
+                 text_encoder: dict,
+                 backbone: dict,
+                 decode_head: dict,
+                 neck: dict | None = None,
+                 routing_losses: Sequence[dict] = (),
+                 data_preprocessor: dict | None = None,
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(data_preprocessor or dict(type='ReferringDataPreProcessor'), init_cfg)
+        self.text_encoder = MODELS.build(text_encoder)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck) if neck else None
+        self.decode_head = MODELS.build(decode_head)
+        self.routing_losses = nn.ModuleList(MODELS.build(config) for config in routing_losses)
+        self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, **(test_cfg or {})}
+        self.data_preprocessor.tokenize = self.text_encoder.tokenize
+        self.experts = {module.name: module.experts for module in self.modules() if isinstance(module, Router)}
+
+    def extract_feat(self, inputs: Tensor, token_ids: Tensor,
+                     token_mask: Tensor) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
+        """Maps for the head, text features, and what the routers decided."""
+        text = self.text_encoder(token_ids, token_mask)
+        maps, routing = _run(self.backbone, inputs, text)
+        if self.neck is not None:
+            maps, neck_routing = _run(self.neck, maps, text)
+            routing = (*routing, *neck_routing)
+        return maps, text, routing
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: list[RefSegDataSample] | None = None,
+                token_ids: Tensor | None = None,
+                token_mask: Tensor | None = None,
+                mode: str = 'tensor') -> Tensor | dict[str, Tensor] | list[RefSegDataSample]:
+        """Run the model on preprocessed data.
+
+        Args:
+            inputs: normalised images (B, 3, H, W).
+            data_samples: the samples; needed by all modes but ``tensor``. Default None.
+            token_ids: int64 (B, L). Default None.
+            token_mask: bool (B, L), True for real tokens. Default None.
+            mode: ``tensor``, ``loss`` or ``predict``. Default ``tensor``.
+
+        Returns:
+            The head's output, a dict of losses and routing statistics, or the samples with predictions.
+
+        Raises:
+            ValueError: ``mode`` is none of the three.
+        """
+        if mode not in ('tensor', 'loss', 'predict'):
+            raise ValueError(f"mode is {mode!r}; it must be 'tensor', 'loss' or 'predict'")
+        maps, text, routing = self.extract_feat(inputs, token_ids, token_mask)
+        if mode == 'loss':
+            return {**self._head_loss(maps, text, data_samples), **self._routing_loss(routing)}
+        if mode == 'predict':
+            return self._postprocess(self._head_predict(maps, text, data_samples), inputs, data_samples)
+        return self.decode_head(maps, text) if _takes_text(self.decode_head) else self.decode_head(maps)
+
+    def _head_loss(self, maps: tuple[Tensor, ...], text: TextFeatures,
+                   data_samples: list[RefSegDataSample]) -> dict[str, Tensor]:
+        if _takes_text(self.decode_head):
+            losses = self.decode_head.loss(maps, text, data_samples)
+        else:
+            losses = self.decode_head.loss(maps, data_samples, self.train_cfg)
+        return {f'decode.{name}': value for name, value in losses.items()}
+
+    def _routing_loss(self, routing: tuple[RoutingInfo, ...]) -> dict[str, Tensor]:
+        losses = {f'routing/{info.name}': torch.stack((info.weights.mean(0), info.first_choice().mean(0))).detach()
+                  for info in routing}
+        if routing:
+            losses |= {loss.loss_name: sum(loss(info) for info in routing) for loss in self.routing_losses}
+        return losses
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the losses, as mmengine does; leave the routing statistics in the message hub under ``routing``.
+
+        They are a dict of router name → (names of its experts, tensor (2, E): mean weights, shares of first choices).
+        """
+        statistics = {name: value for name, value in losses.items() if name.startswith('routing/')}
+        routing = {}
+        for key, value in statistics.items():
+            name = key.removeprefix('routing/')
+            routing[name] = (self.experts[name], value)
+        MessageHub.get_current_instance().update_info('routing', routing, resumed=False)
+        return super().parse_losses({name: value for name, value in losses.items() if name not in statistics})
+
+    def _head_predict(self, maps: tuple[Tensor, ...], text: TextFeatures,
+                      data_samples: list[RefSegDataSample]) -> Tensor:
+        """Logits (B, 1, h, w); a head with two classes gives the second's lead over the first."""
+        if _takes_text(self.decode_head):
+            logits = self.decode_head.predict(maps, text)
+        else:
+            metas = [sample.metainfo for sample in data_samples]
+            logits = self.decode_head.predict(maps, metas, self.test_cfg)
+        return logits if logits.shape[1] == 1 else logits[:, 1:2] - logits[:, 0:1]
+
+    def _postprocess(self, logits: Tensor, inputs: Tensor,
+                     data_samples: list[RefSegDataSample]) -> list[RefSegDataSample]:
+        """Write each sample's logits and its mask at original size."""
+        for sample, sample_logits in zip(data_samples, logits.float(), strict=True):
+            mask = cris_mask(sample_logits[0], inputs.shape[-2:], sample.warp_matrix, sample.ori_shape[:2],
+                             self.test_cfg['threshold'])
+            sample.seg_logits = PixelData(data=sample_logits)
+            sample.pred_sem_seg = PixelData(data=torch.as_tensor(mask, device=logits.device)[None].to(torch.uint8))
+        return data_samples

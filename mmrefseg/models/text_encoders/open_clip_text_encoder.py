@@ -1,0 +1,157 @@
+"""CLIP text towers of open_clip as text encoders."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import open_clip
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.runner.checkpoint import CheckpointLoader
+from open_clip.model import _build_text_tower
+from open_clip.transformer import text_global_pool
+from torch import Tensor, nn
+
+from mmrefseg.registry import MODELS
+from mmrefseg.utils.checkpoint import load_weights
+
+from ..layers import TextAdapter, TextFeatures, apply_tuning
+
+
+@MODELS.register_module()
+class OpenCLIPTextEncoder(BaseModule):
+    """Text transformer of CLIP (arXiv 2103.00020) as open_clip builds it.
+
+    Word features are the output of the final layer norm, unprojected; the sentence feature is that of the end
+    token, projected. OpenAI's weights need a ``-quickgelu`` architecture: the plain ones use another activation.
+
+    Args:
+        arch: an open_clip architecture such as ``ViT-B-16-quickgelu``, or a dict in open_clip's own form
+            (``embed_dim``, ``text_cfg``, optionally ``quick_gelu``). Towers from Hugging Face transformers
+            are not supported.
+        num_tokens: tokens an expression, start and end included; longer ones are cut, the end token kept.
+            Default 17.
+        adapter: arguments of :class:`TextAdapter` without ``dims``, and ``indices``, the 0-based blocks that get
+            one. Default None: no adapters.
+        tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
+            Default ``all``.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a local file or a pretrained tag of open_clip
+            (``openai``); None leaves random weights. Default None.
+
+    Raises:
+        ValueError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` does not fit it, or the
+            weights do not fit.
+    """
+
+    def __init__(self,
+                 arch: str | dict = 'ViT-B-16-quickgelu',
+                 num_tokens: int = 17,
+                 adapter: dict | None = None,
+                 tuning: str = 'all',
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.arch = arch
+        self.num_tokens = num_tokens
+        config = self._find_config(arch)
+        self.tower = _build_text_tower(config['embed_dim'], dict(config['text_cfg']), config.get('quick_gelu', False))
+        if not 3 <= num_tokens <= self.tower.context_length:
+            raise ValueError(f'num_tokens is {num_tokens}; text encoder {arch!r} takes 3 to {self.tower.context_length}')
+        self.tokenizer = open_clip.SimpleTokenizer()
+        self.channels, self.sentence_channels = self.tower.width, config['embed_dim']
+        adapter = dict(adapter or {})
+        indices = adapter.pop('indices', ())
+        self.adapters = nn.ModuleDict({str(i): TextAdapter(self.tower.width, **adapter) for i in indices})
+        apply_tuning(self, tuning, self.new_parts())
+        self._ids: dict[str, list[int]] = {}
+        self._has_warned = False
+
+    @staticmethod
+    def _find_config(arch: str | dict) -> dict:
+        config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
+        if config is None:
+            raise ValueError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
+        if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
+            raise ValueError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
+                             "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
+        return config
+
+    def new_parts(self) -> tuple[nn.Module, ...]:
+        """The modules that no pretrained file holds."""
+        return (self.adapters, )
+
+    def init_weights(self) -> None:
+        """Load the pretrained tower, completely or not at all.
+
+        Raises:
+            FileNotFoundError: there is no such file, and open_clip has no such tag for the architecture.
+            ValueError: the file's text tower is of another architecture.
+        """
+        if self.init_cfg is None:
+            return
+        path = self._find_weights(self.init_cfg['checkpoint'])
+        state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        state = state.get('state_dict', state)
+        if any(name.startswith('text.') for name in state):
+            state = {name.removeprefix('text.'): value for name, value in state.items() if name.startswith('text.')}
+        state = {name: value for name, value in state.items() if not name.startswith(('visual.', 'logit_'))}
+        load_weights(self.tower, {name: value for name, value in state.items() if name != 'attn_mask'}, source=path)
+
+    def _find_weights(self, checkpoint: str) -> str:
+        if Path(checkpoint).is_file():
+            return checkpoint
+        tags = open_clip.list_pretrained_tags_by_model(self.arch) if isinstance(self.arch, str) else []
+        if checkpoint in tags:
+            return open_clip.download_pretrained(open_clip.get_pretrained_cfg(self.arch, checkpoint))
+        raise FileNotFoundError(
+            f'no weights for the text encoder at {checkpoint!r}: neither a file nor a tag that open_clip has for '
+            f'{self.arch!r} ({", ".join(tags) or "it has none"}). Put the file there, or name another in init_cfg.')
+
+    def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Turn expressions into token ids.
+
+        Args:
+            texts: B expressions.
+
+        Returns:
+            Token ids, int64 (B, L), and the mask of real tokens, bool (B, L); L is ``num_tokens``.
+        """
+        rows = [self._encode(text) for text in texts]
+        lengths = torch.tensor([len(row) for row in rows])
+        ids = torch.tensor([row + [self.tower.pad_id] * (self.num_tokens - len(row)) for row in rows])
+        return ids, torch.arange(self.num_tokens) < lengths[:, None]
+
+    def _encode(self, text: str) -> list[int]:
+        if text not in self._ids:
+            words = self.tokenizer.encode(text)
+            room = self.num_tokens - 2
+            if len(words) > room and not self._has_warned:
+                self._has_warned = True
+                print_log(
+                    f'An expression of {len(words)} tokens is cut to {room} (num_tokens={self.num_tokens}, start and '
+                    f'end included); this is said once a run: {text[:80]!r}',
+                    logger='current',
+                    level=30)
+            self._ids[text] = [self.tokenizer.sot_token_id, *words[:room], self.tokenizer.eot_token_id]
+        return self._ids[text]
+
+    def forward(self, token_ids: Tensor, token_mask: Tensor) -> TextFeatures:
+        """Encode token ids (B, L) with their mask (B, L)."""
+        tower = self.tower
+        x, attention_mask = tower._embeds(token_ids)
+        if attention_mask is not None:
+            attention_mask = attention_mask[..., :x.shape[1], :x.shape[1]]
+        for i, block in enumerate(tower.transformer.resblocks):
+            adapter = self.adapters[str(i)] if str(i) in self.adapters else None
+            x = block(x, attn_mask=attention_mask) if adapter is None else _adapted(block, adapter, x, attention_mask)
+        tokens = tower.ln_final(x)
+        sentence = text_global_pool(tokens, token_ids, tower.pool_type, tower.eos_id)
+        project = tower.text_projection
+        if project is not None:
+            sentence = project(sentence) if isinstance(project, nn.Linear) else sentence @ project
+        return TextFeatures(tokens, token_mask, sentence)
+
+
+def _adapted(block: nn.Module, adapter: TextAdapter, x: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """One block of open_clip's text transformer with an adapter in parallel to its feed-forward part."""
+    x = x + block.ls_1(block.attention(q_x=block.ln_1(x), attn_mask=attention_mask))
+    return x + block.ls_2(block.mlp(block.ln_2(x))) + adapter(x)
