@@ -6,7 +6,7 @@ from .text_features import TextFeatures
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention over positions, cross-attention to words, feed-forward; norms before and behind (arXiv 2111.15174).
+    """Self-attention over positions, attention to words, feed-forward; norms on both sides (arXiv 2111.15174).
 
     Args:
         channels: channels of the positions.

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from .coordinates import coordinate_grid
 
 
-
 def _neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """Each pixel's predecessor, itself and its successor along ``dim``, which is padded by one on both sides."""
     length = x.shape[dim] - 2

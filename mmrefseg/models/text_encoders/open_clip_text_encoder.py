@@ -55,7 +55,7 @@ class OpenCLIPTextEncoder(BaseModule):
         config = self._find_config(arch)
         self.tower = _build_text_tower(config['embed_dim'], dict(config['text_cfg']), config.get('quick_gelu', False))
         if not 3 <= num_tokens <= self.tower.context_length:
-            raise ValueError(f'num_tokens is {num_tokens}; text encoder {arch!r} takes 3 to {self.tower.context_length}')
+            raise ValueError(f'num_tokens is {num_tokens}; it must be 3 to {self.tower.context_length} for {arch!r}')
         self.tokenizer = open_clip.SimpleTokenizer()
         self.channels, self.sentence_channels = self.tower.width, config['embed_dim']
         adapter = dict(adapter or {})
@@ -141,8 +141,10 @@ class OpenCLIPTextEncoder(BaseModule):
         if attention_mask is not None:
             attention_mask = attention_mask[..., :x.shape[1], :x.shape[1]]
         for i, block in enumerate(tower.transformer.resblocks):
-            adapter = self.adapters[str(i)] if str(i) in self.adapters else None
-            x = block(x, attn_mask=attention_mask) if adapter is None else _adapted(block, adapter, x, attention_mask)
+            if str(i) in self.adapters:
+                x = _adapted(block, self.adapters[str(i)], x, attention_mask)
+            else:
+                x = block(x, attn_mask=attention_mask)
         tokens = tower.ln_final(x)
         sentence = text_global_pool(tokens, token_ids, tower.pool_type, tower.eos_id)
         project = tower.text_projection
