@@ -1,0 +1,18 @@
+from .base_referring_dataset import BaseReferringDataset
+from .refcoco import RefCOCODataset
+from .shuffled_expressions import ShuffledExpressions
+from .transforms import (
+    FlipReferring,
+    Letterbox,
+    LoadReferringImage,
+    LoadReferringMask,
+    PackRefSegInputs,
+    SampleSentence,
+    Stretch,
+    letterbox_matrix,
+)
+
+__all__ = [
+    'BaseReferringDataset', 'FlipReferring', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
+    'PackRefSegInputs', 'RefCOCODataset', 'SampleSentence', 'ShuffledExpressions', 'Stretch', 'letterbox_matrix'
+]

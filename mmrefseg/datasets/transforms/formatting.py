@@ -1,0 +1,49 @@
+"""The transform at the end of a pipeline."""
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
+
+from mmrefseg.registry import TRANSFORMS
+from mmrefseg.structures import RefSegDataSample
+
+META_KEYS = ('text', 'kind', 'ref_id', 'sent_id', 'ann_id', 'image_id', 'img_path', 'ori_shape', 'img_shape',
+             'scale_factor', 'warp_matrix', 'img_padding_size')
+
+
+@TRANSFORMS.register_module()
+class PackRefSegInputs(BaseTransform):
+    """Pack the image as a tensor, and the mask and all that is known of the sample as a ``RefSegDataSample``.
+
+    Required Keys:
+
+    - img (np.ndarray, uint8, (H, W, 3))
+    - gt_seg_map (np.ndarray, uint8, (H, W), optional: there is none when a user asks)
+    - every key in ``meta_keys`` that is there
+
+    Returned Keys (all others are dropped):
+
+    - inputs (torch.Tensor, uint8, (3, H, W))
+    - data_samples (RefSegDataSample, with ``gt_sem_seg`` uint8 (1, H, W) and the metainfo)
+
+    Args:
+        meta_keys (Sequence[str]): Keys that become metainfo; missing ones are skipped. Default: all that
+            ``RefSegDataSample`` names.
+    """
+
+    def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack."""
+        inputs = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
+        sample = RefSegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
+        if 'gt_seg_map' in results:
+            mask = torch.from_numpy(np.ascontiguousarray(results['gt_seg_map']))
+            sample.gt_sem_seg = PixelData(data=mask[None])
+        return {'inputs': inputs, 'data_samples': sample}
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

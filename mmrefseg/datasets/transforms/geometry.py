@@ -1,0 +1,193 @@
+"""Transforms that move pixels, the mask and the words that say where something is."""
+from abc import abstractmethod
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmrefseg.registry import TRANSFORMS
+
+from .text import swap_left_right
+
+# CLIP's mean colour, so that the border is 0 once the image is normalised.
+_BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
+
+
+def letterbox_matrix(height: int, width: int, size: int) -> np.ndarray:
+    """Map an image into the middle of a square, as large as fits, with its aspect kept.
+
+    Args:
+        height (int): Height of the image in pixels.
+        width (int): Width of the image in pixels.
+        size (int): Side of the square in pixels.
+
+    Returns:
+        np.ndarray: (2, 3), float64, for ``cv2.warpAffine``: takes pixel coordinates (x, y, 1) of the image to those
+        of the square. ``cv2.invertAffineTransform`` gives the way back.
+    """
+    scale = min(size / height, size / width)
+    return np.array([[scale, 0, (size - width * scale) / 2], [0, scale, (size - height * scale) / 2]])
+
+
+class _ToSquare(BaseTransform):
+    """What the two ways into a square share: the keys, the check of the masks and the short cut."""
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f'size must be a positive number of pixels, got {size}')
+        self.size = size
+
+    @abstractmethod
+    def matrix(self, height: int, width: int) -> np.ndarray:
+        """(2, 3) map from the image's pixel coordinates to the square's."""
+
+    @abstractmethod
+    def warp_image(self, img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """(H, W, 3) to (size, size, 3)."""
+
+    @abstractmethod
+    def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """(H, W) of 0 and 1 to (size, size) of 0 and 1."""
+
+    def transform(self, results: dict) -> dict:
+        """Bring the image, and the masks that are there already, into the square."""
+        shape = results['img'].shape[:2]
+        matrix = self.matrix(*shape)
+        for key in results.get('seg_fields', ()):
+            if results[key].shape != shape:
+                raise ValueError(f'{key} is {results[key].shape} (H, W), but the image {results.get("img_path")} is '
+                                 f'{shape}: a mask must have the size of its image.')
+        if shape != (self.size, self.size):
+            results['img'] = self.warp_image(results['img'], matrix)
+            for key in results.get('seg_fields', ()):
+                results[key] = self.warp_mask(results[key], matrix)
+        # A border that is no whole pixel is cut down, never up, so that even a line of an image keeps a row.
+        left, top = (int((self.size - side * scale) / 2) for side, scale in ((shape[1], matrix[0, 0]),
+                                                                             (shape[0], matrix[1, 1])))
+        results.update(
+            warp_matrix=matrix,
+            scale_factor=(float(matrix[0, 0]), float(matrix[1, 1])),
+            img_padding_size=(left, left, top, top),
+            img_shape=(self.size, self.size))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(size={self.size})'
+
+
+@TRANSFORMS.register_module()
+class Letterbox(_ToSquare):
+    """Put the image into the middle of a square, its aspect kept, as CRIS (https://arxiv.org/abs/2111.15174) does.
+
+    The image is resampled bicubically, with CLIP's mean colour around it; a mask linearly, then cut at one half, with
+    0 around it. Masks loaded later keep their original size, which is what a test pipeline wants. An image that
+    already is such a square passes untouched.
+
+    Required Keys:
+
+    - img (np.ndarray, uint8, (H, W, 3), RGB)
+
+    Modified Keys:
+
+    - img ((size, size, 3))
+    - img_shape (tuple[int, int])
+    - every key in ``seg_fields`` (np.ndarray, uint8, (H, W) to (size, size), 0 and 1)
+
+    Added Keys:
+
+    - warp_matrix (np.ndarray, float64, (2, 3), maps original to input pixel coordinates (x, y))
+    - scale_factor (tuple[float, float], in width and height)
+    - img_padding_size (tuple[int, int, int, int]: left, right, top, bottom, in pixels, rounded down)
+
+    Args:
+        size (int): Side of the square in pixels.
+    """
+
+    def matrix(self, height: int, width: int) -> np.ndarray:
+        return letterbox_matrix(height, width, self.size)
+
+    def warp_image(self, img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(img, matrix, (self.size, self.size), flags=cv2.INTER_CUBIC, borderValue=_BORDER)
+
+    def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        warped = cv2.warpAffine(mask * 255, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderValue=0)
+        return (warped >= 128).astype(np.uint8)
+
+
+@TRANSFORMS.register_module()
+class Stretch(_ToSquare):
+    """Stretch the image to a square, as LAVT (https://arxiv.org/abs/2112.02244) does.
+
+    The image is resampled bilinearly, a mask by OpenCV's nearest neighbour. Masks loaded later keep their original
+    size.
+
+    Required, Modified and Added Keys: those of :class:`Letterbox`. Pixels are areas here, not points, so
+    ``warp_matrix`` takes a corner of the image to the corner of the square, half a pixel before its first centre.
+
+    Args:
+        size (int): Side of the square in pixels.
+    """
+
+    def matrix(self, height: int, width: int) -> np.ndarray:
+        x, y = self.size / width, self.size / height
+        return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+
+    def warp_image(self, img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return cv2.resize(img, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+
+    def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return cv2.resize(mask, (self.size, self.size), interpolation=cv2.INTER_NEAREST)
+
+
+@TRANSFORMS.register_module()
+class FlipReferring(BaseTransform):
+    """Mirror the image and the mask horizontally, and exchange left and right in the expression.
+
+    It belongs into training pipelines, between ``LoadReferringMask`` and ``Letterbox`` (or ``Stretch``): what comes
+    later, ``warp_matrix`` included, speaks of the mirrored image. Anywhere else it raises rather than spoil a sample.
+
+    Required Keys:
+
+    - img (np.ndarray, (H, W, 3))
+    - text (str)
+
+    Modified Keys:
+
+    - img
+    - every key in ``seg_fields`` (np.ndarray, (H, W))
+    - text
+
+    Added Keys:
+
+    - flip (bool)
+    - flip_direction (str | None, 'horizontal' where flipped)
+
+    Args:
+        prob (float): Chance of a flip, between 0 and 1. Default: 0.5.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must lie between 0 and 1, got {prob}')
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Flip, or not.
+
+        Raises:
+            ValueError: If the image is in the square already, or the expression is not drawn yet.
+        """
+        if 'warp_matrix' in results:
+            raise ValueError('FlipReferring must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
+        if 'text' not in results:
+            raise ValueError("FlipReferring needs 'text': SampleSentence must stand before it.")
+        flip = np.random.rand() < self.prob
+        if flip:
+            for key in ('img', *results.get('seg_fields', ())):
+                results[key] = cv2.flip(results[key], 1)
+            results['text'] = swap_left_right(results['text'])
+        results.update(flip=flip, flip_direction='horizontal' if flip else None)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob})'

@@ -1,0 +1,139 @@
+import contextlib
+import copyreg
+import pickle
+import pickletools
+import random
+import struct
+
+import pytest
+
+from mmrefseg.datasets.refer_pickle import load_refer_pickle
+
+
+def _load(tmp_path, content: bytes):
+    path = tmp_path / 'refs(unc).p'
+    path.write_bytes(content)
+    return load_refer_pickle(path)
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+def test_data_of_every_protocol(tmp_path, protocol):
+    data = [{'ref_id': 7, 'sent_ids': [1, 2**40], 'sentences': [{'sent': 'größer 🐕', 'x': [1.5, None, True]}]}]
+    assert _load(tmp_path, pickle.dumps(data, protocol)) == data
+
+
+def test_python2_protocol_0(tmp_path):
+    """As Python 2 wrote {'sent': 'caf\\xc3\\xa9', 'raw': u'caf\\xe9', 'ref_id': 3, 'ann_id': 2**33 (a long)}."""
+    written = (b"(lp0\n(dp1\nS'sent'\np2\nS'caf\\xc3\\xa9'\np3\nsS'raw'\np4\nVcaf\\u00e9\np5\nsS'ref_id'\np6\nI3\n"
+               b"sS'ann_id'\np7\nL8589934592L\nsa.")
+    assert _load(tmp_path, written) == [{'sent': 'café', 'raw': 'café', 'ref_id': 3, 'ann_id': 2**33}]
+
+
+def test_python2_protocol_1(tmp_path):
+    """Binary strings, short and long."""
+    written = b']q\x00}q\x01(U\x04sentq\x02U\x05caf\xc3\xa9q\x03U\x03rawq\x04T\x03\x00\x00\x00catq\x05K\x03K\x04ua.'
+    assert _load(tmp_path, written) == [{'sent': 'café', 'raw': 'cat', 3: 4}]
+
+
+def test_python2_protocol_2(tmp_path):
+    written = (b'\x80\x02]q\x00}q\x01(U\x04sentq\x02X\x05\x00\x00\x00caf\xc3\xa9q\x03U\x01nq\x04'
+               b'\x8a\x05\x00\x00\x00\x00\x02ua.')
+    assert _load(tmp_path, written) == [{'sent': 'café', 'n': 2**33}]
+
+
+def test_python2_bytes_that_are_not_utf8_are_latin1(tmp_path):
+    assert _load(tmp_path, b"(lp0\nS'caf\\xe9'\np1\na.") == ['café']
+
+
+_MARKER = "'touch marker'"
+_ATTACKS = {
+    'GLOBAL, REDUCE': f"cos\nsystem\n(S{_MARKER}\ntR.".encode(),
+    'INST': f"(S{_MARKER}\nios\nsystem\n.".encode(),
+    'OBJ': f"(cos\nsystem\nS{_MARKER}\no.".encode(),
+    'STACK_GLOBAL, REDUCE': b'\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0ctouch marker\x85R.',
+    'NEWOBJ': b'\x80\x02cos\nsystem\nU\x0ctouch marker\x85\x81.',
+    'NEWOBJ_EX': b'\x80\x04cos\nsystem\nU\x0ctouch marker\x85}\x92.',
+    'BUILD': b"cos\nsystem\n}S'x'\nS'y'\nsb.",
+    'without a call': b'cos\nsystem\n.',
+    'inside a list of dictionaries': f"(lp0\n(dp1\nS'sent'\np2\ncos\nsystem\np3\n(S{_MARKER}\ntRsa.".encode(),
+    'as a key': f"(dcos\nsystem\n(S{_MARKER}\ntRI1\ns.".encode(),
+}
+
+
+@pytest.mark.parametrize('attack', _ATTACKS.values(), ids=_ATTACKS.keys())
+def test_nothing_is_imported(tmp_path, monkeypatch, attack):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r'(?s)refs\(unc\)\.p.*os\.system.*malicious.*github\.com/lichengunc/refer'):
+        _load(tmp_path, attack)
+    assert not (tmp_path / 'marker').exists()
+
+
+@pytest.mark.parametrize('value', [print, ValueError('x'), {1}, pickle.Pickler, range(3)])
+def test_innocent_objects_of_other_classes_are_refused_too(tmp_path, value):
+    with pytest.raises(ValueError, match=r'asks for .*malicious'):
+        _load(tmp_path, pickle.dumps(value, protocol=2))
+
+
+@pytest.mark.parametrize('opcode', [b'\x82\xf0', b'\x83\xf0\x00', b'\x84\xf0\x00\x00\x00'])
+def test_extensions_are_refused_even_when_registered_and_cached(tmp_path, monkeypatch, opcode):
+    monkeypatch.chdir(tmp_path)
+    copyreg.add_extension('os', 'system', 0xF0)
+    try:
+        assert pickle.loads(opcode + b'.').__name__ == 'system'  # noqa: S301 - to fill the cache
+        with pytest.raises(ValueError, match='is not a whole pickle of lists'):
+            _load(tmp_path, b'\x80\x02' + opcode + b'U\x0ctouch marker\x85R.')
+    finally:
+        copyreg.remove_extension('os', 'system', 0xF0)
+        copyreg.clear_extension_cache()
+    assert not (tmp_path / 'marker').exists()
+
+
+@pytest.mark.parametrize('content', [b'P1\n.', b'I1\nQ.'])
+def test_persistent_objects_are_refused(tmp_path, content):
+    with pytest.raises(ValueError, match='is not a whole pickle of lists'):
+        _load(tmp_path, content)
+
+
+def test_a_long_memo_index_costs_no_memory(tmp_path):
+    assert _load(tmp_path, b'\x80\x02]r\xff\xff\xff\xff.') == []
+
+
+def test_keys_that_take_forever_to_hash_are_refused(tmp_path):
+    """Sixty times a pair of what went before: 2**60 steps for a hash."""
+    with pytest.raises(ValueError, match='is not a whole pickle of lists'):
+        _load(tmp_path, b'\x80\x02})' + b'2\x86' * 60 + b'K\x01s.')
+
+
+def test_deep_nesting_is_read(tmp_path):
+    depth = 100_000
+    nested = _load(tmp_path, b']' * depth + b'a' * (depth - 1) + b'.')
+    for _ in range(depth - 1):
+        nested = nested[0]
+    assert nested == []
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'<html>not found</html>', b'version https://git-lfs.github.com/spec/v1\n', b'\x80\x02', b'.', b'a.', b'(.',
+    b'\x80\x63.', b'T\xff\xff\xff\x7fab.', b'\x8d' + struct.pack('<Q', 2**62) + b'ab.', b'h\x09.', b'J\x01.',
+    b'}]I1\ns.', b"S'a'\n(tR.", b']I3\nb.', b'\x80\x05\x97.', b'I' + b'9' * 10_000 + b'\n.',
+    b'\x80\x05\x96' + struct.pack('<Q', 2**34) + b'.', pickle.dumps({1}, protocol=4), pickle.dumps((1, 2)),
+    pickle.dumps([{'ref_id': 1, 'sentences': ['x' * 100]}])[:-20]
+])
+def test_what_is_no_whole_pickle(tmp_path, content):
+    with pytest.raises(ValueError, match=r'refs\(unc\)\.p is not a whole pickle'):
+        _load(tmp_path, content)
+
+
+def test_random_damage_never_escapes_as_another_error(tmp_path):
+    """Flipped bytes give data or a ValueError, whatever opcode they happen to form."""
+    generator = random.Random(0)
+    opcodes = [opcode.code.encode('latin-1')[0] for opcode in pickletools.opcodes]
+    data = [{'ref_id': 1, 'sentences': [{'sent': 'a cat', 'n': 2.5}, [1, 2**70, None]]}] * 2
+    for protocol in (0, 2, 4):
+        whole = pickle.dumps(data, protocol)
+        for _ in range(200):
+            damaged = bytearray(whole)
+            for _ in range(generator.randint(1, 3)):
+                damaged[generator.randrange(len(damaged))] = generator.choice(opcodes)
+            with contextlib.suppress(ValueError):
+                _load(tmp_path, bytes(damaged))
