@@ -1,0 +1,90 @@
+"""All that belongs to one image, made from its own random numbers."""
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .annotation import annotate
+from .expressions import describe
+from .extension import Thing
+from .render import render
+from .scene import HELD_OUT, SPLITS, Item, sample_scene
+
+JPEG_QUALITY = 95
+RAW_STYLES = (str, str, str.capitalize, str.upper, '{}.'.format)
+
+
+class PictureTask(NamedTuple):
+    """Which image to make.
+
+    Args:
+        seed (int): Seed of the data set.
+        split (str): One of ``SPLITS``.
+        index (int): Number of the image within its split, from 0.
+        image_size (tuple[int, int]): Width and height in pixels.
+    """
+    seed: int
+    split: str
+    index: int
+    image_size: tuple[int, int]
+
+    def rng(self) -> np.random.Generator:
+        """The image's own random numbers; the scene takes the first of them."""
+        return np.random.default_rng([self.seed, SPLITS.index(self.split), self.index])
+
+
+class Sentence(NamedTuple):
+    """One expression: its clean text, the text as typed, and how it refers."""
+    sent: str
+    raw: str
+    kind: str
+
+
+class Referent(NamedTuple):
+    """One object: its shape, COCO's description of it, and its expressions (none if it is no referent)."""
+    shape: str
+    annotation: dict
+    sentences: list[Sentence]
+
+
+class Picture(NamedTuple):
+    """One image as JPEG data, and its objects."""
+    jpeg: bytes
+    objects: list[Referent]
+
+
+def _thing(item: Item, annotation: dict, image_size: tuple[int, int]) -> Thing:
+    left, top, width, height = annotation['bbox']
+    centre_x, centre_y = left + width / 2, top + height / 2
+    unit = min(image_size)
+    whole = np.count_nonzero(item.patch >= 0.5)
+    return Thing(item.shape, item.colour, centre_x / image_size[0], centre_y / image_size[1],
+                 centre_x / unit, centre_y / unit, annotation['area'] ** 0.5 / unit, whole ** 0.5 / unit)
+
+
+def make_picture(task: PictureTask) -> Picture:
+    """Make one image; nothing but the task decides what it looks like.
+
+    Args:
+        task (PictureTask): Which image.
+
+    Returns:
+        Picture: In testB only objects of held-out combinations have sentences.
+    """
+    rng = task.rng()
+    scene = sample_scene(task.split, task.image_size, rng)
+    image = render(scene, rng)
+    _, jpeg = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+    annotations = [annotate((scene.labels == index).astype(np.uint8)) for index in range(len(scene.items))]
+    things = [_thing(item, annotation, task.image_size)
+              for item, annotation in zip(scene.items, annotations, strict=True)]
+    objects = []
+    for item, annotation, texts in zip(scene.items, annotations, describe(things, rng), strict=True):
+        if task.split == 'testB' and (item.shape, item.colour) not in HELD_OUT:
+            texts = []
+        styles = rng.integers(len(RAW_STYLES), size=len(texts))
+        sentences = [Sentence(text, RAW_STYLES[style](text), kind)
+                     for (text, kind), style in zip(texts, styles, strict=True)]
+        objects.append(Referent(item.shape, annotation, sentences))
+    return Picture(jpeg.tobytes(), objects)

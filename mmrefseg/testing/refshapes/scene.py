@@ -1,0 +1,158 @@
+"""What a scene holds: which objects, where they lie and what is left visible of each."""
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from .silhouettes import SHAPES, coverage
+
+COLOURS = MappingProxyType({
+    'red': (214, 38, 40),
+    'green': (38, 160, 60),
+    'blue': (40, 84, 222),
+    'yellow': (242, 220, 48),
+    'purple': (146, 52, 186),
+    'orange': (250, 134, 24),
+    'white': (244, 244, 244),
+    'black': (24, 24, 26),
+})
+"""Name to RGB."""
+
+HELD_OUT = frozenset(
+    (shape, tuple(COLOURS)[(row + step) % len(COLOURS)]) for row, shape in enumerate(SHAPES) for step in (0, 4))
+"""Combinations of shape and colour that occur in testB alone: two of every shape, one or two of every colour."""
+
+SPLITS = ('train', 'val', 'testA', 'testB')
+
+REFERENCE_SIDE = 112
+"""Sizes in pixels below hold for an image whose shorter side is this long; others are scaled."""
+SIDES = (15.0, 35.0)
+MAX_TURN = math.radians(15)
+MIN_VISIBLE_SHARE = 0.6
+PLACING_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object of a scene.
+
+    Args:
+        shape (str): One of ``SHAPES``.
+        colour (str): One of ``COLOURS``.
+        left (int): Column of the patch's left edge in the image.
+        top (int): Row of the patch's top edge in the image.
+        patch (ndarray): float32 (h, w) in [0, 1], the object's coverage.
+    """
+    shape: str
+    colour: str
+    left: int
+    top: int
+    patch: np.ndarray
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the image that the patch covers."""
+        height, width = self.patch.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects from the farthest to the nearest, and the map of what is seen.
+
+    Args:
+        items (tuple[Item, ...]): Later ones cover earlier ones.
+        labels (ndarray): int8 (H, W), the index of the item seen at each pixel; -1 on the background.
+    """
+    items: tuple[Item, ...]
+    labels: np.ndarray
+
+
+def _combinations(split: str, number: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Draw shape and colour of each object, so that look-alikes are frequent and, in testB, held-out ones exist."""
+    every = [(shape, colour) for shape in SHAPES for colour in COLOURS]
+    seen = [combination for combination in every if combination not in HELD_OUT]
+    held_out = sorted(HELD_OUT)
+    drawn = []
+    for index in range(number):
+        pool = seen
+        if split == 'testB' and (index == 0 or rng.random() < 0.5):
+            pool = held_out
+        if drawn:
+            model_shape, model_colour = drawn[rng.integers(len(drawn))]
+            likeness = rng.random()
+            if likeness < 0.3:
+                pool = [(s, c) for s, c in pool if s == model_shape]
+            elif likeness < 0.6:
+                pool = [(s, c) for s, c in pool if c == model_colour]
+            elif likeness < 0.7 and (model_shape, model_colour) in pool:
+                pool = [(model_shape, model_colour)]
+        drawn.append(pool[rng.integers(len(pool))])
+    return [drawn[index] for index in rng.permutation(number)]
+
+
+def _corner(patch: np.ndarray, placed: list[Item], image_size: tuple[int, int],
+            rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the left and top of a patch: anywhere inside the image, or now and then upon the biggest object."""
+    room = [max(side - extent, 1) for side, extent in zip(image_size, patch.shape[::-1], strict=True)]
+    if not placed or rng.random() < 0.6:
+        return int(rng.integers(room[0])), int(rng.integers(room[1]))
+    below = max(placed, key=lambda item: item.patch.size)
+    height, width = below.patch.shape
+    shift = rng.normal(0, rng.uniform(0, 0.35), 2)
+    left = below.left + width * (0.5 + shift[0]) - patch.shape[1] / 2
+    top = below.top + height * (0.5 + shift[1]) - patch.shape[0] / 2
+    return int(np.clip(left, 0, room[0] - 1)), int(np.clip(top, 0, room[1] - 1))
+
+
+def _lay(item: Item, labels: np.ndarray, seen: list[int], full: list[int]) -> bool:
+    """Lay an item on top unless it would hide too much of one below; keeps the counts of seen and full pixels."""
+    covered = item.patch >= 0.5
+    below = labels[item.window]
+    hidden = np.bincount(below[covered] + 1, minlength=len(seen) + 1)[1:]
+    left_over = [pixels - int(lost) for pixels, lost in zip(seen, hidden, strict=True)]
+    if any(pixels < MIN_VISIBLE_SHARE * whole for pixels, whole in zip(left_over, full, strict=True)):
+        return False
+    below[covered] = len(seen)
+    whole = int(covered.sum())
+    seen[:] = [*left_over, whole]
+    full.append(whole)
+    return True
+
+
+def _try_scene(combinations: list[tuple[str, str]], image_size: tuple[int, int],
+               rng: np.random.Generator) -> Scene | None:
+    scale = min(image_size) / REFERENCE_SIDE
+    labels = np.full(image_size[::-1], -1, np.int8)
+    items, seen, full = [], [], []
+    for shape, colour in combinations:
+        patch = coverage(shape, scale * rng.uniform(*SIDES), rng.uniform(-MAX_TURN, MAX_TURN))
+        for _ in range(PLACING_TRIES):
+            item = Item(shape, colour, *_corner(patch, items, image_size, rng), patch)
+            if _lay(item, labels, seen, full):
+                items.append(item)
+                break
+        else:
+            return None
+    return Scene(tuple(items), labels)
+
+
+def sample_scene(split: str, image_size: tuple[int, int], rng: np.random.Generator) -> Scene:
+    """Draw the objects of one image and lay them out.
+
+    Three to six objects; five or six in testA, whose scenes are the crowded ones. At least 60 % of each stays visible.
+
+    Args:
+        split (str): One of ``SPLITS``; testB draws held-out combinations too, and at least one of them.
+        image_size (tuple[int, int]): Width and height in pixels.
+        rng (Generator): Source of all randomness.
+
+    Returns:
+        Scene: Items and label map.
+    """
+    number = int(rng.integers(5 if split == 'testA' else 3, 7))
+    combinations = _combinations(split, number, rng)
+    while (scene := _try_scene(combinations, image_size, rng)) is None:
+        pass
+    return scene

@@ -1,0 +1,45 @@
+"""The command that makes RefShapes."""
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmrefseg.testing.refshapes import writer
+
+TOOL = Path(__file__).parents[3] / 'tools' / 'dataset_converters' / 'refshapes.py'
+
+
+@pytest.fixture
+def command(monkeypatch):
+    spec = importlib.util.spec_from_file_location('refshapes_tool', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, 'argv', ['refshapes.py', *arguments])
+        tool.main()
+    return call
+
+
+def test_command(command, tmp_path, capsys):
+    few = ['--num-train', '2', '--num-val', '1', '--num-testA', '1', '--num-testB', '0', '--workers', '1']
+    command(str(tmp_path / 'a'), *few)
+    assert '4 images' in capsys.readouterr().out
+    command(str(tmp_path / 'a'), *few)
+    assert 'nothing to do' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='other settings'):
+        command(str(tmp_path / 'a'), *few, '--image-size', '128', '96')
+    with pytest.raises(SystemExit, match='not made'):
+        command(str(tmp_path / 'a' / 'refshapes.json' / 'b'), *few)
+
+
+def test_command_interrupted(command, tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(writer, 'track', interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        command(str(tmp_path / 'a'), '--workers', '1', '--num-train', '2')
+    assert stopped.value.code == 130
+    assert 'interrupted' in capsys.readouterr().err
+    assert list((tmp_path / 'a').iterdir()) == []
