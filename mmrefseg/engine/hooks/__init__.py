@@ -1,0 +1,6 @@
+from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
+from .check_weights_hook import CheckWeightsHook
+from .parameter_summary_hook import ParameterSummaryHook
+from .routing_log_hook import RoutingLogHook
+
+__all__ = ['AtomicCheckpointHook', 'AtomicLocalBackend', 'CheckWeightsHook', 'ParameterSummaryHook', 'RoutingLogHook']

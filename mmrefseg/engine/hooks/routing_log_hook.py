@@ -1,0 +1,75 @@
+"""Logging what the routers decide."""
+from __future__ import annotations
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmrefseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RoutingLogHook(Hook):
+    """Logs each router's mean weights and how often it chose each expert.
+
+    Reads ``routing`` from the message hub, where the segmentor leaves a dict of router → (names of its experts,
+    tensor (2, E): mean weights, shares of samples that chose the expert) after each training step; does nothing where
+    it isn't there. Every ``interval`` iterations the averages since the last time, over all processes, go into the
+    visualizer's scalars as ``routing/<router>/<expert>/weight`` and ``.../chosen``, and into the log with a line for
+    each router.
+
+    Args:
+        interval: iterations between two entries, counted as ``LoggerHook`` counts them. Default 50.
+    """
+
+    priority = 'BELOW_NORMAL'
+
+    def __init__(self, interval: int = 50) -> None:
+        if interval < 1:
+            raise ValueError(f'interval must be at least 1 iteration, got {interval}')
+        self.interval = interval
+        self._experts: dict[str, tuple[str, ...]] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Add up this iteration's routing, on its device; write the averages when it is time."""
+        routing = MessageHub.get_current_instance().get_info('routing')
+        if not routing:
+            return
+        for router, (experts, statistics) in routing.items():
+            self._experts[router] = experts
+            self._sums[router] = self._sums.get(router, 0) + statistics
+        self._count += 1
+        if self._is_due(runner, batch_idx):
+            self._write(runner)
+
+    def _is_due(self, runner: Runner, batch_idx: int) -> bool:
+        loader = runner.train_dataloader
+        short_epoch = len(loader) <= self.interval
+        return self.every_n_inner_iters(batch_idx, self.interval) or (
+            short_epoch and self.end_of_epoch(loader, batch_idx))
+
+    def _write(self, runner: Runner) -> None:
+        means = torch.cat([total.float().flatten() for total in self._sums.values()]) / self._count
+        all_reduce(means, op='mean')
+        means = means.tolist()
+        scalars = {}
+        for router, experts in self._experts.items():
+            weights, shares = means[:len(experts)], means[len(experts):2 * len(experts)]
+            means = means[2 * len(experts):]
+            for expert, weight, share in zip(experts, weights, shares, strict=True):
+                scalars[f'routing/{router}/{expert}/weight'] = weight
+                scalars[f'routing/{router}/{expert}/chosen'] = share
+            line = ', '.join(f'{expert} {weight:.2f} (chosen {share:.0%})'
+                             for expert, weight, share in zip(experts, weights, shares, strict=True))
+            runner.logger.info(f'routing {router}: {line}')
+        runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
+        self._sums, self._count = {}, 0

@@ -1,0 +1,57 @@
+"""Putting weights into a module, completely or not at all."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+
+_NAMED = 10
+
+
+def _listed(title: str, items: Iterable[str]) -> str:
+    items = sorted(items)
+    if not items:
+        return ''
+    more = f' … and {len(items) - _NAMED} more' if len(items) > _NAMED else ''
+    return f'\n  {len(items)} {title}: {", ".join(items[:_NAMED])}{more}'
+
+
+def _wrong_shapes(module: nn.Module, state_dict: Mapping[str, Tensor]) -> list[str]:
+    return [
+        f'{name} {tuple(state_dict[name].shape)} instead of {tuple(own.shape)}'
+        for name, own in module.state_dict().items()
+        if name in state_dict and state_dict[name].shape != own.shape
+    ]
+
+
+def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
+    """Load weights of exactly this architecture.
+
+    Only BatchNorm's ``num_batches_tracked``, which old files lack, may be missing.
+
+    Args:
+        module: receives the weights.
+        state_dict: name → tensor.
+        source: where the weights come from, for the message.
+
+    Raises:
+        ValueError: the weights are of another architecture; names the keys and shapes that don't fit. The module's
+            weights are undefined then.
+    """
+    if not all(isinstance(value, Tensor) for value in state_dict.values()):
+        raise ValueError(f'{source} holds no state dict where one was expected: some of its entries are no tensors')
+    missing, unexpected, shapes = [], [], []
+    try:
+        missing, unexpected = module.load_state_dict(state_dict, strict=False)
+    except RuntimeError as error:
+        shapes = _wrong_shapes(module, state_dict)
+        if not shapes:
+            raise ValueError(f'{source} does not fit {type(module).__name__}: {error}') from error
+        own = module.state_dict().keys()
+        missing, unexpected = own - state_dict.keys(), state_dict.keys() - own
+    missing = [name for name in missing if not name.endswith('num_batches_tracked')]
+    report = (_listed('weights of the model are missing there', missing) +
+              _listed('weights there are unknown to the model', unexpected) + _listed('have another shape', shapes))
+    if report:
+        raise ValueError(f'{source} is of another architecture than {type(module).__name__}:{report}\n'
+                         'Use the config that these weights were trained with, or other weights.')

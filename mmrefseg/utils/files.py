@@ -1,0 +1,56 @@
+"""Writing files so that a broken run leaves no broken file."""
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    return OSError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to and that '
+                   'has space left')
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make a folder if it isn't there, and make sure that files can be written into it.
+
+    Args:
+        folder: path of the folder.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _explained(error, folder) from error
+
+
+def write_atomically(data: bytes, path: str | Path) -> None:
+    """Write a file completely or not at all: whenever the process dies, the path holds the old content or the new.
+
+    Args:
+        data: the content.
+        path: path of the file; its folder is made if it isn't there.
+
+    Raises:
+        OSError: the file cannot be written; the old one is untouched.
+    """
+    path = Path(path)
+    # The same name at each call, so that what a killed process left is overwritten by the next.
+    unfinished = path.with_name(f'.{path.name}.unfinished')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open('wb') as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise _explained(error, path) from error

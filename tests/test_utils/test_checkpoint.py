@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import nn
+
+from mmrefseg.utils.checkpoint import load_weights
+
+
+def make_model(width=4):
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width))
+
+
+def test_fitting_weights():
+    model, other = make_model(), make_model()
+    load_weights(model, other.state_dict(), 'file.pth')
+    assert torch.equal(model[0].weight, other[0].weight)
+
+
+def test_batch_counters_may_be_missing():
+    state = make_model().state_dict()
+    del state['1.num_batches_tracked']
+    load_weights(make_model(), state, 'file.pth')
+
+
+def test_missing_and_unexpected():
+    state = make_model().state_dict()
+    state['head.weight'] = state.pop('0.weight')
+    with pytest.raises(ValueError) as caught:
+        load_weights(make_model(), state, 'file.pth')
+    message = str(caught.value)
+    assert 'file.pth is of another architecture than Sequential' in message
+    assert '1 weights of the model are missing there: 0.weight' in message
+    assert '1 weights there are unknown to the model: head.weight' in message
+
+
+def test_shapes():
+    state = make_model(5).state_dict()
+    del state['0.bias']
+    with pytest.raises(ValueError) as caught:
+        load_weights(make_model(4), state, 'file.pth')
+    message = str(caught.value)
+    assert '0.weight (5, 3) instead of (4, 3)' in message
+    assert '1 weights of the model are missing there: 0.bias' in message
+    assert '5 have another shape' in message
+    assert 'other weights' in message
+
+
+def test_long_lists_are_cut():
+    state = {**make_model().state_dict(), **{f'extra.{i:02}': torch.zeros(1) for i in range(25)}}
+    with pytest.raises(ValueError, match=r'25 weights .* extra\.09 … and 15 more') as caught:
+        load_weights(make_model(), state, 'file.pth')
+    assert 'extra.10' not in str(caught.value)
+
+
+def test_entries_that_are_no_tensors():
+    with pytest.raises(ValueError, match='holds no state dict'):
+        load_weights(make_model(), {'model': make_model().state_dict()}, 'file.pth')
+
+
+class Resizing(nn.Module):
+    """Adapts a vector of another length when it is loaded, as position embeddings are."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(length))
+        self.register_load_state_dict_pre_hook(self.resize)
+
+    @staticmethod
+    def resize(module, state_dict, prefix, *args):
+        state_dict[f'{prefix}table'] = state_dict[f'{prefix}table'].mean().repeat(len(module.table))
+
+
+def test_modules_may_adapt_weights():
+    model = Resizing(3)
+    load_weights(model, {'table': torch.ones(5)}, 'file.pth')
+    assert model.table.tolist() == [1, 1, 1]

@@ -1,0 +1,58 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from mmrefseg.utils.files import check_writable, write_atomically
+
+
+def test_write_makes_folders_and_replaces(tmp_path):
+    path = tmp_path / 'a' / 'b' / 'file'
+    write_atomically(b'old', path)
+    with path.open('rb') as reader:
+        write_atomically(b'new', str(path))
+        assert reader.read() == b'old'
+    assert path.read_bytes() == b'new'
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('failure', [OSError(28, 'No space left on device'), KeyboardInterrupt()])
+def test_failure_keeps_the_old_content(tmp_path, monkeypatch, failure):
+    path = tmp_path / 'file'
+    write_atomically(b'old', path)
+
+    def fail(descriptor):
+        raise failure
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(type(failure)) as caught:
+        write_atomically(b'new', path)
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]
+    if isinstance(failure, OSError):
+        assert str(path) in str(caught.value)
+        assert 'No space left' in str(caught.value)
+        assert caught.value.errno == 28
+
+
+def test_what_a_killed_process_left_does_not_disturb(tmp_path):
+    path = tmp_path / 'file'
+    path.with_name('.file.unfinished').write_bytes(b'half')
+    write_atomically(b'whole', path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_check_writable(tmp_path):
+    check_writable(tmp_path / 'new' / 'folder')
+    assert not list((tmp_path / 'new' / 'folder').iterdir())
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match=r'cannot write .*file.*name a folder'):
+        check_writable(tmp_path / 'file' / 'below')
+
+
+@pytest.mark.skipif(not Path('/proc/self').is_dir(), reason='needs a folder that nobody can write')
+def test_folder_that_nobody_can_write():
+    with pytest.raises(OSError, match='cannot write /proc/self'):
+        check_writable('/proc/self')
+    with pytest.raises(OSError, match='cannot write /proc/self/file'):
+        write_atomically(b'', '/proc/self/file')

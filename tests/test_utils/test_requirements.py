@@ -1,0 +1,64 @@
+from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from mmrefseg.utils import requirements
+from mmrefseg.utils.requirements import check_requirements
+
+WORKING = {
+    'torch': '2.11.0+cu130', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmsegmentation': '1.2.2', 'mmpretrain': '1.2.0'}
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    versions = dict(WORKING)
+
+    def version(name):
+        if name not in versions:
+            raise PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(requirements, 'version', version)
+    return versions
+
+
+def test_this_environment_is_supported():
+    check_requirements()
+
+
+@pytest.mark.parametrize(('name', 'found'), [
+    ('torch', '2.14.1'), ('torch', '2.11.0a0+1234.nv26.01'), ('mmengine', '0.10.9'), ('mmcv', '2.1.0'),
+    ('mmsegmentation', '1.3.0')])
+def test_supported(installed, name, found):
+    installed[name] = found
+    check_requirements()
+
+
+@pytest.mark.parametrize(('name', 'found'), [
+    ('torch', '2.10.0'), ('torch', '2.15.0'), ('torch', '2.15.0a0'), ('mmengine', '0.10.6'), ('mmengine', '0.11.0'),
+    ('mmcv', '2.2.0'), ('mmcv', '1.7.2'), ('mmsegmentation', '0.30.0'), ('mmpretrain', '1.1.1')])
+def test_unsupported(installed, name, found):
+    installed[name] = found
+    with pytest.raises(ImportError) as caught:
+        check_requirements()
+    message = str(caught.value)
+    assert f'{name} {found} is installed, needed is >=' in message
+    assert 'bash tools/install.sh' in message
+    assert message.count('is installed') == 1
+
+
+def test_every_problem_is_named(installed):
+    del installed['mmcv'], installed['mmpretrain']
+    with pytest.raises(ImportError, match=r'(?s)mmcv is not installed.*mmpretrain is not installed'):
+        check_requirements()
+
+
+def test_mmcv_without_operators(installed, monkeypatch, tmp_path):
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv' / '__init__.py').touch()
+    monkeypatch.setattr(requirements, 'find_spec', lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
+    with pytest.raises(ImportError, match=r'without its compiled operators.*\n.*install\.sh'):
+        check_requirements()
+    (tmp_path / 'mmcv' / '_ext.cpython-311-x86_64-linux-gnu.so').touch()
+    check_requirements()
