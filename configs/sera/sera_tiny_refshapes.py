@@ -1,0 +1,49 @@
+# SERA's own classes at a size that learns RefShapes in minutes on two CPU cores.
+_base_ = [
+    '../_base_/models/sera_dinov2.py',
+    '../_base_/datasets/refshapes.py',
+    '../_base_/schedules/schedule_tiny.py',
+    '../_base_/default_runtime.py',
+]
+vision_width = 96
+text_width = 64
+width = 64
+
+model = dict(
+    text_encoder=dict(
+        arch=dict(
+            _delete_=True,
+            embed_dim=text_width,
+            quick_gelu=True,
+            text_cfg=dict(context_length=24, vocab_size=49408, width=text_width, heads=2, layers=2)),
+        num_tokens=16,
+        adapter=dict(indices=(1, ), channels=16),
+        tuning='all',
+        init_cfg=None),
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=vision_width, num_layers=4, num_heads=3, feedforward_channels=288),
+        img_size=112,
+        out_indices=(1, 2, 3),
+        adapter=dict(indices=(1, 2, 3), text_channels=text_width, channels=48, num_heads=2, dropout=0.0),
+        tuning='all',
+        init_cfg=None),
+    neck=dict(
+        in_channels=(vision_width, ) * 3,
+        channels=width,
+        sentence_channels=text_width,
+        num_heads=3,
+        router_channels=32),
+    decode_head=dict(
+        in_channels=width,
+        text_channels=text_width,
+        sentence_channels=text_width,
+        num_layers=2,
+        num_heads=2,
+        ffn_channels=2 * width,
+        dropout=0.0,
+        loss_decode=[
+            dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True),
+            dict(type='BinaryDiceLoss', loss_weight=1.0),
+        ]))
+
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=500))

@@ -1,0 +1,3 @@
+from .inferencer import RefSegInferencer, RefSegResult
+
+__all__ = ['RefSegInferencer', 'RefSegResult']

@@ -1,0 +1,61 @@
+"""What tools/train.py and tools/test.py share: from the command line to a config that the Runner takes."""
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, DictAction
+
+from mmrefseg.utils.files import check_writable
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def add_common_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    parser.add_argument('--work-dir', help='folder for logs and results (default: work_dirs/<name of the config>)')
+    parser.add_argument('--amp', action='store_true', help='run the model under mixed precision')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, such as train_dataloader.batch_size=8 randomness.seed=1')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how several processes were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
+
+
+def load_config(args: Namespace) -> Config:
+    """Read the config that ``args`` name, apply their options, and make the work folder.
+
+    Args:
+        args: parsed arguments: ``config`` and those of :func:`add_common_arguments`.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        OSError: the work folder cannot be written.
+        ValueError: the launcher needs a GPU, and there is none.
+    """
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f'there is no config {args.config}; those of mmrefseg are under configs/')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    check_writable(cfg.work_dir)
+    if args.launcher != 'none' and not torch.cuda.is_available():
+        _distribute_on_cpu(cfg)
+    return cfg
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Let several processes work without a GPU: mmengine's own start-up selects CUDA devices."""
+    if cfg.launcher != 'pytorch':
+        raise ValueError(f'without a GPU several processes need --launcher pytorch, not {cfg.launcher}')
+    dist.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    cfg.pop('sync_bn', None)

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# From a fresh clone to a trained, tested and drawn model, on a machine without a GPU.
+# usage: bash tools/quickstart.sh [SEED]    (SEED: of the training, default 0)
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/install/activate.sh"
+bash "$root/tools/install.sh"
+cd "$root"
+
+seed=${1:-0}
+config=configs/sera/sera_tiny_refshapes.py
+out=work_dirs/quickstart
+durations=()
+# Workers and threads share few cores: a thread that waits must not spin.
+export OMP_WAIT_POLICY=passive
+
+# step NAME COMMAND...: runs it and notes how long it took.
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n== %s ==\n' "$name"
+  "$@"
+  durations+=("$name=$((SECONDS - start))")
+}
+
+step data python tools/dataset_converters/refshapes.py data/refshapes
+step training python tools/train.py "$config" --work-dir "$out" --cfg-options randomness.seed="$seed"
+step testing python tools/test.py "$config" "$(<"$out/last_checkpoint")" --work-dir "$out" \
+  --splits val testA testB --shuffled-splits val --out "$out/predictions.json"
+step drawing python tools/analysis_tools/quickstart_report.py "$out" --durations "${durations[@]}"
+
+cat <<TEXT
+
+Done in ${SECONDS} seconds, set-up included: ${durations[*]}.
+Read $out/report.md, and look at $out/curves.png and $out/samples.png.
+
+What next? Activate the environment (source $prefix/bin/activate, unless it is already), then
+  ask the model:       python tools/image_demo.py data/refshapes/images/COCO_train2014_000000000001.jpg "the red circle" \\
+                         --config $config --weights $(<"$out/last_checkpoint") --out $out/answer.png
+  train it on 2 cores: tools/dist_train.sh $config 2
+  train on RefCOCO:    see "RefCOCO" in README.md
+TEXT
