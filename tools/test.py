@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner, TestLoop
 
 from mmrefseg.apis.running import add_common_arguments, load_config
+from mmrefseg.utils.files import check_writable, write_atomically
 
 
 def parse_args() -> Namespace:
@@ -50,6 +51,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
+    if args.out:
+        check_writable(Path(args.out).parent)
     runner = Runner.from_cfg(cfg)
     runner.call_hook('before_run')
     runner.load_or_resume()
@@ -64,9 +67,9 @@ def main() -> None:
                 predictions[name] = json.loads(Path(folder, f'{name}.json').read_text())
     runner.call_hook('after_run')
     if is_main_process():
-        Path(cfg.work_dir, 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
+        write_atomically((json.dumps(metrics, indent=2) + '\n').encode(), Path(cfg.work_dir, 'metrics.json'))
         if args.out:
-            Path(args.out).write_text(json.dumps(predictions))
+            write_atomically(json.dumps(predictions).encode(), args.out)
 
 
 if __name__ == '__main__':

@@ -73,7 +73,7 @@ class DynamicKernelHead(BaseModule):
         self.decoder = Decoder(in_channels, text_channels, num_layers, num_heads, ffn_channels, dropout)
         self.projector = UpsampleProjector(in_channels, in_channels // 2)
         self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)
-        loss_decode = loss_decode or dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True)
+        loss_decode = loss_decode or dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)
 

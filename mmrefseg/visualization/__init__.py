@@ -1,0 +1,8 @@
+from .answers import Answer, draw_answers
+from .curves import draw_curves
+from .log import find_runs, read_log
+from .masks import draw_mask, show_mask
+from .samples import Sample, draw_samples
+
+__all__ = ['Answer', 'Sample', 'draw_answers', 'draw_curves', 'draw_mask', 'draw_samples', 'find_runs',
+           'read_log', 'show_mask']

@@ -1,0 +1,99 @@
+"""Loss and routing over a training."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+from pathlib import Path
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .figure import FAINT, INK, save_figure
+from .log import Log
+
+_COLUMNS = 3
+
+
+def draw_curves(log: Log, path: str | Path) -> None:
+    """Draw losses, learning rate and, for each router, its experts' mean weights.
+
+    Args:
+        log (dict[int, dict[str, float]]): iteration → scalars by name, as :func:`read_log` gives them:
+            ``loss`` and its parts, ``lr``, and ``routing/<router>/<expert>/weight``.
+        path (str | Path): the picture, ``.png`` or ``.jpg``.
+
+    Raises:
+        ValueError: there is no ``loss`` in the log, or ``path`` doesn't end as a picture does.
+        OSError: the picture cannot be written.
+    """
+    names = list(dict.fromkeys(name for scalars in log.values() for name in scalars))
+    if 'loss' not in names:
+        raise ValueError("the log holds no 'loss' to draw: was anything trained?")
+    routers: dict[str, dict[str, str]] = {}
+    for name in names:
+        if name.startswith('routing/') and name.endswith('/weight'):
+            _, router, expert, _ = name.split('/')
+            routers.setdefault(router, {})[expert] = name
+    rows = ceil(len(routers) / _COLUMNS)
+    figure = Figure((12, 3.6 + 2.1 * rows + 0.4 * bool(rows)), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    grid = figure.add_gridspec(rows + 1, _COLUMNS, height_ratios=[3.6, *[2.1] * rows])
+    _draw_losses(figure.add_subplot(grid[0, :-1]), log, names)
+    _draw_rate(figure.add_subplot(grid[0, -1]), log)
+    if routers:
+        axes = [figure.add_subplot(grid[1 + i // _COLUMNS, i % _COLUMNS]) for i in range(len(routers))]
+        _draw_routing(axes, log, routers)
+        figure.legend(*_legend(axes), loc='outside lower center', ncols=8, frameon=False, fontsize=9,
+                      title='experts (dotted: all equal)', title_fontsize=9)
+    save_figure(figure, path)
+
+
+def _plot(ax: Axes, log: Log, name: str, **style: object) -> None:
+    points = [(iteration, scalars[name]) for iteration, scalars in log.items() if name in scalars]
+    ax.plot(*zip(*points, strict=True), **{'linewidth': 1.6, 'label': name, **style})
+
+
+def _dress(ax: Axes, title: str) -> None:
+    ax.set_title(title, fontsize=10, color=INK, fontweight='bold', loc='left', parse_math=False)
+    ax.set_xlabel('iteration', fontsize=8, color=FAINT, labelpad=1)
+    ax.grid(color='#e6e8eb', linewidth=0.8)
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.spines[['left', 'bottom']].set_color(FAINT)
+    ax.tick_params(which='both', colors=FAINT, labelsize=8)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _draw_losses(ax: Axes, log: Log, names: Iterable[str]) -> None:
+    parts = [name for name in names if 'loss' in name.split('.')[-1] and name != 'loss']
+    _plot(ax, log, 'loss', color=INK, linewidth=2.2, label='loss (sum)')
+    for part, colour in zip(parts, colormaps['tab10'].colors * len(parts), strict=False):
+        _plot(ax, log, part, color=colour)
+    ax.set_yscale('log')
+    _dress(ax, 'loss and its parts')
+    ax.legend(fontsize=8, frameon=False, loc='upper center', bbox_to_anchor=(0.5, -0.14), ncols=3)
+
+
+def _draw_rate(ax: Axes, log: Log) -> None:
+    _plot(ax, log, 'lr', color=INK)
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter('{x:g}')
+    _dress(ax, 'learning rate')
+
+
+def _draw_routing(axes: list[Axes], log: Log, routers: Mapping[str, Mapping[str, str]]) -> None:
+    experts = dict.fromkeys(expert for names in routers.values() for expert in names)
+    colours = dict(zip(experts, colormaps['Dark2'].colors * len(experts), strict=False))
+    for ax, (router, names) in zip(axes, routers.items(), strict=True):
+        ax.axhline(1 / len(names), color=FAINT, linewidth=1, linestyle=':')
+        for expert, name in names.items():
+            _plot(ax, log, name, color=colours[expert], label=expert)
+        ax.set_ylim(0, 1)
+        _dress(ax, f'{router}: mean weights')
+
+
+def _legend(axes: Iterable[Axes]) -> tuple[list, list[str]]:
+    """One entry an expert, wherever it occurs."""
+    lines = {label: line for ax in axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    return list(lines.values()), list(lines)

@@ -1,0 +1,64 @@
+"""The command that asks about one image."""
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmrefseg.apis import RefSegInferencer
+
+TOOL = Path(__file__).parents[2] / 'tools/image_demo.py'
+CONFIG = 'sera_tiny_refshapes'
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory) -> str:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'weights.pth'
+    torch.save(RefSegInferencer(CONFIG, None, 'cpu').model.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def image(tmp_path) -> str:
+    path = str(tmp_path / 'image.png')
+    cv2.imwrite(path, np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    return path
+
+
+@pytest.fixture
+def command(monkeypatch):
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, 'argv', ['image_demo.py', *arguments, '--device', 'cpu'])
+        runpy.run_path(str(TOOL), run_name='__main__')
+
+    return call
+
+
+def test_answers(command, image, weights, tmp_path, capsys):
+    out = str(tmp_path / 'demo.png')
+    command(image, 'the cup', 'the red one', '--config', CONFIG, '--weights', weights, '--out', out)
+    expected = RefSegInferencer(CONFIG, weights, 'cpu')(image, ['the cup', 'the red one'])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == [
+        f'{result.expression}: score {result.score:.2f}, {result.mask.mean():.1%} of the image' for result in expected
+    ] + [f'The picture is in {out}']
+    assert cv2.imread(out) is not None
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'image': 'nowhere.jpg'}, "no image file 'nowhere.jpg'"),
+    ({'expression': ' '}, 'blank'),
+    ({'config': 'sera_huge'}, "no config 'sera_huge'"),
+    ({'weights': 'nowhere.pth'}, 'no checkpoint nowhere.pth'),
+    ({'out': 'answers.txt'}, 'must end in one of'),
+])
+def test_mistakes_get_one_line(command, image, weights, change, message):
+    use = {'image': image, 'expression': 'the cup', 'config': CONFIG, 'weights': weights, 'out': 'no.png', **change}
+    with pytest.raises(SystemExit, match=f'^image_demo: .*{message}') as stopped:
+        command(use['image'], use['expression'], *(f'--{key}={use[key]}' for key in ('config', 'weights', 'out')))
+    assert '\n' not in stopped.value.code

@@ -1,0 +1,166 @@
+"""The report on a training, from files as tools/train.py and tools/test.py leave them."""
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.visualization import LocalVisBackend
+from pycocotools import mask as coco_mask
+
+from mmrefseg.datasets import LoadReferringImage, LoadReferringMask, RefCOCODataset
+from mmrefseg.evaluation.functional import summarise_iou
+from mmrefseg.testing import make_refshapes
+from mmrefseg.utils.paths import config_path
+
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/quickstart_report.py'
+SPLITS = ('val', 'testA', 'testB')
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('quickstart_report', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('refshapes')
+    make_refshapes(root, dict.fromkeys(SPLITS, 8))
+    return root
+
+
+def predict(data_root: Path, split: str) -> list[dict]:
+    """The ground truth as prediction, but every third one is empty."""
+    dataset = RefCOCODataset(str(data_root), split=split)
+    answers = []
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        mask = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))['gt_seg_map']
+        area = int(mask.sum())
+        code = coco_mask.encode(np.asfortranarray(mask * bool(i % 3)))
+        answers.append({
+            **{key: info[key] for key in ('image_id', 'ref_id', 'sent_id', 'text')},
+            'segmentation': {'size': code['size'], 'counts': code['counts'].decode()},
+            'intersection': area * bool(i % 3),
+            'union': area,
+        })
+    return answers
+
+
+@pytest.fixture
+def work_dir(tmp_path, data_root) -> Path:
+    """What a training of 150 iterations and its tests leave."""
+    work_dir = tmp_path / 'quickstart'
+    backend = LocalVisBackend(str(work_dir / '20260101_000000/vis_data'))
+    for step, time in ((50, 9.0), (100, 0.2), (150, 0.4)):
+        backend.add_scalars({'routing/fusion.0/shape/weight': 0.3}, step=step)
+        backend.add_scalars({'loss': 1.0, 'decode.loss_ce': 1.0, 'lr': 1e-3, 'time': time}, step=step)
+    config = Config.fromfile(config_path('sera_tiny_refshapes'))
+    config.test_dataloader.dataset.data_root = str(data_root)
+    config.randomness = {'seed': 3}
+    config.dump(str(work_dir / '20260101_000000/vis_data/config.py'))
+    predictions = {split: predict(data_root, split) for split in SPLITS}
+    predictions['val_shuffled'] = predictions['val']
+    metrics = {split: summarise_iou([answer['intersection'] for answer in answers],
+                                    [answer['union'] for answer in answers])
+               for split, answers in predictions.items()}
+    metrics['val_shuffled']['mIoU'] = 10.0
+    (work_dir / 'metrics.json').write_text(json.dumps(metrics))
+    (work_dir / 'predictions.json').write_text(json.dumps(predictions))
+    return work_dir
+
+
+@pytest.fixture
+def command(tool, monkeypatch):
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, 'argv', ['quickstart_report.py', *map(str, arguments)])
+        tool.main()
+
+    return call
+
+
+def test_writes_four_files(command, work_dir, capsys):
+    command(work_dir, '--durations', 'data=21', 'training=90')
+    report = json.loads((work_dir / 'report.json').read_text())
+    metrics = json.loads((work_dir / 'metrics.json').read_text())
+    assert {split: report[split] for split in metrics} == metrics
+    assert set(report['val']) == {'mIoU', 'oIoU', 'Pr@50', 'Pr@60', 'Pr@70', 'Pr@80', 'Pr@90'}
+    assert report['iterations'] == 150 and report['seed'] == 3
+    assert report['seconds_per_step'] == pytest.approx(0.3)  # the median without the slow start
+    assert report['durations'] == {'data': 21.0, 'training': 90.0}
+    assert report['machine']['cores'] >= 1 and report['machine']['cpu']
+    assert set(report['versions']) == {'python', 'torch', 'torchvision', 'mmcv', 'mmengine', 'mmsegmentation',
+                                       'mmrefseg'}
+    for name in ('curves.png', 'samples.png'):
+        assert cv2.imread(str(work_dir / name)).std() > 10
+    text = (work_dir / 'report.md').read_text()
+    assert f'| val | {metrics["val"]["mIoU"]:.1f} |' in text
+    assert 'it reads its expressions' in text and 'minutes for training | 1.5' in text
+    assert '![' in text and '](samples.png)' in text and '](curves.png)' in text
+    assert f'are in {work_dir}' in capsys.readouterr().out
+
+
+def test_predictions_elsewhere(command, work_dir, tmp_path):
+    elsewhere = (work_dir / 'predictions.json').rename(tmp_path / 'elsewhere.json')
+    command(work_dir, '--predictions', elsewhere)
+    assert (work_dir / 'samples.png').is_file()
+
+
+def test_samples_cover_kinds_and_splits(tool, work_dir):
+    predictions = json.loads((work_dir / 'predictions.json').read_text())
+    config = Config.fromfile(next(work_dir.glob('*/vis_data/config.py')))
+    samples = tool.pick_samples(predictions, config)
+    kinds = ('attribute', 'location', 'relation', 'superlative')
+    assert [sample.origin for sample in samples] == [f'{split}, {kind}' for kind in kinds for split in SPLITS]
+    for sample in samples:
+        is_right = (sample.prediction == sample.ground_truth).all()
+        assert sample.iou == is_right and sample.expression
+        assert is_right or not sample.prediction.any()
+    again = tool.pick_samples(predictions, config)
+    assert [sample.expression for sample in again] == [sample.expression for sample in samples]
+
+
+def test_samples_are_not_picked_by_success(tool, work_dir):
+    """Whatever was predicted, the same expressions are drawn."""
+    predictions = json.loads((work_dir / 'predictions.json').read_text())
+    config = Config.fromfile(next(work_dir.glob('*/vis_data/config.py')))
+    before = [sample.expression for sample in tool.pick_samples(predictions, config)]
+    for answers in predictions.values():
+        for answer in answers:
+            answer['intersection'] = 0
+    assert [sample.expression for sample in tool.pick_samples(predictions, config)] == before
+
+
+def test_control_that_fails(tool):
+    assert tool.control_line({'testA': {'mIoU': 50.0}}) == ''
+    assert 'hardly reads' in tool.control_line({'val': {'mIoU': 50.0}, 'val_shuffled': {'mIoU': 25.0}})
+    assert ': it reads' in tool.control_line({'val': {'mIoU': 50.0}, 'val_shuffled': {'mIoU': 24.9}})
+
+
+def spoil(work_dir: Path, name: str, content: str | None) -> None:
+    if content is None:
+        (work_dir / name).unlink()
+    else:
+        (work_dir / name).write_text(content)
+
+
+@pytest.mark.parametrize(('name', 'content', 'message'), [
+    ('metrics.json', None, r'metrics\.json is missing; tools/test\.py writes it'),
+    ('metrics.json', '{"val": {', r'metrics\.json is not a whole JSON file'),
+    ('metrics.json', '[]', 'key for each split'),
+    ('predictions.json', None, r'predictions\.json is missing; tools/test\.py --out'),
+    ('predictions.json', '{"val": [{"sent_id": -5}]}', 'sent_id -5'),
+    ('20260101_000000/vis_data/scalars.json', None, r'scalars\.json with a loss'),
+])
+def test_mistakes_get_a_message(command, work_dir, name, content, message):
+    spoil(work_dir, name, content)
+    with pytest.raises(SystemExit, match=f'^quickstart_report: .*{message}'):
+        command(work_dir)
+    assert not (work_dir / 'report.json').exists()

@@ -1,0 +1,202 @@
+"""Report on a training: figures, loss and routing over time, and test samples with their predictions."""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+from importlib.metadata import version
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+import mmrefseg
+from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.transforms.loading import rle_to_mask
+from mmrefseg.registry import DATASETS
+from mmrefseg.utils.files import write_atomically
+from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
+
+LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmsegmentation')
+NUM_SAMPLES = 12
+SAMPLING_SEED = 0
+
+
+def duration(text: str) -> tuple[str, float]:
+    """Read ``training=212``."""
+    name, seconds = text.split('=')
+    return name, float(seconds)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Write report.json, report.md, curves.png and samples.png into the work dir of a training, from '
+                    'what tools/train.py and tools/test.py left there.')
+    parser.add_argument('work_dir', type=Path, help='work dir with <time>/vis_data/ of a training, and metrics.json')
+    parser.add_argument('--predictions', type=Path,
+                        help="file that tools/test.py wrote by --out (default: the work dir's predictions.json)")
+    parser.add_argument('--durations', type=duration, nargs='*', default=[], metavar='NAME=SECONDS',
+                        help='how long each step took, for the report, such as data=21 training=212')
+    return parser.parse_args()
+
+
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
+    """Read a JSON object by split.
+
+    Raises:
+        FileNotFoundError: the file is missing; names what writes it.
+        ValueError: it is damaged, or no JSON object.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is missing; {made_by} writes it')
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is not a whole JSON file ({error}); let {made_by} write it again') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
+    return content
+
+
+def cpu_name() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
+
+
+def collect(metrics: dict, log: dict, config: Config, durations: dict[str, float]) -> dict[str, Any]:
+    """All figures of the report; those of the splits stand under the splits' names."""
+    times = [scalars['time'] for scalars in log.values() if 'time' in scalars]
+    return {
+        **metrics,
+        'iterations': max(log),
+        'seconds_per_step': statistics.median(times[1:] or times),  # the first holds the start of the workers
+        'seed': config.get('randomness', {}).get('seed'),
+        'durations': durations,
+        'machine': {
+            'cpu': cpu_name(),
+            'cores': len(os.sched_getaffinity(0)),
+            'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        'versions': {
+            'python': platform.python_version(),
+            **{name: version(name) for name in LIBRARIES},
+            'mmrefseg': mmrefseg.__version__,
+        },
+    }
+
+
+def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sample]:
+    """Draw test expressions at random, in turn from each kind of expression and split.
+
+    Raises:
+        ValueError: a prediction is of an expression that the data set doesn't hold.
+    """
+    groups: dict[str, dict[str, list]] = {}
+    for split, answers in predictions.items():
+        if split.endswith('_shuffled'):
+            continue
+        dataset = DATASETS.build({**config.test_dataloader.dataset, 'split': split, 'pipeline': []})
+        infos = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
+        for answer in answers:
+            if answer['sent_id'] not in infos:
+                raise ValueError(f'the predictions for {split} hold sent_id {answer["sent_id"]}, which is not in '
+                                 f'{dataset.data_root}: were they made with other data?')
+            info = infos[answer['sent_id']]
+            groups.setdefault(info['kind'], {}).setdefault(split, []).append((split, info, answer))
+    generator = random.Random(SAMPLING_SEED)
+    shuffled = [
+        generator.sample(group, min(NUM_SAMPLES, len(group))) for _, by_split in sorted(groups.items())
+        for group in by_split.values()
+    ]
+    in_turn = [sample for turn in zip_longest(*shuffled) for sample in turn if sample is not None]
+    return [to_sample(*sample) for sample in in_turn[:NUM_SAMPLES]]
+
+
+def to_sample(split: str, info: dict, answer: dict) -> Sample:
+    """Load what the grid shows of one expression."""
+    loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
+    return Sample(
+        image=loaded['img'],
+        ground_truth=loaded['gt_seg_map'],
+        prediction=rle_to_mask(answer['segmentation'], *loaded['ori_shape']),
+        expression=answer['text'],
+        iou=answer['intersection'] / max(answer['union'], 1),
+        origin=', '.join(filter(None, (split, info['kind']))))
+
+
+def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ('---', ) * len(head), *rows]
+    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
+
+
+def control_line(metrics: dict[str, dict[str, float]]) -> str:
+    """Whether the model reads its expressions, in a sentence; empty without the figures."""
+    if not {'val', 'val_shuffled'} <= metrics.keys():
+        return ''
+    own, shuffled = metrics['val']['mIoU'], metrics['val_shuffled']['mIoU']
+    verdict = ('it reads its expressions' if shuffled < own / 2 else
+               'that is not below a half, so it hardly reads its expressions')
+    return (f'`val_shuffled` is the control: the same model and images, but the expressions changed places. Its mIoU '
+            f'is {shuffled:.1f} against {own:.1f} with the right expressions: {verdict}.\n')
+
+
+def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], name: str) -> str:
+    """The report for people."""
+    names = tuple(dict.fromkeys(figure for figures in metrics.values() for figure in figures))
+    rows = [(split, *(f'{figures[figure]:.1f}' for figure in names)) for split, figures in metrics.items()]
+    gpu = report['machine']['gpu']
+    training = [
+        ('iterations', report['iterations']),
+        ('seconds per step (median)', f'{report["seconds_per_step"]:.3f}'),
+        ('seed', 'random' if report['seed'] is None else report['seed']),
+        *((f'minutes for {step}', f'{seconds / 60:.1f}') for step, seconds in report['durations'].items()),
+        ('machine', f'{report["machine"]["cpu"]}, {report["machine"]["cores"]} cores' + (f', {gpu}' if gpu else '')),
+        ('versions', ', '.join(f'{library} {number}' for library, number in report['versions'].items())),
+    ]
+    return '\n'.join([
+        f'# {name}\n', 'Figures in percent, over all expressions of a split.\n', table(('split', *names), rows) + '\n',
+        control_line(metrics), '## Training\n', table(('', ''), training) + '\n',
+        '![loss, learning rate and routing over the iterations](curves.png)\n', '## Samples\n',
+        'Drawn at random, in turn from each kind of expression and split; none was chosen by hand.\n',
+        '![image, ground truth, prediction, expression and IoU of test samples](samples.png)\n'
+    ])
+
+
+def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Write the four files; returns the figures by split."""
+    metrics = read_json(work_dir / 'metrics.json', 'tools/test.py')
+    predictions = read_json(predictions_file, 'tools/test.py --out')
+    log = read_log(work_dir)
+    config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
+    report = collect(metrics, log, config, durations)
+    with DefaultScope.overwrite_default_scope('mmrefseg'):
+        draw_samples(pick_samples(predictions, config), work_dir / 'samples.png')
+    draw_curves(log, work_dir / 'curves.png')
+    write_atomically((json.dumps(report, indent=2) + '\n').encode(), work_dir / 'report.json')
+    write_atomically(to_markdown(report, metrics, work_dir.resolve().name).encode(), work_dir / 'report.md')
+    return metrics
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        metrics = write_report(args.work_dir, args.predictions or args.work_dir / 'predictions.json',
+                               dict(args.durations))
+    except (ValueError, OSError) as error:
+        sys.exit(f'quickstart_report: {error}')
+    for split, figures in metrics.items():
+        print(f'{split:13}', '  '.join(f'{name} {value:5.1f}' for name, value in figures.items()))
+    print(f'report.json, report.md, curves.png and samples.png are in {args.work_dir}')
+
+
+if __name__ == '__main__':
+    main()
