@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# Sourced by tools/install.sh: messages, and long commands with their progress, logs and failures. Expects `logs`, the
+# folder for the logs, and `prefix`, the environment.
+
+log=
+watcher=
+
+say() { printf 'install: %s\n' "$*"; }
+
+# fail WHAT EXPECTED MEND: one message, and the end.
+fail() {
+  printf 'install: %s\n  expected: %s\n  mend:     %s, then run tools/install.sh again\n' "$@" >&2
+  exit 1
+}
+
+# need_space GIGABYTES FOLDER
+need_space() {
+  local free
+  free=$(df -Pk "$2" | awk 'NR == 2 {print int($4 / 1048576)}')
+  ((free >= $1)) || fail "too little disk space for $2: $free GB are free" "$1 GB" \
+    'free some, or put the repository (for temporary files: TMPDIR) on a larger disk'
+}
+
+# Says every 20 seconds how long a step has taken and, in a build, how many files are compiled.
+watch_progress() {
+  local label=$1 start=$SECONDS seconds compiled
+  while sleep 20 9<&- >/dev/null 2>&1; do
+    seconds=$((SECONDS - start))
+    compiled=$(grep -oE '\[[0-9]+/[0-9]+\]' "$log" | tail -n 1 || true)
+    say "$label: $((seconds / 60))m$((seconds % 60))s${compiled:+, files compiled $compiled}"
+  done
+}
+
+stop_watching() {
+  if [[ -n $watcher ]]; then
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" 2>/dev/null || true
+    watcher=
+  fi
+}
+
+# run_step NAME LABEL COMMAND...: runs a command with its output in the log NAME and its progress on the terminal.
+run_step() {
+  local label=$2 status=0
+  log=$logs/$1.log
+  shift 2
+  say "$label"
+  : >"$log"
+  watch_progress "$label" &
+  watcher=$!
+  "$@" >>"$log" 2>&1 </dev/null || status=$?
+  stop_watching
+  ((status == 0)) || fail_step "$label"
+}
+
+# Turns the log of a failed step into one message.
+fail_step() {
+  local reason
+  if grep -qE 'No space left on device|Errno 28' "$log"; then
+    fail "$1: the disk is full" 'room for the packages' "free space where $prefix lies (log: $log)"
+  elif grep -qE 'Connection ?Error|ConnectTimeout|ReadTimeout|Name or service not known|from versions: none' "$log"; then
+    fail "$1: the package index cannot be reached, or lacks a package" 'a network, or pip set up for another index' \
+      "check the network and what 'pip config list' says (log: $log)"
+  elif grep -qE 'Killed|annot allocate memory|out of memory' "$log"; then
+    fail "$1: out of memory" 'about 2 GB for each file that is compiled at a time' "export MAX_JOBS=1 (log: $log)"
+  fi
+  reason=$(grep -m 1 -E '(fatal error|error|ERROR|Error): ' "$log" || tail -n 1 "$log")
+  fail "$1 failed: ${reason:0:300}" 'no error' "read $log"
+}
