@@ -13,13 +13,13 @@ from mmrefseg.registry import HOOKS
 
 @HOOKS.register_module()
 class RoutingLogHook(Hook):
-    """Logs each router's mean weights and how often it chose each expert.
+    """Logs each router's mean weights and how often each expert was its first choice.
 
     Reads ``routing`` from the message hub, where the segmentor leaves a dict of router → (names of its experts,
-    tensor (2, E): mean weights, shares of samples that chose the expert) after each training step; does nothing where
-    it isn't there. Every ``interval`` iterations the averages since the last time, over all processes, go into the
-    visualizer's scalars as ``routing/<router>/<expert>/weight`` and ``.../chosen``, and into the log with a line for
-    each router.
+    tensor (2, E): mean weights, shares of samples whose first choice the expert was) after each training step; does
+    nothing where it isn't there. Every ``interval`` iterations the averages since the last time, over all processes,
+    go into the visualizer's scalars as ``routing/<router>/<expert>/weight`` and ``.../first_choice``, and into the log
+    with a line for each router.
 
     Args:
         interval: iterations between two entries, counted as ``LoggerHook`` counts them. Default 50.
@@ -67,8 +67,8 @@ class RoutingLogHook(Hook):
             means = means[2 * len(experts):]
             for expert, weight, share in zip(experts, weights, shares, strict=True):
                 scalars[f'routing/{router}/{expert}/weight'] = weight
-                scalars[f'routing/{router}/{expert}/chosen'] = share
-            line = ', '.join(f'{expert} {weight:.2f} (chosen {share:.0%})'
+                scalars[f'routing/{router}/{expert}/first_choice'] = share
+            line = ', '.join(f'{expert} {weight:.2f} (first {share:.0%})'
                              for expert, weight, share in zip(experts, weights, shares, strict=True))
             runner.logger.info(f'routing {router}: {line}')
         runner.visualizer.add_scalars(scalars, step=runner.iter + 1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 
-from ..layers import RoutingInfo, TextFeatures, apply_tuning
+from ..layers import RoutingInfo, TextFeatures, apply_tuning, check_blocks
 
 _OFFICIAL_NAMES = (
     (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
@@ -95,6 +95,8 @@ class DINOv2(VisionTransformer):
         self.register_tokens = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims))
         adapter = dict(adapter or {})
         indices = adapter.pop('indices', ())
+        check_blocks('out_indices', self.out_indices, self.num_layers)
+        check_blocks('adapter indices', indices, self.num_layers)
         self.adapters = nn.ModuleDict({
             str(i): MODELS.build(dict(adapter, dims=self.embed_dims, name=f'adapter.{i}'))
             for i in indices
@@ -120,8 +122,13 @@ class DINOv2(VisionTransformer):
             return
         path = self.init_cfg['checkpoint']
         state = from_official(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
-        own = {name: value for name, value in self.state_dict().items() if name.startswith('adapters.')}
+        # a model without registers has none in its file either
+        own = {name: value for name, value in self.state_dict().items()
+               if name.startswith('adapters.') or not value.numel()}
         load_weights(self, {**state, **own}, source=path)
+
+    def _prepare_pos_embed(self, *args: object) -> None:
+        """Load the position embedding as it is: ``forward`` resizes it, and another size is another architecture."""
 
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> tuple[Tensor, ...]:
         """(B, 3, H, W) → one map (B, C, H / patch, W / patch) for each of ``out_indices``."""

@@ -95,7 +95,7 @@ class DynamicKernelHead(BaseModule):
         target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
         losses: dict[str, Tensor] = {}
         for loss in self.loss_decode:
-            losses[loss.loss_name] = losses.get(loss.loss_name, 0) + loss(logits.float(), target)
+            losses[loss.loss_name] = losses.get(loss.loss_name, 0) + loss(logits.float(), target, ignore_index=255)
         return losses
 
     def predict(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:

@@ -89,6 +89,7 @@ class SERAAdapter(nn.Module):
         num_heads: heads of the cross-attention. Default 8.
         dropout: dropout of the cross-attention's weights. Default 0.1.
         scale: weight of the adapter in the block. Default 0.2.
+        mask_padding: whether padded words are masked out (our reading; DETRIS attends to them). Default True.
         name: the router's name. Default ``adapter``.
     """
 
@@ -99,6 +100,7 @@ class SERAAdapter(nn.Module):
                  num_heads: int = 8,
                  dropout: float = 0.1,
                  scale: float = 0.2,
+                 mask_padding: bool = True,
                  name: str = 'adapter') -> None:
         super().__init__()
         self.scale = scale
@@ -106,7 +108,7 @@ class SERAAdapter(nn.Module):
         self.branches = MultiScaleBranches(channels)
         experts = dict(spatial=AdapterSpatialExpert(channels), boundary=AdapterBoundaryExpert(channels))
         self.mixture = ExpertMixture(experts, Router(channels, tuple(experts), name))
-        self.attention = WordAttention(channels, text_channels, num_heads, dropout)
+        self.attention = WordAttention(channels, text_channels, num_heads, dropout, mask_padding)
         self.up = _zero_up(channels, dims)
 
     def forward(self, x: Tensor, text: TextFeatures, grid_size: tuple[int, int]) -> tuple[Tensor, RoutingInfo]:

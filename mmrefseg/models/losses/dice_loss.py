@@ -13,21 +13,19 @@ class BinaryDiceLoss(nn.Module):
     Args:
         loss_weight: weight of the loss. Default 1.
         eps: added to both sides of the ratio, so that an empty mask is well-defined. Default 1.
-        ignore_index: target value of pixels that are left out. Default 255.
         loss_name: name in the log; holds ``loss`` to count in the sum. Default ``loss_dice``.
     """
 
     def __init__(self,
                  loss_weight: float = 1.0,
                  eps: float = 1.0,
-                 ignore_index: int = 255,
                  loss_name: str = 'loss_dice') -> None:
         super().__init__()
-        self.loss_weight, self.eps, self.ignore_index, self.loss_name = loss_weight, eps, ignore_index, loss_name
+        self.loss_weight, self.eps, self.loss_name = loss_weight, eps, loss_name
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
         """Logits (B, 1, H, W) and target (B, H, W) of 0, 1 and ``ignore_index`` → scalar."""
-        valid = (target != self.ignore_index).flatten(1)
+        valid = (target != ignore_index).flatten(1)
         truth = (target == 1).flatten(1).float()
         probability = logits.float().sigmoid().flatten(1) * valid
         overlap = (probability * truth).sum(1)

@@ -55,7 +55,8 @@ class SERAFusion(BaseModule):
     Args:
         in_channels: channels of each map; all maps have one resolution. Default (768, 768, 768).
         channels: channels of the output. Default 512.
-        sentence_channels: channels of the sentence feature. Default 512.
+        sentence_channels: channels of the sentence feature; None leaves out the gates, for models without text.
+            Default 512.
         top_k: experts chosen a sample, 1 to 4; None leaves out experts and routers, which is DETRIS's neck.
             Default 4.
         num_heads: attention heads of the contextual experts (our reading). Default 8.
@@ -69,7 +70,7 @@ class SERAFusion(BaseModule):
     def __init__(self,
                  in_channels: Sequence[int] = (768, 768, 768),
                  channels: int = 512,
-                 sentence_channels: int = 512,
+                 sentence_channels: int | None = 512,
                  top_k: int | None = 4,
                  num_heads: int = 8,
                  router_channels: int = 128,
@@ -84,8 +85,10 @@ class SERAFusion(BaseModule):
                 router = Router(width, tuple(experts), f'fusion.{i}', router_channels, top_k, noise_std)
                 self.mixtures.append(ExpertMixture(experts, router))
         self.project = nn.ModuleList(ConvModule(width, channels, 1, norm_cfg=norm_cfg) for width in in_channels)
-        self.project_sentence = nn.Linear(sentence_channels, channels)
-        self.gates = nn.ModuleList(SentenceGate(channels) for _ in in_channels)
+        self.gates = nn.ModuleList()
+        if sentence_channels is not None:
+            self.project_sentence = nn.Linear(sentence_channels, channels)
+            self.gates.extend(SentenceGate(channels) for _ in in_channels)
         self.reduce = ConvModule(len(in_channels) * channels, channels, 1, norm_cfg=norm_cfg)
         self.refine = nn.Sequential(
             CoordConv(channels, channels), ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg))
@@ -102,7 +105,7 @@ class SERAFusion(BaseModule):
         if self.mixtures:
             maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
         maps = [project(x) for project, x in zip(self.project, maps, strict=True)]
-        if text is not None:
+        if text is not None and len(self.gates):
             sentence = self.project_sentence(text.sentence)
             maps = [gate(x, sentence) for gate, x in zip(self.gates, maps, strict=True)]
         fused = self.reduce(torch.cat(maps, dim=1))

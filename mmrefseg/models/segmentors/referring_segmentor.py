@@ -7,6 +7,7 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmrefseg.evaluation.functional import cris_mask
@@ -27,6 +28,11 @@ def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
     if hasattr(part, 'forward_with_routing'):
         return part.forward_with_routing(*arguments)
     return part(*arguments), ()
+
+
+def _as_mmseg(sample: RefSegDataSample) -> SegDataSample:
+    """The ground truth in the type that mmseg's losses expect."""
+    return SegDataSample(gt_sem_seg=PixelData(data=sample.gt_sem_seg.data.long()), metainfo=sample.metainfo)
 
 
 @MODELS.register_module()
@@ -59,7 +65,7 @@ class ReferringSegmentor(BaseModel):
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor or dict(type='ReferringDataPreProcessor'), init_cfg)
+        super().__init__(MODELS.build(data_preprocessor or dict(type='mmrefseg.ReferringDataPreProcessor')), init_cfg)
         self.text_encoder = MODELS.build(text_encoder)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
@@ -114,7 +120,7 @@ class ReferringSegmentor(BaseModel):
         if _takes_text(self.decode_head):
             losses = self.decode_head.loss(maps, text, data_samples)
         else:
-            losses = self.decode_head.loss(maps, data_samples, self.train_cfg)
+            losses = self.decode_head.loss(maps, [_as_mmseg(sample) for sample in data_samples], self.train_cfg)
         return {f'decode.{name}': value for name, value in losses.items()}
 
     def _routing_loss(self, routing: tuple[RoutingInfo, ...]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 
-from ..layers import TextAdapter, TextFeatures, apply_tuning
+from ..layers import TextAdapter, TextFeatures, apply_tuning, check_blocks
 
 
 @MODELS.register_module()
@@ -60,6 +60,7 @@ class OpenCLIPTextEncoder(BaseModule):
         self.channels, self.sentence_channels = self.tower.width, config['embed_dim']
         adapter = dict(adapter or {})
         indices = adapter.pop('indices', ())
+        check_blocks('adapter indices', indices, len(self.tower.transformer.resblocks))
         self.adapters = nn.ModuleDict({str(i): TextAdapter(self.tower.width, **adapter) for i in indices})
         apply_tuning(self, tuning, self.new_parts())
         self._ids: dict[str, list[int]] = {}
@@ -72,6 +73,9 @@ class OpenCLIPTextEncoder(BaseModule):
             raise ValueError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
         if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
             raise ValueError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
+                             "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
+        if config['text_cfg'].get('embed_cls'):
+            raise ValueError(f'{arch!r} has a class token of its own behind the words (CoCa), which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
         return config
 

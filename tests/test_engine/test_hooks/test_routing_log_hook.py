@@ -51,12 +51,12 @@ def test_averages(tmp_path):
     first, second = scalars(tmp_path)
     assert first == pytest.approx({
         'routing/neck.0/edge/weight': 0.15, 'routing/neck.0/shape/weight': 0.85,
-        'routing/neck.0/edge/chosen': 1.0, 'routing/neck.0/shape/chosen': 0.0,
-        'routing/adapter/only/weight': 1.0, 'routing/adapter/only/chosen': 1.5, 'step': 2})
+        'routing/neck.0/edge/first_choice': 1.0, 'routing/neck.0/shape/first_choice': 0.0,
+        'routing/adapter/only/weight': 1.0, 'routing/adapter/only/first_choice': 1.5, 'step': 2})
     assert second['routing/neck.0/edge/weight'] == pytest.approx(0.35)
     assert second['step'] == 4
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'routing neck.0: edge 0.15 (chosen 100%), shape 0.85 (chosen 0%)' in log
+    assert 'routing neck.0: edge 0.15 (first 100%), shape 0.85 (first 0%)' in log
     assert log.count('routing adapter:') == 2
 
 
@@ -98,7 +98,7 @@ def log_on_this_rank():
     RoutingLogHook(interval=1).after_train_iter(runner, batch_idx=0)
     assert runner.visualizer.given == pytest.approx({
         'routing/neck/edge/weight': 0.4, 'routing/neck/shape/weight': 0.6,
-        'routing/neck/edge/chosen': 0.5, 'routing/neck/shape/chosen': 0.5})
+        'routing/neck/edge/first_choice': 0.5, 'routing/neck/shape/first_choice': 0.5})
 
 
 def test_two_processes(tmp_path):

@@ -1,0 +1,121 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+
+from mmrefseg.models import DynamicKernelHead
+from mmrefseg.models.decode_heads.dynamic_kernel_head import convolve_each
+from mmrefseg.structures import RefSegDataSample
+
+
+def one_by_one(x, kernels):
+    padding = kernels.shape[-1] // 2
+    return torch.cat([F.conv2d(a[None], k[None], padding=padding) for a, k in zip(x, kernels, strict=True)])
+
+
+@pytest.mark.parametrize('kernel_size', [1, 3, 5])
+@pytest.mark.parametrize('size', [(7, 5), (4, 6), (1, 3), (2, 1)])
+def test_convolve_each(kernel_size, size):
+    x = torch.randn(3, 4, *size, dtype=torch.float64, requires_grad=True)
+    kernels = torch.randn(3, 4, kernel_size, kernel_size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 1, *size)
+    results = []
+    for function in (convolve_each, one_by_one):
+        output = function(x, kernels)
+        gradients = torch.autograd.grad((output * weight).sum(), (x, kernels))
+        results.append((output.double(), *gradients))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_convolve_each_by_hand():
+    x = torch.zeros(1, 1, 3, 4)
+    x[0, 0, 1, 1] = 1
+    kernel = torch.arange(9.0).view(1, 1, 3, 3)
+    # a correlation turns the kernel around
+    assert convolve_each(x, kernel)[0, 0].tolist() == [[8, 7, 6, 0], [5, 4, 3, 0], [2, 1, 0, 0]]
+
+
+def test_convolve_each_under_bfloat16():
+    x, kernels = torch.randn(2, 64, 9, 9), torch.randn(2, 64, 3, 3) / 24
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        output = convolve_each(x, kernels)
+    assert output.dtype == torch.float32
+    torch.testing.assert_close(output, one_by_one(x, kernels), atol=0.05, rtol=0.02)
+
+
+def make_head(**kwargs):
+    return DynamicKernelHead(
+        8, text_channels=12, sentence_channels=12, num_layers=1, num_heads=2, ffn_channels=16, **kwargs).eval()
+
+
+def make_samples(masks):
+    return [RefSegDataSample(gt_sem_seg=PixelData(data=mask[None])) for mask in masks]
+
+
+@pytest.mark.parametrize('kernel_size', [1, 3])
+def test_forward_against_plain_formula(make_text, kernel_size):
+    head, text = make_head(kernel_size=kernel_size), make_text(12)
+    maps = (torch.randn(2, 5, 1, 1), torch.randn(2, 8, 3, 2))  # the last one counts
+    x = head.projector(head.decoder(maps[-1], text))
+    parameters = head.kernel(text.sentence)
+    expected = [
+        F.conv2d(a[None], p[:-1].view(1, 4, kernel_size, kernel_size), p[-1:], padding=kernel_size // 2)
+        for a, p in zip(x, parameters, strict=True)
+    ]
+    logits = head(maps, text)
+    assert logits.shape == (2, 1, 12, 8)
+    torch.testing.assert_close(logits, torch.cat(expected), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(head.predict(maps, text), logits)
+
+
+def test_the_sentence_matters_beside_the_words(make_text):
+    head, text = make_head(), make_text(12)
+    maps = (torch.randn(2, 8, 3, 3), )
+    other = text._replace(sentence=text.sentence + 1)
+    assert not torch.allclose(head(maps, text), head(maps, other))
+
+
+def test_default_loss_is_bce_at_the_logits_resolution():
+    head = make_head()
+    logits = torch.tensor([[[[0.0, 2.0], [-1.0, 3.0]]]])
+    mask = torch.tensor([[1, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 0, 0]], dtype=torch.uint8)
+    # nearest neighbour takes the even rows and columns: 1 0 / 1 1
+    losses = head.loss_by_feat(logits, mask[None, None])
+    expected = (math.log(2) + math.log(1 + math.exp(2)) + math.log(1 + math.e) + math.log(1 + math.exp(-3))) / 4
+    assert list(losses) == ['loss_ce']
+    assert losses['loss_ce'].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_target_of_a_size_that_does_not_divide():
+    head = make_head()
+    mask = torch.randint(0, 2, (7, 7), dtype=torch.uint8)
+    logits = torch.randn(1, 1, 4, 4)
+    target = torch.tensor([[float(mask[int(i * 1.75), int(j * 1.75)]) for j in range(4)] for i in range(4)])
+    expected = F.binary_cross_entropy_with_logits(logits[0, 0], target)
+    torch.testing.assert_close(head.loss_by_feat(logits, mask[None, None])['loss_ce'], expected)
+
+
+def test_losses_by_name_and_ignored_pixels(make_text):
+    bce = dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
+    head = make_head(loss_decode=[bce, dict(type='BinaryDiceLoss'), dict(bce, loss_weight=2.0)])
+    masks = torch.randint(0, 2, (2, 12, 12), dtype=torch.uint8)
+    masks[:, :6] = 255
+    maps, text = (torch.randn(2, 8, 3, 3), ), make_text(12)
+    losses = head.loss(maps, text, make_samples(masks))
+    logits = head(maps, text)[:, :, 6:]
+    expected = F.binary_cross_entropy_with_logits(logits, masks[:, None, 6:].float())
+    assert list(losses) == ['loss_ce', 'loss_dice']
+    torch.testing.assert_close(losses['loss_ce'], 3 * expected)
+
+
+def test_losses_are_float32_under_bfloat16(make_text):
+    head, text = make_head(), make_text(12)
+    samples = make_samples(torch.ones(2, 12, 12, dtype=torch.uint8))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = head.loss((torch.randn(2, 8, 3, 3), ), text, samples)['loss_ce']
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert all(p.grad is not None for p in head.parameters())

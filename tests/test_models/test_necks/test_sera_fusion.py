@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torch import nn
+
+from mmrefseg.models import SERAFusion
+from mmrefseg.models.layers import TextFeatures
+from mmrefseg.models.layers.coordinates import coordinate_grid
+from mmrefseg.models.necks.sera_fusion import SentenceGate
+
+
+def make_neck(top_k=4, **kwargs):
+    neck = SERAFusion((8, 16, 8), 12, sentence_channels=10, top_k=top_k, num_heads=2, router_channels=6, **kwargs)
+    for module in neck.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return neck.eval()
+
+
+def make_maps():
+    return tuple(torch.randn(2, channels, 4, 5) for channels in (8, 16, 8))
+
+
+def make_sentence():
+    return TextFeatures(torch.randn(2, 3, 7), torch.ones(2, 3, dtype=torch.bool), torch.randn(2, 10))
+
+
+def conv_bn_relu(layer, x):
+    conv, norm = layer.conv, layer.bn
+    x = nn.functional.conv2d(x, conv.weight, padding=conv.weight.shape[-1] // 2)
+    mean, var, weight, bias = (
+        y.view(1, -1, 1, 1) for y in (norm.running_mean, norm.running_var, norm.weight, norm.bias))
+    return ((x - mean) / (var + norm.eps).sqrt() * weight + bias).clamp(min=0)
+
+
+def plain(neck, maps, text):
+    """Published steps behind the experts: project, gate, concatenate, reduce, refine with a residual."""
+    gated = []
+    for i, x in enumerate(maps):
+        x = conv_bn_relu(neck.project[i], x)
+        if text is not None:
+            sentence = neck.project_sentence(text.sentence)
+            gate = neck.gates[i].out(neck.gates[i].value(sentence))
+            x = x * gate.view(2, 12, 1, 1)
+        gated.append(x)
+    fused = conv_bn_relu(neck.reduce, torch.cat(gated, 1))
+    refined = conv_bn_relu(neck.refine[0].conv, torch.cat((fused, coordinate_grid(fused)), 1))
+    return fused + conv_bn_relu(neck.refine[1], refined)
+
+
+@pytest.mark.parametrize('with_text', [True, False])
+@pytest.mark.parametrize('top_k', [None, 1, 2, 4])
+def test_against_plain_formula(top_k, with_text):
+    neck, maps, text = make_neck(top_k), make_maps(), make_sentence() if with_text else None
+    enriched = maps
+    if top_k is not None:
+        enriched = [mixture(x)[0] for mixture, x in zip(neck.mixtures, maps, strict=True)]
+    output, = neck(maps, text)
+    assert output.shape == (2, 12, 4, 5)
+    torch.testing.assert_close(output, plain(neck, enriched, text), atol=1e-5, rtol=1e-5)
+    if top_k is not None:
+        assert not torch.allclose(output, plain(neck, maps, text))
+
+
+def test_the_gate_is_attention_to_one_key():
+    gate, attention = SentenceGate(8), nn.MultiheadAttention(8, 2, batch_first=True)
+    with torch.no_grad():
+        attention.in_proj_weight[16:] = gate.value.weight
+        attention.in_proj_bias[16:] = gate.value.bias
+    attention.out_proj.load_state_dict(gate.out.state_dict())
+    x, sentence = torch.randn(2, 8, 3, 4), torch.randn(2, 8)
+    attended = attention(x.flatten(2).mT, sentence[:, None], sentence[:, None])[0]
+    torch.testing.assert_close(gate(x, sentence), x * attended.mT.view_as(x))
+
+
+def test_routers_are_each_maps_own():
+    neck, maps = make_neck(2), make_maps()
+    _, routing = neck.forward_with_routing(maps, make_sentence())
+    assert [info.name for info in routing] == ['fusion.0', 'fusion.1', 'fusion.2']
+    assert {info.experts for info in routing} == {('spatial', 'contextual', 'boundary', 'shape')}
+    for mixture, x, info in zip(neck.mixtures, maps, routing, strict=True):
+        torch.testing.assert_close(info.logits, mixture.router.score(x.mean((2, 3))))
+        assert info.chosen.sum(1).tolist() == [2, 2]
+    parameters = [id(p) for mixture in neck.mixtures for p in mixture.parameters()]
+    assert len(parameters) == len(set(parameters))
+
+
+def test_without_experts():
+    neck = make_neck(None)
+    assert neck.forward_with_routing(make_maps(), make_sentence())[1] == ()
+    assert not any('mixture' in name for name, _ in neck.named_parameters())
+
+
+def test_noise_comes_from_the_config():
+    maps = make_maps()
+    for noise, equal in ((0.0, True), (1.0, False)):
+        mixture = make_neck(4, noise_std=noise).train().mixtures[0]
+        first, second = (mixture(maps[0])[1].weights for _ in range(2))
+        assert torch.equal(first, second) is equal
+
+
+def test_impossible_top_k():
+    with pytest.raises(ValueError, match=r'fusion\.0.*between 1.*4'):
+        make_neck(5)
+
+
+def test_wrong_number_of_maps():
+    with pytest.raises(ValueError):
+        make_neck(4)(make_maps()[:2], make_sentence())
