@@ -11,8 +11,6 @@ seed=${1:-0}
 config=configs/sera/sera_tiny_refshapes.py
 out=work_dirs/quickstart
 durations=()
-# Workers and threads share few cores: a thread that waits must not spin.
-export OMP_WAIT_POLICY=passive
 
 # step NAME COMMAND...: runs it and notes how long it took.
 step() {

@@ -7,11 +7,14 @@ from argparse import ArgumentParser, Namespace
 from copy import deepcopy
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner, TestLoop
+from mmengine.runner import Runner
 
-from mmrefseg.apis.running import add_common_arguments, load_config
+from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
+from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable, write_atomically
 
 
@@ -33,17 +36,27 @@ def parse_args() -> Namespace:
 
 def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: list[str]) -> dict[str, dict]:
     """The dataloader config of each split to test, by the name under which its figures are reported."""
-    own = cfg.test_dataloader.dataset.split
-    dataloaders = {}
-    for split in splits or [own]:
+    dataloaders = {} if splits else {cfg.test_dataloader.dataset.get('split', 'test'): cfg.test_dataloader}
+    for split in splits or ():
         dataloaders[split] = deepcopy(cfg.test_dataloader)
         dataloaders[split].dataset.split = split
     for split in shuffled_splits:
         dataloader = deepcopy(cfg.test_dataloader)
         dataloader.dataset.split = split
-        dataloader.dataset = dict(type='ShuffledExpressions', dataset=dataloader.dataset)
+        dataloader.dataset = dict(type='mmrefseg.ShuffledExpressions', dataset=dataloader.dataset)
         dataloaders[f'{split}_shuffled'] = dataloader
     return dataloaders
+
+
+def test_split(runner: Runner, cfg: Config, dataloader: dict, out_file: Path | None, amp: bool) -> dict[str, float]:
+    """The figures of one split; its predictions go to ``out_file``."""
+    evaluator = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    if out_file:
+        evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file))]
+    loop = LOOPS.build(
+        dict(cfg.test_cfg, dataloader=dataloader, evaluator=deepcopy(evaluator)), default_args=dict(runner=runner))
+    with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
+        return loop.run()
 
 
 def main() -> None:
@@ -53,23 +66,26 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     if args.out:
         check_writable(Path(args.out).parent)
+        if Path(args.out).is_dir():
+            raise IsADirectoryError(f'--out names the folder {args.out}; name a JSON file in it')
     runner = Runner.from_cfg(cfg)
     runner.call_hook('before_run')
     runner.load_or_resume()
     metrics, predictions = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
-            evaluator = [deepcopy(cfg.test_evaluator)]
-            if args.out:
-                evaluator.append(dict(type='DumpPredictions', out_file=str(Path(folder, f'{name}.json'))))
-            metrics[name] = TestLoop(runner, dataloader, evaluator, fp16=args.amp).run()
-            if args.out and is_main_process():
-                predictions[name] = json.loads(Path(folder, f'{name}.json').read_text())
+            out_file = Path(folder, f'{name}.json') if args.out else None
+            metrics[name] = test_split(runner, cfg, dataloader, out_file, args.amp)
+            if out_file and is_main_process():
+                predictions[name] = json.loads(out_file.read_text())
     runner.call_hook('after_run')
     if is_main_process():
-        write_atomically((json.dumps(metrics, indent=2) + '\n').encode(), Path(cfg.work_dir, 'metrics.json'))
+        figures = Path(cfg.work_dir, 'metrics.json')
+        write_atomically((json.dumps(metrics, indent=2) + '\n').encode(), figures)
+        print(f'The figures are in {figures}')
         if args.out:
             write_atomically(json.dumps(predictions).encode(), args.out)
+            print(f'The predictions are in {args.out}')
 
 
 if __name__ == '__main__':

@@ -1,15 +1,17 @@
 """Train a model: tools/train.py CONFIG."""
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmrefseg.apis.running import add_common_arguments, load_config
+from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
 
 
 def parse_args() -> Namespace:
@@ -28,11 +30,33 @@ def parse_args() -> Namespace:
 
 def use_mixed_precision(cfg: Config) -> None:
     """bfloat16 where the device computes in it, else float16 with loss scaling."""
-    if not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False):
-        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+    if mixed_precision_dtype() == torch.bfloat16:
+        cfg.optim_wrapper.type = 'mmrefseg.BFloat16OptimWrapper'
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def resume_from(cfg: Config, checkpoint: str) -> None:
+    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder."""
+    cfg.resume = True
+    cfg.load_from = None if checkpoint == 'auto' else checkpoint
+    if checkpoint == 'auto' and find_latest_checkpoint(cfg.work_dir) is None and is_main_process():
+        print(f'WARNING: there is no checkpoint in {cfg.work_dir} to resume; training starts at the beginning',
+              file=sys.stderr)
+
+
+def continuing_command(args: Namespace) -> str:
+    """The command line that continues this training."""
+    words = sys.argv[1:]
+    if args.resume:
+        words = [word for word in words if word not in ('--resume', args.resume)]
+    if args.launcher == 'pytorch':
+        rest = [word for word in words if word not in (args.config, '--launcher', 'pytorch')]
+        start = ['tools/dist_train.sh', args.config, os.environ['WORLD_SIZE'], *rest]
+    else:
+        start = ['python', sys.argv[0], *words]
+    return shlex.join([*start, '--resume'])
 
 
 def main() -> None:
@@ -42,16 +66,15 @@ def main() -> None:
     if args.amp:
         use_mixed_precision(cfg)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        resume_from(cfg, args.resume)
     try:
         Runner.from_cfg(cfg).train()
     except KeyboardInterrupt:
+        if not is_main_process():
+            sys.exit(130)
         last = find_latest_checkpoint(cfg.work_dir)
-        if last is None:
-            sys.exit(f'\nStopped before the first checkpoint was written to {cfg.work_dir}.')
-        sys.exit(f'\nStopped. The last checkpoint is {last}; to continue:\n'
-                 f'  python {sys.argv[0]} {args.config} --work-dir {Path(cfg.work_dir)} --resume')
+        sys.exit(f'\nStopped before the first checkpoint was written to {cfg.work_dir}.' if last is None else
+                 f'\nStopped. The last checkpoint is {last}; to continue:\n  {continuing_command(args)}')
 
 
 if __name__ == '__main__':

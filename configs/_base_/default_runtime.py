@@ -12,8 +12,11 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    check_weights=dict(type='CheckWeightsHook'),
+    broadcast_buffers=dict(type='BroadcastBuffersHook'),
+    parameter_summary=dict(type='ParameterSummaryHook'),
+    routing_log=dict(type='RoutingLogHook'),
 )
-custom_hooks = [dict(type='CheckWeightsHook'), dict(type='ParameterSummaryHook'), dict(type='RoutingLogHook')]
 
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='Visualizer', vis_backends=vis_backends, name='visualizer')

@@ -47,9 +47,20 @@ def load_config(args: Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     check_writable(cfg.work_dir)
+    for name in ('train', 'val', 'test'):
+        dataloader = cfg.get(f'{name}_dataloader') or {}
+        if dataloader.get('num_workers') == 0:
+            dataloader.persistent_workers = False  # PyTorch refuses the two together
     if args.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     return cfg
+
+
+def mixed_precision_dtype() -> torch.dtype:
+    """bfloat16 where the device computes in it, else float16."""
+    if not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

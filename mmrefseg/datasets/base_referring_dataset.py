@@ -90,7 +90,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Turn the referents into samples, whose ``outline`` is a place in the list of segmentations."""
         referents = self.load_referents()
         for referent in referents:
-            _check_expressions(referent)
+            _check_expressions(referent, self.data_root)
         self._segmentations = _SerializedList(referent.pop('segmentation') for referent in referents)
         return list(self._samples(referents))
 
@@ -109,10 +109,11 @@ class BaseReferringDataset(BaseDataset, ABC):
                 yield from (dict(referent, outline=outline, **sentence) for sentence in sentences)
 
 
-def _check_expressions(referent: dict) -> None:
+def _check_expressions(referent: dict, data_root: str) -> None:
+    where = f'{data_root}: ref_id {referent["ref_id"]}'
     if not referent['sentences']:
-        raise ValueError(f'ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
+        raise ValueError(f'{where} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
         if not sentence['text'].strip():
-            raise ValueError(f'ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression is empty. '
-                             'It must hold at least one character that is not blank: remove the sentence or mend it.')
+            raise ValueError(f'{where}, sent_id {sentence["sent_id"]}: the expression is empty. It must hold at least '
+                             'one character that is not blank: remove the sentence or mend it.')

@@ -1,7 +1,14 @@
-from .hooks import AtomicCheckpointHook, AtomicLocalBackend, CheckWeightsHook, ParameterSummaryHook, RoutingLogHook
+from .hooks import (
+    AtomicCheckpointHook,
+    AtomicLocalBackend,
+    BroadcastBuffersHook,
+    CheckWeightsHook,
+    ParameterSummaryHook,
+    RoutingLogHook,
+)
 from .optimizers import BFloat16OptimWrapper
 
 __all__ = [
-    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'CheckWeightsHook', 'ParameterSummaryHook',
-    'RoutingLogHook'
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckWeightsHook',
+    'ParameterSummaryHook', 'RoutingLogHook'
 ]

@@ -12,7 +12,7 @@ def make_log(routers: dict[str, tuple[str, ...]]) -> dict[int, dict[str, float]]
         for router, experts in routers.items():
             for i, expert in enumerate(experts):
                 log[step][f'routing/{router}/{expert}/weight'] = i / 10
-                log[step][f'routing/{router}/{expert}/first_choice'] = 0.5
+                log[step][f'routing/{router}/{expert}/chosen'] = 0.5
     return log
 
 

@@ -1,6 +1,10 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
+from .broadcast_buffers_hook import BroadcastBuffersHook
 from .check_weights_hook import CheckWeightsHook
 from .parameter_summary_hook import ParameterSummaryHook
 from .routing_log_hook import RoutingLogHook
 
-__all__ = ['AtomicCheckpointHook', 'AtomicLocalBackend', 'CheckWeightsHook', 'ParameterSummaryHook', 'RoutingLogHook']
+__all__ = [
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckWeightsHook', 'ParameterSummaryHook',
+    'RoutingLogHook'
+]

@@ -13,13 +13,13 @@ from mmrefseg.registry import HOOKS
 
 @HOOKS.register_module()
 class RoutingLogHook(Hook):
-    """Logs each router's mean weights and how often each expert was its first choice.
+    """Logs each router's mean weights and how often it chose each expert.
 
     Reads ``routing`` from the message hub, where the segmentor leaves a dict of router → (names of its experts,
-    tensor (2, E): mean weights, shares of samples whose first choice the expert was) after each training step; does
-    nothing where it isn't there. Every ``interval`` iterations the averages since the last time, over all processes,
-    go into the visualizer's scalars as ``routing/<router>/<expert>/weight`` and ``.../first_choice``, and into the log
-    with a line for each router.
+    tensor (3, E): mean weights, shares of samples that chose the expert, and that weighted it most) after each
+    training step; does nothing where it isn't there. Every ``interval`` iterations the averages since the last time,
+    over all processes, go into the visualizer's scalars as ``routing/<router>/<expert>/weight``, ``.../chosen`` and
+    ``.../first``, and into the log with a line for each router.
 
     Args:
         interval: iterations between two entries, counted as ``LoggerHook`` counts them. Default 50.
@@ -63,13 +63,13 @@ class RoutingLogHook(Hook):
         means = means.tolist()
         scalars = {}
         for router, experts in self._experts.items():
-            weights, shares = means[:len(experts)], means[len(experts):2 * len(experts)]
-            means = means[2 * len(experts):]
-            for expert, weight, share in zip(experts, weights, shares, strict=True):
-                scalars[f'routing/{router}/{expert}/weight'] = weight
-                scalars[f'routing/{router}/{expert}/first_choice'] = share
-            line = ', '.join(f'{expert} {weight:.2f} (first {share:.0%})'
-                             for expert, weight, share in zip(experts, weights, shares, strict=True))
-            runner.logger.info(f'routing {router}: {line}')
+            parts = []
+            for i, expert in enumerate(experts):
+                weight, chosen, first = means[i:3 * len(experts):len(experts)]
+                prefix = f'routing/{router}/{expert}'
+                scalars |= {f'{prefix}/weight': weight, f'{prefix}/chosen': chosen, f'{prefix}/first': first}
+                parts.append(f'{expert} {weight:.2f} (chosen {chosen:.0%}, first {first:.0%})')
+            means = means[3 * len(experts):]
+            runner.logger.info(f'routing {router}: {", ".join(parts)}')
         runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
         self._sums, self._count = {}, 0

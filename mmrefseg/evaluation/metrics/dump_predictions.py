@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
@@ -61,5 +60,4 @@ class DumpPredictions(BaseMetric):
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Write the file."""
         write_atomically(json.dumps(results).encode(), self.out_file)
-        print_log(f'{len(results)} predictions are in {self.out_file}', logger='current')
         return {}

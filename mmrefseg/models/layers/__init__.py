@@ -5,5 +5,6 @@ from .text_features import TextFeatures
 from .tuning import apply_tuning
 
 __all__ = [
-    'ExpertMixture', 'Router', 'RoutingInfo', 'SERAAdapter', 'TextAdapter', 'TextFeatures', 'apply_tuning', 'check_blocks'
+    'ExpertMixture', 'Router', 'RoutingInfo', 'SERAAdapter', 'TextAdapter', 'TextFeatures', 'apply_tuning',
+    'check_blocks'
 ]

@@ -30,6 +30,12 @@ class RoutingInfo(NamedTuple):
         """float32 (B, E), one-hot: the expert with the largest logit of each sample."""
         return nn.functional.one_hot(self.logits.argmax(dim=1), len(self.experts)).float()
 
+    def statistics(self) -> Tensor:
+        """float32 (3, E), without a gradient: each expert's mean weight, the share of samples that chose it, and the
+        share that weighted it most."""
+        most = nn.functional.one_hot(self.weights.argmax(dim=1), len(self.experts))
+        return torch.stack((self.weights.detach().mean(0), self.chosen.float().mean(0), most.float().mean(0)))
+
 
 class Router(nn.Module):
     """Scores experts from the global average of a map; softmax over the ``top_k`` best.
@@ -72,7 +78,8 @@ class Router(nn.Module):
 
     def forward(self, grid: Tensor) -> RoutingInfo:
         """Route each sample of ``grid`` (B, C, H, W)."""
-        logits = self.score(grid.mean(dim=(2, 3))).float()
+        with torch.autocast(grid.device.type, enabled=False):
+            logits = self.score(grid.float().mean(dim=(2, 3)))
         noisy = logits
         if self.training and self.noise_std > 0:
             noisy = logits + self.noise_std * torch.randn_like(logits)

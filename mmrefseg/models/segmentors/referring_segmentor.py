@@ -124,8 +124,7 @@ class ReferringSegmentor(BaseModel):
         return {f'decode.{name}': value for name, value in losses.items()}
 
     def _routing_loss(self, routing: tuple[RoutingInfo, ...]) -> dict[str, Tensor]:
-        losses = {f'routing/{info.name}': torch.stack((info.weights.mean(0), info.first_choice().mean(0))).detach()
-                  for info in routing}
+        losses = {f'routing/{info.name}': info.statistics() for info in routing}
         if routing:
             losses |= {loss.loss_name: sum(loss(info) for info in routing) for loss in self.routing_losses}
         return losses
@@ -133,7 +132,7 @@ class ReferringSegmentor(BaseModel):
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum the losses, as mmengine does; leave the routing statistics in the message hub under ``routing``.
 
-        They are a dict of router name → (names of its experts, tensor (2, E): mean weights, shares of first choices).
+        They are a dict of router name → (names of its experts, :meth:`RoutingInfo.statistics`).
         """
         statistics = {name: value for name, value in losses.items() if name.startswith('routing/')}
         routing = {}

@@ -23,8 +23,8 @@ class RoutedModel(ToyModel):
         self.step += 1
         weight = self.step / 10
         routing = {
-            'neck.0': (('edge', 'shape'), torch.tensor([[weight, 1 - weight], [1.0, 0.0]])),
-            'adapter': (('only', ), torch.tensor([[1.0], [self.step]])),
+            'neck.0': (('edge', 'shape'), torch.tensor([[weight, 1 - weight], [1.0, 0.5], [1.0, 0.0]])),
+            'adapter': (('only', ), torch.tensor([[1.0], [1.0], [self.step]])),
         }
         MessageHub.get_current_instance().update_info('routing', routing, resumed=False)
         return super().train_step(data, optim_wrapper)
@@ -51,12 +51,14 @@ def test_averages(tmp_path):
     first, second = scalars(tmp_path)
     assert first == pytest.approx({
         'routing/neck.0/edge/weight': 0.15, 'routing/neck.0/shape/weight': 0.85,
-        'routing/neck.0/edge/first_choice': 1.0, 'routing/neck.0/shape/first_choice': 0.0,
-        'routing/adapter/only/weight': 1.0, 'routing/adapter/only/first_choice': 1.5, 'step': 2})
+        'routing/neck.0/edge/chosen': 1.0, 'routing/neck.0/shape/chosen': 0.5,
+        'routing/neck.0/edge/first': 1.0, 'routing/neck.0/shape/first': 0.0,
+        'routing/adapter/only/weight': 1.0, 'routing/adapter/only/chosen': 1.0, 'routing/adapter/only/first': 1.5,
+        'step': 2})
     assert second['routing/neck.0/edge/weight'] == pytest.approx(0.35)
     assert second['step'] == 4
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'routing neck.0: edge 0.15 (first 100%), shape 0.85 (first 0%)' in log
+    assert 'routing neck.0: edge 0.15 (chosen 100%, first 100%), shape 0.85 (chosen 50%, first 0%)' in log
     assert log.count('routing adapter:') == 2
 
 
@@ -93,12 +95,15 @@ class Scalars:
 def log_on_this_rank():
     runner = SimpleNamespace(
         iter=0, train_dataloader=[None] * 4, visualizer=Scalars(), logger=logging.getLogger('routing'))
-    statistics = torch.tensor([[0.2, 0.8], [0.0, 1.0]]) if get_rank() else torch.tensor([[0.6, 0.4], [1.0, 0.0]])
+    share = 0.0 if get_rank() else 1.0
+    weight = 0.2 if get_rank() else 0.6
+    statistics = torch.tensor([[weight, 1 - weight], [1.0, 1 - share], [share, 1 - share]])
     MessageHub.get_current_instance().update_info('routing', {'neck': (('edge', 'shape'), statistics)}, resumed=False)
     RoutingLogHook(interval=1).after_train_iter(runner, batch_idx=0)
     assert runner.visualizer.given == pytest.approx({
         'routing/neck/edge/weight': 0.4, 'routing/neck/shape/weight': 0.6,
-        'routing/neck/edge/first_choice': 0.5, 'routing/neck/shape/first_choice': 0.5})
+        'routing/neck/edge/chosen': 1.0, 'routing/neck/shape/chosen': 0.5,
+        'routing/neck/edge/first': 0.5, 'routing/neck/shape/first': 0.5})
 
 
 def test_two_processes(tmp_path):
