@@ -63,7 +63,7 @@ def test_data_and_metrics_resolve(name):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_schedule_and_hooks_resolve(name):
     config = load(name)
-    for hook in (*config.default_hooks.values(), *config.custom_hooks):
+    for hook in config.default_hooks.values():
         HOOKS.build(hook)
     assert OPTIM_WRAPPERS.get(config.optim_wrapper.type) is not None
     assert OPTIMIZERS.get(config.optim_wrapper.optimizer.type) is not None

@@ -22,6 +22,7 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),  # one tensor from the worker instead of one an image
     dataset=dict(**dataset, split='train', unit='ref', pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=batch_size,

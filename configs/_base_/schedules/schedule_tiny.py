@@ -1,5 +1,5 @@
 # A few minutes on two CPU cores. The learning rate must reach its end for the figures to hold.
-max_iters = 600
+max_iters = 520
 lr = 1e-3
 
 optim_wrapper = dict(

@@ -13,8 +13,8 @@ KINDS = ('attribute', 'location', 'relation', 'superlative')
 KIND_WEIGHTS = (0.56, 0.15, 0.2, 0.09)
 
 # Shares of the image's shorter side unless said otherwise: where a word is clearly true and where clearly false.
-LARGE = (0.252, 0.228)
-SMALL = (0.178, 0.202)
+LARGE = (0.318, 0.288)
+SMALL = (0.224, 0.254)
 EDGE = (0.36, 0.46)
 """Share of the image's width or height, counted from the named edge."""
 MIDDLE = (0.12, 0.22)

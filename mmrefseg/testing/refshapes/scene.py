@@ -27,7 +27,7 @@ SPLITS = ('train', 'val', 'testA', 'testB')
 
 REFERENCE_SIDE = 112
 """Sizes in pixels below hold for an image whose shorter side is this long; others are scaled."""
-SIDES = (15.0, 35.0)
+SIDES = (19.0, 44.0)
 MAX_TURN = math.radians(15)
 MIN_VISIBLE_SHARE = 0.6
 PLACING_TRIES = 20

@@ -27,7 +27,7 @@ MANIFEST = 'refshapes.json'
 CONTENTS = ('images', 'instances.json', 'refs(unc).p')
 SMALLEST_SIDE = 64
 
-NUM_IMAGES = MappingProxyType({'train': 6000, 'val': 200, 'testA': 200, 'testB': 200})
+NUM_IMAGES = MappingProxyType({'train': 6000, 'val': 150, 'testA': 150, 'testB': 150})
 
 
 def _image_name(image_id: int) -> str:
@@ -186,7 +186,7 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] = NUM_IMAG
     Args:
         out_dir (str | Path): Folder to fill; made if missing.
         num_images (Mapping[str, int]): Images per split; a split that is not named is left out. Defaults to 6000
-            in train and 200 each in val, testA and testB.
+            in train and 150 each in val, testA and testB.
         image_size (int | tuple[int, int]): Side, or width and height, in pixels. Defaults to 112.
         seed (int): Seed of all randomness. Defaults to 0.
         workers (int): Processes to draw with. Defaults to 1, this very process.

@@ -45,7 +45,7 @@ class Seen:
         self.side = len(rows) ** 0.5 / min(height, width)
 
     def is_called(self, size: str | None, colour: str | None, head: str) -> bool:
-        fits = {None: True, 'large': self.side > 0.24, 'small': self.side < 0.19}
+        fits = {None: True, 'large': self.side > 0.302, 'small': self.side < 0.24}
         size = {'big': 'large', 'little': 'small'}.get(size, size)
         return fits[size] and colour in (None, self.colour) and head in (self.shape, 'object', 'shape', 'one')
 
@@ -102,7 +102,7 @@ def test_every_expression_fits_its_object_alone(split, image_size):
     assert kinds.keys() == set(KINDS)
 
 
-def thing(shape: str, colour: str, x: float, y: float, side: float = 0.21, whole: float | None = None) -> Thing:
+def thing(shape: str, colour: str, x: float, y: float, side: float = 0.27, whole: float | None = None) -> Thing:
     return Thing(shape, colour, x, y, x, y, side, whole or side)
 
 
@@ -126,11 +126,11 @@ def test_attributes_of_a_hand_made_scene():
 
 
 def test_size_words_keep_out_of_doubt():
-    clear = [thing('star', 'red', 0.2, 0.5, side=0.26), thing('star', 'red', 0.8, 0.5, side=0.22)]
+    clear = [thing('star', 'red', 0.2, 0.5, side=0.328), thing('star', 'red', 0.8, 0.5, side=0.278)]
     assert {target for target, _ in named(clear, 'attribute')} == {0}
-    doubtful = [clear[0], thing('star', 'red', 0.8, 0.5, side=0.24)]
+    doubtful = [clear[0], thing('star', 'red', 0.8, 0.5, side=0.302)]
     assert named(doubtful, 'attribute') == set()
-    half_hidden = [clear[0], thing('star', 'red', 0.8, 0.5, side=0.22, whole=0.26)]
+    half_hidden = [clear[0], thing('star', 'red', 0.8, 0.5, side=0.278, whole=0.328)]
     assert named(half_hidden, 'attribute') == set()
 
 
