@@ -24,7 +24,7 @@ model = dict(
         arch=dict(_delete_=True, embed_dims=vision_width, num_layers=4, num_heads=3, feedforward_channels=288),
         img_size=112,
         out_indices=(1, 2, 3),
-        adapter=dict(indices=(1, 3), text_channels=text_width, channels=48, num_heads=2, dropout=0.0),
+        adapter=dict(indices=(1, 2, 3), text_channels=text_width, channels=48, num_heads=2, dropout=0.0),
         tuning='all',
         init_cfg=None),
     neck=dict(

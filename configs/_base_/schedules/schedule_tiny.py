@@ -1,6 +1,6 @@
 # A few minutes on two CPU cores. The learning rate must reach its end for the figures to hold.
-max_iters = 520
-lr = 1e-3
+max_iters = 460
+lr = 8e-4
 
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',

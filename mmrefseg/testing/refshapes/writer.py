@@ -27,7 +27,7 @@ MANIFEST = 'refshapes.json'
 CONTENTS = ('images', 'instances.json', 'refs(unc).p')
 SMALLEST_SIDE = 64
 
-NUM_IMAGES = MappingProxyType({'train': 6000, 'val': 150, 'testA': 150, 'testB': 150})
+NUM_IMAGES = MappingProxyType({'train': 5000, 'val': 150, 'testA': 150, 'testB': 150})
 
 
 def _image_name(image_id: int) -> str:

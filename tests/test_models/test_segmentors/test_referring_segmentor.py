@@ -15,7 +15,7 @@ from mmrefseg.registry import MODELS
 
 FUSION = ('spatial', 'contextual', 'boundary', 'shape')
 ROUTERS = {
-    **{f'adapter.{i}': ('spatial', 'boundary') for i in (1, 3)},
+    **{f'adapter.{i}': ('spatial', 'boundary') for i in (1, 2, 3)},
     **{f'fusion.{i}': FUSION for i in range(3)},
 }
 
