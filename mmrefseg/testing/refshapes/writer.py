@@ -185,7 +185,7 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] = NUM_IMAG
 
     Args:
         out_dir (str | Path): Folder to fill; made if missing.
-        num_images (Mapping[str, int]): Images per split; a split that is not named is left out. Defaults to 6000
+        num_images (Mapping[str, int]): Images per split; a split that is not named is left out. Defaults to 5000
             in train and 150 each in val, testA and testB.
         image_size (int | tuple[int, int]): Side, or width and height, in pixels. Defaults to 112.
         seed (int): Seed of all randomness. Defaults to 0.
