@@ -10,7 +10,7 @@ Sets up mmrefseg in the active virtual or conda environment or, without one, in 
 Python 3.12 or 3.11). It can be run again at any time: what is there and fits is left as it is.
 
   1. PyTorch 2.11 and torchvision 0.26, unless a fitting pair (PyTorch 2.11 to 2.14) is there, which is never replaced.
-  2. mmcv with its compiled operators, built from its source release against that PyTorch: about 8 minutes on two cores.
+  2. mmcv with its compiled operators, built from its source release against that PyTorch: 8 to 13 minutes on two cores.
      The wheel is kept in ${XDG_CACHE_HOME:-~/.cache}/mmrefseg/wheels: it is built once for each PyTorch and Python.
   3. The packages that setup.py lists, and mmrefseg as an editable package.
   4. A check that imports everything and prints the versions.
@@ -171,7 +171,7 @@ build_mmcv() {
   if ((standard == 20)); then
     settings+=(CXX="$(as_cxx20 "$compiler")" PYTORCH_NVCC="$(as_cxx20 "${cuda_home:-/usr}/bin/nvcc")")
   fi
-  say "building takes about $((15 / jobs + 1)) minutes with $jobs files at a time${cuda_home:+; CUDA: three times that}"
+  say "building takes about $((24 / jobs + 1)) minutes with $jobs files at a time${cuda_home:+; CUDA: three times that}"
   run_step mmcv "building $mmcv" env "${settings[@]}" "$python" -m pip wheel -v --no-deps --no-build-isolation \
     --no-cache-dir --no-binary mmcv --wheel-dir "$scratch/wheel" "$mmcv"
   wheel=$(compgen -G "$scratch/wheel/*.whl")
