@@ -57,7 +57,8 @@ class DINOv2(VisionTransformer):
             Default False.
         layer_scale_init_value: initial layer scale; 0 for none. Default 1.
         adapter: config of a registered adapter without ``dims`` and ``name``, and ``indices``, the 0-based blocks that
-            get one. Default None: no adapters, and no text is taken.
+            get one. It returns what to add to the feed-forward output, and its routing or None. Default None: no
+            adapters, and no text is taken.
         tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
             Default ``all``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with an official DINOv2 file; None leaves random weights.
@@ -151,7 +152,7 @@ class DINOv2(VisionTransformer):
             if str(i) in self.adapters:
                 adapted, info = self.adapters[str(i)](normed, text, grid_size)
                 x = x + layer.ffn.gamma2(adapted)
-                routing.append(info)
+                routing += [info] if info else []
             if i in self.out_indices:
                 tokens = self.ln1(x) if i == self.num_layers - 1 else x
                 maps.append(tokens[:, num_special:].transpose(1, 2).unflatten(2, grid_size))
