@@ -52,6 +52,7 @@ class WordAttention(nn.Module):
         num_heads: attention heads. Default 8.
         dropout: dropout of the attention weights. Default 0.1.
         mask_padding: whether padding is masked out (DETRIS attends to it). Default True.
+        attention_channels: width of the attention; None for that of the queries. Default None.
     """
 
     def __init__(self,
@@ -59,13 +60,15 @@ class WordAttention(nn.Module):
                  text_channels: int,
                  num_heads: int = 8,
                  dropout: float = 0.1,
-                 mask_padding: bool = True) -> None:
+                 mask_padding: bool = True,
+                 attention_channels: int | None = None) -> None:
         super().__init__()
         self.mask_padding = mask_padding
-        self.query = nn.Linear(channels, channels)
-        self.words = nn.Linear(text_channels, channels)
-        self.attention = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
-        self.out = nn.Linear(channels, channels)
+        width = attention_channels or channels
+        self.query = nn.Linear(channels, width)
+        self.words = nn.Linear(text_channels, width)
+        self.attention = nn.MultiheadAttention(width, num_heads, dropout, batch_first=True)
+        self.out = nn.Linear(width, channels)
 
     def forward(self, x: Tensor, text: TextFeatures) -> Tensor:
         """Queries (B, N, C) → (B, N, C)."""
@@ -76,21 +79,24 @@ class WordAttention(nn.Module):
 
 
 @MODELS.register_module()
-class SERAAdapter(nn.Module):
-    """SERA-Adapter (arXiv 2603.12538): multi-scale enrichment, two routed experts, attention to the words.
+class DETRISAdapter(nn.Module):
+    """Dense aligner of DETRIS (arXiv 2501.08580): dense multi-scale branches, then attention to the words.
 
-    ``adapter(x) = scale · up([2·z_special, z_patch + words(r)])`` with ``z = ReLU(down(x))`` and ``r`` the softly
-    routed mixture of a boundary and a spatial expert on the enriched patch grid. ``up`` starts at zero.
+    ``adapter(x) = scale · up([2·z_special, z_patch + words(branches(z_patch) + z_patch)])`` with ``z = ReLU(down(x))``.
+    ``up`` starts at zero (the reference draws it at random), so that training starts from the pretrained backbone.
 
     Args:
         dims: width of the backbone.
         text_channels: channels of the word features. Default 512.
         channels: width of the bottleneck, a multiple of 16. Default 128.
         num_heads: heads of the cross-attention. Default 8.
+        attention_channels: width of the cross-attention, a multiple of ``num_heads``; None for that of the bottleneck.
+            Default None.
         dropout: dropout of the cross-attention's weights. Default 0.1.
         scale: weight of the adapter in the block. Default 0.2.
-        mask_padding: whether padded words are masked out (our reading; DETRIS attends to them). Default True.
-        name: the router's name. Default ``adapter``.
+        mask_padding: whether padded words are masked out. Default False: DETRIS attends to them.
+        dense: whether a branch also sees the outputs of those before it. Default True.
+        name: the adapter's name. Default ``adapter``.
     """
 
     def __init__(self,
@@ -98,20 +104,24 @@ class SERAAdapter(nn.Module):
                  text_channels: int = 512,
                  channels: int = 128,
                  num_heads: int = 8,
+                 attention_channels: int | None = None,
                  dropout: float = 0.1,
                  scale: float = 0.2,
-                 mask_padding: bool = True,
+                 mask_padding: bool = False,
+                 dense: bool = True,
                  name: str = 'adapter') -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.name = scale, name
         self.down = nn.Linear(dims, channels)
-        self.branches = MultiScaleBranches(channels)
-        experts = dict(spatial=AdapterSpatialExpert(channels), boundary=AdapterBoundaryExpert(channels))
-        self.mixture = ExpertMixture(experts, Router(channels, tuple(experts), name))
-        self.attention = WordAttention(channels, text_channels, num_heads, dropout, mask_padding)
+        self.branches = MultiScaleBranches(channels, dense=dense)
+        self.attention = WordAttention(channels, text_channels, num_heads, dropout, mask_padding, attention_channels)
         self.up = _zero_up(channels, dims)
 
-    def forward(self, x: Tensor, text: TextFeatures, grid_size: tuple[int, int]) -> tuple[Tensor, RoutingInfo]:
+    def enrich(self, grid: Tensor) -> tuple[Tensor, RoutingInfo | None]:
+        """Enrich the bottleneck's patch grid (B, C, H, W) before it meets the words; what a router decided, if any."""
+        return self.branches(grid) + grid, None
+
+    def forward(self, x: Tensor, text: TextFeatures, grid_size: tuple[int, int]) -> tuple[Tensor, RoutingInfo | None]:
         """Adapt tokens.
 
         Args:
@@ -120,11 +130,43 @@ class SERAAdapter(nn.Module):
             grid_size: (H, W) of the patch grid.
 
         Returns:
-            What to add to the block's feed-forward output (B, S + H·W, C), and the routing.
+            What to add to the block's feed-forward output (B, S + H·W, C), and the routing, None without a router.
         """
         z = self.down(x).relu()
         num_special = x.shape[1] - grid_size[0] * grid_size[1]
         grid = z[:, num_special:].transpose(1, 2).unflatten(2, grid_size)
-        routed, routing = self.mixture(self.branches(grid) + grid)
-        words = self.attention(routed.flatten(2).transpose(1, 2), text)
+        enriched, routing = self.enrich(grid)
+        words = self.attention(enriched.flatten(2).transpose(1, 2), text)
         return self.scale * self.up(z + torch.cat((z[:, :num_special], words.to(z.dtype)), dim=1)), routing
+
+
+@MODELS.register_module()
+class SERAAdapter(DETRISAdapter):
+    """SERA-Adapter (arXiv 2603.12538): multi-scale enrichment, two routed experts, attention to the words.
+
+    DETRIS's adapter with parallel instead of dense branches, and a softly routed mixture of a boundary and a spatial
+    expert behind them.
+
+    Args:
+        dims: width of the backbone.
+        channels: width of the bottleneck, a multiple of 16. Default 128.
+        mask_padding: whether padded words are masked out (our reading; DETRIS attends to them). Default True.
+        dense: whether a branch also sees the outputs of those before it. Default False.
+        name: the router's name. Default ``adapter``.
+        kwargs: as in :class:`DETRISAdapter`.
+    """
+
+    def __init__(self,
+                 dims: int,
+                 channels: int = 128,
+                 mask_padding: bool = True,
+                 dense: bool = False,
+                 name: str = 'adapter',
+                 **kwargs) -> None:
+        super().__init__(dims, channels=channels, mask_padding=mask_padding, dense=dense, name=name, **kwargs)
+        experts = dict(spatial=AdapterSpatialExpert(channels), boundary=AdapterBoundaryExpert(channels))
+        self.mixture = ExpertMixture(experts, Router(channels, tuple(experts), name))
+
+    def enrich(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
+        """Enrich the grid (B, C, H, W) by the branches and the routed experts."""
+        return self.mixture(super().enrich(grid)[0])

@@ -158,6 +158,14 @@ def test_routing(make_text):
     assert plain.forward_with_routing(torch.randn(1, 3, 28, 28))[1] == ()
 
 
+def test_adapters_without_a_router(make_text):
+    backbone = make_tiny(adapter=dict(ADAPTER, type='DETRISAdapter'))
+    assert backbone.takes_text
+    maps, routing = backbone.forward_with_routing(torch.randn(2, 3, 28, 28), make_text(12))
+    assert [x.shape for x in maps] == [(2, 24, 2, 2)] * 2
+    assert routing == ()
+
+
 def test_tuning():
     backbone = make_tiny(adapter=ADAPTER, tuning='norm_bias')
     for name, parameter in backbone.named_parameters():

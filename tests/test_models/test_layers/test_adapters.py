@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmrefseg.models.layers import SERAAdapter, TextAdapter
+from mmrefseg.models.layers import DETRISAdapter, SERAAdapter, TextAdapter
 from mmrefseg.models.layers.adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
 from mmrefseg.models.layers.adapters import WordAttention
 
 
-def make_adapter(**kwargs):
-    adapter = SERAAdapter(24, text_channels=12, channels=16, num_heads=2, **kwargs).eval()
+def make_adapter(kind=SERAAdapter, **kwargs):
+    adapter = kind(24, text_channels=12, channels=16, num_heads=2, **kwargs).eval()
     nn.init.normal_(adapter.up.weight)
     return adapter
 
@@ -85,6 +85,36 @@ def test_sera_adapter_ignores_padding(make_text):
     assert not torch.allclose(adapter(x, real, (2, 3))[0], output)
 
 
+def test_detris_adapter_step_by_step(make_text):
+    adapter, text = make_adapter(DETRISAdapter, attention_channels=8), make_text(12)
+    x = torch.randn(2, 5 + 6, 24)
+    z = adapter.down(x).clamp(min=0)
+    grid = z[:, 5:].reshape(2, 2, 3, 16).permute(0, 3, 1, 2)
+    enriched = grid + adapter.branches(grid)
+    attended = adapter.attention(enriched.permute(0, 2, 3, 1).reshape(2, 6, 16), text)
+    expected = 0.2 * adapter.up(torch.cat((2 * z[:, :5], z[:, 5:] + attended), 1))
+    output, routing = adapter(x, text, (2, 3))
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    assert routing is None
+
+
+def test_detris_adapter_is_dense_and_attends_to_padding(make_text):
+    adapter, text = make_adapter(DETRISAdapter), make_text(12, (3, 5))
+    assert adapter.branches.dense
+    x = torch.randn(2, 5 + 6, 24)
+    output, _ = adapter(x, text, (2, 3))
+    changed = text._replace(tokens=text.tokens.masked_fill(~text.mask[..., None], 7.0))
+    found, _ = adapter(x, changed, (2, 3))
+    assert not torch.allclose(found[0], output[0])
+    torch.testing.assert_close(found[1], output[1])  # all five tokens are real
+
+
+def test_attention_in_a_width_of_its_own(make_text):
+    layer = WordAttention(16, 12, num_heads=2, attention_channels=6)
+    assert (layer.query.out_features, layer.words.out_features, layer.attention.embed_dim) == (6, 6, 6)
+    assert layer(torch.randn(2, 3, 16), make_text(12)).shape == (2, 3, 16)
+
+
 @pytest.mark.parametrize('mask_padding', [True, False])
 def test_word_attention_against_plain_formula(make_text, mask_padding):
     layer, text = WordAttention(8, 12, num_heads=2, mask_padding=mask_padding).eval(), make_text(12, (2, 5))
@@ -117,8 +147,9 @@ def test_text_adapter_step_by_step():
 
 def test_adapters_start_as_nothing(make_text):
     x = torch.randn(2, 11, 24)
-    adapter = SERAAdapter(24, text_channels=12, channels=16, num_heads=2)
-    assert not adapter(x, make_text(12), (2, 3))[0].any()
+    for kind in (DETRISAdapter, SERAAdapter):
+        adapter = kind(24, text_channels=12, channels=16, num_heads=2)
+        assert not adapter(x, make_text(12), (2, 3))[0].any()
     assert not TextAdapter(24, channels=16)(x).any()
     # zero outputs must not mean zero gradients
     adapter(x, make_text(12), (2, 3))[0].sum().backward()
