@@ -1,5 +1,6 @@
 from .base_referring_dataset import BaseReferringDataset
 from .refcoco import RefCOCODataset
+from .referring_mixture import ReferringMixture
 from .shuffled_expressions import ShuffledExpressions
 from .transforms import (
     FlipReferring,
@@ -14,5 +15,6 @@ from .transforms import (
 
 __all__ = [
     'BaseReferringDataset', 'FlipReferring', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
-    'PackRefSegInputs', 'RefCOCODataset', 'SampleSentence', 'ShuffledExpressions', 'Stretch', 'letterbox_matrix'
+    'PackRefSegInputs', 'RefCOCODataset', 'ReferringMixture', 'SampleSentence', 'ShuffledExpressions', 'Stretch',
+    'letterbox_matrix'
 ]

@@ -31,8 +31,9 @@ class _SerializedList:
 class BaseReferringDataset(BaseDataset, ABC):
     """Images with referring expressions and the outlines of what they refer to.
 
-    A sub-class parses its files in :meth:`load_referents`; samples, checks and memory are taken care of here. A
-    sample is small and is serialised by MMEngine; the outlines, by far the largest part, are kept once a referent.
+    A sub-class parses its files in :meth:`load_referents` and :meth:`images_by_split`, and says in :meth:`image_key`
+    what makes two images one; samples, checks and memory are taken care of here. A sample is small and is serialised
+    by MMEngine; the outlines, by far the largest part, are kept once a referent.
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (COCO
     polygons or RLE), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int), ``sample_idx``, and
@@ -86,11 +87,29 @@ class BaseReferringDataset(BaseDataset, ABC):
             ``text``, ``sent_id`` and ``kind``.
         """
 
-    def load_data_list(self) -> list[dict]:
-        """Turn the referents into samples, whose ``outline`` is a place in the list of segmentations."""
+    @abstractmethod
+    def image_key(self, referent: Mapping) -> str:
+        """A name of the referent's image that no other image has, and that is the same in every data set."""
+
+    @abstractmethod
+    def images_by_split(self) -> dict[str, set[str]]:
+        """Keys of the images of every split that the files know, by the split's name; ``train`` is for training."""
+
+    @property
+    def title(self) -> str:
+        """What messages call the data set, whatever the split."""
+        return self.data_root
+
+    def referents(self) -> list[dict]:
+        """The referents of :meth:`load_referents`, checked."""
         referents = self.load_referents()
         for referent in referents:
             _check_expressions(referent, self.data_root)
+        return referents
+
+    def load_data_list(self) -> list[dict]:
+        """Turn the referents into samples, whose ``outline`` is a place in the list of segmentations."""
+        referents = self.referents()
         self._segmentations = _SerializedList(referent.pop('segmentation') for referent in referents)
         return list(self._samples(referents))
 

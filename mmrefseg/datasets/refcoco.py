@@ -1,6 +1,7 @@
 """RefCOCO, RefCOCO+, RefCOCOg, and whatever is written in their format."""
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,34 @@ class RefCOCODataset(BaseReferringDataset):
 
     def load_referents(self) -> list[dict]:
         """Read the refs of the split and look up their images and annotations."""
-        root = Path(self.data_root)
-        refs_file, instances_file = root / f'refs({self.split_by}).p', root / 'instances.json'
-        self._check_layout(refs_file, instances_file)
+        refs_file, instances_file = self._files()
         refs = self._refs_of_split(refs_file)
         ann_ids = {ref['ann_id'] for ref in refs if isinstance(ref.get('ann_id'), int)}
         images, annotations = _read_instances(instances_file, ann_ids)
         return [self._referent(ref, images, annotations, refs_file) for ref in refs]
 
-    def _check_layout(self, refs_file: Path, instances_file: Path) -> None:
+    def image_key(self, referent: Mapping) -> str:
+        """The image's id in COCO."""
+        return f'coco/{referent["image_id"]}'
+
+    def images_by_split(self) -> dict[str, set[str]]:
+        """Keys of the images of every split in the refs file."""
+        refs_file = self._files()[0]
+        images = defaultdict(set)
+        for place, ref in enumerate(_read_refs(refs_file)):
+            image_id = _get(ref, 'image_id', int, f'{refs_file}: element {place}')
+            images[ref['split']].add(self.image_key({'image_id': image_id}))
+        return dict(images)
+
+    @property
+    def title(self) -> str:
+        """Folder and author of the splits."""
+        return f'{self.data_root} ({self.split_by})'
+
+    def _files(self) -> tuple[Path, Path]:
+        """The refs file and instances.json, which are there."""
         root, images = Path(self.data_root), Path(self.data_prefix['img_path'])
+        refs_file, instances_file = root / f'refs({self.split_by}).p', root / 'instances.json'
         for path, exists in ((root, root.is_dir()), (instances_file, instances_file.is_file()),
                              (refs_file, refs_file.is_file()), (images, images.is_dir())):
             if exists:
@@ -67,13 +86,11 @@ class RefCOCODataset(BaseReferringDataset):
             else:
                 message += f'Set data_root or data_prefix, or get the files by way of {OFFICIAL_SOURCE}.'
             raise FileNotFoundError(message)
+        return refs_file, instances_file
 
     def _refs_of_split(self, refs_file: Path) -> list[dict]:
-        refs = load_refer_pickle(refs_file)
-        if not isinstance(refs, list):
-            raise ValueError(f'{refs_file} must hold a list of refs, but holds an object of type '
-                             f'{type(refs).__name__}: it is not a refs file.')
-        counts = Counter(_get(ref, 'split', str, f'{refs_file}: element {place}') for place, ref in enumerate(refs))
+        refs = _read_refs(refs_file)
+        counts = Counter(ref['split'] for ref in refs)
         if self.split not in counts:
             present = ', '.join(f'{split!r} ({count} refs)' for split, count in sorted(counts.items()))
             raise ValueError(f'{refs_file} has no split {self.split!r}. It has: {present or "no ref at all"}.')
@@ -97,6 +114,17 @@ class RefCOCODataset(BaseReferringDataset):
             'category_id': _get(ref, 'category_id', int, where),
             'sentences': [_sentence(sentence, where) for sentence in _get(ref, 'sentences', list, where)],
         }
+
+
+def _read_refs(path: Path) -> list[dict]:
+    """All refs of the file, each of which is a dictionary with a split."""
+    refs = load_refer_pickle(path)
+    if not isinstance(refs, list):
+        raise ValueError(f'{path} must hold a list of refs, but holds an object of type {type(refs).__name__}: it is '
+                         'not a refs file.')
+    for place, ref in enumerate(refs):
+        _get(ref, 'split', str, f'{path}: element {place}')
+    return refs
 
 
 def _read_instances(path: Path, ann_ids: set[int]) -> tuple[dict[int, dict], dict[int, dict]]:

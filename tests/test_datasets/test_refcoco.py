@@ -239,3 +239,13 @@ def test_broken_image_raises_instead_of_being_replaced(root):
     dataset = RefCOCODataset(root, pipeline=_TRAIN)
     with pytest.raises(ValueError, match=r'one\.jpg is empty'):
         dataset[0]
+
+
+def test_images_by_split(root, content):
+    dataset = RefCOCODataset(root, lazy_init=True)
+    assert dataset.images_by_split() == {'train': {'coco/1', 'coco/2', 'coco/3'}, 'val': {'coco/3'}}
+    assert dataset.image_key(RefCOCODataset(root).get_data_info(2)) == 'coco/2'
+    assert dataset.title == f'{root} (unc)'
+    _write_refs(root, [*content['refs'], {'split': 'val', 'image_id': 'x'}])
+    with pytest.raises(ValueError, match=r"element 4: 'image_id' must be of type int, got str"):
+        dataset.images_by_split()
