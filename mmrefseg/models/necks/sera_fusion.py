@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class SERAFusion(BaseModule):
     map's own width: a map of patch tokens already is a spatial grid (our reading).
 
     Args:
-        in_channels: channels of each map; all maps have one resolution. Default (768, 768, 768).
+        in_channels: channels of each map. Default (768, 768, 768).
         channels: channels of the output. Default 512.
         sentence_channels: channels of the sentence feature; None leaves out the gates, for models without text.
             Default 512.
@@ -62,7 +63,12 @@ class SERAFusion(BaseModule):
         num_heads: attention heads of the contextual experts (our reading). Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
+        resize_to: index of the map whose resolution all maps get ahead of the experts, for backbones with several
+            strides; the contextual experts attend over all its positions. Default None: they must have one already.
         init_cfg: initialisation config of mmengine. Default None.
+
+    Raises:
+        ValueError: ``top_k`` or ``resize_to`` is out of range.
     """
 
     takes_text = True
@@ -75,8 +81,12 @@ class SERAFusion(BaseModule):
                  num_heads: int = 8,
                  router_channels: int = 128,
                  noise_std: float = 0.1,
+                 resize_to: int | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        if resize_to is not None and not -len(in_channels) <= resize_to < len(in_channels):
+            raise ValueError(f'resize_to is {resize_to}; it must be the index of one of the {len(in_channels)} maps')
+        self.resize_to = resize_to
         norm_cfg = dict(type='BN')
         self.mixtures = nn.ModuleList()
         if top_k is not None:
@@ -94,14 +104,20 @@ class SERAFusion(BaseModule):
             CoordConv(channels, channels), ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg))
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
-        """Fuse maps (B, C_i, H, W) into one (B, channels, H, W); without text, no gate is applied."""
+        """Fuse maps (B, C_i, H, W) into one (B, channels, H, W); without text, no gate is applied.
+
+        With ``resize_to`` the maps may differ in H and W; the output has the resolution of that map.
+
+        Raises:
+            ValueError: the maps differ in resolution, and ``resize_to`` isn't set.
+        """
         return self.forward_with_routing(maps, text)[0]
 
     def forward_with_routing(self,
                              maps: tuple[Tensor, ...],
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor], tuple[RoutingInfo, ...]]:
         """As :meth:`forward`, with what the routers decided."""
-        routing = []
+        maps, routing = self._at_one_resolution(maps), []
         if self.mixtures:
             maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
         maps = [project(x) for project, x in zip(self.project, maps, strict=True)]
@@ -110,3 +126,14 @@ class SERAFusion(BaseModule):
             maps = [gate(x, sentence) for gate, x in zip(self.gates, maps, strict=True)]
         fused = self.reduce(torch.cat(maps, dim=1))
         return (fused + self.refine(fused), ), tuple(routing)
+
+    def _at_one_resolution(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        sizes = [tuple(x.shape[-2:]) for x in maps]
+        if len(set(sizes)) < 2:
+            return maps
+        if self.resize_to is None:
+            raise ValueError(f'the maps are {", ".join(f"{h}×{w}" for h, w in sizes)}, but must have one resolution: '
+                             'set resize_to of SERAFusion to the index of the map that the others shall follow')
+        # Antialiased, or a map that shrinks would be a few of its pixels; CPUs do that in float32 only.
+        return tuple(
+            F.interpolate(x.float(), sizes[self.resize_to], mode='bilinear', antialias=True).to(x.dtype) for x in maps)

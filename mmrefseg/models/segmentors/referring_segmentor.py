@@ -23,7 +23,13 @@ def _takes_text(part: nn.Module) -> bool:
 
 def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
          text: TextFeatures) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
-    """Call a backbone or neck, ours or a foreign one: its maps, and its routing if it routes."""
+    """Call a backbone or neck, ours or a foreign one, or several in a row: the maps, and what was routed on the way."""
+    if isinstance(part, nn.Sequential):
+        routing = ()
+        for step in part:
+            x, decided = _run(step, x, text)
+            routing += tuple(decided)
+        return x, routing
     arguments = (x, text) if _takes_text(part) else (x, )
     if hasattr(part, 'forward_with_routing'):
         return part.forward_with_routing(*arguments)
@@ -46,7 +52,7 @@ class ReferringSegmentor(BaseModel):
         text_encoder: config of the text encoder.
         backbone: config of the backbone.
         decode_head: config of the decode head.
-        neck: config of the neck. Default None.
+        neck: config of the neck, or of several in a row: each gets the maps of the one before. Default None.
         routing_losses: configs of losses on each router's decisions; summed over routers. Default ().
         data_preprocessor: config of the data preprocessor. Default None: ``ReferringDataPreProcessor``.
         train_cfg: passed to heads of mmseg. Default None.
@@ -59,7 +65,7 @@ class ReferringSegmentor(BaseModel):
                  text_encoder: dict,
                  backbone: dict,
                  decode_head: dict,
-                 neck: dict | None = None,
+                 neck: dict | Sequence[dict] | None = None,
                  routing_losses: Sequence[dict] = (),
                  data_preprocessor: dict | None = None,
                  train_cfg: dict | None = None,

@@ -107,3 +107,36 @@ def test_impossible_top_k():
 def test_wrong_number_of_maps():
     with pytest.raises(ValueError):
         make_neck(4)(make_maps()[:2], make_sentence())
+
+
+@pytest.mark.parametrize(('resize_to', 'size'), [(0, (8, 12)), (1, (4, 6)), (-1, (2, 3))])
+@pytest.mark.parametrize('top_k', [None, 2])
+def test_maps_of_different_strides(resize_to, size, top_k):
+    """One after the other: smooth, take every n-th pixel; or enlarge bilinearly."""
+    neck = make_neck(top_k, resize_to=resize_to)
+    maps = tuple(torch.randn(2, c, 8 // s, 12 // s) for c, s in ((8, 1), (16, 2), (8, 4)))
+    resized = tuple(
+        nn.functional.interpolate(x, size, mode='bilinear', antialias=x.shape[-1] > size[1]) for x in maps)
+    text = make_sentence()
+    output, = neck(maps, text)
+    assert output.shape == (2, 12, *size)
+    torch.testing.assert_close(output, neck(resized, text)[0])
+
+
+def test_shrunken_maps_keep_their_mean():
+    """A single bright pixel must not vanish between those that are looked at."""
+    neck, maps = make_neck(None, resize_to=1), list(make_maps())
+    maps[0] = torch.zeros(2, 8, 16, 20)
+    maps[0][:, :, 8, 8] = 1
+    with torch.autocast('cpu', torch.bfloat16):
+        bright = neck(tuple(maps))[0]
+        assert not torch.equal(bright, neck((torch.zeros_like(maps[0]), *maps[1:]))[0])
+        assert neck(tuple(x.bfloat16() for x in maps))[0].isfinite().all()
+
+
+def test_different_strides_unasked():
+    maps = make_maps()
+    with pytest.raises(ValueError, match=r'the maps are 4×5, 2×5, 4×5.*set resize_to'):
+        make_neck(4)((maps[0], maps[1][:, :, ::2], maps[2]))
+    with pytest.raises(ValueError, match='resize_to is 3; it must be the index of one of the 3 maps'):
+        make_neck(4, resize_to=3)
