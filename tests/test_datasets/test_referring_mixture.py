@@ -184,11 +184,11 @@ def test_the_config_of_the_three_sets(tmp_path, monkeypatch):
     (tmp_path / 'data/coco/train2014').mkdir(parents=True)
     _write(tmp_path / 'data/refcoco', {'train': [1, 2, 3], 'val': [4], 'testA': [5]})
     _write(tmp_path / 'data/refcoco+', {'train': [1, 2, 6], 'val': [4], 'testB': [7]})
-    _write(tmp_path / 'data/refcocog', {'train': [1], 'val': [8]}, 'google')  # must not count
+    _write(tmp_path / 'data/refcocog', {'train': [1], 'val': [8]}, 'google')  # not a source
     _write(tmp_path / 'data/refcocog', {'train': [1, 4, 5, 7, 8], 'val': [2], 'test': [9]}, 'umd')
     config = Config.fromfile(mmrefseg.config_path('_base_/datasets/refcoco-mixed.py'))
     mixture = DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[]))
     found = [sentence['text'] for i in range(len(mixture)) for sentence in mixture.get_data_info(i)['sentences']]
-    assert found == ['refcoco 1', 'refcoco 3', 'refcoco+ 1', 'refcoco+ 6', 'refcocog 1']
+    assert found == ['refcoco 1', 'refcoco 3', 'refcoco+ 1', 'refcoco+ 6', 'refcocog 1', 'refcocog 8']
     assert mixture.get_data_info(0)['img_path'] == 'data/refcoco/../coco/train2014/1.jpg'
     assert config.val_dataloader.dataset.data_root == 'data/refcoco'
