@@ -14,5 +14,5 @@ model = dict(
             num_heads=8,
             attention_channels=128),
         tuning=tuning),
-    neck=dict(top_k=None),
+    neck=dict(experts=()),
     routing_losses=[])

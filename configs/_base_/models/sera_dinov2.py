@@ -22,7 +22,7 @@ model = dict(
         adapter=dict(type='SERAAdapter', indices=(1, 3, 5, 7, 9, 11), text_channels=512, channels=128, num_heads=8),
         tuning=tuning,
         init_cfg=dict(type='Pretrained', checkpoint=dinov2_weights)),
-    neck=dict(type='SERAFusion', in_channels=(768, 768, 768), channels=512, sentence_channels=512, top_k=4),
+    neck=dict(type='SERAFusion', in_channels=(768, 768, 768), channels=512, sentence_channels=512),
     decode_head=dict(
         type='DynamicKernelHead',
         in_channels=512,

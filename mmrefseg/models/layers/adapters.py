@@ -1,6 +1,9 @@
 """Bottleneck adapters that run in parallel to the feed-forward part of a frozen transformer block."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +11,7 @@ from mmrefseg.registry import MODELS
 
 from .adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
 from .multi_scale import MultiScaleBranches
-from .routing import ExpertMixture, Router, RoutingInfo
+from .routing import ExpertMixture, Router, RoutingInfo, choose_experts
 from .text_features import TextFeatures
 
 
@@ -144,16 +147,21 @@ class DETRISAdapter(nn.Module):
 class SERAAdapter(DETRISAdapter):
     """SERA-Adapter (arXiv 2603.12538): multi-scale enrichment, two routed experts, attention to the words.
 
-    DETRIS's adapter with parallel instead of dense branches, and a softly routed mixture of a boundary and a spatial
-    expert behind them.
+    DETRIS's adapter with parallel instead of dense branches, and a routed mixture of a boundary and a spatial expert
+    behind them.
 
     Args:
         dims: width of the backbone.
         channels: width of the bottleneck, a multiple of 16. Default 128.
         mask_padding: whether padded words are masked out (our reading; DETRIS attends to them). Default True.
         dense: whether a branch also sees the outputs of those before it. Default False.
+        experts: which experts there are, at least one. Default ``('spatial', 'boundary')``.
+        top_k: experts chosen a sample, 1 to their number; None for all of them, which is soft routing. Default None.
         name: the router's name. Default ``adapter``.
         kwargs: as in :class:`DETRISAdapter`.
+
+    Raises:
+        ValueError: an expert is unknown, there is none, or ``top_k`` is out of range.
     """
 
     def __init__(self,
@@ -161,11 +169,15 @@ class SERAAdapter(DETRISAdapter):
                  channels: int = 128,
                  mask_padding: bool = True,
                  dense: bool = False,
+                 experts: Sequence[str] = ('spatial', 'boundary'),
+                 top_k: int | None = None,
                  name: str = 'adapter',
                  **kwargs) -> None:
         super().__init__(dims, channels=channels, mask_padding=mask_padding, dense=dense, name=name, **kwargs)
-        experts = dict(spatial=AdapterSpatialExpert(channels), boundary=AdapterBoundaryExpert(channels))
-        self.mixture = ExpertMixture(experts, Router(channels, tuple(experts), name))
+        available = dict(
+            spatial=partial(AdapterSpatialExpert, channels), boundary=partial(AdapterBoundaryExpert, channels))
+        modules = choose_experts('experts of SERAAdapter', experts, available)
+        self.mixture = ExpertMixture(modules, Router(channels, tuple(modules), name, top_k=top_k))
 
     def enrich(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
         """Enrich the grid (B, C, H, W) by the branches and the routed experts."""

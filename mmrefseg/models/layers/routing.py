@@ -1,7 +1,7 @@
 """Routers and the mixture of experts that they steer."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,6 +37,27 @@ class RoutingInfo(NamedTuple):
         return torch.stack((self.weights.detach().mean(0), self.chosen.float().mean(0), most.float().mean(0)))
 
 
+def choose_experts(setting: str, names: Sequence[str],
+                   available: Mapping[str, Callable[[], nn.Module]]) -> dict[str, nn.Module]:
+    """Build the experts that a setting names.
+
+    Args:
+        setting: what messages call the setting, such as ``experts of SERAFusion``.
+        names: the experts' names, in the order that they shall have.
+        available: name → what builds the expert.
+
+    Returns:
+        Name → expert.
+
+    Raises:
+        ValueError: a name is unknown or occurs twice.
+    """
+    if len(set(names) & available.keys()) < len(names):
+        raise ValueError(f'{setting} is {names!r}; it must be a list of some of {", ".join(map(repr, available))}, '
+                         'each at most once')
+    return {name: available[name]() for name in names}
+
+
 class Router(nn.Module):
     """Scores experts from the global average of a map; softmax over the ``top_k`` best.
 
@@ -49,7 +70,7 @@ class Router(nn.Module):
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
 
     Raises:
-        ValueError: ``top_k`` is not between 1 and the number of experts.
+        ValueError: there is no expert, or ``top_k`` is not between 1 and the number of experts.
     """
 
     def __init__(self,
@@ -61,6 +82,8 @@ class Router(nn.Module):
                  noise_std: float = 0.0) -> None:
         super().__init__()
         self.name, self.experts, self.noise_std = name, tuple(experts), noise_std
+        if not self.experts:
+            raise ValueError(f'router {name!r} has no experts to choose from; name at least one')
         self.top_k = len(self.experts) if top_k is None else top_k
         if not 1 <= self.top_k <= len(self.experts):
             raise ValueError(f'top_k of router {name!r} is {top_k}; it must be between 1 and the number of its '

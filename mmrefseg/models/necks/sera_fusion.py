@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -11,18 +12,21 @@ from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 
-from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures
+from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, choose_experts
 from ..layers.coordinates import CoordConv
 from ..layers.fusion_experts import BoundaryExpert, ContextualExpert, ShapeExpert, SpatialExpert
 
+FUSION_EXPERTS = ('spatial', 'contextual', 'boundary', 'shape')
 
-def fusion_experts(channels: int, num_heads: int) -> dict[str, nn.Module]:
-    """The four experts for maps of ``channels``, by name."""
-    return dict(
-        spatial=SpatialExpert(channels),
-        contextual=ContextualExpert(channels, num_heads),
-        boundary=BoundaryExpert(channels),
-        shape=ShapeExpert(channels))
+
+def fusion_experts(channels: int, num_heads: int, names: Sequence[str] = FUSION_EXPERTS) -> dict[str, nn.Module]:
+    """The named ones of the four experts, for maps of ``channels``."""
+    available = dict(
+        spatial=partial(SpatialExpert, channels),
+        contextual=partial(ContextualExpert, channels, num_heads),
+        boundary=partial(BoundaryExpert, channels),
+        shape=partial(ShapeExpert, channels))
+    return choose_experts('experts of SERAFusion', names, available)
 
 
 class SentenceGate(nn.Module):
@@ -58,8 +62,9 @@ class SERAFusion(BaseModule):
         channels: channels of the output. Default 512.
         sentence_channels: channels of the sentence feature; None leaves out the gates, for models without text.
             Default 512.
-        top_k: experts chosen a sample, 1 to 4; None leaves out experts and routers, which is DETRIS's neck.
-            Default 4.
+        experts: which experts there are; () leaves out experts and routers, which is DETRIS's neck.
+            Default ``('spatial', 'contextual', 'boundary', 'shape')``.
+        top_k: experts chosen a sample, 1 to their number; None for all of them, the published best. Default None.
         num_heads: attention heads of the contextual experts (our reading). Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
@@ -68,7 +73,7 @@ class SERAFusion(BaseModule):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: ``top_k`` or ``resize_to`` is out of range.
+        ValueError: an expert is unknown, or ``top_k`` or ``resize_to`` is out of range.
     """
 
     takes_text = True
@@ -77,7 +82,8 @@ class SERAFusion(BaseModule):
                  in_channels: Sequence[int] = (768, 768, 768),
                  channels: int = 512,
                  sentence_channels: int | None = 512,
-                 top_k: int | None = 4,
+                 experts: Sequence[str] = FUSION_EXPERTS,
+                 top_k: int | None = None,
                  num_heads: int = 8,
                  router_channels: int = 128,
                  noise_std: float = 0.1,
@@ -89,11 +95,13 @@ class SERAFusion(BaseModule):
         self.resize_to = resize_to
         norm_cfg = dict(type='BN')
         self.mixtures = nn.ModuleList()
-        if top_k is not None:
+        if experts:
             for i, width in enumerate(in_channels):
-                experts = fusion_experts(width, num_heads)
-                router = Router(width, tuple(experts), f'fusion.{i}', router_channels, top_k, noise_std)
-                self.mixtures.append(ExpertMixture(experts, router))
+                modules = fusion_experts(width, num_heads, experts)
+                router = Router(width, tuple(modules), f'fusion.{i}', router_channels, top_k, noise_std)
+                self.mixtures.append(ExpertMixture(modules, router))
+        elif top_k is not None:
+            raise ValueError(f'top_k of SERAFusion is {top_k}, but it has no experts; it must be None')
         self.project = nn.ModuleList(ConvModule(width, channels, 1, norm_cfg=norm_cfg) for width in in_channels)
         self.gates = nn.ModuleList()
         if sentence_channels is not None:

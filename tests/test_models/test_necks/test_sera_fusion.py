@@ -8,8 +8,8 @@ from mmrefseg.models.layers.coordinates import coordinate_grid
 from mmrefseg.models.necks.sera_fusion import SentenceGate
 
 
-def make_neck(top_k=4, **kwargs):
-    neck = SERAFusion((8, 16, 8), 12, sentence_channels=10, top_k=top_k, num_heads=2, router_channels=6, **kwargs)
+def make_neck(**kwargs):
+    neck = SERAFusion((8, 16, 8), 12, sentence_channels=10, num_heads=2, router_channels=6, **kwargs)
     for module in neck.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
@@ -49,16 +49,17 @@ def plain(neck, maps, text):
 
 
 @pytest.mark.parametrize('with_text', [True, False])
-@pytest.mark.parametrize('top_k', [None, 1, 2, 4])
-def test_against_plain_formula(top_k, with_text):
-    neck, maps, text = make_neck(top_k), make_maps(), make_sentence() if with_text else None
+@pytest.mark.parametrize('settings', [
+    dict(experts=()), dict(top_k=1), dict(top_k=2), dict(top_k=4), {}, dict(experts=('shape', 'spatial'))])
+def test_against_plain_formula(settings, with_text):
+    neck, maps, text = make_neck(**settings), make_maps(), make_sentence() if with_text else None
     enriched = maps
-    if top_k is not None:
+    if neck.mixtures:
         enriched = [mixture(x)[0] for mixture, x in zip(neck.mixtures, maps, strict=True)]
     output, = neck(maps, text)
     assert output.shape == (2, 12, 4, 5)
     torch.testing.assert_close(output, plain(neck, enriched, text), atol=1e-5, rtol=1e-5)
-    if top_k is not None:
+    if neck.mixtures:
         assert not torch.allclose(output, plain(neck, maps, text))
 
 
@@ -74,7 +75,7 @@ def test_the_gate_is_attention_to_one_key():
 
 
 def test_routers_are_each_maps_own():
-    neck, maps = make_neck(2), make_maps()
+    neck, maps = make_neck(top_k=2), make_maps()
     _, routing = neck.forward_with_routing(maps, make_sentence())
     assert [info.name for info in routing] == ['fusion.0', 'fusion.1', 'fusion.2']
     assert {info.experts for info in routing} == {('spatial', 'contextual', 'boundary', 'shape')}
@@ -86,7 +87,7 @@ def test_routers_are_each_maps_own():
 
 
 def test_without_experts():
-    neck = make_neck(None)
+    neck = make_neck(experts=())
     assert neck.forward_with_routing(make_maps(), make_sentence())[1] == ()
     assert not any('mixture' in name for name, _ in neck.named_parameters())
 
@@ -94,26 +95,53 @@ def test_without_experts():
 def test_noise_comes_from_the_config():
     maps = make_maps()
     for noise, equal in ((0.0, True), (1.0, False)):
-        mixture = make_neck(4, noise_std=noise).train().mixtures[0]
+        mixture = make_neck(noise_std=noise).train().mixtures[0]
         first, second = (mixture(maps[0])[1].weights for _ in range(2))
         assert torch.equal(first, second) is equal
 
 
-def test_impossible_top_k():
-    with pytest.raises(ValueError, match=r'fusion\.0.*between 1.*4'):
-        make_neck(5)
+@pytest.mark.parametrize('experts', [('boundary', ), ['shape', 'contextual'], ('contextual', 'boundary', 'shape')])
+def test_some_of_the_experts(experts):
+    """They are there and do what they do among the four; the others are not built."""
+    neck, maps = make_neck(experts=experts), make_maps()
+    whole = make_neck()
+    for mixture, x in zip(neck.mixtures, maps, strict=True):
+        assert list(mixture.experts) == list(experts)
+        assert mixture.router.experts == tuple(experts)
+        assert mixture.router.top_k == len(experts)
+        full = whole.mixtures[len(x[0]) == 16].experts
+        for name, expert in mixture.experts.items():
+            assert expert.state_dict().keys() == full[name].state_dict().keys()
+            full[name].load_state_dict(expert.state_dict())
+            torch.testing.assert_close(expert(x), full[name](x))
+    assert neck(maps, make_sentence())[0].shape == (2, 12, 4, 5)
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(top_k=5), r"top_k of router 'fusion\.0' is 5; .* between 1 .* experts, 4 \(spatial, contextual, boundary, "),
+    (dict(top_k=0), r"'fusion\.0' is 0; .* between 1 "),
+    (dict(top_k=3, experts=('shape', 'boundary')), r"'fusion\.0' is 3; .* between 1 .* experts, 2 \(shape, boundary\)"),
+    (dict(top_k=1, experts=()), 'top_k of SERAFusion is 1, but it has no experts; it must be None'),
+    (dict(experts=('shape', 'edge')),
+     r"experts of SERAFusion is \('shape', 'edge'\); .* some of 'spatial', 'contextual', 'boundary', 'shape'"),
+    (dict(experts=('shape', 'shape')), 'each at most once'),
+    (dict(experts='shape'), "experts of SERAFusion is 'shape'; it must be a list"),
+])
+def test_impossible_experts(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_neck(**settings)
 
 
 def test_wrong_number_of_maps():
     with pytest.raises(ValueError):
-        make_neck(4)(make_maps()[:2], make_sentence())
+        make_neck()(make_maps()[:2], make_sentence())
 
 
 @pytest.mark.parametrize(('resize_to', 'size'), [(0, (8, 12)), (1, (4, 6)), (-1, (2, 3))])
-@pytest.mark.parametrize('top_k', [None, 2])
-def test_maps_of_different_strides(resize_to, size, top_k):
+@pytest.mark.parametrize('settings', [dict(experts=()), dict(top_k=2)])
+def test_maps_of_different_strides(resize_to, size, settings):
     """One after the other: smooth, take every n-th pixel; or enlarge bilinearly."""
-    neck = make_neck(top_k, resize_to=resize_to)
+    neck = make_neck(resize_to=resize_to, **settings)
     maps = tuple(torch.randn(2, c, 8 // s, 12 // s) for c, s in ((8, 1), (16, 2), (8, 4)))
     resized = tuple(
         nn.functional.interpolate(x, size, mode='bilinear', antialias=x.shape[-1] > size[1]) for x in maps)
@@ -125,7 +153,7 @@ def test_maps_of_different_strides(resize_to, size, top_k):
 
 def test_shrunken_maps_keep_their_mean():
     """A single bright pixel must not vanish between those that are looked at."""
-    neck, maps = make_neck(None, resize_to=1), list(make_maps())
+    neck, maps = make_neck(experts=(), resize_to=1), list(make_maps())
     maps[0] = torch.zeros(2, 8, 16, 20)
     maps[0][:, :, 8, 8] = 1
     with torch.autocast('cpu', torch.bfloat16):
@@ -137,6 +165,6 @@ def test_shrunken_maps_keep_their_mean():
 def test_different_strides_unasked():
     maps = make_maps()
     with pytest.raises(ValueError, match=r'the maps are 4×5, 2×5, 4×5.*set resize_to'):
-        make_neck(4)((maps[0], maps[1][:, :, ::2], maps[2]))
+        make_neck()((maps[0], maps[1][:, :, ::2], maps[2]))
     with pytest.raises(ValueError, match='resize_to is 3; it must be the index of one of the 3 maps'):
-        make_neck(4, resize_to=3)
+        make_neck(resize_to=3)
