@@ -55,6 +55,7 @@ def test_split(runner: Runner, cfg: Config, dataloader: dict, out_file: Path | N
         evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file))]
     loop = LOOPS.build(
         dict(cfg.test_cfg, dataloader=dataloader, evaluator=deepcopy(evaluator)), default_args=dict(runner=runner))
+    runner._test_loop = loop  # hooks ask the runner for its test loop, and it would build the config's split again
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
         return loop.run()
 

@@ -3,45 +3,50 @@
 None holds batch statistics, so that an expert may see any subset of a batch.
 """
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .coordinates import coordinate_grid
 
 
-def _neighbours(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Each pixel's predecessor, itself and its successor along ``dim``, which is padded by one on both sides."""
-    length = x.shape[dim] - 2
-    return x.narrow(dim, 0, length), x.narrow(dim, 1, length), x.narrow(dim, 2, length)
+_SMOOTH, _SLOPE, _CURVE = (0.25, 0.5, 0.25), (-1.0, 0.0, 1.0), (1.0, -2.0, 1.0)
 
 
-def _smooth(x: Tensor, dim: int) -> Tensor:
-    """The binomial filter (1, 2, 1) / 4 along ``dim``."""
-    before, here, after = _neighbours(x, dim)
-    return 0.25 * (before + after) + 0.5 * here
+def _band(taps: tuple[float, float, float], like: Tensor, dim: int) -> Tensor:
+    """The matrix (L, L) that filters a line of ``like`` along ``dim`` with three taps; the border repeats its pixels."""
+    here = torch.arange(like.shape[dim], device=like.device)
+    identity = torch.eye(len(here), device=like.device)
+    before, after = identity[(here - 1).clamp(min=0)], identity[(here + 1).clamp(max=len(here) - 1)]
+    return taps[0] * before + taps[1] * identity + taps[2] * after
 
 
-def _slope(x: Tensor, dim: int) -> Tensor:
-    """The central difference (-1, 0, 1) along ``dim``."""
-    before, _, after = _neighbours(x, dim)
-    return after - before
+def _down(taps: tuple[float, float, float], x: Tensor) -> Tensor:
+    """Filter (B, H, W, C) along its columns."""
+    return (_band(taps, x, 1) @ x.flatten(2)).unflatten(2, x.shape[2:])
+
+
+def _across(taps: tuple[float, float, float], x: Tensor) -> Tensor:
+    """Filter (B, H, W, C) along its rows."""
+    return _band(taps, x, 2) @ x
 
 
 def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
     """Sobel derivatives in x and y of a map (B, C, H, W), each channel by itself; the border repeats its pixels.
 
-    Sums of shifted views: as depthwise convolutions, fixed 3×3 filters are ten times slower on a CPU.
+    In float32, and as products with banded matrices: on a CPU far faster than depthwise convolutions, and than sums
+    of shifted views once there is a gradient.
     """
-    padded = F.pad(x, (1, 1, 1, 1), mode='replicate')
-    return 4 * _slope(_smooth(padded, 2), 3), 4 * _slope(_smooth(padded, 3), 2)
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float().permute(0, 2, 3, 1)
+        dx, dy = _down(_SMOOTH, _across(_SLOPE, x)), _across(_SMOOTH, _down(_SLOPE, x))
+    return 4 * dx.permute(0, 3, 1, 2), 4 * dy.permute(0, 3, 1, 2)
 
 
 def blur_and_laplacian(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Binomial 3×3 blur and 4-neighbour Laplacian of a map (B, C, H, W); the border repeats its pixels."""
-    padded = F.pad(x, (1, 1, 1, 1), mode='replicate')
-    up, _, down = _neighbours(padded[..., 1:-1], 2)
-    left, _, right = _neighbours(padded[..., 1:-1, :], 3)
-    return _smooth(_smooth(padded, 2), 3), up + down + left + right - 4 * x
+    """Binomial 3×3 blur and 4-neighbour Laplacian of a map (B, C, H, W) in float32; the border repeats its pixels."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float().permute(0, 2, 3, 1)
+        blur, laplacian = _down(_SMOOTH, _across(_SMOOTH, x)), _down(_CURVE, x) + _across(_CURVE, x)
+    return blur.permute(0, 3, 1, 2), laplacian.permute(0, 3, 1, 2)
 
 
 class SpatialExpert(nn.Module):
@@ -94,7 +99,7 @@ class BoundaryExpert(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        dx, dy = sobel(x.float())  # squares overflow float16
+        dx, dy = sobel(x)
         magnitude = (dx.square() + dy.square() + self.eps).sqrt()
         return x + self.project(magnitude.to(x.dtype))
 
@@ -112,4 +117,4 @@ class ShapeExpert(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        return x + self.project(torch.cat(blur_and_laplacian(x), dim=1))
+        return x + self.project(torch.cat(blur_and_laplacian(x), dim=1).to(x.dtype))
