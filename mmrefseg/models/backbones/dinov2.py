@@ -1,56 +1,40 @@
 """DINOv2 with registers, text-conditioned adapters and parameter-efficient tuning."""
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import to_2tuple
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 
-from ..layers import RoutingInfo, TextFeatures, apply_tuning, check_blocks
+from ..layers import RoutingInfo, TextFeatures, check_blocks
+from ..layers.tuning import TunedEncoder
+from .dinov2_weights import to_own_names
 
-_OFFICIAL_NAMES = (
-    (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^blocks\.', 'layers.'),
-    (r'\.norm([12])\.', r'.ln\1.'),
-    (r'^norm\.', 'ln1.'),
-    (r'\.ls1\.gamma$', '.attn.gamma1.weight'),
-    (r'\.ls2\.gamma$', '.ffn.gamma2.weight'),
-    (r'\.mlp\.fc1\.', '.ffn.layers.0.0.'),
-    (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
-    (r'\.mlp\.(w12|w3)\.', r'.ffn.\1.'),
-)
-
-
-def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the entries of an official ``dinov2_vit*14*_pretrain.pth`` to ours; the unused mask token is left out."""
-    renamed = {}
-    for name, value in state.items():
-        for pattern, replacement in _OFFICIAL_NAMES:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = value
-    renamed.pop('mask_token', None)
-    return renamed
+# What forward does its own way, and tuning in the place of frozen_stages.
+_FIXED = ('final_norm', 'frozen_stages', 'interpolate_mode', 'out_type', 'pre_norm', 'with_cls_token')
 
 
 @MODELS.register_module()
-class DINOv2(VisionTransformer):
+class DINOv2(TunedEncoder, VisionTransformer):
     """DINOv2 (arXiv 2304.07193) with registers (arXiv 2309.16588), on mmpretrain's VisionTransformer.
 
     Args:
         arch: ``small``, ``base``, ``large`` or ``giant``, or a dict of ``embed_dims``, ``num_layers``, ``num_heads``
             and ``feedforward_channels``. Default ``base``.
-        img_size: input size in pixels that the position embedding was trained for. Default 518.
+        img_size: input size in pixels that the position embedding was trained for, one number or height and width;
+            multiples of ``patch_size``. Default 518.
         patch_size: side of a patch in pixels. Default 14.
         num_registers: register tokens. Default 4.
-        out_indices: 0-based blocks whose patch tokens leave as maps; the last block's pass the final norm.
-            Default (11, ).
+        out_indices: 0-based blocks whose patch tokens leave as maps, negative ones counted from the end; the last
+            block's pass the final norm. Blocks behind the last of them neither run nor train. Default (11, ).
         pos_embed_offset: added to the target size before the position embedding's scale is computed, as DINOv2's
             models without registers, DETRIS and SERA do; 0 resizes to the exact size. Default 0.1.
         pos_embed_antialias: whether that resizing is antialiased, as the official register models do.
@@ -59,11 +43,17 @@ class DINOv2(VisionTransformer):
         adapter: config of a registered adapter without ``dims`` and ``name``, and ``indices``, the 0-based blocks that
             get one. It returns what to add to the feed-forward output, and its routing or None. Default None: no
             adapters, and no text is taken.
-        tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
-            Default ``all``.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with an official DINOv2 file; None leaves random weights.
-            Default None.
-        kwargs: the rest goes to mmpretrain's VisionTransformer.
+        tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``. Drop path
+            and dropout in the pretrained blocks act with ``all`` only. Default ``all``.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file of DINOv2 weights: the official one, or one
+            named as timm or Hugging Face transformers name them. None leaves random weights. Default None.
+        kwargs: the rest goes to mmpretrain's VisionTransformer, such as ``drop_path_rate``, or
+            ``layer_cfgs=dict(ffn_type='swiglu_fused')`` for the gated feed-forward part that ``giant`` has.
+
+    Raises:
+        TypeError: a setting of mmpretrain's VisionTransformer has no meaning here.
+        ValueError: ``arch`` or ``tuning`` is unknown, ``img_size`` is not a multiple of ``patch_size``, or ``adapter``
+            or ``out_indices`` name blocks that the backbone doesn't have, or adapters behind the last map.
     """
 
     ARCHS = dict(small='dinov2-small', base='base', large='large', giant='dinov2-giant')
@@ -81,29 +71,68 @@ class DINOv2(VisionTransformer):
                  tuning: str = 'all',
                  init_cfg: dict | None = None,
                  **kwargs) -> None:
+        if foreign := sorted(kwargs.keys() & set(_FIXED)):
+            raise TypeError(f'DINOv2 has no setting {", ".join(foreign)}; `tuning` says what is frozen, `out_indices` '
+                            'which maps leave')
         if arch == 'giant':
             kwargs.setdefault('layer_cfgs', dict(ffn_type='swiglu_fused'))
+        arch = self._find_arch(arch)
+        depth = arch['num_layers']
+        out_indices = [depth + i if i < 0 else i for i in out_indices]
+        check_blocks('out_indices', out_indices, depth)
+        self._check_size('img_size', *to_2tuple(img_size), patch_size)
         super().__init__(
-            arch=self.ARCHS.get(arch, arch) if isinstance(arch, str) else arch,
+            arch=arch,
             img_size=img_size,
             patch_size=patch_size,
-            out_indices=list(out_indices),
+            out_indices=out_indices,
             out_type='featmap',
             layer_scale_init_value=layer_scale_init_value,
             init_cfg=init_cfg,
             **kwargs)
+        for module in self.modules():
+            if isinstance(module, DropPath):
+                module.drop_prob = float(module.drop_prob)  # torch.compile can't branch on mmpretrain's numpy number
+        self.patch_size = patch_size
         self.pos_embed_offset, self.pos_embed_antialias = pos_embed_offset, pos_embed_antialias
-        self.register_tokens = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims))
-        adapter = dict(adapter or {})
+        self.register_tokens = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims)) if num_registers else None
+        self.adapters = self._build_adapters(dict(adapter or {}))
+        self.takes_text = len(self.adapters) > 0
+        self.set_tuning(tuning)
+        for module in self._unused_parts():
+            module.requires_grad_(False)
+
+    @classmethod
+    def _find_arch(cls, arch: str | dict) -> dict:
+        if isinstance(arch, dict):
+            return arch
+        if arch not in cls.ARCHS:
+            raise ValueError(f'arch is {arch!r}; it must be one of {", ".join(cls.ARCHS)}, or a dict of sizes')
+        return cls.arch_zoo[cls.ARCHS[arch]]
+
+    @staticmethod
+    def _check_size(what: str, height: int, width: int, patch_size: int) -> None:
+        if height % patch_size or width % patch_size:
+            nearest = ' × '.join(str(max(round(side / patch_size), 1) * patch_size) for side in (height, width))
+            raise ValueError(f'{what} is {height} × {width} pixels; height and width must be multiples of patch_size, '
+                             f'{patch_size}: {nearest} is the nearest')
+
+    def _build_adapters(self, adapter: dict) -> nn.ModuleDict:
         indices = adapter.pop('indices', ())
-        check_blocks('out_indices', self.out_indices, self.num_layers)
         check_blocks('adapter indices', indices, self.num_layers)
-        self.adapters = nn.ModuleDict({
+        last = max(self.out_indices)
+        if behind := [i for i in indices if i > last]:
+            raise ValueError(f'adapter indices {behind}: the last map leaves block {last} (out_indices), and nothing '
+                             f'behind it has an effect; choose from 0 to {last}, or another map')
+        return nn.ModuleDict({
             str(i): MODELS.build(dict(adapter, dims=self.embed_dims, name=f'adapter.{i}'))
             for i in indices
         })
-        self.takes_text = len(self.adapters) > 0
-        apply_tuning(self, tuning, self.new_parts())
+
+    def _unused_parts(self) -> tuple[nn.Module, ...]:
+        """What lies behind the last map: no gradient reaches it, which DDP would wait for."""
+        last = max(self.out_indices)
+        return (*self.layers[last + 1:], *([self.ln1] if last < self.num_layers - 1 else ()))
 
     def new_parts(self) -> tuple[nn.Module, ...]:
         """The modules that no pretrained file holds."""
@@ -119,14 +148,13 @@ class DINOv2(VisionTransformer):
         if self.init_cfg is None:
             super().init_weights()
             nn.init.normal_(self.cls_token, std=1e-6)
-            nn.init.normal_(self.register_tokens, std=1e-6)
+            if self.register_tokens is not None:
+                nn.init.normal_(self.register_tokens, std=1e-6)
             return
         path = self.init_cfg['checkpoint']
-        state = from_official(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
-        # a model without registers has none in its file either
-        own = {name: value for name, value in self.state_dict().items()
-               if name.startswith('adapters.') or not value.numel()}
-        load_weights(self, {**state, **own}, source=path)
+        state = to_own_names(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
+        adapters = {f'adapters.{name}': value for name, value in self.adapters.state_dict().items()}
+        load_weights(self, {**state, **adapters}, source=path)
 
     def _prepare_pos_embed(self, *args: object) -> None:
         """Load the position embedding as it is: ``forward`` resizes it, and another size is another architecture."""
@@ -139,13 +167,17 @@ class DINOv2(VisionTransformer):
                              x: Tensor,
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
         """As :meth:`forward`, with what the adapters' routers decided."""
+        self._check_size('the input', *x.shape[2:], self.patch_size)
         x, grid_size = self.patch_embed(x)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1) + self._resized_pos_embed(grid_size)
-        x = torch.cat((x[:, :1], self.register_tokens.expand(len(x), -1, -1), x[:, 1:]), dim=1)
+        num_special = 1
+        if self.register_tokens is not None:
+            num_special += self.register_tokens.shape[1]
+            x = torch.cat((x[:, :1], self.register_tokens.expand(len(x), -1, -1), x[:, 1:]), dim=1)
         x = self.drop_after_pos(x)
-        num_special = 1 + self.register_tokens.shape[1]
         maps, routing = [], []
-        for i, layer in enumerate(self.layers):
+        for i in range(max(self.out_indices) + 1):
+            layer = self.layers[i]
             x = x + layer.attn(layer.ln1(x))
             normed = layer.ln2(x)
             x = layer.ffn(normed, identity=x)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 from torch import nn
 
@@ -27,3 +28,36 @@ def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module]
         is_norm_or_bias = id(parameter) in norms or name.endswith('bias')
         tuned = tuning == 'all' or (tuning == 'norm_bias' and is_norm_or_bias)
         parameter.requires_grad_(id(parameter) in new or tuned)
+
+
+class TunedEncoder(nn.Module):
+    """Base of pretrained encoders with a setting of what in them trains.
+
+    Unless all of it trains, the pretrained part stays in evaluation mode: dropout, drop path and batch statistics
+    don't act in there, in training either. New parts follow the mode. Nothing is stored for the backward pass ahead
+    of the first parameter that trains; with ``norm_bias`` that is in the first layer.
+    """
+
+    tuning = 'all'
+
+    def new_parts(self) -> tuple[nn.Module, ...]:
+        """The modules that no pretrained file holds."""
+        return ()
+
+    def set_tuning(self, tuning: str) -> None:
+        """Choose which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
+
+        Raises:
+            ValueError: ``tuning`` is none of these.
+        """
+        apply_tuning(self, tuning, self.new_parts())
+        self.tuning = tuning
+        self.train(any(module.training for module in self.modules()))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the new parts, and of the pretrained part if all of it trains; else that stays as it is."""
+        # mmpretrain's backbones return nothing here.
+        super().train(mode and self.tuning == 'all')
+        for part in self.new_parts():
+            part.train(mode)
+        return self

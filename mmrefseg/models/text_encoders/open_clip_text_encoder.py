@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 
-from ..layers import TextAdapter, TextFeatures, apply_tuning, check_blocks
+from ..layers import TextAdapter, TextFeatures, check_blocks
+from ..layers.tuning import TunedEncoder
 
 
 @MODELS.register_module()
-class OpenCLIPTextEncoder(BaseModule):
+class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
     """Text transformer of CLIP (arXiv 2103.00020) as open_clip builds it.
 
     Word features are the output of the final layer norm, unprojected; the sentence feature is that of the end
@@ -62,7 +63,7 @@ class OpenCLIPTextEncoder(BaseModule):
         indices = adapter.pop('indices', ())
         check_blocks('adapter indices', indices, len(self.tower.transformer.resblocks))
         self.adapters = nn.ModuleDict({str(i): TextAdapter(self.tower.width, **adapter) for i in indices})
-        apply_tuning(self, tuning, self.new_parts())
+        self.set_tuning(tuning)
         self._ids: dict[str, list[int]] = {}
         self._has_warned = False
 

@@ -7,7 +7,7 @@ from mmpretrain.models import VisionTransformer
 from torch import nn
 
 from mmrefseg.models import DINOv2
-from mmrefseg.models.backbones.dinov2 import from_official
+from mmrefseg.models.backbones.dinov2_weights import from_official
 from mmrefseg.testing.golden import golden_images, golden_weights, read_golden
 
 TINY = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48)
