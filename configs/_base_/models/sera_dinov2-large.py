@@ -1,0 +1,11 @@
+# SERA on DINOv2-L, which the paper leaves untried: adapters and maps where DETRIS-L has them.
+_base_ = './sera_dinov2.py'
+dinov2_weights = 'pretrained/dinov2_vitl14_reg4_pretrain.pth'
+
+model = dict(
+    backbone=dict(
+        arch='large',
+        out_indices=(8, 16, 23),
+        adapter=dict(indices=(2, 6, 10, 14, 18, 22)),
+        init_cfg=dict(checkpoint=dinov2_weights)),
+    neck=dict(in_channels=(1024, 1024, 1024)))

@@ -1,0 +1,3 @@
+_base_ = '../sera_dinov2_refcoco-plus.py'
+
+model = dict(neck=dict(experts=()))

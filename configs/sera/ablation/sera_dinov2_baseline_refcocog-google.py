@@ -1,0 +1,4 @@
+# No SERA-Adapter; the text encoder keeps its adapters.
+_base_ = '../sera_dinov2_refcocog-google.py'
+
+model = dict(backbone=dict(adapter=None), neck=dict(experts=()))

@@ -1,0 +1,3 @@
+_base_ = '../sera_dinov2_refcoco.py'
+
+model = dict(neck=dict(top_k=3))
