@@ -12,6 +12,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    complete_checkpoint=dict(type='CompleteCheckpointHook'),
     check_weights=dict(type='CheckWeightsHook'),
     broadcast_buffers=dict(type='BroadcastBuffersHook'),
     parameter_summary=dict(type='ParameterSummaryHook'),

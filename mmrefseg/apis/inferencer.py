@@ -20,6 +20,7 @@ from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.registry import INFERENCERS, MODELS, TRANSFORMS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.checkpoint import load_weights
+from mmrefseg.utils.delta import complete
 from mmrefseg.utils.paths import config_path
 from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
@@ -59,15 +60,16 @@ class RefSegInferencer:
     Args:
         config (str | Path | Config): path of a config, the name of one that comes with mmrefseg (see
             :func:`mmrefseg.config_path`), or a config.
-        weights (str | Path | None): path or address of a checkpoint of exactly this architecture. None keeps random
-            weights and warns: the answers mean nothing then.
+        weights (str | Path | None): path or address of a checkpoint of exactly this architecture; one that holds only
+            what was trained also needs the config's pretrained files. None keeps random weights and warns: the
+            answers mean nothing then.
         device (str | None): where the model runs, such as ``'cpu'`` or ``'cuda:1'``. Default None: a GPU if there is
             one, else the CPU.
 
     Raises:
-        FileNotFoundError: there is no such config or checkpoint.
-        ValueError: the config has no test pipeline, the weights are of another architecture or unsafe to read, or
-            there is no such device.
+        FileNotFoundError: there is no such config or checkpoint, or no pretrained file that it needs.
+        ValueError: the config has no test pipeline, the weights are of another architecture, belong on other
+            pretrained ones, or are unsafe to read, or there is no such device.
     """
 
     def __init__(self, config: str | Path | Config, weights: str | Path | None, device: str | None = None) -> None:
@@ -80,6 +82,7 @@ class RefSegInferencer:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
         else:
             checkpoint = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu', logger='silent')
+            complete(checkpoint, self.model, source=str(weights))
             load_weights(self.model, checkpoint.get('state_dict', checkpoint), source=str(weights))
         self.model.to(_check_device(device or get_device())).eval()
 

@@ -3,6 +3,7 @@ from .hooks import (
     AtomicLocalBackend,
     BroadcastBuffersHook,
     CheckWeightsHook,
+    CompleteCheckpointHook,
     ParameterSummaryHook,
     RoutingLogHook,
 )
@@ -10,5 +11,5 @@ from .optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckWeightsHook',
-    'ParameterSummaryHook', 'RoutingLogHook'
+    'CompleteCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
 ]

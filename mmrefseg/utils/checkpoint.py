@@ -1,8 +1,12 @@
-"""Putting weights into a module, completely or not at all."""
+"""Putting weights into a module, completely or not at all, and writing checkpoints."""
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+import torch
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 _NAMED = 10
@@ -55,3 +59,17 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: st
     if report:
         raise ValueError(f'{source} is of another architecture than {type(module).__name__}:{report}\n'
                          'Use the config that these weights were trained with, or other weights.')
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model inside wrappers for several processes or test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def checkpoint_bytes(checkpoint: Mapping[str, Any]) -> bytes:
+    """A checkpoint as the content of a file, which is the same for the same checkpoint."""
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    return content.getvalue()

@@ -10,7 +10,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmrefseg.registry import HOOKS
+from mmrefseg.utils.checkpoint import unwrap_model
+from mmrefseg.utils.delta import base_digests, digests, leave_out, part_of
 from mmrefseg.utils.files import write_atomically
+
+from .complete_checkpoint_hook import CompleteCheckpointHook
 
 
 @register_backend('atomic_local')
@@ -33,13 +37,61 @@ class AtomicCheckpointHook(CheckpointHook):
     A checkpoint and the note ``last_checkpoint`` appear once they are complete, and what they displace is removed only
     after that: a process that is killed, interrupted or out of disk space loses nothing that was there.
 
+    With ``trained_only`` checkpoints lack the frozen weights that the config's pretrained files hold, and have a
+    SHA-256 of them instead, one for each part of the model. They are resumed, loaded and tested as full ones are,
+    where ``CompleteCheckpointHook`` is among the hooks (as in ``_base_/default_runtime.py``) and the pretrained files
+    are there; ``tools/model_converters/merge_checkpoint.py`` makes full ones of them. What is left out is found by
+    building the model once more when training begins: whatever doesn't train but isn't found again bit for bit, such
+    as frozen random weights, or ones of another checkpoint in ``load_from``, is saved all the same.
+
     Args:
         backend_args: where to write. Default None: files of this machine, atomically.
+        trained_only: whether checkpoints hold only what was trained, and buffers that changed. Default False.
         **kwargs: the arguments of mmengine's ``CheckpointHook``.
+
+    Raises:
+        ValueError: with ``trained_only``, when training begins: there is no ``CompleteCheckpointHook``, or the runner
+            got a model where a config was needed.
     """
 
-    def __init__(self, backend_args: dict | None = None, **kwargs: Any) -> None:
+    def __init__(self, backend_args: dict | None = None, trained_only: bool = False, **kwargs: Any) -> None:
         super().__init__(backend_args=backend_args or dict(backend='atomic_local'), **kwargs)
+        self.trained_only = trained_only
+        self._base: dict[str, str] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Learn which weights the config gives without training, if they are to be left out."""
+        super().before_train(runner)
+        if not self.trained_only:
+            return
+        if not any(isinstance(hook, CompleteCheckpointHook) for hook in runner.hooks):
+            raise ValueError("trained_only needs CompleteCheckpointHook to load what it saves: add dict(type='mmrefseg."
+                             "CompleteCheckpointHook') to custom_hooks")
+        if 'model' not in runner.cfg:
+            raise ValueError('trained_only needs a runner whose cfg has the config of the model: use Runner.from_cfg')
+        # In every process: loaders of weights may wait for each other.
+        self._base = base_digests(runner.cfg.model)
+        if is_main_process():
+            self._report(runner)
+
+    def _report(self, runner: Runner) -> None:
+        """Log how much is left out, and warn of frozen weights that cannot be."""
+        frozen = {name: value for name, value in unwrap_model(runner.model).named_parameters()
+                  if not value.requires_grad}
+        kept = {name for name, found in digests(frozen).items() if self._base.get(name) != found}
+        millions = {is_kept: sum(value.numel() for name, value in frozen.items() if (name in kept) == is_kept) / 1e6
+                    for is_kept in (False, True)}
+        runner.logger.info(f'Checkpoints leave out {millions[False]:.3f} M frozen weights.')
+        if kept:
+            parts = ', '.join(sorted({part_of(name) for name in kept}))
+            runner.logger.warning(
+                f'Checkpoints hold {millions[True]:.3f} M frozen weights of {parts} in spite of trained_only: they '
+                'are random or come from another checkpoint, so that the config alone does not give them again.')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leave out what the config gives without training."""
+        if self.trained_only:
+            leave_out(checkpoint, unwrap_model(runner.model), self._base)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         displaced = self._keep(runner, step)

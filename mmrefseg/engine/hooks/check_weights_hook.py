@@ -4,11 +4,10 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
 from mmrefseg.registry import HOOKS
-from mmrefseg.utils.checkpoint import load_weights
+from mmrefseg.utils.checkpoint import load_weights, unwrap_model
 
 
 @HOOKS.register_module()
@@ -32,11 +31,8 @@ class CheckWeightsHook(Hook):
         Raises:
             ValueError: they don't fit; names keys and shapes.
         """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
         state_dict = checkpoint.get('state_dict', checkpoint)
         bare = OrderedDict((name.removeprefix('module.'), value) for name, value in state_dict.items())
         # By the versions in there, modules tell whether they must convert what an older one of them saved.
         bare._metadata = getattr(state_dict, '_metadata', None)
-        load_weights(model, bare, source='the checkpoint')
+        load_weights(unwrap_model(runner.model), bare, source='the checkpoint')

@@ -1,0 +1,34 @@
+"""Loading checkpoints that hold only what was trained."""
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmrefseg.registry import HOOKS
+from mmrefseg.utils.checkpoint import unwrap_model
+from mmrefseg.utils.delta import complete
+
+
+@HOOKS.register_module()
+class CompleteCheckpointHook(Hook):
+    """Lays a checkpoint that ``AtomicCheckpointHook`` saved with ``trained_only`` on the pretrained weights.
+
+    They come from the files that the config names, and are loaded where that hasn't happened yet, as in a test. A
+    full checkpoint passes unchanged, without any of these files.
+    """
+
+    # Ahead of all hooks that read the checkpoint's weights.
+    priority = 'HIGHEST'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Complete the checkpoint in place.
+
+        Args:
+            runner: the runner.
+            checkpoint: a checkpoint of mmengine, or a bare state dict.
+
+        Raises:
+            FileNotFoundError: a pretrained file isn't there.
+            ValueError: the checkpoint was trained upon other weights; names the parts and the hashes.
+        """
+        complete(checkpoint, unwrap_model(runner.model), source='the checkpoint')

@@ -1,0 +1,69 @@
+"""Make a full checkpoint of one that holds only what was trained, and the pretrained weights beneath it."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import DefaultScope
+
+import mmrefseg
+from mmrefseg.registry import MODELS
+from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
+from mmrefseg.utils.delta import complete, is_delta
+from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.safe_load import load_from_local
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=f'{__doc__} Optimizer and schedules, where there are any, stay in it, so that it can be resumed.',
+        epilog='example: %(prog)s sera_dinov2_refcoco work_dirs/sera_dinov2_refcoco/epoch_65.pth sera_full.pth')
+    parser.add_argument('config', help='config that it was trained with, which names the pretrained files: a path, or '
+                                       'the name of one in configs/')
+    parser.add_argument('delta', metavar='DELTA', help='checkpoint that was saved with '
+                                                       'default_hooks.checkpoint.trained_only=True')
+    parser.add_argument('out', metavar='OUT', help='file to write')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config, such as model.backbone.init_cfg.checkpoint=dinov2.pth')
+    return parser.parse_args()
+
+
+def merge(config: Config, delta: str) -> dict:
+    """The full checkpoint.
+
+    Args:
+        config: config that names the pretrained files.
+        delta: path of the checkpoint that lacks them.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint or pretrained file.
+        ValueError: the checkpoint lacks nothing, is damaged, or doesn't fit the config.
+    """
+    checkpoint = load_from_local(delta, map_location='cpu')
+    if not is_delta(checkpoint):
+        raise ValueError(f'{delta} is not a checkpoint that was saved with trained_only; there is nothing to merge')
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
+        model = MODELS.build(config.model)
+        complete(checkpoint, model, source=delta)
+        load_weights(model, checkpoint['state_dict'], source=delta)
+    return checkpoint
+
+
+def main() -> None:
+    """Merge as the command line says."""
+    args = parse_args()
+    try:
+        path = args.config if Path(args.config).is_file() else mmrefseg.config_path(args.config)
+        config = Config.fromfile(path)
+        config.merge_from_dict(args.cfg_options or {})
+        write_atomically(checkpoint_bytes(merge(config, args.delta)), args.out)
+    except (ValueError, OSError) as error:
+        sys.exit(f'merge_checkpoint: {" ".join(str(error).split())}')
+    print(f'The full checkpoint is {args.out}')
+
+
+if __name__ == '__main__':
+    main()
