@@ -1,0 +1,87 @@
+"""What tools/model_converters share: from a published checkpoint file to one of ours."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from mmrefseg.models.converters import Conversion
+from mmrefseg.registry import MODELS
+from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
+from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.safe_load import load_from_local
+from mmrefseg.version import __version__
+
+_EXAMPLES = 2
+
+
+def find_config(weights: Mapping[str, Tensor], configs: Sequence[str], source: str) -> str:
+    """Find the config whose model has exactly these weights.
+
+    Args:
+        weights: name → tensor.
+        configs: paths of configs.
+        source: where the weights come from, for the message.
+
+    Returns:
+        The path of the config.
+
+    Raises:
+        ValueError: none has; says how the nearest differs.
+    """
+    shapes = {(name, value.shape) for name, value in weights.items()}
+    models = {}
+    for path in configs:
+        with torch.device('meta'):
+            models[path] = MODELS.build(Config.fromfile(path).model)
+
+    def difference(path: str) -> int:
+        return len(shapes ^ {(name, value.shape) for name, value in models[path].state_dict().items()})
+
+    nearest = min(configs, key=difference)
+    # Without the versions in there, modules would add what files of older versions lack.
+    on_meta = OrderedDict((name, value.to('meta')) for name, value in weights.items())
+    on_meta._metadata = models[nearest].state_dict()._metadata
+    load_weights(models[nearest], on_meta, source=f'{source}, converted and compared with {nearest},')
+    return nearest
+
+
+def convert_file(source: str, target: str, convert: Callable[[Mapping[str, Any]], Conversion],
+                 configs: Sequence[str]) -> str:
+    """Convert a checkpoint file, completely or not at all.
+
+    Args:
+        source: the published file; nothing in it is executed.
+        target: file to write, a checkpoint as mmengine's Runner loads it.
+        convert: turns what is in the file into our weights.
+        configs: paths of the configs that the weights may be for.
+
+    Returns:
+        A report: which config the weights fit, and what was left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint of the method, or fits none of the configs.
+        OSError: ``target`` cannot be written.
+    """
+    if Path(target).resolve() == Path(source).resolve():
+        raise OSError(f'{target} is the file to convert; name another to write')
+    check_writable(Path(target).parent)
+    checkpoint = load_from_local(source)
+    try:
+        weights, dropped = convert(checkpoint)
+    except ValueError as error:
+        raise ValueError(f'{source} is {error}') from None
+    config = find_config(weights, configs, source)
+    meta = dict(mmrefseg_version=__version__, converted_from=Path(source).name)
+    write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=weights)), target)
+    lines = [f'{target}: {len(weights)} entries, for {config} and configs of the same model on other data']
+    for reason, names in dropped.items():
+        examples = ', '.join(names[:_EXAMPLES]) + (', …' if len(names) > _EXAMPLES else '')
+        lines.append(f'  {len(names)} left out or cut: {reason} ({examples})')
+    return '\n'.join(lines)

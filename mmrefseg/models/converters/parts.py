@@ -1,0 +1,124 @@
+"""What converters of CRIS and its descendants share: tables of names, and the few changes of values.
+
+A table is a tuple of (regular expression, replacement); all are applied in turn to a name within its part.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+Names = tuple[tuple[str, str], ...]
+
+
+class Conversion(NamedTuple):
+    """What became of a checkpoint.
+
+    Args:
+        weights: name in our model → tensor.
+        dropped: reason → names in the checkpoint of what was left out for it.
+    """
+
+    weights: dict[str, Tensor]
+    dropped: dict[str, list[str]]
+
+
+# A convolution (0) with its batch normalisation (1), at the end of a name.
+CONV_LAYER: Names = ((r'\.0\.weight$', '.conv.weight'), (r'\.1\.(\w+)$', r'.bn.\1'))
+
+CLIP_TEXT: Names = (
+    (r'^transformer\.resblocks\.(\d+)\.adapter\.', r'adapters.\1.'),
+    (r'^(?!adapters\.)', 'tower.'),
+)
+
+DECODER: Names = (
+    *((rf'\.norm{i + 1}\.', f'.norms.{i}.') for i in range(3)),
+    (r'\.self_attn', '.self_attention'),
+    (r'\.multihead_attn\.', '.cross_attention.'),
+    (r'\.cross_attn_norm\.', '.cross_attention_norm.'),
+)
+
+PROJECTOR: Names = (
+    (r'^vis\.1\.', 'projector.conv1.'),
+    (r'^vis\.3\.', 'projector.conv2.'),
+    (r'^vis\.4\.', 'projector.out.'),
+    (r'^txt\.', 'kernel.'),
+    *CONV_LAYER,
+)
+
+
+def renamed(part: Mapping[str, Tensor], names: Names, prefix: str) -> dict[str, Tensor]:
+    """The entries of one part under the names that a table gives them, behind ``prefix``."""
+    ours = {}
+    for name, value in part.items():
+        for pattern, replacement in names:
+            name = re.sub(pattern, replacement, name)
+        ours[prefix + name] = value
+    return ours
+
+
+def find_weights(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+    """Take the weights out of a training checkpoint, and ``module.`` of DataParallel off their names.
+
+    Args:
+        checkpoint: a state dict, or a dict with one as ``state_dict`` among other things.
+
+    Returns:
+        The weights, and the names of the other things.
+    """
+    inner = checkpoint.get('state_dict')
+    state, others = (inner, sorted(checkpoint.keys() - {'state_dict'})) if isinstance(inner, dict) else (checkpoint, [])
+    return {str(name).removeprefix('module.'): value for name, value in state.items()}, others
+
+
+def split_parts(state: Mapping[str, Tensor], parts: Iterable[str], what: str) -> dict[str, dict[str, Tensor]]:
+    """Sort weights by the module that they belong to.
+
+    Args:
+        state: name → tensor.
+        parts: the modules that a checkpoint of this kind consists of, the first component of its names.
+        what: the method, for the message.
+
+    Returns:
+        Module → name within it → tensor.
+
+    Raises:
+        ValueError: a module has no weights, there are other modules, or there is something else than tensors.
+    """
+    found: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
+    foreign = []
+    for name, value in state.items():
+        part, _, rest = name.partition('.')
+        if part in found and rest and isinstance(value, Tensor):
+            found[part][rest] = value
+        else:
+            foreign.append(name)
+    missing = [part for part, weights in found.items() if not weights]
+    if missing or foreign:
+        problems = [f'nothing is there under {", ".join(missing)}'] if missing else []
+        if foreign:
+            examples = ', '.join(foreign[:3]) + (' …' if len(foreign) > 3 else '')
+            problems.append(f'{len(foreign)} entries belong to none of them ({examples})')
+        raise ValueError(f'no checkpoint of {what}, whose weights lie under {", ".join(found)}: {"; ".join(problems)}')
+    return found
+
+
+def fold_biases(part: dict[str, Tensor]) -> list[str]:
+    """Take the biases of convolutions ahead of a batch normalisation out of ``part``, into its running mean.
+
+    Our convolutions have none there: in training a batch's mean takes it away, in evaluation a mean that is smaller by
+    the bias does the same.
+
+    Args:
+        part: name → tensor with ``….conv.bias`` beside ``….bn.running_mean``; changed.
+
+    Returns:
+        The names of the biases.
+    """
+    folded = [name for name in part if name.endswith('.conv.bias')]
+    for name in folded:
+        mean = f'{name.removesuffix("conv.bias")}bn.running_mean'
+        part[mean] = part[mean] - part.pop(name)
+    return folded
