@@ -1,0 +1,78 @@
+"""How many parameters a model has, and how many of them train."""
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+
+class Count(NamedTuple):
+    """Parameters of one kind.
+
+    Args:
+        total: how many there are.
+        trainable: how many of them train.
+    """
+
+    total: int
+    trainable: int
+
+
+def _pretrained(module: nn.Module) -> dict[int, nn.Parameter]:
+    """Pretrained parameters of a module, by identity."""
+    parameters = {id(p): p for p in module.parameters()}
+    if hasattr(module, 'new_parts'):
+        new = {id(p) for part in module.new_parts() for p in part.parameters()}
+        return {key: p for key, p in parameters.items() if key not in new}
+    configs = getattr(module, 'init_cfg', None) or ()
+    if any(config.get('type') == 'Pretrained' for config in ([configs] if isinstance(configs, dict) else configs)):
+        return parameters
+    return {key: p for child in module.children() for key, p in _pretrained(child).items()}
+
+
+def count_parameters(module: nn.Module) -> tuple[Count, Count]:
+    """Count the pretrained and the new parameters of a model or a part of it; a shared one counts once.
+
+    Pretrained is what an encoder of ours holds beside its ``new_parts()``, and any module whose ``init_cfg`` names
+    pretrained weights; adapters, experts and all else are new.
+    """
+    pretrained = _pretrained(module)
+    new = {id(p): p for p in module.parameters() if id(p) not in pretrained}
+    pretrained, new = (Count(sum(p.numel() for p in kind.values()),
+                             sum(p.numel() for p in kind.values() if p.requires_grad)) for kind in (pretrained, new))
+    return pretrained, new
+
+
+def parameter_rows(model: nn.Module) -> list[tuple[str, Count]]:
+    """The rows of :func:`parameter_table`: name and count of each part of a model, and of its kinds of parameters."""
+    rows = []
+    for name, part in (*model.named_children(), ('whole model', model)):
+        kinds = dict(zip(('pretrained', 'new'), count_parameters(part), strict=True))
+        whole = Count(*map(sum, zip(*kinds.values(), strict=True)))
+        if whole.total:
+            rows.append((name, whole))
+        if kinds['pretrained'].total:
+            rows += [(f'  {kind}', count) for kind, count in kinds.items() if count.total]
+    return rows
+
+
+def parameter_table(model: nn.Module) -> str:
+    """A table as text: parameters of each part of a model, how many of them train, and the share.
+
+    Parts with pretrained parameters are split into pretrained and new ones.
+
+    Args:
+        model: the model; on the meta device as well.
+    """
+    table = Table('part', box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ('total', 'trainable', 'share'):
+        table.add_column(column, justify='right')
+    for name, (total, trainable) in parameter_rows(model):
+        table.add_row(name, f'{total:,}', f'{trainable:,}', f'{trainable / total:.2%}')
+    text = io.StringIO()
+    Console(file=text, width=100).print(table)
+    return '\n'.join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
