@@ -61,6 +61,45 @@ def test_sera_adapter_step_by_step(make_text):
     assert routing.chosen.all()
 
 
+@pytest.mark.parametrize('name', ['spatial', 'boundary'])
+def test_an_expert_off_leaves_the_other_alone(make_text, name):
+    whole, single, text = make_adapter(), make_adapter(experts=(name, )), make_text(12)
+    state = {key: value for key, value in whole.state_dict().items() if key in single.state_dict()}
+    single.load_state_dict({**state, **single.mixture.router.state_dict(prefix='mixture.router.')})
+    nn.init.zeros_(whole.mixture.router.score.weight)
+    whole.mixture.router.score.bias.data = torch.tensor([0.0, 0.0])
+    whole.mixture.router.score.bias.data[whole.mixture.router.experts.index(name)] = 100
+    x = torch.randn(2, 5 + 6, 24)
+    output, routing = single(x, text, (2, 3))
+    torch.testing.assert_close(output, whole(x, text, (2, 3))[0])
+    assert routing.experts == (name, )
+    assert list(single.mixture.experts) == [name]
+
+
+def test_sparse_adapter_takes_the_better_expert_of_each_sample(make_text):
+    soft, sparse, text = make_adapter(), make_adapter(top_k=1), make_text(12, (2, 3, 4, 5))
+    sparse.load_state_dict(soft.state_dict())
+    x, seen = torch.randn(4, 5 + 6, 24), []
+    sparse.mixture.register_forward_hook(lambda module, inputs, output: seen.extend((inputs[0], output[0])))
+    routing = sparse(x, text, (2, 3))[1]
+    better = soft(x, text, (2, 3))[1].weights.argmax(1).tolist()
+    assert routing.chosen.int().argmax(1).tolist() == better
+    assert len(set(better)) == 2
+    for grid, mixed, i in zip(*seen, better, strict=True):
+        expert = list(sparse.mixture.experts.values())[i]
+        torch.testing.assert_close(mixed, expert(grid[None])[0])
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(experts=('spatial', 'shape')), r"experts of SERAAdapter is .*'spatial', 'boundary'"),
+    (dict(experts=()), "router 'adapter' has no experts"),
+    (dict(top_k=3), "top_k of router 'adapter' is 3; it must be between 1 and .* 2"),
+])
+def test_impossible_experts(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_adapter(**settings)
+
+
 def test_patches_lie_row_by_row(make_text):
     """A bright patch reaches its neighbours on the grid and no patch further away."""
     adapter, text, seen = make_adapter(), make_text(12, (5, )), []

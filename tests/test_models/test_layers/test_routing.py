@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from mmrefseg.models.layers import ExpertMixture, Router, RoutingInfo
+from mmrefseg.models.layers import ExpertMixture, Router, RoutingInfo, choose_experts
+from mmrefseg.models.necks.sera_fusion import fusion_experts
 
 NAMES = ('a', 'b', 'c', 'd')
 
@@ -40,29 +43,40 @@ def compute_all_and_mask(mixture, grid):
     return torch.stack(rows), torch.stack(all_weights)
 
 
-def gradients(module, output):
-    module.zero_grad()
-    (output * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
-    return {name: p.grad.clone() for name, p in module.named_parameters()}
+def gradients(module, grid, output):
+    """Of every parameter and of the map, for a sum that weights each number of the output differently."""
+    named = {'grid': grid, **dict(module.named_parameters())}
+    weights = torch.linspace(-0.1, 0.1, output.numel()).view_as(output)
+    return dict(zip(named, torch.autograd.grad((output * weights).sum(), list(named.values())), strict=True))
+
+
+def assert_equal_to_1e6(found, expected, name):
+    """To 1e-6, or to 1e-6 of the largest absolute value where that is above 1."""
+    assert (found - expected).abs().max() <= 1e-6 * expected.abs().max().clamp(min=1), name
 
 
 @pytest.mark.parametrize('top_k', [None, 4, 3, 2, 1])
 @pytest.mark.parametrize('hidden_channels', [None, 5])
-def test_mixture_equals_compute_all_and_mask(top_k, hidden_channels):
-    mixture = make_mixture(top_k, hidden_channels=hidden_channels)
-    grid = torch.randn(7, 6, 4, 5)
+@pytest.mark.parametrize('of_fusion', [False, True])
+def test_mixture_equals_compute_all_and_mask(top_k, hidden_channels, of_fusion):
+    experts = fusion_experts(6, num_heads=2) if of_fusion else None
+    mixture = make_mixture(top_k, experts, hidden_channels=hidden_channels)
+    grid = torch.randn(5, 6, 2, 3, requires_grad=True)
     output, routing = mixture(grid)
     expected, weights = compute_all_and_mask(mixture, grid)
-    torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(routing.weights, weights, atol=1e-6, rtol=1e-6)
-    found, wanted = gradients(mixture, output), gradients(mixture, expected)
-    for name in wanted:
-        torch.testing.assert_close(found[name], wanted[name], atol=1e-5, rtol=1e-5, msg=name)
+    assert_equal_to_1e6(output, expected, 'output')
+    assert_equal_to_1e6(routing.weights, weights, 'weights')
+    found, wanted = gradients(mixture, grid, output), gradients(mixture, grid, expected)
+    # a single weight is 1 whatever the logits: the router's own gradient is a rounding error then
+    for name in (key for key in wanted if top_k != 1 or not key.startswith('router')):
+        assert_equal_to_1e6(found[name], wanted[name], name)
 
 
-@pytest.mark.parametrize('top_k', [1, 2, 4])
-def test_weights(top_k):
-    routing = make_mixture(top_k).router(torch.randn(9, 6, 3, 3))
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('top_k', [1, 2, 3, 4])
+def test_weights(top_k, training):
+    router = make_mixture(top_k, noise_std=1.0).router.train(training)
+    routing = router(torch.randn(9, 6, 3, 3))
     assert routing.chosen.sum(1).tolist() == [top_k] * 9
     torch.testing.assert_close(routing.weights.sum(1), torch.ones(9))
     assert (routing.weights[~routing.chosen] == 0).all()
@@ -114,6 +128,21 @@ def test_noise_only_in_training():
     assert torch.equal(Router(6, NAMES, 'test', noise_std=0.0)(grid).chosen, torch.ones(64, 4, dtype=torch.bool))
 
 
+@pytest.mark.parametrize('top_k', [None, 2])
+def test_choice_and_weights_are_those_of_the_noisy_logits(top_k, monkeypatch):
+    router = Router(6, NAMES, 'test', top_k=top_k, noise_std=2.0)
+    grid, noise = torch.randn(5, 6, 2, 2), torch.randn(5, 4)
+    monkeypatch.setattr(torch, 'randn_like', lambda like: noise.view_as(like))
+    routing = router.train()(grid)
+    noisy = router.eval()(grid).logits + 2 * noise
+    for sample, chosen, weights in zip(noisy.tolist(), routing.chosen, routing.weights, strict=True):
+        best = sorted(range(4), key=lambda i: -sample[i])[:top_k or 4]
+        total = sum(math.exp(sample[i]) for i in best)
+        expected = [math.exp(sample[i]) / total if i in best else 0.0 for i in range(4)]
+        assert weights.tolist() == pytest.approx(expected, rel=1e-5)
+        assert chosen.tolist() == [i in best for i in range(4)]
+
+
 def test_size_of_the_noise():
     router = Router(6, ('a', 'b'), 'test', noise_std=0.5)
     nn.init.zeros_(router.score.weight)
@@ -136,6 +165,22 @@ def test_router_by_hand():
     assert (routing.name, routing.experts) == ('test', ('left', 'right'))
 
 
+def test_two_layer_router_by_loops():
+    """Global average pool, hidden layer with ReLU, logits, softmax over all."""
+    router = Router(3, NAMES, 'test', hidden_channels=5)
+    grid = torch.randn(2, 3, 2, 4)
+    first, last = router.score[0], router.score[2]
+    routing = router(grid)
+    for n in range(2):
+        pooled = [sum(grid[n, c, y, x].item() for y in range(2) for x in range(4)) / 8 for c in range(3)]
+        hidden = [max(0.0, first.bias[h].item() + sum(first.weight[h, c].item() * pooled[c] for c in range(3)))
+                  for h in range(5)]
+        logits = [last.bias[e].item() + sum(last.weight[e, h].item() * hidden[h] for h in range(5)) for e in range(4)]
+        assert routing.logits[n].tolist() == pytest.approx(logits, abs=1e-6)
+        total = sum(math.exp(logit) for logit in logits)
+        assert routing.weights[n].tolist() == pytest.approx([math.exp(logit) / total for logit in logits], abs=1e-6)
+
+
 def test_first_choice():
     logits = torch.tensor([[0.1, 3.0, -1.0], [5.0, 4.0, 4.9]])
     info = RoutingInfo('r', ('a', 'b', 'c'), logits, logits.softmax(1), torch.ones(2, 3, dtype=torch.bool))
@@ -146,6 +191,21 @@ def test_first_choice():
 def test_impossible_top_k(top_k):
     with pytest.raises(ValueError, match=rf"top_k of router 'fusion.0' is {top_k}.*between 1.*4 \(a, b, c, d\)"):
         Router(6, NAMES, 'fusion.0', top_k=top_k)
+
+
+def test_no_experts():
+    with pytest.raises(ValueError, match="router 'r' has no experts"):
+        Router(6, (), 'r')
+
+
+def test_choosing_experts():
+    available = {'a': lambda: nn.Linear(1, 1), 'b': lambda: nn.Linear(2, 2), 'c': lambda: pytest.fail('built')}
+    chosen = choose_experts('experts', ['b', 'a'], available)
+    assert {name: expert.in_features for name, expert in chosen.items()} == {'b': 2, 'a': 1}
+    assert list(chosen) == ['b', 'a']
+    for names in (['d'], ['a', 'a'], 'a b'):
+        with pytest.raises(ValueError, match="experts is .* some of 'a', 'b', 'c', each at most once"):
+            choose_experts('experts', names, available)
 
 
 @pytest.mark.parametrize('top_k', [1, 4])

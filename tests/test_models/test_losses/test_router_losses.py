@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmrefseg.models import AssignmentLoss, LoadBalanceLoss, RouterZLoss
-from mmrefseg.models.layers import RoutingInfo
+from mmrefseg.models.layers import Router, RoutingInfo
 
 
 def make_info(logits, weights=None):
@@ -42,6 +42,63 @@ def test_assignment_by_hand():
     # only the mean probabilities carry a gradient: 2 (0.75 - 0.25) / 4 · p (1 - p)
     expected = [10 * 2 * 0.5 / 4 * p * (1 - p) for p in first]
     torch.testing.assert_close(info.logits.grad, torch.tensor([[x, -x] for x in expected]))
+
+
+def plain_losses(logits, weights):
+    """The three losses of one router by loops over samples and experts, with their derivatives by the logits.
+
+    The weights' derivative counts as that of a softmax over the experts with weights above 0.
+    """
+    samples, experts = range(len(logits)), range(len(logits[0]))
+    count = len(logits) * len(logits[0])
+    exponentials = [[math.exp(x) for x in row] for row in logits]
+    full = [[x / sum(row) for x in row] for row in exponentials]
+    share = [sum(row[e] == max(row) for row in logits) / len(logits) for e in experts]
+    load = [sum(weights[b][e] for b in samples) for e in experts]
+    mean = sum(load) / len(load)
+    variance = sum((x - mean)**2 for x in load) / len(load)
+    # by a load: the mean moves by 1 / E, so that (x - mean)² sums to 2 (x_e - mean)
+    by_load = [2 * (x - mean) / len(load) / mean**2 - 2 * variance / mean**3 / len(load) for x in load]
+
+    def through_softmax(gradient, row):
+        inner = sum(g * p for g, p in zip(gradient, row, strict=True))
+        return [p * (g - inner) for g, p in zip(gradient, row, strict=True)]
+
+    by_mean_probability = [len(load) * f / len(logits) for f in share]
+    assignment = len(load) * sum(share[e] * sum(row[e] for row in full) / len(logits) for e in experts)
+    squares = sum(x**2 for row in logits for x in row)
+    return {
+        RouterZLoss: (squares / count, [[2 * x / count for x in row] for row in logits]),
+        LoadBalanceLoss: (variance / mean**2, [through_softmax(by_load, row) for row in weights]),
+        AssignmentLoss: (assignment, [through_softmax(by_mean_probability, row) for row in full]),
+    }
+
+
+@pytest.mark.parametrize('kind', [RouterZLoss, LoadBalanceLoss, AssignmentLoss])
+@pytest.mark.parametrize(('experts', 'top_k', 'hidden_channels'), [
+    ('abcd', 1, 7), ('abcd', 2, 7), ('abcd', 3, 7), ('abcd', 4, 7), ('ab', None, None)])
+def test_losses_of_a_router_against_loops(kind, experts, top_k, hidden_channels):
+    """Value and gradient, with the fusion's router at every k and the adapters' soft one."""
+    router = Router(5, tuple(experts), 'r', hidden_channels, top_k)
+    info = router(3 * torch.randn(6, 5, 2, 3))
+    info.logits.retain_grad()
+    loss = kind(loss_weight=0.25)(info)
+    loss.backward()
+    value, gradient = plain_losses(info.logits.tolist(), info.weights.tolist())[kind]
+    assert loss.item() == pytest.approx(0.25 * value, rel=1e-5)
+    torch.testing.assert_close(info.logits.grad, 0.25 * torch.tensor(gradient), atol=1e-6, rtol=1e-4)
+    assert all(parameter.grad is not None for parameter in router.parameters())
+
+
+@pytest.mark.parametrize('kind', [RouterZLoss, LoadBalanceLoss, AssignmentLoss])
+def test_losses_are_in_float32_under_autocast(kind):
+    router = Router(5, tuple('abcd'), 'r', 7, 2)
+    grid = torch.randn(6, 5, 2, 3)
+    exact = kind(loss_weight=1.0)(router(grid))
+    with torch.autocast('cpu', torch.bfloat16):
+        rough = kind(loss_weight=1.0)(router(grid))
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, exact)
 
 
 def test_uniform_routing():
