@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -96,3 +97,17 @@ def test_the_encoders_are_frozen(name):
 def test_weights_of_the_right_size():
     for name, size in ((BASE[0], 'b'), (LARGE[0], 'l'), (MIXED, 'l')):
         assert load(name).model.backbone.init_cfg.checkpoint == f'pretrained/dinov2_vit{size}14_reg4_pretrain.pth'
+
+
+def test_metafile():
+    models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    assert {model['Name'] for model in models} == {*BASE, *LARGE, MIXED}
+    for names in (BASE, LARGE, [MIXED]):
+        parameters = [*build_on_meta(names[0]).parameters()]
+        for model in models:
+            name, metadata = model['Name'], model['Metadata']
+            if name in names:
+                assert model['Config'] == f'configs/detris/{name}.py'
+                assert (metadata['Epochs'], metadata['Batch Size']) == (load(name).train_cfg.max_epochs, 32)
+                assert metadata['Parameters'] == sum(p.numel() for p in parameters)
+                assert metadata['Trained Parameters'] == sum(p.numel() for p in parameters if p.requires_grad)
