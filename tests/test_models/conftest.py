@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
+from torch import nn
 
 import mmrefseg
 from mmrefseg.models import TextFeatures
@@ -31,6 +32,26 @@ def make_text() -> Callable[..., TextFeatures]:
         return TextFeatures(torch.randn(batch, num_tokens, channels), mask, torch.randn(batch, channels))
 
     return make
+
+
+@pytest.fixture
+def count_saved() -> Callable[..., int]:
+    """Run something; bytes that autograd keeps for the backward pass, but for those of the model's parameters."""
+
+    def count(run: Callable[[], object], model: nn.Module) -> int:
+        own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        saved = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            run()
+        return sum(storage.nbytes() for pointer, storage in saved.items() if pointer not in own)
+
+    return count
 
 
 @pytest.fixture

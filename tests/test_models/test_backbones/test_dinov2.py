@@ -1,13 +1,15 @@
+import copy
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from mmpretrain.models import VisionTransformer
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmrefseg.models import DINOv2
-from mmrefseg.models.backbones.dinov2_weights import from_official
 from mmrefseg.testing.golden import golden_images, golden_weights, read_golden
 
 TINY = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48)
@@ -19,8 +21,7 @@ def make_tiny(**kwargs):
     for name, parameter in backbone.named_parameters():
         if 'gamma' in name or not parameter.any():
             nn.init.normal_(parameter, std=0.1)
-    backbone.eval()  # mmpretrain's returns nothing
-    return backbone
+    return backbone.eval()
 
 
 def to_official(state):
@@ -64,9 +65,7 @@ def test_without_registers_it_is_mmpretrains_transformer():
     reference = VisionTransformer(
         TINY, img_size=28, patch_size=14, out_indices=[0, 2], out_type='featmap', layer_scale_init_value=1.0)
     reference.eval()
-    state = backbone.state_dict()
-    state.pop('register_tokens', None)
-    reference.load_state_dict(state)
+    reference.load_state_dict(backbone.state_dict())
     x = torch.randn(2, 3, 28, 28)
     for found, expected in zip(backbone(x), reference(x), strict=True):
         assert found.shape == (2, 24, 2, 2)
@@ -113,9 +112,6 @@ def test_swiglu_against_plain_formula():
     gate, value = ffn.w12(x).chunk(2, dim=-1)
     expected = x + ffn.w3(gate * gate.sigmoid() * value) * ffn.gamma2.weight
     torch.testing.assert_close(ffn(x, identity=x), expected)
-    names = from_official(to_official(backbone.state_dict())).keys()
-    assert names == backbone.state_dict().keys()
-    assert 'blocks.0.mlp.w12.weight' in to_official(backbone.state_dict())
 
 
 def test_adapters_start_near_identity(make_text):
@@ -176,9 +172,8 @@ def test_tuning():
 
 
 def save_official(tmp_path, backbone, **changes):
-    state = {name: value for name, value in backbone.state_dict().items() if value.numel()}
     path = tmp_path / 'official.pth'
-    torch.save({**to_official(state), **changes}, path)
+    torch.save({**to_official(backbone.state_dict()), **changes}, path)
     return dict(type='Pretrained', checkpoint=str(path))
 
 
@@ -222,10 +217,16 @@ def test_random_initialisation():
     assert 0 < backbone.register_tokens.abs().max() < 1e-4
 
 
-@pytest.mark.parametrize('index', [3, 7])
+@pytest.mark.parametrize('index', [3, 7, -4])
 def test_a_map_of_a_block_that_is_not_there(index):
-    with pytest.raises((ValueError, AssertionError), match=str(index)):
+    with pytest.raises(ValueError, match=r'out_indices \[.*there are 3 blocks, 0 to 2'):
         make_tiny(out_indices=(0, index))
+
+
+def test_blocks_counted_from_the_end():
+    indices = (0, -1)
+    assert make_tiny(out_indices=indices).out_indices == [0, 2]
+    assert indices == (0, -1)
 
 
 def test_an_adapter_in_a_block_that_is_not_there():
@@ -258,3 +259,141 @@ def test_bfloat16(make_text):
         rough = backbone(x, text)
     for found, expected in zip(rough, exact, strict=True):
         torch.testing.assert_close(found.float(), expected, atol=0.2, rtol=0.2)
+
+
+def test_unknown_architecture():
+    with pytest.raises(ValueError, match="arch is 'huge'; it must be one of small, base, large, giant"):
+        DINOv2('huge')
+
+
+@pytest.mark.parametrize('name', ['frozen_stages', 'final_norm', 'with_cls_token'])
+def test_settings_without_a_meaning(name):
+    with pytest.raises(TypeError, match=f'no setting {name}'):
+        make_tiny(**{name: True})
+
+
+@pytest.mark.parametrize(('size', 'said'), [
+    (30, '30 × 30 pixels; height and width must be multiples of patch_size, 14: 28 × 28'),
+    ((28, 55), '28 × 55.*28 × 56'),
+])
+def test_sizes_that_patches_do_not_fill(size, said):
+    with pytest.raises(ValueError, match=f'img_size is {said}'):
+        make_tiny(img_size=size)
+    height, width = (size, size) if isinstance(size, int) else size
+    with pytest.raises(ValueError, match=f'the input is {said}'):
+        make_tiny()(torch.randn(1, 3, height, width))
+
+
+# What runs, and how
+
+
+class Operators(TorchDispatchMode):
+    """Counts PyTorch's operators as they run."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias', 'all'])
+def test_attention_is_the_fused_kernel(tuning):
+    backbone = make_tiny(tuning=tuning).train()
+    with Operators() as operators:
+        backbone(torch.randn(2, 3, 28, 42))
+    fused = sum(count for name, count in operators.count.items() if name.startswith('_scaled_dot_product_'))
+    assert fused == 3
+    assert not operators.count.keys() & {'_softmax', 'bmm', 'baddbmm'}
+
+
+def test_compiles_without_a_break(make_text):
+    backbone = make_tiny(adapter=dict(ADAPTER, dropout=0.0), tuning='norm_bias').train()
+    twin, x, text = copy.deepcopy(backbone), torch.randn(2, 3, 28, 42), make_text(12)
+    compiled = torch.compile(backbone, fullgraph=True, backend='eager')
+    for found, expected in zip(compiled(x, text), twin(x, text), strict=True):
+        torch.testing.assert_close(found, expected)
+    sum(x.sum() for x in compiled(x, text)).backward()
+    assert all(p.grad is not None for p in backbone.parameters() if p.requires_grad)
+
+
+def test_drop_path_compiles_and_acts_where_all_trains():
+    x = torch.randn(8, 3, 28, 28)
+    for tuning in ('norm_bias', 'all'):
+        backbone = make_tiny(tuning=tuning, drop_path_rate=0.9).train()
+        compiled = torch.compile(backbone, fullgraph=True, backend='eager')
+        assert torch.equal(compiled(x)[1], backbone(x)[1]) is (tuning == 'norm_bias')
+    assert torch.equal(compiled.eval()(x)[1], backbone(x)[1])
+
+
+# What trains, and what it costs
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias', 'all'])
+def test_modes(tuning):
+    backbone = make_tiny(adapter=ADAPTER, tuning=tuning)
+    for mode in (True, False):
+        assert backbone.train(mode) is backbone
+        assert {module.training for module in backbone.layers.modules()} == {mode and tuning == 'all'}
+        assert {module.training for module in backbone.adapters.modules()} == {mode}
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias'])
+def test_what_is_frozen_stays_the_same_bit_for_bit(make_text, tuning):
+    backbone = make_tiny(adapter=ADAPTER, tuning=tuning, drop_path_rate=0.5)
+    before = copy.deepcopy(backbone.state_dict())
+    optimizer = torch.optim.AdamW(backbone.parameters(), lr=0.01, weight_decay=0.1)
+    text = make_text(12)
+    for _ in range(3):
+        backbone.train()
+        sum(x.square().sum() for x in backbone(torch.randn(2, 3, 28, 42), text)).backward()
+        optimizer.step()
+    frozen = {name for name, p in backbone.named_parameters() if not p.requires_grad}
+    changed = {name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])}
+    assert 'layers.1.attn.qkv.weight' in frozen
+    assert not changed & frozen
+    assert 'adapters.0.mixture.experts.spatial.norm.running_mean' in changed
+    assert ('layers.0.ln1.weight' in changed) is (tuning == 'norm_bias')
+
+
+def test_a_frozen_backbone_keeps_nothing(count_saved):
+    backbone = make_tiny(tuning='none').train()
+    assert count_saved(lambda: backbone(torch.randn(2, 3, 28, 42)), backbone) == 0
+    assert not any(x.requires_grad for x in backbone(torch.randn(2, 3, 28, 42)))
+
+
+def test_nothing_is_kept_ahead_of_the_first_adapter(count_saved, make_text):
+    x, text = torch.randn(2, 3, 56, 56), make_text(12)
+
+    def count(tuning, block):
+        backbone = make_tiny(tuning=tuning, adapter=dict(ADAPTER, indices=(block, ))).train()
+        return count_saved(lambda: backbone(x, text), backbone)
+
+    late, early, norm_bias, everything = count('none', 2), count('none', 0), count('norm_bias', 0), count('all', 0)
+    token = 2 * (1 + 4 + 16) * 4
+    # A frozen block keeps the input of each norm and of the activation, and queries, keys, values and the output of
+    # the attention; the last block's attention lies behind an early adapter, but ahead of a late one.
+    assert early - late >= 2 * token * (6 * 24 + 48)
+    # norms and biases train from the first layer on, at the same cost a block
+    assert norm_bias - early >= token * (6 * 24 + 48)
+    # where the matrices train, their inputs are kept too
+    assert everything - norm_bias >= 3 * token * (3 * 24 + 48)
+
+
+def test_what_lies_behind_the_last_map_neither_runs_nor_trains():
+    backbone = make_tiny(out_indices=(0, 1), tuning='all').train()
+    ran = []
+    for layer in (backbone.layers[2].ln1, backbone.ln1):
+        layer.register_forward_hook(lambda *args: ran.append(args))
+    sum(x.sum() for x in backbone(torch.randn(1, 3, 28, 28))).backward()
+    assert not ran
+    for name, parameter in backbone.named_parameters():
+        behind = name.startswith(('layers.2.', 'ln1.'))
+        assert parameter.requires_grad is (parameter.grad is not None) is not behind, name
+
+
+def test_adapters_behind_the_last_map():
+    with pytest.raises(ValueError, match=r'adapter indices \[2\]: the last map leaves block 1 .*choose from 0 to 1'):
+        make_tiny(out_indices=(0, 1), adapter=ADAPTER)
