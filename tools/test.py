@@ -7,14 +7,11 @@ from argparse import ArgumentParser, Namespace
 from copy import deepcopy
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
-from mmrefseg.registry import LOOPS
+from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.utils.files import check_writable, write_atomically
 
 
@@ -53,25 +50,18 @@ def test_split(runner: Runner, cfg: Config, dataloader: dict, out_file: Path | N
     evaluator = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if out_file:
         evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file))]
-    loop = LOOPS.build(
-        dict(cfg.test_cfg, dataloader=dataloader, evaluator=deepcopy(evaluator)), default_args=dict(runner=runner))
-    runner._test_loop = loop  # hooks ask the runner for its test loop, and it would build the config's split again
-    with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
-        return loop.run()
+    return run_test(runner, dataloader, evaluator, amp)
 
 
 def main() -> None:
     """Test as the command line says."""
     args = parse_args()
     cfg = load_config(args)
-    cfg.load_from = args.checkpoint
     if args.out:
         check_writable(Path(args.out).parent)
         if Path(args.out).is_dir():
             raise IsADirectoryError(f'--out names the folder {args.out}; name a JSON file in it')
-    runner = Runner.from_cfg(cfg)
-    runner.call_hook('before_run')
-    runner.load_or_resume()
+    runner = start_testing(cfg, args.checkpoint)
     metrics, predictions = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():

@@ -1,14 +1,19 @@
-"""What tools/train.py and tools/test.py share: from the command line to a config that the Runner takes."""
+"""What the tools that train and test share: from the command line to a Runner, and through a split."""
 from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.runner import Runner
 
+from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -61,6 +66,44 @@ def mixed_precision_dtype() -> torch.dtype:
     if not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float16
+
+
+def start_testing(cfg: Config, checkpoint: str) -> Runner:
+    """Build a runner and give its model the weights of a checkpoint.
+
+    Args:
+        cfg: a config of :func:`load_config`; its ``load_from`` is set.
+        checkpoint: trained weights.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the weights are of another architecture, or the file is damaged or unsafe.
+    """
+    cfg.load_from = checkpoint
+    runner = Runner.from_cfg(cfg)
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    return runner
+
+
+def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[Mapping],
+             amp: bool = False) -> dict[str, float]:
+    """Test the runner's model on other data than those of its config.
+
+    Args:
+        runner: from :func:`start_testing`; its ``test_loop`` is this test's afterwards.
+        dataloader: config of the data.
+        evaluator: config, or list of configs, of the metrics.
+        amp: whether the model runs under mixed precision. Default False.
+
+    Returns:
+        The metrics' figures.
+    """
+    loop = dict(runner.cfg.test_cfg, dataloader=dataloader, evaluator=deepcopy(evaluator))
+    # Hooks ask the runner for its test loop, and it would build the config's split again.
+    runner._test_loop = LOOPS.build(loop, default_args=dict(runner=runner))
+    with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
+        return runner.test_loop.run()
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

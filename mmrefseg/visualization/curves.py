@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .figure import FAINT, INK, save_figure
+from .figure import FAINT, INK, add_legend, dress, expert_colours, save_figure
 from .log import Log
 
 _COLUMNS = 3
@@ -45,8 +45,7 @@ def draw_curves(log: Log, path: str | Path) -> None:
     if routers:
         axes = [figure.add_subplot(grid[1 + i // _COLUMNS, i % _COLUMNS]) for i in range(len(routers))]
         _draw_routing(axes, log, routers)
-        figure.legend(*_legend(axes), loc='outside lower center', ncols=8, frameon=False, fontsize=9,
-                      title='experts (dotted: all equal)', title_fontsize=9)
+        add_legend(figure, axes, 'experts (dotted: all equal)')
     save_figure(figure, path)
 
 
@@ -56,12 +55,8 @@ def _plot(ax: Axes, log: Log, name: str, **style: object) -> None:
 
 
 def _dress(ax: Axes, title: str) -> None:
-    ax.set_title(title, fontsize=10, color=INK, fontweight='bold', loc='left', parse_math=False)
+    dress(ax, title)
     ax.set_xlabel('iteration', fontsize=8, color=FAINT, labelpad=1)
-    ax.grid(color='#e6e8eb', linewidth=0.8)
-    ax.spines[['top', 'right']].set_visible(False)
-    ax.spines[['left', 'bottom']].set_color(FAINT)
-    ax.tick_params(which='both', colors=FAINT, labelsize=8)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
@@ -83,17 +78,10 @@ def _draw_rate(ax: Axes, log: Log) -> None:
 
 
 def _draw_routing(axes: list[Axes], log: Log, routers: Mapping[str, Mapping[str, str]]) -> None:
-    experts = dict.fromkeys(expert for names in routers.values() for expert in names)
-    colours = dict(zip(experts, colormaps['Dark2'].colors * len(experts), strict=False))
+    colours = expert_colours(expert for names in routers.values() for expert in names)
     for ax, (router, names) in zip(axes, routers.items(), strict=True):
         ax.axhline(1 / len(names), color=FAINT, linewidth=1, linestyle=':')
         for expert, name in names.items():
             _plot(ax, log, name, color=colours[expert], label=expert)
         ax.set_ylim(0, 1)
         _dress(ax, f'{router}: mean weights')
-
-
-def _legend(axes: Iterable[Axes]) -> tuple[list, list[str]]:
-    """One entry an expert, wherever it occurs."""
-    lines = {label: line for ax in axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    return list(lines.values()), list(lines)

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import textwrap
 import warnings
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mmrefseg.utils.files import check_writable, write_atomically
 
@@ -23,6 +26,30 @@ def add_panel(figure: Figure, left: float, top: float, width: float, height: flo
     ax = figure.add_axes(place)
     ax.set_axis_off()
     return ax
+
+
+def dress(ax: Axes, title: str) -> None:
+    """Give a diagram the title and the lines that all diagrams have."""
+    ax.set_title(title, fontsize=10, color=INK, fontweight='bold', loc='left', parse_math=False)
+    ax.grid(color='#e6e8eb', linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.spines[['left', 'bottom']].set_color(FAINT)
+    ax.tick_params(which='both', colors=FAINT, labelsize=8)
+
+
+def expert_colours(experts: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """A colour for each expert, in the order of their first mention."""
+    names = list(dict.fromkeys(experts))
+    return dict(zip(names, colormaps['Dark2'].colors * len(names), strict=False))
+
+
+def add_legend(figure: Figure, axes: Iterable[Axes], title: str) -> None:
+    """Explain below the figure what its diagrams label, bars ahead of lines, each label once wherever it occurs."""
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    labels = sorted(handles, key=lambda label: isinstance(handles[label], Line2D))
+    figure.legend([handles[label] for label in labels], labels, loc='outside lower center', ncols=8, frameon=False,
+                  fontsize=9, title=title, title_fontsize=9)
 
 
 def check_picture(path: str | Path) -> None:

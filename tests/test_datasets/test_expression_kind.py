@@ -1,0 +1,30 @@
+import pytest
+
+from mmrefseg.datasets import RefCOCODataset
+from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
+from mmrefseg.testing import make_refshapes
+from mmrefseg.testing.refshapes.expressions import KINDS
+
+
+@pytest.mark.parametrize(('kind', 'texts'), [
+    ('attribute', 'blue bus|man in red shirt|guest in vest|chest of drawers|woman holding a racket|forest|HAT|?'),
+    ('location', "left man|guy on left|on left of picture|the zebra on the far left|kid in front|top-left slice|middle|"
+                 "donut at 3 o'clock|bowl on top|bottom of the pic|LEFT ONE|red car near the bottom|cup in the corner"),
+    ('relation', 'the man left of the red car|left side of table|kid in front of the bench|cat on the chair|'
+                 'couch next to window|person under umbrella|on top of fridge|dog between two girls|bag beside him'),
+    ('superlative', 'second from left|leftmost horse|left-most horse|bear closest to us|biggest slice|3rd from right|'
+                    'the one farthest to the left|last car behind the bus|most visible person'),
+])
+def test_examples(kind, texts):
+    assert {text: classify_expression(text) for text in texts.split('|')} == dict.fromkeys(texts.split('|'), kind)
+
+
+def test_agrees_with_refshapes(tmp_path):
+    make_refshapes(tmp_path, {'train': 120, 'testB': 40}, seed=2)
+    kinds = []
+    for split in ('train', 'testB'):
+        dataset = RefCOCODataset(str(tmp_path), split=split)
+        for info in map(dataset.get_data_info, range(len(dataset))):
+            kinds.append(info['kind'])
+            assert classify_expression(info['text']) == info['kind'], info['text']
+    assert len(kinds) > 1000 and set(kinds) == set(EXPRESSION_KINDS) == set(KINDS)
