@@ -43,18 +43,17 @@ _NECK: Names = (
     (r'^coordconv\.1\.', 'refine.1.'),
     *CONV_LAYER,
 )
-
-
 _PRETRAINING_ONLY = (('txt_backbone', 'logit_scale'), ('dinov2', 'mask_token'))
 
 
 def _convert_neck(part: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """The neck's weights, and the names of those whose first two thirds, queries and keys, are left out."""
-    values, cut = dict(part), [name for name in part if '.in_proj_' in name]
+    values, cut = dict(part), [name for name, value in part.items() if '.in_proj_' in name and value.ndim]
     for name in cut:
-        values[name] = part[name].chunk(3)[2].clone()
-    if 'f5_proj.0.weight' in part:  # a transposed convolution of size 1 is a convolution
-        values['f5_proj.0.weight'] = part['f5_proj.0.weight'].transpose(0, 1).contiguous()
+        values[name] = part[name][2 * len(part[name]) // 3:].clone()
+    last = part.get('f5_proj.0.weight')
+    if last is not None and last.ndim == 4:  # a transposed convolution of size 1 is a convolution
+        values['f5_proj.0.weight'] = last.transpose(0, 1).contiguous()
     return renamed(values, _NECK, 'neck.'), cut
 
 

@@ -117,8 +117,10 @@ def fold_biases(part: dict[str, Tensor]) -> list[str]:
     Returns:
         The names of the biases.
     """
-    folded = [name for name in part if name.endswith('.conv.bias')]
-    for name in folded:
-        mean = f'{name.removesuffix("conv.bias")}bn.running_mean'
-        part[mean] = part[mean] - part.pop(name)
+    folded = []
+    for bias in [name for name in part if name.endswith('.conv.bias')]:
+        mean = f'{bias.removesuffix("conv.bias")}bn.running_mean'
+        if mean in part and part[mean].shape == part[bias].shape:
+            part[mean] = part[mean] - part.pop(bias)
+            folded.append(bias)
     return folded

@@ -74,3 +74,9 @@ def test_other_checkpoints_are_refused(names, message):
 def test_things_that_are_no_tensors_are_refused():
     with pytest.raises(ValueError, match=r'proj\.txt\.bias'):
         convert_detris({**{name: torch.zeros(3) for name in PARTS}, 'proj.txt.bias': 3})
+
+
+def test_a_bias_without_its_normalisation_stays():
+    names = (*PARTS, 'dinov2.blocks.1.adapter.dense_branch1.conv.bias')
+    weights = convert_detris({name: torch.ones(3) for name in names}).weights
+    assert 'backbone.adapters.1.branches.branch1.conv.bias' in weights
