@@ -15,6 +15,20 @@ from mmrefseg.registry import MODELS
 from mmrefseg.testing.distributed import run_distributed
 
 
+def test_adapters_start_near_identity(tiny_config, make_batch):
+    """Initialised as a runner does it, the backbone gives the maps of the same one without adapters."""
+    model = MODELS.build(tiny_config)
+    model.init_weights()
+    plain = MODELS.build({**tiny_config.backbone, 'adapter': None})
+    plain.load_state_dict(model.backbone.state_dict(), strict=False)
+    model.eval()
+    data = model.data_preprocessor(make_batch())
+    text = model.text_encoder(data['token_ids'], data['token_mask'])
+    plain.eval()
+    for found, frozen in zip(model.backbone(data['inputs'], text), plain(data['inputs']), strict=True):
+        assert (found - frozen).norm() < 0.01 * frozen.norm()
+
+
 def mixtures(model):
     return {module.router.name: module for module in model.modules() if isinstance(module, ExpertMixture)}
 
@@ -82,13 +96,14 @@ def test_only_tuned_parameters_change(tiny_config, make_batch):
 
 
 def train_a_rank(config: dict, batches: list[dict]) -> None:
-    """Three steps on the rank's own sample, for which three of four experts have nothing to do on this rank."""
+    """Three steps on the rank's own sample, on which three of four experts have nothing to do; so has one adapter's."""
     rank = dist.get_rank()
     mmrefseg.register_all_modules(init_default_scope=False)
     torch.manual_seed(rank)
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         model = MODELS.build(config)
     wrapped = MMDistributedDataParallel(model, device_ids=None)
+    assert not wrapped.find_unused_parameters
     optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=1e-3))
     for _ in range(3):
         log = wrapped.train_step(copy.deepcopy(batches[rank]), optimizer)
@@ -100,7 +115,7 @@ def train_a_rank(config: dict, batches: list[dict]) -> None:
 
 
 def test_two_processes_with_idle_experts(tiny_config, make_batch, tmp_path):
-    tiny_config.neck.top_k = 1
+    tiny_config.neck.top_k = tiny_config.backbone.adapter.top_k = 1
     batches = [make_batch((text, )) for text in ('red circle', 'blue square')]
     batches[1]['inputs'][0] = batches[1]['inputs'][0].flip(1)
     run_distributed(train_a_rank, tmp_path, tiny_config.to_dict(), batches)
