@@ -1,10 +1,10 @@
 # A few minutes on two CPU cores. The learning rate must reach its end for the figures to hold.
-max_iters = 460
+max_iters = 560
 lr = 8e-4
 
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
-    optimizer=dict(type='AdamW', lr=lr, weight_decay=0.02, fused=True),
+    optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True),
     clip_grad=dict(max_norm=1.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=50, by_epoch=False),
