@@ -192,3 +192,8 @@ def test_the_config_of_the_three_sets(tmp_path, monkeypatch):
     assert found == ['refcoco 1', 'refcoco 3', 'refcoco+ 1', 'refcoco+ 6', 'refcocog 1', 'refcocog 8']
     assert mixture.get_data_info(0)['img_path'] == 'data/refcoco/../coco/train2014/1.jpg'
     assert config.val_dataloader.dataset.data_root == 'data/refcoco'
+
+
+def test_a_split_of_its_own_is_refused(first):
+    with pytest.raises(TypeError, match='split'):
+        ReferringMixture([first], split='val')

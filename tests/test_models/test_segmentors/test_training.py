@@ -4,6 +4,7 @@ import copy
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
@@ -51,6 +52,25 @@ def test_gradients_reach_every_expert_and_router_within_two_steps(tiny_config, m
     assert len(sizes) > 60
     assert not [name for name, size in sizes.items() if size < 1e-9]
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize('changes', [
+    {'backbone.adapter': None, 'neck.experts': ()},
+    {'backbone.adapter': None},
+    {'neck.experts': ()},
+    {'backbone.adapter.experts': ('spatial', ), 'neck.experts': ('shape', 'boundary'), 'neck.top_k': 1},
+    {'backbone.adapter.top_k': 1, 'neck.top_k': 2, 'routing_losses': []},
+])
+def test_every_parameter_of_an_ablation_has_a_gradient(tiny_config, make_batch, changes):
+    """Or DDP would wait for one."""
+    config = Config(tiny_config.to_dict())
+    config.merge_from_dict(changes)
+    model = MODELS.build(config)
+    losses = model(**model.data_preprocessor(make_batch()), mode='loss')
+    model.parse_losses(losses)[0].backward()
+    assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    routed = len(mixtures(model)) > 0 and len(model.routing_losses) > 0
+    assert ('loss_router_z' in losses) == routed
 
 
 def test_no_router_is_stuck(tiny_config, make_batch):
