@@ -37,6 +37,15 @@ def _common(entries: Mapping[str, str]) -> str:
     return hashlib.sha256(''.join(entries[name] for name in sorted(entries)).encode()).hexdigest()
 
 
+def _init_weights(model: nn.Module) -> None:
+    """Initialise a model without mmengine's report on every parameter, thousands of lines where no log file is."""
+    model._dump_init_info = lambda: None
+    try:
+        model.init_weights()
+    finally:
+        del model._dump_init_info
+
+
 def base_digests(config: dict) -> dict[str, str]:
     """Build a model and initialise it, to learn what its config gives without any training.
 
@@ -52,7 +61,7 @@ def base_digests(config: dict) -> dict[str, str]:
     with torch.random.fork_rng(devices=[]):
         model = MODELS.build(deepcopy(config))
         if hasattr(model, 'init_weights'):
-            model.init_weights()
+            _init_weights(model)
     return digests(model.state_dict())
 
 
@@ -129,7 +138,7 @@ def _initialise(model: nn.Module, source: str) -> None:
     if getattr(model, 'is_init', True):
         return
     try:
-        model.init_weights()
+        _init_weights(model)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{source} holds only what was trained and needs the pretrained weights that it was '
                                 f'trained upon: {error}') from error

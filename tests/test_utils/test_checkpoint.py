@@ -1,8 +1,12 @@
+import io
+
 import pytest
 import torch
+from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmrefseg.utils.checkpoint import load_weights
+from mmrefseg.testing.toy_runner import ToyModel
+from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights, unwrap_model
 
 
 def make_model(width=4):
@@ -73,3 +77,25 @@ def test_modules_may_adapt_weights():
     model = Resizing(3)
     load_weights(model, {'table': torch.ones(5)}, 'file.pth')
     assert model.table.tolist() == [1, 1, 1]
+
+
+class Averaging(BaseTTAModel):
+
+    def merge_preds(self, data_samples_list):
+        raise NotImplementedError
+
+
+def test_unwrapping():
+    model = ToyModel()
+    assert unwrap_model(model) is model
+    assert unwrap_model(nn.DataParallel(Averaging(module=model))) is model
+    assert isinstance(unwrap_model(nn.Sequential(model)), nn.Sequential)
+
+
+def test_bytes_of_a_checkpoint():
+    checkpoint = {'state_dict': make_model().state_dict(), 'meta': {'epoch': 3}}
+    content = checkpoint_bytes(checkpoint)
+    loaded = torch.load(io.BytesIO(content))
+    assert loaded['meta'] == {'epoch': 3}
+    assert torch.equal(loaded['state_dict']['0.weight'], checkpoint['state_dict']['0.weight'])
+    assert checkpoint_bytes(loaded) == content
