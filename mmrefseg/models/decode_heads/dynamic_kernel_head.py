@@ -70,6 +70,7 @@ class DynamicKernelHead(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.kernel_size = kernel_size
+        self.text_channels, self.sentence_channels = text_channels, sentence_channels
         self.decoder = Decoder(in_channels, text_channels, num_layers, num_heads, ffn_channels, dropout)
         self.projector = UpsampleProjector(in_channels, in_channels // 2)
         self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)

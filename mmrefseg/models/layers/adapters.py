@@ -114,7 +114,7 @@ class DETRISAdapter(nn.Module):
                  dense: bool = True,
                  name: str = 'adapter') -> None:
         super().__init__()
-        self.scale, self.name = scale, name
+        self.scale, self.name, self.text_channels = scale, name, text_channels
         self.down = nn.Linear(dims, channels)
         self.branches = MultiScaleBranches(channels, dense=dense)
         self.attention = WordAttention(channels, text_channels, num_heads, dropout, mask_padding, attention_channels)

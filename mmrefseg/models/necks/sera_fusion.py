@@ -104,6 +104,7 @@ class SERAFusion(BaseModule):
             raise ValueError(f'top_k of SERAFusion is {top_k}, but it has no experts; it must be None')
         self.project = nn.ModuleList(ConvModule(width, channels, 1, norm_cfg=norm_cfg) for width in in_channels)
         self.gates = nn.ModuleList()
+        self.sentence_channels = sentence_channels
         if sentence_channels is not None:
             self.project_sentence = nn.Linear(sentence_channels, channels)
             self.gates.extend(SentenceGate(channels) for _ in in_channels)

@@ -59,6 +59,9 @@ class ReferringSegmentor(BaseModel):
         test_cfg: ``threshold``, the probability above which a pixel belongs to the referent (0.35 if not given);
             also passed to heads of mmseg. Default None.
         init_cfg: initialisation config of mmengine. Default None.
+
+    Raises:
+        ValueError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives.
     """
 
     def __init__(self,
@@ -78,8 +81,22 @@ class ReferringSegmentor(BaseModel):
         self.decode_head = MODELS.build(decode_head)
         self.routing_losses = nn.ModuleList(MODELS.build(config) for config in routing_losses)
         self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, **(test_cfg or {})}
+        self._check_text_widths()
         self.data_preprocessor.tokenize = self.text_encoder.tokenize
         self.experts = {module.name: module.experts for module in self.modules() if isinstance(module, Router)}
+
+    def _check_text_widths(self) -> None:
+        """Refuse parts that expect text features of another width than the text encoder's."""
+        encoder = self.text_encoder
+        widths = dict(
+            text_channels=('word', getattr(encoder, 'channels', None)),
+            sentence_channels=('sentence', getattr(encoder, 'sentence_channels', None)))
+        for name, module in self.named_modules():
+            for setting, (kind, width) in widths.items():
+                expected = getattr(module, setting, None)
+                if module is not encoder and None not in (expected, width) and expected != width:
+                    raise ValueError(f'{setting} of {name} ({type(module).__name__}) is {expected}; it must be {width},'
+                                     f" the width of {type(encoder).__name__}'s {kind} features")
 
     def extract_feat(self, inputs: Tensor, token_ids: Tensor,
                      token_mask: Tensor) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:

@@ -206,3 +206,22 @@ def test_without_neck_and_routing(tiny_config, make_batch):
     log = model.train_step(make_batch(), OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)))
     assert set(log) == {'loss', 'decode.loss_ce', 'decode.loss_dice'}
     assert MessageHub.get_current_instance().get_info('routing') == {}
+
+
+@pytest.mark.parametrize(('part', 'setting', 'place'), [
+    ('backbone.adapter', 'text_channels', r'backbone\.adapters\.1 \(SERAAdapter\)'),
+    ('neck', 'sentence_channels', r'neck \(SERAFusion\)'),
+    ('decode_head', 'text_channels', r'decode_head \(DynamicKernelHead\)'),
+    ('decode_head', 'sentence_channels', r'decode_head \(DynamicKernelHead\)'),
+])
+def test_text_of_another_width(tiny_config, part, setting, place):
+    tiny_config.text_encoder.arch.embed_dim = 60
+    tiny_config.neck.sentence_channels = tiny_config.decode_head.sentence_channels = 60
+    MODELS.build(tiny_config)
+    config = tiny_config
+    for name in part.split('.'):
+        config = config[name]
+    width = config[setting]
+    config[setting] = 128
+    with pytest.raises(ValueError, match=f"{setting} of {place} is 128; it must be {width}, .*OpenCLIPTextEncoder's"):
+        MODELS.build(tiny_config)
