@@ -1,3 +1,5 @@
+import copy
+
 import open_clip
 import pytest
 import torch
@@ -134,6 +136,44 @@ def test_tuning():
         norm_or_bias = name.endswith('bias') or '.ln_' in name
         assert parameter.requires_grad == (name.startswith('adapters.') or norm_or_bias), name
     assert encoder.new_parts() == (encoder.adapters, )
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias', 'all'])
+def test_modes(tuning):
+    encoder = make_encoder(adapter=dict(indices=(0, ), channels=16), tuning=tuning)
+    for mode in (True, False):
+        assert encoder.train(mode) is encoder
+        assert {module.training for module in encoder.tower.modules()} == {mode and tuning == 'all'}
+        assert {module.training for module in encoder.adapters.modules()} == {mode}
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias'])
+def test_what_is_frozen_stays_the_same_bit_for_bit(tuning):
+    encoder = make_encoder(adapter=dict(indices=(1, ), channels=16), tuning=tuning)
+    before = copy.deepcopy(encoder.state_dict())
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(3):
+        features = encoder.train()(*encoder.tokenize(TEXTS))
+        (features.tokens.sum() + features.sentence.sum()).backward()
+        optimizer.step()
+    frozen = {name for name, p in encoder.named_parameters() if not p.requires_grad}
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert {'tower.token_embedding.weight', 'tower.text_projection'} <= frozen
+    assert not changed & frozen
+    assert any(name.endswith('running_mean') for name in changed)
+    assert ('tower.transformer.resblocks.0.attn.in_proj_bias' in changed) is (tuning == 'norm_bias')
+
+
+def test_nothing_is_kept_ahead_of_what_trains(count_saved):
+    sizes = []
+    for indices in ((), (2, ), (0, )):
+        encoder = make_encoder(adapter=dict(indices=indices, channels=16), tuning='none').train()
+        text = encoder.tokenize(TEXTS)
+        sizes.append(count_saved(lambda run=encoder, text=text: run(*text), encoder))
+        assert encoder(*text).tokens.requires_grad is bool(indices)
+    assert sizes[0] == 0 < sizes[1]
+    # two blocks more: the inputs of two norms and of the activation, 4 times as wide, and the attention's tensors
+    assert sizes[2] - sizes[1] > 2 * len(TEXTS) * 12 * 4 * (6 * 32 + 4 * 32)
 
 
 def test_channels():
