@@ -1,6 +1,8 @@
 """What tools/model_converters share: from a published checkpoint file to one of ours."""
 from __future__ import annotations
 
+import sys
+from argparse import ArgumentParser
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,12 +12,12 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+import mmrefseg
 from mmrefseg.models.converters import Conversion
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.safe_load import load_from_local
-from mmrefseg.version import __version__
 
 _EXAMPLES = 2
 
@@ -78,10 +80,35 @@ def convert_file(source: str, target: str, convert: Callable[[Mapping[str, Any]]
     except ValueError as error:
         raise ValueError(f'{source} is {error}') from None
     config = find_config(weights, configs, source)
-    meta = dict(mmrefseg_version=__version__, converted_from=Path(source).name)
+    meta = dict(mmrefseg_version=mmrefseg.__version__, converted_from=Path(source).name)
     write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=weights)), target)
     lines = [f'{target}: {len(weights)} entries, for {config} and configs of the same model on other data']
     for reason, names in dropped.items():
         examples = ', '.join(names[:_EXAMPLES]) + (', …' if len(names) > _EXAMPLES else '')
         lines.append(f'  {len(names)} left out or cut: {reason} ({examples})')
     return '\n'.join(lines)
+
+
+def run_converter(convert: Callable[[Mapping[str, Any]], Conversion], configs: Sequence[str], description: str) -> None:
+    """The command of a tool that converts checkpoints: SRC DST [--config CONFIG].
+
+    It ends with a message where a file cannot be converted.
+
+    Args:
+        convert: turns what is in the file into our weights.
+        configs: names of the configs in ``configs/`` that the weights may be for.
+        description: what the tool does, for ``--help``.
+    """
+    parser = ArgumentParser(description=description)
+    parser.add_argument('source', metavar='SRC', help='official checkpoint, of training or weights alone')
+    parser.add_argument('target', metavar='DST', help='file to write')
+    parser.add_argument('--config', help='config of the model, a path or the name of one in configs/, '
+                        'where its settings are not the published ones')
+    args = parser.parse_args()
+    mmrefseg.register_all_modules()
+    try:
+        names = [args.config] if args.config else configs
+        paths = [name if Path(name).is_file() else mmrefseg.config_path(name) for name in names]
+        print(convert_file(args.source, args.target, convert, paths))
+    except (ValueError, OSError) as error:
+        sys.exit(f'{Path(sys.argv[0]).stem}: {error}')

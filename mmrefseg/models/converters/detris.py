@@ -10,14 +10,15 @@ from ..backbones.dinov2_weights import from_official
 from .parts import (
     CLIP_TEXT,
     CONV_LAYER,
-    DECODER,
-    PROJECTOR,
+    REFINEMENT,
     Conversion,
     Names,
+    convert_head,
     find_weights,
     fold_biases,
     renamed,
     split_parts,
+    take_out,
 )
 
 _PARTS = ('txt_backbone', 'dinov2', 'neck', 'decoder', 'proj')
@@ -38,12 +39,9 @@ _NECK: Names = (
     (r'\.out_proj\.', '.out.'),
     (r'\.in_proj_', '.value.'),
     (r'^txt_proj\.', 'project_sentence.'),
-    (r'^aggr\.', 'reduce.'),
-    (r'^coordconv\.0\.conv1\.', 'refine.0.conv.'),
-    (r'^coordconv\.1\.', 'refine.1.'),
+    *REFINEMENT,
     *CONV_LAYER,
 )
-_PRETRAINING_ONLY = (('txt_backbone', 'logit_scale'), ('dinov2', 'mask_token'))
 
 
 def _convert_neck(part: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -72,7 +70,7 @@ def convert_detris(checkpoint: Mapping[str, Any]) -> Conversion:
     """
     state, others = find_weights(checkpoint)
     parts = split_parts(state, _PARTS, 'DETRIS')
-    unused = [f'{part}.{name}' for part, name in _PRETRAINING_ONLY if parts[part].pop(name, None) is not None]
+    unused = take_out(parts, (('txt_backbone', 'logit_scale'), ('dinov2', 'mask_token')))
     biases = [f'{part}.{name}' for part in ('txt_backbone', 'dinov2') for name in fold_biases(parts[part])]
     adapters = {name: value for name, value in parts['dinov2'].items() if '.adapter.' in name}
     pretrained = {name: value for name, value in parts['dinov2'].items() if name not in adapters}
@@ -82,13 +80,11 @@ def convert_detris(checkpoint: Mapping[str, Any]) -> Conversion:
         **renamed(from_official(pretrained), (), 'backbone.'),
         **renamed(adapters, _VISUAL_ADAPTER, 'backbone.'),
         **neck,
-        **renamed(parts['decoder'], DECODER, 'decode_head.decoder.'),
-        **renamed(parts['proj'], PROJECTOR, 'decode_head.'),
+        **convert_head(parts),
     }
-    dropped = {
+    return Conversion.of(weights, {
         'state of the training': others,
         'used in the pretraining of CLIP and DINOv2 only': unused,
         'folded into the running mean of the normalisation behind': biases,
         'queries and keys, without effect in attention to a single sentence': [f'neck.{name}' for name in cut],
-    }
-    return Conversion(weights, {reason: names for reason, names in dropped.items() if names})
+    })

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
@@ -24,6 +24,11 @@ class Conversion(NamedTuple):
     weights: dict[str, Tensor]
     dropped: dict[str, list[str]]
 
+    @classmethod
+    def of(cls, weights: dict[str, Tensor], dropped: Mapping[str, list[str]]) -> Self:
+        """As the constructor, without the reasons for which nothing was left out."""
+        return cls(weights, {reason: names for reason, names in dropped.items() if names})
+
 
 # A convolution (0) with its batch normalisation (1), at the end of a name.
 CONV_LAYER: Names = ((r'\.0\.weight$', '.conv.weight'), (r'\.1\.(\w+)$', r'.bn.\1'))
@@ -33,14 +38,21 @@ CLIP_TEXT: Names = (
     (r'^(?!adapters\.)', 'tower.'),
 )
 
-DECODER: Names = (
+# What both necks end with.
+REFINEMENT: Names = (
+    (r'^aggr\.', 'reduce.'),
+    (r'^coordconv\.0\.conv1\.', 'refine.0.conv.'),
+    (r'^coordconv\.1\.', 'refine.1.'),
+)
+
+_DECODER: Names = (
     *((rf'\.norm{i + 1}\.', f'.norms.{i}.') for i in range(3)),
     (r'\.self_attn', '.self_attention'),
     (r'\.multihead_attn\.', '.cross_attention.'),
     (r'\.cross_attn_norm\.', '.cross_attention_norm.'),
 )
 
-PROJECTOR: Names = (
+_PROJECTOR: Names = (
     (r'^vis\.1\.', 'projector.conv1.'),
     (r'^vis\.3\.', 'projector.conv2.'),
     (r'^vis\.4\.', 'projector.out.'),
@@ -57,6 +69,14 @@ def renamed(part: Mapping[str, Tensor], names: Names, prefix: str) -> dict[str, 
             name = re.sub(pattern, replacement, name)
         ours[prefix + name] = value
     return ours
+
+
+def convert_head(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of our decode head, from the parts ``decoder`` and ``proj``."""
+    return {
+        **renamed(parts['decoder'], _DECODER, 'decode_head.decoder.'),
+        **renamed(parts['proj'], _PROJECTOR, 'decode_head.'),
+    }
 
 
 def find_weights(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
@@ -103,6 +123,19 @@ def split_parts(state: Mapping[str, Tensor], parts: Iterable[str], what: str) ->
             problems.append(f'{len(foreign)} entries belong to none of them ({examples})')
         raise ValueError(f'no checkpoint of {what}, whose weights lie under {", ".join(found)}: {"; ".join(problems)}')
     return found
+
+
+def take_out(parts: Mapping[str, dict[str, Tensor]], names: Iterable[tuple[str, str]]) -> list[str]:
+    """Take entries that our model has no use for out of ``parts``.
+
+    Args:
+        parts: module → name within it → tensor; changed.
+        names: module and name of each; those that aren't there are passed over.
+
+    Returns:
+        The full names of those that were there.
+    """
+    return [f'{part}.{name}' for part, name in names if parts[part].pop(name, None) is not None]
 
 
 def fold_biases(part: dict[str, Tensor]) -> list[str]:

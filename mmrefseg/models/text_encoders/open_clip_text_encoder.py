@@ -1,19 +1,17 @@
 """CLIP text towers of open_clip as text encoders."""
 from __future__ import annotations
 
-from pathlib import Path
-
 import open_clip
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from mmengine.runner.checkpoint import CheckpointLoader
 from open_clip.model import _build_text_tower
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
+from mmrefseg.utils.clip import find_clip_config, read_clip_weights
 
 from ..layers import TextAdapter, TextFeatures, check_blocks
 from ..layers.tuning import TunedEncoder
@@ -69,9 +67,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     @staticmethod
     def _find_config(arch: str | dict) -> dict:
-        config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
-        if config is None:
-            raise ValueError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
+        config = find_clip_config(arch)
         if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
             raise ValueError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
@@ -93,23 +89,11 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         """
         if self.init_cfg is None:
             return
-        path = self._find_weights(self.init_cfg['checkpoint'])
-        state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-        state = state.get('state_dict', state)
+        state, path = read_clip_weights(self.arch, self.init_cfg['checkpoint'])
         if any(name.startswith('text.') for name in state):
             state = {name.removeprefix('text.'): value for name, value in state.items() if name.startswith('text.')}
         state = {name: value for name, value in state.items() if not name.startswith(('visual.', 'logit_'))}
         load_weights(self.tower, {name: value for name, value in state.items() if name != 'attn_mask'}, source=path)
-
-    def _find_weights(self, checkpoint: str) -> str:
-        if Path(checkpoint).is_file():
-            return checkpoint
-        tags = open_clip.list_pretrained_tags_by_model(self.arch) if isinstance(self.arch, str) else []
-        if checkpoint in tags:
-            return open_clip.download_pretrained(open_clip.get_pretrained_cfg(self.arch, checkpoint))
-        raise FileNotFoundError(
-            f'no weights for the text encoder at {checkpoint!r}: neither a file nor a tag that open_clip has for '
-            f'{self.arch!r} ({", ".join(tags) or "it has none"}). Put the file there, or name another in init_cfg.')
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Turn expressions into token ids.

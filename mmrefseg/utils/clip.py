@@ -1,0 +1,60 @@
+"""Architectures and weights of CLIP, by open_clip's names or from files."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import open_clip
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+_NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
+
+
+def find_clip_config(arch: str | dict) -> dict:
+    """The config of an architecture in open_clip's own form.
+
+    Args:
+        arch: an open_clip architecture such as ``RN50-quickgelu``, or such a config.
+
+    Returns:
+        A dict of ``embed_dim``, ``text_cfg`` and ``vision_cfg``; of a given one, what is in there.
+
+    Raises:
+        ValueError: open_clip has no such architecture.
+    """
+    config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
+    if config is None:
+        raise ValueError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
+    return config
+
+
+def read_clip_weights(arch: str | dict, checkpoint: str) -> tuple[dict[str, Tensor], str]:
+    """Read weights of both towers of a CLIP.
+
+    Args:
+        arch: the architecture, as :func:`find_clip_config` takes it.
+        checkpoint: a local file of weights or of open_clip's training, or a pretrained tag that open_clip has for
+            ``arch``, such as ``openai``.
+
+    Returns:
+        name → tensor, without DataParallel's ``module.`` and the three numbers in OpenAI's state dicts that are no
+        weights; and the file's path.
+
+    Raises:
+        FileNotFoundError: there is neither such a file nor such a tag.
+    """
+    path = _find_file(arch, checkpoint)
+    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    state = state.get('state_dict', state)
+    return {str(name).removeprefix('module.'): value for name, value in state.items() if name not in _NUMBERS}, path
+
+
+def _find_file(arch: str | dict, checkpoint: str) -> str:
+    if Path(checkpoint).is_file():
+        return checkpoint
+    tags = open_clip.list_pretrained_tags_by_model(arch) if isinstance(arch, str) else []
+    if checkpoint in tags:
+        return open_clip.download_pretrained(open_clip.get_pretrained_cfg(arch, checkpoint))
+    raise FileNotFoundError(
+        f'no weights of CLIP at {checkpoint!r}: neither a file nor a tag that open_clip has for {arch!r} '
+        f'({", ".join(tags) or "it has none"}). Put the file there, or name another in init_cfg.')

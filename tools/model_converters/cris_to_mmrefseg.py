@@ -1,0 +1,16 @@
+"""Convert an official checkpoint of CRIS: tools/model_converters/cris_to_mmrefseg.py SRC DST."""
+from mmrefseg.apis.converting import run_converter
+from mmrefseg.models.converters import convert_cris
+
+CONFIGS = ('cris_r50_refcoco', 'cris_r101_refcoco')
+
+
+def main() -> None:
+    """Convert as the command line says."""
+    run_converter(
+        convert_cris, CONFIGS, 'Convert a checkpoint of the official CRIS code '
+        '(https://github.com/DerrickWang005/CRIS.pytorch) for configs/cris. The ResNet is found from its weights.')
+
+
+if __name__ == '__main__':
+    main()
