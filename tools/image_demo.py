@@ -9,7 +9,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: %(prog)s street.jpg "the red car" "the man left of it" --config sera_tiny_refshapes '
-               '--weights work_dirs/quickstart/iter_460.pth --out answers.png')
+               '--weights work_dirs/quickstart/iter_560.pth --out answers.png')
     parser.add_argument('image', help='an image file')
     parser.add_argument('expressions', metavar='EXPRESSION', nargs='+', help='what to look for, in quotes')
     parser.add_argument('--config', required=True, help='path of a config, or the name of one in configs/')

@@ -51,7 +51,7 @@ class RefSegResult(NamedTuple):
 class RefSegInferencer:
     """Finds in images what expressions refer to::
 
-        ask = RefSegInferencer('sera_tiny_refshapes', 'work_dirs/quickstart/iter_460.pth')
+        ask = RefSegInferencer('sera_tiny_refshapes', 'work_dirs/quickstart/iter_560.pth')
         for result in ask('street.jpg', ['the red car', 'the man left of it'], out='answers.png'):
             print(result.expression, result.score, result.mask.sum())
 

@@ -1,6 +1,7 @@
 # A few minutes on two CPU cores. The learning rate must reach its end for the figures to hold.
 max_iters = 560
-lr = 8e-4
+decay_begin = 380
+lr = 1.1e-3
 
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
@@ -8,7 +9,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, end=50, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=50, end=max_iters, T_max=max_iters - 50, eta_min=lr / 100, by_epoch=False),
+    dict(type='LinearLR', start_factor=1.0, end_factor=0.01, begin=decay_begin, end=max_iters, by_epoch=False),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
