@@ -228,4 +228,6 @@ def test_two_processes(tmp_path, pretrained):
     (tmp_path / 'meet').mkdir()
     run_distributed(train_and_resume, tmp_path / 'meet', str(tmp_path), pretrained)
     for run in ('whole', 'resumed'):
-        assert torch.load(tmp_path / run / 'iter_4.pth')['state_dict'].keys() == TRAINED | MOVED
+        saved = torch.load(tmp_path / run / 'iter_4.pth')
+        assert saved['state_dict'].keys() == TRAINED | MOVED
+        assert saved['meta']['base']['backbone']['files'] == [pretrained]
