@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 
 import mmrefseg
 from mmrefseg.registry import MODELS
@@ -24,12 +25,16 @@ SWIN = dict(arch=dict(embed_dims=8, depths=[1] * 4, num_heads=[1] * 4), img_size
 CONVNEXT = dict(arch=dict(depths=[1] * 4, channels=[8, 12, 16, 24]), init_cfg=None)
 
 
+def as_list(neck):
+    return neck if isinstance(neck, list) else [neck]
+
+
 def build(name, backbone, in_channels, fpn=None):
     """The model of a config, made small; ``in_channels`` are SERA-Fusion's, ``fpn`` the type of the neck before it."""
     model = Config.fromfile(mmrefseg.config_path(f'mixing/{name}')).model
     model.text_encoder.update(SMALL['text_encoder'])
     model.backbone.update(backbone)
-    *before, fusion = model.neck if isinstance(model.neck, list) else [model.neck]
+    *before, fusion = as_list(model.neck)
     fusion.update(SMALL['neck'], in_channels=in_channels)
     for neck in before:
         neck.update(type=fpn, in_channels=[8, 16, 32, 64], out_channels=in_channels[0])
@@ -93,6 +98,28 @@ def test_a_head_of_mmseg(make_batch):
     assert [sample.pred_sem_seg.data.shape for sample in model.eval().test_step(data)] == [(1, 56, 56)] * 2
 
 
+@pytest.mark.parametrize(('name', 'size'), [
+    ('sera-fusion_swin-tiny_refcoco', 224),  # no smaller one has room for Swin's windows
+    ('sera-fusion_convnext-tiny_refcoco', 64),
+    ('sera-fusion_fpn_swin-tiny_refcoco', 224),
+    ('sera-fusion_upernet-r50_ade20k', 64),
+])
+@torch.no_grad()
+def test_widths_as_they_are_written(name, size):
+    """The parts fit each other at their own size, too."""
+    if 'fpn' in name:
+        pytest.importorskip('mmdet.models')
+    config = Config.fromfile(mmrefseg.config_path(f'mixing/{name}'))
+    config.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        parts = MODELS.build([config.model.backbone, *as_list(config.model.neck)]).eval()
+        maps = parts(torch.rand(1, 3, size, size))
+        assert [tuple(x.shape) for x in maps] == [(1, 512, size // 16, size // 16)]
+        if config.default_scope == 'mmseg':
+            for head in (config.model.decode_head, config.model.auxiliary_head):
+                assert MODELS.build(head).eval()(maps).shape == (1, 150, 4, 4)
+
+
 IN_MMSEG = '''
 import sys
 import torch
@@ -102,6 +129,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
 
+torch.set_num_threads(1)
 config = Config.fromfile(sys.argv[1])
 init_default_scope(config.default_scope)
 from mmseg.structures import SegDataSample
