@@ -32,14 +32,14 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
             Default 17.
         adapter: arguments of :class:`TextAdapter` without ``dims``, and ``indices``, the 0-based blocks that get
             one. Default None: no adapters.
-        tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
-            Default ``all``.
+        tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``. Without
+            ``all``, the tower stays in evaluation mode. Default ``all``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a local file or a pretrained tag of open_clip
             (``openai``); None leaves random weights. Default None.
 
     Raises:
-        ValueError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` does not fit it, or the
-            weights do not fit.
+        ValueError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` or the adapters' blocks do not
+            fit it, or ``tuning`` is unknown.
     """
 
     def __init__(self,
