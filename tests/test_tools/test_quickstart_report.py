@@ -55,7 +55,7 @@ def predict(data_root: Path, split: str) -> list[dict]:
 
 @pytest.fixture
 def work_dir(tmp_path, data_root) -> Path:
-    """What a training of 150 iterations and its tests leave."""
+    """What a training of 170 iterations, of which every 50th is logged, and its tests leave."""
     work_dir = tmp_path / 'quickstart'
     backend = LocalVisBackend(str(work_dir / '20260101_000000/vis_data'))
     for step, time in ((50, 9.0), (100, 0.2), (150, 0.4)):
@@ -64,6 +64,7 @@ def work_dir(tmp_path, data_root) -> Path:
     config = Config.fromfile(config_path('sera_tiny_refshapes'))
     config.test_dataloader.dataset.data_root = str(data_root)
     config.randomness = {'seed': 3}
+    config.train_cfg.max_iters = 170
     config.dump(str(work_dir / '20260101_000000/vis_data/config.py'))
     predictions = {split: predict(data_root, split) for split in SPLITS}
     predictions['val_shuffled'] = predictions['val']
@@ -92,7 +93,7 @@ def test_writes_four_files(command, work_dir, capsys):
     metrics = json.loads((work_dir / 'metrics.json').read_text())
     assert {split: report[split] for split in metrics} == metrics
     assert set(report['val']) == {'mIoU', 'oIoU', 'Pr@50', 'Pr@60', 'Pr@70', 'Pr@80', 'Pr@90'}
-    assert report['iterations'] == 150 and report['seed'] == 3
+    assert report['iterations'] == 170 and report['seed'] == 3
     assert report['seconds_per_step'] == pytest.approx(0.3)  # the median without the slow start
     assert report['durations'] == {'data': 21.0, 'training': 90.0}
     assert report['machine']['cores'] >= 1 and report['machine']['cpu']

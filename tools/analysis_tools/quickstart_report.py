@@ -76,7 +76,7 @@ def collect(metrics: dict, log: dict, config: Config, durations: dict[str, float
     times = [scalars['time'] for scalars in log.values() if 'time' in scalars]
     return {
         **metrics,
-        'iterations': max(log),
+        'iterations': config.train_cfg.get('max_iters', max(log)),
         'seconds_per_step': statistics.median(times[1:] or times),  # the first holds the start of the workers
         'seed': config.get('randomness', {}).get('seed'),
         'durations': durations,
