@@ -1,29 +1,17 @@
 """The command that converts DETRIS's official checkpoints."""
-import importlib.util
 import re
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
-import torch
 
 import mmrefseg
 from mmrefseg.testing.golden import read_golden
 from mmrefseg.utils.safe_load import load_from_local
 
-TOOL = Path(__file__).parents[2] / 'tools/model_converters/detris_to_mmrefseg.py'
-
 
 @pytest.fixture
-def command(monkeypatch):
-    spec = importlib.util.spec_from_file_location('detris_to_mmrefseg', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['detris_to_mmrefseg.py', *map(str, arguments)])
-        tool.main()
-    return call
+def command(run_converter):
+    return partial(run_converter, 'detris_to_mmrefseg')
 
 
 @pytest.fixture
@@ -31,24 +19,6 @@ def shapes(golden_folder):
     def read(size):
         return read_golden(golden_folder / f'detris_{size}.npz').meta['state_dict']
     return read
-
-
-def save(path, shapes, wrap=dict, prefix=''):
-    """A full-size checkpoint that takes no room: all weights are one zero."""
-    zero = torch.zeros(())
-    torch.save(wrap({prefix + name: zero.expand(shape) for name, shape in shapes.items()}), path)
-    return path
-
-
-def as_trained(state):
-    """What the official training script saves around the weights."""
-    weights = [torch.nn.Parameter(torch.zeros(2))]
-    optimizer = torch.optim.Adam([dict(params=weights, initial_lr=1e-4)], lr=1e-4)
-    weights[0].sum().backward()
-    optimizer.step()
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [35, 55])
-    return dict(epoch=3, cur_iou=0.5, best_iou=0.5, prec={'Pr@50': 0.5}, state_dict=state,
-                optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict())
 
 
 def adapter_shapes(block, width, channels, text_adapter):
@@ -83,8 +53,8 @@ def with_adapters(shapes, text_blocks, text_channels, blocks, channels):
     return shapes
 
 
-def test_a_checkpoint_of_training(command, tmp_path, shapes, capsys):
-    source = save(tmp_path / 'best_model.pth', shapes('b'), as_trained, 'module.')
+def test_a_checkpoint_of_training(command, save_official, as_trained, tmp_path, shapes, capsys):
+    source = save_official(tmp_path / 'best_model.pth', shapes('b'), as_trained, 'module.')
     command(source, tmp_path / 'new' / 'detris.pth')
     told = capsys.readouterr().out
     assert 'configs/detris/detris_dinov2_refcoco.py' in told
@@ -99,36 +69,36 @@ def test_a_checkpoint_of_training(command, tmp_path, shapes, capsys):
     assert weights['neck.project.2.conv.weight'].shape == (512, 768, 1, 1)
 
 
-def test_large(command, tmp_path, shapes, capsys):
-    command(save(tmp_path / 'large.pth', shapes('l')), tmp_path / 'out.pth')
+def test_large(command, save_official, tmp_path, shapes, capsys):
+    command(save_official(tmp_path / 'large.pth', shapes('l')), tmp_path / 'out.pth')
     assert 'configs/detris/detris_dinov2-large_refcoco.py' in capsys.readouterr().out
 
 
-def test_large_mixed(command, tmp_path, shapes, capsys):
+def test_large_mixed(command, save_official, tmp_path, shapes, capsys):
     large = {name: tuple(shape) for name, shape in shapes('l').items()}
     assert with_adapters(large, range(1, 12, 2), 64, range(2, 23, 4), 128) == large
     mixed = with_adapters(large, range(1, 12), 384, range(1, 24), 384)
-    command(save(tmp_path / 'mixed.pth', mixed), tmp_path / 'out.pth')
+    command(save_official(tmp_path / 'mixed.pth', mixed), tmp_path / 'out.pth')
     assert 'configs/detris/detris_dinov2-large_refcoco-mixed.py' in capsys.readouterr().out
 
 
-def test_incomplete_weights_are_refused(command, tmp_path, shapes):
+def test_incomplete_weights_are_refused(command, save_official, tmp_path, shapes):
     few = {name: shape for name, shape in shapes('b').items() if name != 'decoder.norm.bias'}
-    source = save(tmp_path / 'few.pth', few)
+    source = save_official(tmp_path / 'few.pth', few)
     with pytest.raises(SystemExit, match=r'(?s)few\.pth.*detris_dinov2_refcoco\.py.* 1 .*missing there: decode_head'):
         command(source, tmp_path / 'out.pth')
     assert not (tmp_path / 'out.pth').exists()
 
 
-def test_a_config_of_ones_own(command, tmp_path, shapes):
-    source = save(tmp_path / 'base.pth', shapes('b'))
+def test_a_config_of_ones_own(command, save_official, tmp_path, shapes):
+    source = save_official(tmp_path / 'base.pth', shapes('b'))
     config = mmrefseg.config_path('detris_dinov2-large_refcoco')
     with pytest.raises(SystemExit, match=re.escape(f'compared with {config}')):
         command(source, tmp_path / 'out.pth', '--config', config)
 
 
-def test_other_files_are_refused(command, tmp_path):
-    source = save(tmp_path / 'cris.pth', {'backbone.visual.conv1.weight': (2, ), 'proj.txt.bias': (2, )})
+def test_other_files_are_refused(command, save_official, tmp_path):
+    source = save_official(tmp_path / 'cris.pth', {'backbone.visual.conv1.weight': (2, ), 'proj.txt.bias': (2, )})
     with pytest.raises(SystemExit, match=r'cris\.pth is no checkpoint of DETRIS'):
         command(source, tmp_path / 'out.pth')
     (tmp_path / 'text.pth').write_text('hello')

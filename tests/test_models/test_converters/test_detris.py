@@ -6,30 +6,21 @@ from mmengine.config import Config
 
 import mmrefseg
 from mmrefseg.models.converters import convert_detris
-from mmrefseg.registry import MODELS
 from mmrefseg.testing.golden import golden_images, golden_weights, read_golden
 
 PARTS = ('txt_backbone.a.b', 'dinov2.norm.bias', 'neck.txt_proj.bias', 'decoder.norm.bias', 'proj.txt.bias')
-
-
-def build_with(config, weights):
-    """The model with given weights, without the time and memory of initialising it first."""
-    config = Config.fromfile(mmrefseg.config_path(config)).model
-    with torch.device('meta'):
-        model = MODELS.build(config)
-    model.text_encoder = MODELS.build(config.text_encoder)  # its attention mask is in no checkpoint
-    model.load_state_dict(weights, assign=True)
-    return model.eval()
 
 
 @pytest.mark.parametrize(('name', 'config', 'prefix'), [
     ('detris_b', 'detris_dinov2_refcoco', 'module.'),
     ('detris_l', 'detris_dinov2-large_refcoco', ''),
 ])
-def test_golden(golden_folder, name, config, prefix):
+def test_golden(golden_folder, build_with, name, config, prefix):
     golden = read_golden(golden_folder / f'{name}.npz')
     official = golden_weights(golden.meta['state_dict'], golden.meta['seed'])
-    model = build_with(config, convert_detris({prefix + name: official.pop(name) for name in [*official]}).weights)
+    model = build_with(
+        Config.fromfile(mmrefseg.config_path(config)).model,
+        convert_detris({prefix + name: official.pop(name) for name in [*official]}).weights)
     ids = torch.from_numpy(golden.arrays.pop('tokens'))
     images = golden_images(len(ids), golden.meta['size'], golden.meta['size'], golden.meta['seed'])
     decoded = []

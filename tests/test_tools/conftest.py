@@ -1,0 +1,52 @@
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+@pytest.fixture
+def run_converter(monkeypatch) -> Callable[..., None]:
+    """Run a command of tools/model_converters by its name, with arguments."""
+
+    def run(name: str, *arguments: object) -> None:
+        spec = importlib.util.spec_from_file_location(name, TOOLS / f'model_converters/{name}.py')
+        tool = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(tool)
+        monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
+        tool.main()
+
+    return run
+
+
+@pytest.fixture
+def save_official() -> Callable[..., Path]:
+    """Write a full-size checkpoint that takes no room, all weights being one zero; returns its path."""
+
+    def save(path: Path, shapes: Mapping[str, Sequence[int]], wrap: Callable = dict, prefix: str = '') -> Path:
+        zero = torch.zeros(())
+        torch.save(wrap({prefix + name: zero.expand(tuple(shape)) for name, shape in shapes.items()}), path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def as_trained() -> Callable[[dict[str, Tensor]], dict]:
+    """What the training scripts of CRIS and DETRIS save around the weights."""
+
+    def wrap(state: dict[str, Tensor]) -> dict:
+        weights = [torch.nn.Parameter(torch.zeros(2))]
+        optimizer = torch.optim.Adam([dict(params=weights, initial_lr=1e-4)], lr=1e-4)
+        weights[0].sum().backward()
+        optimizer.step()
+        scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [35, 55])
+        return dict(epoch=3, cur_iou=0.5, best_iou=0.5, prec={'Pr@50': 0.5}, state_dict=state,
+                    optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict())
+
+    return wrap
