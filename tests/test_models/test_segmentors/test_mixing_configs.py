@@ -158,8 +158,8 @@ print('trained', type(model).__module__, type(model.neck).__module__)
 '''
 
 
-def test_a_model_of_mmseg_needs_one_import():
-    """In a process of its own: here, mmrefseg has long been imported."""
+def test_a_model_of_mmseg_in_a_fresh_process():
+    """Nothing but the config brings mmrefseg in; here, it has long been imported."""
     path = mmrefseg.config_path('mixing/sera-fusion_upernet-r50_ade20k')
     done = subprocess.run([sys.executable, '-c', IN_MMSEG, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
