@@ -17,8 +17,9 @@ from mmrefseg.utils.parameters import count_parameters
 
 FOLDER = Path(mmrefseg.config_path('sera_dinov2_refcoco')).parents[1]
 CONFIGS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob('*.py') if '_base_' not in path.parts)
-OF_MMSEG = 'mixing/sera-fusion_upernet-r50_ade20k.py'  # a semantic segmentor, on mmseg's data and schedule
-OURS = [name for name in CONFIGS if name != OF_MMSEG]
+# Semantic segmentors, on mmseg's data and schedule.
+OF_MMSEG = {'mixing/sera-fusion_upernet-r50_ade20k.py', 'mixing/deformable-se-projector_fcn-r18_cityscapes.py'}
+OURS = [name for name in CONFIGS if name not in OF_MMSEG]
 FULL, TINY = 'sera/sera_dinov2_refcoco.py', 'sera/sera_tiny_refshapes.py'
 
 
@@ -45,13 +46,13 @@ def build_on_meta(name):
 
 
 def test_all_configs_are_found():
-    assert {FULL, TINY, OF_MMSEG} <= set(CONFIGS)
+    assert {FULL, TINY, *OF_MMSEG} <= set(CONFIGS)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_model_builds(name):
     model = build_on_meta(name)
-    assert isinstance(model, EncoderDecoder if name == OF_MMSEG else ReferringSegmentor)
+    assert isinstance(model, EncoderDecoder if name in OF_MMSEG else ReferringSegmentor)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) > 0
 
 

@@ -2,13 +2,13 @@ from .backbones import CLIPResNet, DINOv2
 from .data_preprocessor import ReferringDataPreProcessor
 from .decode_heads import DynamicKernelHead
 from .layers import DETRISAdapter, SERAAdapter, TextFeatures
-from .losses import AssignmentLoss, BinaryDiceLoss, LoadBalanceLoss, RouterZLoss
-from .necks import CRISFPN, SERAFusion
+from .losses import AssignmentLoss, BinaryDiceLoss, LoadBalanceLoss, RAFLoss, RouterZLoss
+from .necks import CRISFPN, DeformableSEProjector, SERAFusion
 from .segmentors import ReferringSegmentor
 from .text_encoders import OpenCLIPTextEncoder
 
 __all__ = [
-    'CRISFPN', 'AssignmentLoss', 'BinaryDiceLoss', 'CLIPResNet', 'DETRISAdapter', 'DINOv2', 'DynamicKernelHead',
-    'LoadBalanceLoss', 'OpenCLIPTextEncoder', 'ReferringDataPreProcessor', 'ReferringSegmentor', 'RouterZLoss',
-    'SERAAdapter', 'SERAFusion', 'TextFeatures'
+    'CRISFPN', 'AssignmentLoss', 'BinaryDiceLoss', 'CLIPResNet', 'DETRISAdapter', 'DINOv2', 'DeformableSEProjector',
+    'DynamicKernelHead', 'LoadBalanceLoss', 'OpenCLIPTextEncoder', 'RAFLoss', 'ReferringDataPreProcessor',
+    'ReferringSegmentor', 'RouterZLoss', 'SERAAdapter', 'SERAFusion', 'TextFeatures'
 ]

@@ -50,6 +50,8 @@ class DynamicKernelHead(BaseModule):
         ffn_channels: hidden width of the decoder's feed-forward part. Default 512.
         dropout: dropout of the decoder. Default 0.1.
         kernel_size: odd side of the generated kernel. Default 3.
+        projector: config of what enlarges the decoder's map (B, ``in_channels``, H, W) to (B, ``in_channels`` // 2, 4H,
+            4W); its ``in_channels`` and ``channels`` are set here. Default None: CRIS's ``UpsampleProjector``.
         loss_decode: config, or list of configs, of losses from logits (B, 1, h, w) and target (B, h, w); each has a
             ``loss_name``. Default None: binary cross-entropy.
         init_cfg: initialisation config of mmengine. Default None.
@@ -66,13 +68,15 @@ class DynamicKernelHead(BaseModule):
                  ffn_channels: int = 512,
                  dropout: float = 0.1,
                  kernel_size: int = 3,
+                 projector: dict | None = None,
                  loss_decode: dict | Sequence[dict] | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.kernel_size = kernel_size
         self.text_channels, self.sentence_channels = text_channels, sentence_channels
         self.decoder = Decoder(in_channels, text_channels, num_layers, num_heads, ffn_channels, dropout)
-        self.projector = UpsampleProjector(in_channels, in_channels // 2)
+        widths = dict(in_channels=in_channels, channels=in_channels // 2)
+        self.projector = MODELS.build({**projector, **widths}) if projector else UpsampleProjector(**widths)
         self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)
         loss_decode = loss_decode or dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode

@@ -1,7 +1,11 @@
 """Dice loss of one mask a sample."""
+from __future__ import annotations
+
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
+
+from .pixels import pixels_that_count
 
 
 @MODELS.register_module()
@@ -23,11 +27,21 @@ class BinaryDiceLoss(nn.Module):
         super().__init__()
         self.loss_weight, self.eps, self.loss_name = loss_weight, eps, loss_name
 
-    def forward(self, logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
-        """Logits (B, 1, H, W) and target (B, H, W) of 0, 1 and ``ignore_index`` → scalar."""
-        valid = (target != ignore_index).flatten(1)
-        truth = (target == 1).flatten(1).float()
-        probability = logits.float().sigmoid().flatten(1) * valid
-        overlap = (probability * truth).sum(1)
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
+        """The weighted scalar.
+
+        Args:
+            logits: (B, 1, H, W).
+            target: (B, H, W) of 0, 1 and ``ignore_index``.
+            weight: weight of each pixel (B, H, W), which heads of mmseg pass on. Default None: 1.
+            ignore_index: value of pixels that don't count. Default 255.
+
+        Raises:
+            ValueError: the shapes are others.
+        """
+        pixels = pixels_that_count('BinaryDiceLoss', logits, target, ignore_index, weight)
+        truth = pixels.truth * pixels.weight
+        probability = pixels.logits.sigmoid() * pixels.weight
+        overlap = (probability * pixels.truth).sum(1)
         dice = (2 * overlap + self.eps) / (probability.sum(1) + truth.sum(1) + self.eps)
         return self.loss_weight * (1 - dice).mean()

@@ -71,6 +71,29 @@ def test_forward_against_plain_formula(make_text, kernel_size):
     torch.testing.assert_close(head.predict(maps, text), logits)
 
 
+def test_another_projector(make_text):
+    """Of the default's names and, without its additions, values; it gets its widths from the head."""
+    config = dict(type='DeformableSEProjector', dcn=None, residual=False, se_ratio=None)
+    unchanged, plain, other = dict(config), make_head(), make_head(projector=config)
+    assert config == unchanged
+    other.load_state_dict(plain.state_dict())
+    maps, text = (torch.randn(2, 8, 3, 3), ), make_text(12)
+    assert torch.equal(other(maps, text), plain(maps, text))
+    full = make_head(projector=dict(type='DeformableSEProjector', channels=3))
+    assert set(full.state_dict()) > set(plain.state_dict())
+    full.load_state_dict(plain.state_dict(), strict=False)
+    assert full(maps, text).shape == (2, 1, 12, 12)
+    assert not torch.allclose(full(maps, text), plain(maps, text))
+
+
+def test_kaiming_of_the_head_leaves_offsets_at_zero():
+    head = make_head(projector=dict(type='DeformableSEProjector'), init_cfg=dict(type='Kaiming', layer='Conv2d'))
+    head.init_weights()
+    values = [value for name, value in head.named_parameters() if 'conv_offset' in name]
+    assert len(values) == 4
+    assert not any(value.any() for value in values)
+
+
 def test_the_sentence_matters_beside_the_words(make_text):
     head, text = make_head(), make_text(12)
     maps = (torch.randn(2, 8, 3, 3), )

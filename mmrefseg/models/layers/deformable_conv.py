@@ -1,0 +1,92 @@
+"""A 3×3 convolution whose taps move."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from mmcv.ops import modulated_deform_conv2d
+from torch import Tensor, nn
+from torch.nn.init import zeros_
+
+
+@torch.compiler.disable  # its graphs cannot hold mmcv's kernels
+def _with_mmcv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, groups: int) -> Tensor:
+    return modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1, 1, 1, groups)
+
+
+def _with_torch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, groups: int) -> Tensor:
+    batch, channels, height, width = x.shape
+    taps = offset.reshape(batch * groups, 9, 2, height, width)
+    side = torch.arange(3, device=x.device) - 1
+    rows = taps[:, :, 0] + side.repeat_interleave(3)[:, None, None] + torch.arange(height, device=x.device)[:, None]
+    columns = taps[:, :, 1] + side.repeat(3)[:, None, None] + torch.arange(width, device=x.device)
+    grid = torch.stack(((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1), dim=-1)
+    sampled = F.grid_sample(
+        x.reshape(batch * groups, channels // groups, height, width), grid.flatten(1, 2), align_corners=False)
+    sampled = sampled.reshape(batch * groups, channels // groups, 9, -1) * mask.reshape(batch * groups, 1, 9, -1)
+    return (weight.flatten(1) @ sampled.reshape(batch, channels * 9, -1)).unflatten(2, (height, width))
+
+
+_OPERATORS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]] = {
+    'mmcv': _with_mmcv,
+    'torch': _with_torch,
+}
+_MODULATED = {'DCN': False, 'DCNv2': True}
+
+
+class DeformableConv(nn.Conv2d):
+    """Deformable 3×3 convolution, version 1 (arXiv 1703.06211) or 2 (arXiv 1811.11168), without a bias.
+
+    An ordinary convolution predicts where each tap looks, beside its own place, and in version 2 how much it counts.
+    Its weights start at zero: version 1 then equals the plain convolution with the same ``weight``, version 2 half of
+    it. Version 1 is computed as version 2 whose taps all count in full. Parameters are named as mmcv names them.
+
+    mmcv's kernels know no bfloat16, so samples are taken in float32 under any autocast; the output has the type that
+    the plain convolution would give.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        version: ``'DCN'`` or ``'DCNv2'``, mmcv's names. Default ``'DCN'``.
+        deform_groups: groups of input channels that have offsets of their own. Default 1.
+        operator: ``'mmcv'``, or ``'torch'`` for the same with ``grid_sample``: on CPUs, whose kernels in mmcv are slow,
+            training is several times faster. Default ``'mmcv'``.
+
+    Raises:
+        ValueError: version or operator is unknown, or the groups don't divide the input channels.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 version: str = 'DCN',
+                 deform_groups: int = 1,
+                 operator: str = 'mmcv') -> None:
+        if version not in _MODULATED:
+            raise ValueError(f"dcn is {version!r}; it must be 'DCN', 'DCNv2' or None")
+        if operator not in _OPERATORS:
+            raise ValueError(f"dcn_operator is {operator!r}; it must be 'mmcv' or 'torch'")
+        if deform_groups < 1 or in_channels % deform_groups:
+            raise ValueError(f'deform_groups is {deform_groups}; it must divide the {in_channels} input channels')
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
+        self.modulated, self.deform_groups = _MODULATED[version], deform_groups
+        self.operator = _OPERATORS[operator]
+        self.conv_offset = nn.Conv2d(in_channels, deform_groups * (27 if self.modulated else 18), 3, padding=1)
+        self.zero_offsets()
+
+    def zero_offsets(self) -> None:
+        """Put every tap at its own place."""
+        zeros_(self.conv_offset.weight)
+        zeros_(self.conv_offset.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) → (B, out_channels, H, W)."""
+        predicted = self.conv_offset(x)
+        with torch.autocast(x.device.type, enabled=False):
+            offset = predicted[:, :18 * self.deform_groups].float()
+            mask = predicted[:, 18 * self.deform_groups:].float().sigmoid()
+            if not self.modulated:
+                mask = offset.new_ones(len(x), 9 * self.deform_groups, *x.shape[2:])
+            output = self.operator(x.float(), offset, mask, self.weight.float(), self.deform_groups)
+        return output.to(predicted.dtype)

@@ -1,0 +1,124 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
+from torch import nn
+from torchvision.ops import deform_conv2d
+
+from mmrefseg.models.layers.deformable_conv import DeformableConv
+
+VERSIONS, OPERATORS = ('DCN', 'DCNv2'), ('mmcv', 'torch')
+
+
+def make(version, operator='mmcv', groups=1, moved=True, in_channels=4):
+    """Where the taps move they do so by some pixels, often across the border."""
+    conv = DeformableConv(in_channels, 3, version, groups, operator)
+    if moved:
+        nn.init.normal_(conv.conv_offset.weight, std=0.5 / in_channels**0.5)
+        nn.init.normal_(conv.conv_offset.bias)
+    return conv
+
+
+def by_torchvision(conv, x):
+    predicted = conv.conv_offset(x)
+    size = 18 * conv.deform_groups
+    mask = predicted[:, size:].sigmoid() if predicted.shape[1] > size else None
+    return deform_conv2d(x, predicted[:, :size], conv.weight, padding=1, mask=mask)
+
+
+def value_and_gradients(function, conv, x):
+    output = function(x)
+    weight = torch.linspace(-1, 2, output.numel()).view_as(output)
+    return output, *torch.autograd.grad((output * weight).sum(), (x, *conv.parameters()))
+
+
+@pytest.mark.parametrize('operator', OPERATORS)
+@pytest.mark.parametrize('version', VERSIONS)
+@pytest.mark.parametrize(('groups', 'size'), [(1, (7, 5)), (2, (4, 6)), (1, (1, 1)), (4, (2, 1))])
+def test_against_torchvision(version, operator, groups, size):
+    conv = make(version, operator, groups)
+    x = torch.randn(3, 4, *size, requires_grad=True)
+    results = [value_and_gradients(function, conv, x) for function in (conv, lambda x: by_torchvision(conv, x))]
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(('version', 'theirs'), [('DCN', DeformConv2dPack), ('DCNv2', ModulatedDeformConv2dPack)])
+def test_it_is_that_of_mmcv(version, theirs):
+    conv = make(version, groups=2)
+    other = theirs(4, 3, 3, padding=1, deform_groups=2, bias=False)
+    other.load_state_dict(conv.state_dict())
+    x = torch.randn(2, 4, 5, 6)
+    torch.testing.assert_close(conv(x), other(x))
+
+
+@pytest.mark.parametrize('operator', OPERATORS)
+@pytest.mark.parametrize(('version', 'share'), [('DCN', 1.0), ('DCNv2', 0.5)])
+def test_it_starts_as_a_plain_convolution(version, share, operator):
+    conv = make(version, operator, moved=False)
+    x = torch.randn(2, 4, 6, 5)
+    torch.testing.assert_close(conv(x), share * F.conv2d(x, conv.weight, padding=1))
+
+
+@pytest.mark.parametrize('operator', OPERATORS)
+@pytest.mark.parametrize('version', VERSIONS)
+def test_gradients_reach_the_offsets_at_once(version, operator):
+    conv = make(version, operator, moved=False)
+    conv(torch.randn(2, 4, 6, 5)).square().sum().backward()
+    channels = conv.conv_offset.weight.grad.abs().amax((1, 2, 3))
+    assert (channels > 1e-4).all()
+
+
+@pytest.mark.parametrize('operator', OPERATORS)
+def test_offsets_by_hand(operator):
+    """All taps look one row below and half a column to the right of their place."""
+    conv = make('DCN', operator, moved=False)
+    conv.conv_offset.bias.data = torch.tensor([1.0, 0.5]).repeat(9)
+    x = torch.randn(1, 4, 6, 5)
+    padded = F.pad(x, (1, 2, 1, 2))
+    between = (padded[..., :-1] + padded[..., 1:]) / 2
+    torch.testing.assert_close(conv(x), F.conv2d(between[:, :, 1:], conv.weight))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('operator', OPERATORS)
+@pytest.mark.parametrize('version', VERSIONS)
+@pytest.mark.parametrize('input_type', ['float32', 'autocast'])
+def test_mixed_precision(version, operator, dtype, input_type):
+    conv = make(version, operator, groups=2)
+    x = torch.randn(2, 4, 6, 5)
+    expected = conv(x)
+    with torch.autocast('cpu', dtype=dtype):
+        output = conv(x if input_type == 'float32' else x.to(dtype))
+        assert output.dtype == F.conv2d(x, conv.weight).dtype == dtype
+        output.square().mean().backward()  # backward passes may be within, too
+    assert (output - expected).abs().max() < 0.02 * expected.abs().max()
+    assert all(p.grad.dtype == torch.float32 and p.grad.any() and p.grad.isfinite().all() for p in conv.parameters())
+
+
+def test_samples_are_taken_in_float32():
+    """Under autocast only the prediction of offsets and the result are rounded."""
+    conv = make('DCN', moved=False)
+    x = torch.randn(2, 4, 6, 5)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        output = conv(x)
+    assert torch.equal(output, conv(x).bfloat16())
+
+
+@pytest.mark.parametrize('operator', OPERATORS)
+def test_compilation(operator):
+    conv = make('DCNv2', operator)
+    x = torch.randn(2, 4, 6, 5)
+    compiled = torch.compile(conv, backend='eager', fullgraph=operator == 'torch')
+    torch.testing.assert_close(compiled(x), conv(x))
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(version='DCNv3'), r"dcn is 'DCNv3'; it must be 'DCN', 'DCNv2' or None"),
+    (dict(operator='torchvision'), r"dcn_operator is 'torchvision'; it must be 'mmcv' or 'torch'"),
+    (dict(deform_groups=5), r'deform_groups is 5; it must divide the 12 input channels'),
+    (dict(deform_groups=0), r'deform_groups is 0; it must divide the 12 input channels'),
+])
+def test_impossible_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        DeformableConv(12, 8, **settings)
