@@ -94,7 +94,8 @@ def test_pieces_fit_each_other(name):
     assert config.train_dataloader.dataset.unit == 'ref'
     sizes = {step.size for split in orders for step in config[f'{split}_dataloader'].dataset.pipeline if 'size' in step}
     assert len(sizes) == 1
-    assert sizes.pop() % config.model.backbone.get('patch_size', 14) == 0
+    backbone = config.model.backbone
+    assert sizes.pop() % backbone.get('patch_size', 32 if backbone.type == 'CLIPResNet' else 14) == 0
 
 
 def classes(name):
