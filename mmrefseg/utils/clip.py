@@ -7,6 +7,8 @@ import open_clip
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from .pretrained import how_to_get
+
 _NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
 
 
@@ -57,4 +59,4 @@ def _find_file(arch: str | dict, checkpoint: str) -> str:
         return open_clip.download_pretrained(open_clip.get_pretrained_cfg(arch, checkpoint))
     raise FileNotFoundError(
         f'no weights of CLIP at {checkpoint!r}: neither a file nor a tag that open_clip has for {arch!r} '
-        f'({", ".join(tags) or "it has none"}). Put the file there, or name another in init_cfg.')
+        f'({", ".join(tags) or "it has none"}). {how_to_get(checkpoint)}')

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
+from mmrefseg.utils.pretrained import require_weights
 
 from ..layers import RoutingInfo, TextFeatures, check_blocks
 from ..layers.tuning import TunedEncoder
@@ -152,6 +153,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
                 nn.init.normal_(self.register_tokens, std=1e-6)
             return
         path = self.init_cfg['checkpoint']
+        require_weights(path, type(self).__name__)
         state = to_own_names(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
         adapters = {f'adapters.{name}': value for name, value in self.adapters.state_dict().items()}
         load_weights(self, {**state, **adapters}, source=path)

@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from .coordinates import coordinate_grid
 
-
 _SMOOTH, _SLOPE, _CURVE = (0.25, 0.5, 0.25), (-1.0, 0.0, 1.0), (1.0, -2.0, 1.0)
 
 
 def _band(taps: tuple[float, float, float], like: Tensor, dim: int) -> Tensor:
-    """The matrix (L, L) that filters a line of ``like`` along ``dim`` with three taps; the border repeats its pixels."""
+    """The matrix (L, L) that filters lines of ``like`` along ``dim`` with three taps; the border repeats its pixels."""
     here = torch.arange(like.shape[dim], device=like.device)
     identity = torch.eye(len(here), device=like.device)
     before, after = identity[(here - 1).clamp(min=0)], identity[(here + 1).clamp(max=len(here) - 1)]

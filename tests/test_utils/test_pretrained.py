@@ -1,0 +1,133 @@
+import hashlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
+
+import pytest
+from mmengine.config import Config
+
+from mmrefseg.models import DINOv2
+from mmrefseg.utils import pretrained
+from mmrefseg.utils.pretrained import download, published_sha256, require_weights, source_of, weight_files
+
+CONTENT = bytes(range(256)) * 40
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves one file, whole or from a byte on; `cut` bytes of a whole answer, if set, are all that it sends."""
+
+    cut = None
+    asked = ()
+
+    def do_GET(self):
+        asked = self.headers.get('Range')
+        type(self).asked.append(asked)
+        start = int(re.fullmatch(r'bytes=(\d+)-', asked).group(1)) if asked else 0
+        if self.path != '/weights.pth' or start >= len(CONTENT):
+            self.send_error(404 if self.path != '/weights.pth' else 416)
+            return
+        self.send_response(206 if asked else 200)
+        self.send_header('Content-Length', str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start:self.cut])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def address(monkeypatch):
+    monkeypatch.setattr(Server, 'asked', [])
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_port}/weights.pth'
+    server.shutdown()
+    server.server_close()
+
+
+def test_downloads_a_whole_file(address, tmp_path):
+    download(address, tmp_path / 'new/weights.pth', SHA256)
+    assert (tmp_path / 'new/weights.pth').read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['weights.pth']
+
+
+def test_goes_on_where_it_stopped(address, tmp_path, monkeypatch):
+    monkeypatch.setattr(Server, 'cut', 1000)
+    with pytest.raises(OSError, match=r'ended after 1000 of 10240 bytes of weights\.pth; run it again'):
+        download(address, tmp_path / 'weights.pth', SHA256)
+    assert not (tmp_path / 'weights.pth').exists()
+    monkeypatch.setattr(Server, 'cut', None)
+    download(address, tmp_path / 'weights.pth', SHA256)
+    assert Server.asked == [None, 'bytes=1000-']
+    assert (tmp_path / 'weights.pth').read_bytes() == CONTENT
+
+
+def test_a_complete_part_is_only_verified(address, tmp_path):
+    (tmp_path / 'weights.pth.part').write_bytes(CONTENT)
+    download(address, tmp_path / 'weights.pth', SHA256)
+    assert (tmp_path / 'weights.pth').read_bytes() == CONTENT
+
+
+def test_damage_is_refused_and_removed(address, tmp_path):
+    (tmp_path / 'weights.pth.part').write_bytes(b'x' * 1000)
+    with pytest.raises(ValueError, match=f'SHA-256 is not {SHA256}'):
+        download(address, tmp_path / 'weights.pth', SHA256)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_address(address, tmp_path):
+    with pytest.raises(HTTPError, match='404'):
+        download(address.replace('weights', 'nothing'), tmp_path / 'weights.pth')
+
+
+@pytest.mark.parametrize(('path', 'address'), [
+    ('pretrained/dinov2_vitb14_reg4_pretrain.pth',
+     'https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth'),
+    ('/weights/dinov2_vitg14_pretrain.pth',
+     'https://dl.fbaipublicfiles.com/dinov2/dinov2_vitg14/dinov2_vitg14_pretrain.pth'),
+    ('pretrained/resnet101_clip.openai/open_clip_model.safetensors',
+     'https://huggingface.co/timm/resnet101_clip.openai/resolve/main/open_clip_model.safetensors'),
+    ('pretrained/vit_base_patch16_clip_224.openai/open_clip_model.safetensors',
+     'https://huggingface.co/timm/vit_base_patch16_clip_224.openai/resolve/main/open_clip_model.safetensors'),
+    ('pretrained/my_dinov2.pth', None),
+    ('open_clip_model.safetensors', None),
+])
+def test_sources(path, address):
+    assert source_of(path) == address
+
+
+def test_weight_files_at_any_depth():
+    config = Config(dict(model=dict(
+        a=dict(init_cfg=dict(type='Pretrained', checkpoint='one.pth')),
+        b=[dict(init_cfg=[dict(type='Kaiming'), dict(type='Pretrained', checkpoint='two.pth')])])))
+    assert list(weight_files(config.model)) == ['one.pth', 'two.pth']
+
+
+def test_sha256_of_hugging_face_alone(monkeypatch):
+    asked = []
+
+    class Metadata:
+        etag = SHA256
+
+    monkeypatch.setattr(pretrained, 'get_hf_file_metadata', lambda address: asked.append(address) or Metadata)
+    assert published_sha256('https://dl.fbaipublicfiles.com/file') is None
+    assert not asked
+    assert published_sha256('https://huggingface.co/file') == SHA256
+    Metadata.etag = 'a git hash'
+    assert published_sha256('https://huggingface.co/file') is None
+
+
+def test_missing_weights_stop_the_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = 'pretrained/dinov2_vits14_reg4_pretrain.pth'
+    tiny = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
+    model = DINOv2(tiny, img_size=28, out_indices=(0, ), init_cfg=dict(type='Pretrained', checkpoint=path))
+    with pytest.raises(FileNotFoundError) as error:
+        model.init_weights()
+    for words in ('DINOv2', str(tmp_path / path), source_of(path), 'download_weights.py', 'init_cfg=None'):
+        assert words in str(error.value)
+    require_weights('https://example.org/weights.pth', 'DINOv2')
+    with pytest.raises(FileNotFoundError, match=r'mine\.pth.*name another in init_cfg'):
+        require_weights('mine.pth', 'DINOv2')
