@@ -11,11 +11,13 @@ from torch.nn.init import zeros_
 
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
-def _with_mmcv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, groups: int) -> Tensor:
+def _with_mmcv(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
+    if mask is None:
+        mask = offset.new_ones(len(x), 9 * groups, *x.shape[2:])
     return modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1, 1, 1, groups)
 
 
-def _with_torch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, groups: int) -> Tensor:
+def _with_torch(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
     batch, channels, height, width = x.shape
     taps = offset.reshape(batch * groups, 9, 2, height, width)
     side = torch.arange(3, device=x.device) - 1
@@ -24,11 +26,12 @@ def _with_torch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, groups:
     grid = torch.stack(((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1), dim=-1)
     sampled = F.grid_sample(
         x.reshape(batch * groups, channels // groups, height, width), grid.flatten(1, 2), align_corners=False)
-    sampled = sampled.reshape(batch * groups, channels // groups, 9, -1) * mask.reshape(batch * groups, 1, 9, -1)
-    return (weight.flatten(1) @ sampled.reshape(batch, channels * 9, -1)).unflatten(2, (height, width))
+    if mask is not None:
+        sampled = sampled * mask.reshape(batch * groups, 1, 9 * height, width)
+    return F.conv2d(sampled.reshape(batch, channels * 9, height, width), weight.flatten(1)[:, :, None, None])
 
 
-_OPERATORS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]] = {
+_OPERATORS: dict[str, Callable[[Tensor, Tensor, Tensor | None, Tensor, int], Tensor]] = {
     'mmcv': _with_mmcv,
     'torch': _with_torch,
 }
@@ -85,8 +88,6 @@ class DeformableConv(nn.Conv2d):
         predicted = self.conv_offset(x)
         with torch.autocast(x.device.type, enabled=False):
             offset = predicted[:, :18 * self.deform_groups].float()
-            mask = predicted[:, 18 * self.deform_groups:].float().sigmoid()
-            if not self.modulated:
-                mask = offset.new_ones(len(x), 9 * self.deform_groups, *x.shape[2:])
+            mask = predicted[:, 18 * self.deform_groups:].float().sigmoid() if self.modulated else None
             output = self.operator(x.float(), offset, mask, self.weight.float(), self.deform_groups)
         return output.to(predicted.dtype)
