@@ -14,6 +14,8 @@ from torch.nn.init import zeros_
 def _with_mmcv(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
     if mask is None:
         mask = offset.new_ones(len(x), 9 * groups, *x.shape[2:])
+    # mmcv takes for granted that its arguments are contiguous, and on CPUs doesn't check it.
+    x, offset, mask, weight = (tensor.contiguous() for tensor in (x, offset, mask, weight))
     return modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1, 1, 1, groups)
 
 

@@ -43,6 +43,22 @@ def test_against_torchvision(version, operator, groups, size):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize('operator', OPERATORS)
+@pytest.mark.parametrize('version', VERSIONS)
+@pytest.mark.parametrize('autocast', [False, True])
+def test_other_orders_in_memory(version, operator, autocast):
+    """mmcv's operators themselves give wrong numbers for these, without a word."""
+    conv = make(version, operator, groups=2)
+    x = torch.randn(2, 4, 5, 7)
+    with torch.autocast('cpu', dtype=torch.bfloat16, enabled=autocast):
+        expected = value_and_gradients(conv, conv, x.clone().requires_grad_())
+        conv = conv.to(memory_format=torch.channels_last)
+        for view in (x.contiguous(memory_format=torch.channels_last), x.mT.contiguous().mT):
+            assert not view.is_contiguous()
+            for found, value in zip(value_and_gradients(conv, conv, view.requires_grad_()), expected, strict=True):
+                torch.testing.assert_close(found, value, atol=0.05 if autocast else 1e-4, rtol=0.02)
+
+
 @pytest.mark.parametrize(('version', 'theirs'), [('DCN', DeformConv2dPack), ('DCNv2', ModulatedDeformConv2dPack)])
 def test_it_is_that_of_mmcv(version, theirs):
     conv = make(version, groups=2)
