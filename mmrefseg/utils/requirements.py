@@ -29,6 +29,18 @@ def _unmet(name: str, supported: str) -> str | None:
     return None
 
 
+def _in_the_way() -> str | None:
+    """What mmpretrain would fail to import beside, or None."""
+    try:
+        found = version('transformers')
+    except PackageNotFoundError:
+        return None
+    if Version(found) in SpecifierSet('<5', prereleases=True):
+        return None
+    return (f'transformers {found} is installed, which mmrefseg does not need and beside which mmpretrain cannot be '
+            'imported: pip install "transformers<5", or uninstall it')
+
+
 def _has_operators() -> bool:
     """Whether mmcv's compiled operators are there; looks for the file, for importing it takes seconds."""
     spec = find_spec('mmcv')
@@ -43,6 +55,8 @@ def check_requirements() -> None:
         ImportError: names every package that is missing or unsupported, what was expected, and the mend.
     """
     problems = [problem for name, supported in REQUIREMENTS.items() if (problem := _unmet(name, supported))]
+    if in_the_way := _in_the_way():
+        problems.append(in_the_way)
     if not problems and not _has_operators():
         problems = ['mmcv is installed without its compiled operators (as mmcv-lite is), needed are those too']
     if problems:

@@ -48,6 +48,14 @@ def test_unsupported(installed, name, found):
     assert message.count('is installed') == 1
 
 
+def test_what_need_not_be_there_must_not_be_in_the_way(installed):
+    installed['transformers'] = '4.57.1'
+    check_requirements()
+    installed['transformers'] = '5.0.0'
+    with pytest.raises(ImportError, match=r'transformers 5\.0\.0 is installed, .*"transformers<5"'):
+        check_requirements()
+
+
 def test_every_problem_is_named(installed):
     del installed['mmcv'], installed['mmpretrain']
     with pytest.raises(ImportError, match=r'(?s)mmcv is not installed.*mmpretrain is not installed'):
