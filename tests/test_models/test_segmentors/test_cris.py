@@ -68,3 +68,9 @@ def test_every_parameter_has_a_gradient(config, make_batch):
     assert losses.keys() == {'decode.loss_ce'}
     losses['decode.loss_ce'].backward()
     assert not [name for name, p in model.named_parameters() if p.grad is None]
+
+
+def test_a_neck_for_other_sentences_is_refused(config):
+    config.model.neck.sentence_channels = 20
+    with pytest.raises(ValueError, match=r'sentence_channels of neck \(CRISFPN\) is 20; it must be 24'):
+        MODELS.build(config.model)
