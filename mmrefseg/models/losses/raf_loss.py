@@ -11,7 +11,7 @@ from .pixels import Pixels, pixels_that_count
 
 @MODELS.register_module()
 class RAFLoss(nn.Module):
-    """Region-aware fusion of three losses (arXiv 2505.19242): λ₁ · BCE + λ₂ · focal + λ₃ · adaptive Dice.
+    """Referring-aware fusion of three losses (arXiv 2505.19242): λ₁ · BCE + λ₂ · focal + λ₃ · adaptive Dice.
 
     The adaptive Dice loss of a sample is 1 − (2 Σ wpy + ε) / (Σ wp + Σ wy + ε), with p the probability of a pixel, y
     its truth and w its weight. The focal loss is that of arXiv 1708.02002. The paper publishes none of the numbers;

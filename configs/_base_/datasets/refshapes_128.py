@@ -1,0 +1,11 @@
+# RefShapes for backbones whose images must be multiples of 32 pixels.
+_base_ = './refshapes.py'
+input_size = 128
+
+letterbox = dict(type='Letterbox', size=input_size)
+train_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.train_pipeline]
+test_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.test_pipeline]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/segvlm.py',
+    '../_base_/datasets/refcocog-google_416.py',
+    '../_base_/schedules/schedule_segvlm.py',
+    '../_base_/schedules/batch_64.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(text_encoder=dict(num_tokens=22))
