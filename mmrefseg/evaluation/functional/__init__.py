@@ -1,4 +1,6 @@
 from .iou import intersection_and_union, summarise_iou
+from .paired import PairedDifference, Spread, paired_difference, spread_over_seeds
 from .protocols import cris_mask
 
-__all__ = ['cris_mask', 'intersection_and_union', 'summarise_iou']
+__all__ = ['PairedDifference', 'Spread', 'cris_mask', 'intersection_and_union', 'paired_difference',
+           'spread_over_seeds', 'summarise_iou']
