@@ -1,9 +1,11 @@
-"""Writing files so that a broken run leaves no broken file."""
+"""Writing files so that a broken run leaves no broken file, and reading what tools wrote."""
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def _explained(error: OSError, path: Path) -> OSError:
@@ -54,3 +56,26 @@ def write_atomically(data: bytes, path: str | Path) -> None:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise _explained(error, path) from error
+
+
+def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
+    """Read a JSON object with a key for each split, as our tools write them.
+
+    Args:
+        path: path of the file.
+        made_by: the tool that writes such files, for the messages.
+
+    Raises:
+        FileNotFoundError: the file is missing; names what writes it.
+        ValueError: it is damaged, or no JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is missing; {made_by} writes it')
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is not a whole JSON file ({error}); let {made_by} write it again') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
+    return content

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, read_json_object, write_atomically
 
 
 def test_write_makes_folders_and_replaces(tmp_path):
@@ -56,3 +56,15 @@ def test_folder_that_nobody_can_write():
         check_writable('/proc/self')
     with pytest.raises(OSError, match='cannot write /proc/self/file'):
         write_atomically(b'', '/proc/self/file')
+
+
+def test_read_json_object(tmp_path):
+    path = tmp_path / 'file.json'
+    with pytest.raises(FileNotFoundError, match=r'file\.json is missing; the tool writes it'):
+        read_json_object(path, 'the tool')
+    for content, message in (('{"val": [', 'not a whole JSON file'), ('[1]', 'key for each split')):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=rf'file\.json .*{message}.*the tool'):
+            read_json_object(str(path), 'the tool')
+    path.write_text('{"val": [1]}')
+    assert read_json_object(path, 'the tool') == {'val': [1]}
