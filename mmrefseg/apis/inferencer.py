@@ -9,26 +9,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmrefseg.datasets.transforms.loading import read_image
-from mmrefseg.registry import INFERENCERS, MODELS, TRANSFORMS
+from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.delta import complete
-from mmrefseg.utils.paths import config_path
 from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
-Image = str | Path | np.ndarray
+from .building import build_model, check_device, question_pipeline, read_config
 
-# The inferencer reads images itself, and a question comes without an answer.
-_LOADING = ('LoadReferringImage', 'LoadReferringMask')
+Image = str | Path | np.ndarray
 
 
 class RefSegResult(NamedTuple):
@@ -73,18 +69,15 @@ class RefSegInferencer:
     """
 
     def __init__(self, config: str | Path | Config, weights: str | Path | None, device: str | None = None) -> None:
-        config = _read_config(config)
-        # A notebook may have set another library's scope before.
-        with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
-            self.pipeline = Compose([TRANSFORMS.build(step) for step in _question_steps(config)])
-            self.model = MODELS.build(config.model)
+        config = read_config(config)
+        self.pipeline, self.model = question_pipeline(config), build_model(config)
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
         else:
             checkpoint = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu', logger='silent')
             complete(checkpoint, self.model, source=str(weights))
             load_weights(self.model, checkpoint.get('state_dict', checkpoint), source=str(weights))
-        self.model.to(_check_device(device or get_device())).eval()
+        self.model.to(check_device(device or get_device())).eval()
 
     @torch.inference_mode()
     def __call__(self,
@@ -171,35 +164,6 @@ def _result(sample: RefSegDataSample, image: Image) -> RefSegResult:
     mask = sample.pred_sem_seg.data[0].cpu().numpy() != 0
     score = mask_score(mask, sample.seg_logits.data[0], sample.warp_matrix, sample.img_shape)
     return RefSegResult(mask, score, sample.text, None if isinstance(image, np.ndarray) else str(image))
-
-
-def _read_config(config: str | Path | Config) -> Config:
-    if not isinstance(config, Config):
-        config = Config.fromfile(config if Path(config).is_file() else config_path(str(config)))
-    if 'model' not in config:
-        raise ValueError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
-                         'whole config.')
-    return config
-
-
-def _question_steps(config: Config) -> list[dict]:
-    """The test pipeline behind the loading of image and mask."""
-    steps = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
-    if steps is None:
-        raise ValueError(f'{config.filename or "the config"} has no test_dataloader.dataset.pipeline, which tells how '
-                         'the model wants its images. Add one, such as that of _base_/datasets/refcoco.py.')
-    return [step for step in steps if step['type'].split('.')[-1] not in _LOADING]
-
-
-def _check_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f'{name!r} is no device: {error}') from error
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs here. Use 'cpu', "
-                         'or leave the device out.')
-    return device
 
 
 def _as_list(values: Image | Sequence[Image]) -> list:

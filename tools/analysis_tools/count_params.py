@@ -3,15 +3,12 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import DefaultScope
 from torch import nn
 
-import mmrefseg
-from mmrefseg.registry import MODELS
+from mmrefseg.apis.building import build_model, read_config
 from mmrefseg.utils.parameters import parameter_table
 
 
@@ -27,29 +24,19 @@ def parse_args() -> Namespace:
 
 
 def build(config: Config) -> nn.Module:
-    """The model, without the cost of its memory where its parts can be built so.
-
-    Raises:
-        ValueError: the config has no model, or settings of it don't fit.
-    """
-    if 'model' not in config:
-        raise ValueError(f'{config.filename} has no `model`; name a config of a whole model')
-    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
-        try:
-            with torch.device('meta'):
-                return MODELS.build(config.model)
-        except RuntimeError:  # some backbones compute settings with tensors, which have no values there
-            return MODELS.build(config.model)
+    """The model, without the cost of its memory where its parts can be built so."""
+    try:
+        with torch.device('meta'):
+            return build_model(config)
+    except RuntimeError:  # some backbones compute settings with tensors, which have no values there
+        return build_model(config)
 
 
 def main() -> None:
     """Count as the command line says."""
     args = parse_args()
     try:
-        path = args.config if Path(args.config).is_file() else mmrefseg.config_path(args.config)
-        config = Config.fromfile(path)
-        config.merge_from_dict(args.cfg_options or {})
-        print(parameter_table(build(config)))
+        print(parameter_table(build(read_config(args.config, args.cfg_options))))
     except (KeyError, ImportError, ValueError, OSError) as error:
         sys.exit(f'count_params: {" ".join(str(error).split())}')
 

@@ -3,28 +3,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import statistics
 import sys
-from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-import mmrefseg
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.transforms.loading import rle_to_mask
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.files import read_json_object, write_atomically
+from mmrefseg.utils.machine import machine, versions
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
-LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmsegmentation')
 NUM_SAMPLES = 12
 SAMPLING_SEED = 0
 
@@ -47,30 +42,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    """Read a JSON object by split.
-
-    Raises:
-        FileNotFoundError: the file is missing; names what writes it.
-        ValueError: it is damaged, or no JSON object.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} is missing; {made_by} writes it')
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path} is not a whole JSON file ({error}); let {made_by} write it again') from error
-    if not isinstance(content, dict):
-        raise ValueError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
-    return content
-
-
-def cpu_name() -> str:
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
-
-
 def collect(metrics: dict, log: dict, config: Config, durations: dict[str, float]) -> dict[str, Any]:
     """All figures of the report; those of the splits stand under the splits' names."""
     times = [scalars['time'] for scalars in log.values() if 'time' in scalars]
@@ -80,16 +51,8 @@ def collect(metrics: dict, log: dict, config: Config, durations: dict[str, float
         'seconds_per_step': statistics.median(times[1:] or times),  # the first holds the start of the workers
         'seed': config.get('randomness', {}).get('seed'),
         'durations': durations,
-        'machine': {
-            'cpu': cpu_name(),
-            'cores': len(os.sched_getaffinity(0)),
-            'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
-        'versions': {
-            'python': platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-            'mmrefseg': mmrefseg.__version__,
-        },
+        'machine': machine(),
+        'versions': versions(),
     }
 
 
@@ -173,8 +136,8 @@ def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], na
 
 def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, float]) -> dict[str, dict[str, float]]:
     """Write the four files; returns the figures by split."""
-    metrics = read_json(work_dir / 'metrics.json', 'tools/test.py')
-    predictions = read_json(predictions_file, 'tools/test.py --out')
+    metrics = read_json_object(work_dir / 'metrics.json', 'tools/test.py')
+    predictions = read_json_object(predictions_file, 'tools/test.py --out')
     log = read_log(work_dir)
     config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
     report = collect(metrics, log, config, durations)

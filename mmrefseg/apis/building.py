@@ -1,0 +1,78 @@
+"""From a config to a model and its pipeline, without a Runner."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from mmrefseg.registry import MODELS, TRANSFORMS
+from mmrefseg.utils.paths import config_path
+
+# A question brings its image along, and comes without an answer.
+_LOADING = ('LoadReferringImage', 'LoadReferringMask')
+
+
+def read_config(config: str | Path | Config, options: Mapping[str, Any] | None = None) -> Config:
+    """Read the config of a model.
+
+    Args:
+        config: path of a config, the name of one that comes with mmrefseg, or a config.
+        options: settings to override, such as ``{'model.backbone.tuning': 'none'}``. Default None.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ValueError: it has no model.
+    """
+    if not isinstance(config, Config):
+        config = Config.fromfile(config if Path(config).is_file() else config_path(str(config)))
+    if options:
+        config.merge_from_dict(dict(options))
+    if 'model' not in config:
+        raise ValueError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
+                         'whole config.')
+    return config
+
+
+def build_model(config: Config) -> nn.Module:
+    """Build a config's model with random weights; pretrained files aren't read."""
+    # A notebook may have set another library's scope before.
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
+        return MODELS.build(config.model)
+
+
+def question_pipeline(config: Config) -> Compose:
+    """The test pipeline behind the loading of image and mask.
+
+    It takes dicts with ``img``, ``img_shape``, ``ori_shape`` and ``text``.
+
+    Raises:
+        ValueError: the config has no test pipeline.
+    """
+    steps = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
+    if steps is None:
+        raise ValueError(f'{config.filename or "the config"} has no test_dataloader.dataset.pipeline, which tells how '
+                         'the model wants its images. Add one, such as that of _base_/datasets/refcoco.py.')
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
+        return Compose([TRANSFORMS.build(step) for step in steps if step['type'].split('.')[-1] not in _LOADING])
+
+
+def check_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f'{name!r} is no device: {error}') from error
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs here. Use 'cpu', "
+                         'or leave the device out.')
+    return device

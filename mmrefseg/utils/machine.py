@@ -1,0 +1,35 @@
+"""What figures were measured with: the machine and the libraries."""
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from mmrefseg.version import __version__
+
+LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmsegmentation')
+
+
+def cpu_name() -> str:
+    """The processor's name, or its architecture where the system doesn't tell."""
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
+
+
+def machine() -> dict[str, str | int | None]:
+    """Processor, how many of its cores this process may use, and the GPU, if there is one."""
+    return {
+        'cpu': cpu_name(),
+        'cores': len(os.sched_getaffinity(0)),
+        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the libraries that figures depend on, and of mmrefseg."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {'python': platform.python_version(), **libraries, 'mmrefseg': __version__}
