@@ -47,6 +47,8 @@ def main() -> None:
     files: list[str] = []
     try:
         files += needed_files(args.configs)
+        if not files:
+            print('no pretrained weights are needed')
         for file in files:
             print(describe(file)) if args.list else fetch(file)
     except (ValueError, OSError) as error:

@@ -53,6 +53,13 @@ def test_split(runner: Runner, cfg: Config, dataloader: dict, out_file: Path | N
     return run_test(runner, dataloader, evaluator, amp)
 
 
+def write_results(metrics: dict, predictions: dict, figures: Path, out: str | None) -> None:
+    """Write the figures, and the predictions where they are asked for, of all splits so far."""
+    write_atomically((json.dumps(metrics, indent=2) + '\n').encode(), figures)
+    if out:
+        write_atomically(json.dumps(predictions).encode(), out)
+
+
 def main() -> None:
     """Test as the command line says."""
     args = parse_args()
@@ -62,20 +69,18 @@ def main() -> None:
         if Path(args.out).is_dir():
             raise IsADirectoryError(f'--out names the folder {args.out}; name a JSON file in it')
     runner = start_testing(cfg, args.checkpoint)
-    metrics, predictions = {}, {}
+    metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
             out_file = Path(folder, f'{name}.json') if args.out else None
             metrics[name] = test_split(runner, cfg, dataloader, out_file, args.amp)
-            if out_file and is_main_process():
-                predictions[name] = json.loads(out_file.read_text())
+            if is_main_process():
+                predictions[name] = json.loads(out_file.read_text()) if out_file else None
+                write_results(metrics, predictions, figures, args.out)
     runner.call_hook('after_run')
     if is_main_process():
-        figures = Path(cfg.work_dir, 'metrics.json')
-        write_atomically((json.dumps(metrics, indent=2) + '\n').encode(), figures)
         print(f'The figures are in {figures}')
         if args.out:
-            write_atomically(json.dumps(predictions).encode(), args.out)
             print(f'The predictions are in {args.out}')
 
 

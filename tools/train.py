@@ -69,7 +69,10 @@ def main() -> None:
         resume_from(cfg, args.resume)
     try:
         Runner.from_cfg(cfg).train()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SyntaxError) as error:
+        # mmengine formats the config at each checkpoint, and says SyntaxError when it is interrupted there.
+        if isinstance(error, SyntaxError) and not isinstance(error.__context__, KeyboardInterrupt):
+            raise
         if not is_main_process():
             sys.exit(130)
         last = find_latest_checkpoint(cfg.work_dir)

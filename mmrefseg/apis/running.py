@@ -99,7 +99,8 @@ def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[
     Returns:
         The metrics' figures.
     """
-    loop = dict(runner.cfg.test_cfg, dataloader=dataloader, evaluator=deepcopy(evaluator))
+    # mmengine's loop enters an autocast of its own, which takes the type, but not the consent, from the one around it.
+    loop = dict(runner.cfg.test_cfg, dataloader=dataloader, evaluator=deepcopy(evaluator), fp16=amp)
     # Hooks ask the runner for its test loop, and it would build the config's split again.
     runner._test_loop = LOOPS.build(loop, default_args=dict(runner=runner))
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):

@@ -1,9 +1,12 @@
+import json
 import runpy
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+
+from mmrefseg import config_path
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -57,3 +60,40 @@ def test_splits_and_the_control(build_dataloaders):
 def test_without_splits_the_configs_own_loader_is_taken(build_dataloaders):
     cfg = Config(dict(test_dataloader=dict(dataset=dict(type='Foreign'))))
     assert build_dataloaders(cfg, None, []) == {'test': cfg.test_dataloader}
+
+
+def test_an_interrupt_while_the_config_is_formatted_is_an_interrupt(train, monkeypatch, tmp_path):
+
+    class Interrupted:
+
+        def train(self):
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise SyntaxError('Failed to format the config file') from None
+
+    main = train['main']
+    monkeypatch.setitem(main.__globals__, 'Runner', Namespace(from_cfg=lambda cfg: Interrupted()))
+    monkeypatch.setattr('sys.argv', ['train.py', config_path('sera_tiny_refshapes'), '--work-dir', str(tmp_path)])
+    with pytest.raises(SystemExit, match='Stopped before the first checkpoint'):
+        main()
+
+
+def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
+    test = runpy.run_path(str(TOOLS / 'test.py'))['main']
+
+    def test_split(runner, cfg, dataloader, out_file, amp):
+        if dataloader.dataset.split == 'testA':
+            raise ValueError('a broken image')
+        out_file.write_text('[{"sent_id": 1}]')
+        return {'mIoU': 12.0}
+
+    monkeypatch.setitem(test.__globals__, 'start_testing', lambda cfg, checkpoint: Namespace())
+    monkeypatch.setitem(test.__globals__, 'test_split', test_split)
+    monkeypatch.setattr('sys.argv', [
+        'test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--work-dir', str(tmp_path), '--splits', 'val', 'testA',
+        '--out', str(tmp_path / 'out.json')])
+    with pytest.raises(ValueError, match='a broken image'):
+        test()
+    assert json.loads((tmp_path / 'metrics.json').read_text()) == {'val': {'mIoU': 12.0}}
+    assert json.loads((tmp_path / 'out.json').read_text()) == {'val': [{'sent_id': 1}]}

@@ -162,7 +162,8 @@ class ReferringSegmentor(BaseModel):
         for key, value in statistics.items():
             name = key.removeprefix('routing/')
             routing[name] = (self.experts[name], value)
-        MessageHub.get_current_instance().update_info('routing', routing, resumed=False)
+        # Not by update_info, which leaves the key in checkpoints, so that resuming warns of a missing value.
+        MessageHub.get_current_instance().runtime_info['routing'] = routing
         return super().parse_losses({name: value for name, value in losses.items() if name not in statistics})
 
     def _head_predict(self, maps: tuple[Tensor, ...], text: TextFeatures,

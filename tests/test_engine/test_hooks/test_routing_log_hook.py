@@ -26,7 +26,7 @@ class RoutedModel(ToyModel):
             'neck.0': (('edge', 'shape'), torch.tensor([[weight, 1 - weight], [1.0, 0.5], [1.0, 0.0]])),
             'adapter': (('only', ), torch.tensor([[1.0], [1.0], [self.step]])),
         }
-        MessageHub.get_current_instance().update_info('routing', routing, resumed=False)
+        MessageHub.get_current_instance().runtime_info['routing'] = routing
         return super().train_step(data, optim_wrapper)
 
 
@@ -98,7 +98,7 @@ def log_on_this_rank():
     share = 0.0 if get_rank() else 1.0
     weight = 0.2 if get_rank() else 0.6
     statistics = torch.tensor([[weight, 1 - weight], [1.0, 1 - share], [share, 1 - share]])
-    MessageHub.get_current_instance().update_info('routing', {'neck': (('edge', 'shape'), statistics)}, resumed=False)
+    MessageHub.get_current_instance().runtime_info['routing'] = {'neck': (('edge', 'shape'), statistics)}
     RoutingLogHook(interval=1).after_train_iter(runner, batch_idx=0)
     assert runner.visualizer.given == pytest.approx({
         'routing/neck/edge/weight': 0.4, 'routing/neck/shape/weight': 0.6,

@@ -94,12 +94,13 @@ def test_routing_statistics_in_the_message_hub(tiny_config, make_batch):
     model = MODELS.build(tiny_config)
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.0))
     data = make_batch(('a', 'b', 'c', 'd', 'e'))
-    MessageHub.get_current_instance().update_info('routing', None, resumed=False)
+    MessageHub.get_current_instance().runtime_info.pop('routing', None)
     log = model.train_step(copy.deepcopy(data), optimizer)
     routing = MessageHub.get_current_instance().get_info('routing')
     assert {name: experts for name, (experts, _) in routing.items()} == ROUTERS
     assert all(not statistics.requires_grad for _, statistics in routing.values())
     assert not any(name.startswith('routing') for name in log)
+    assert 'routing' not in MessageHub.get_current_instance().state_dict()['resumed_keys']
     for info in routing_of(model, prepare(model, data)):
         weights, chosen, most = routing[info.name][1]
         torch.testing.assert_close(weights, info.weights.mean(0), atol=1e-3, rtol=0)
