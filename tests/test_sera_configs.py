@@ -77,12 +77,28 @@ def ablations():
     for name in COMPONENTS:
         for data in ('refcoco-plus', 'refcocog-google'):
             yield f'ablation/sera_dinov2_{name}_{data}', f'sera_dinov2_{data}', name
-        yield f'ablation/sera_tiny_{name}_refshapes', 'sera_tiny_refshapes', name
+        for size in ('tiny', 'tiny-168'):
+            yield f'ablation/sera_{size}_{name}_refshapes', f'sera_{size}_refshapes', name
 
 
 @pytest.mark.parametrize(('name', 'main', 'ablation'), list(ablations()))
 def test_an_ablation_changes_one_thing(name, main, ablation):
     assert changes(name, main) == ABLATIONS[ablation]
+
+
+def test_tiny_on_12x12_patches():
+    """Nothing but the size of the images and where they lie differs from the quick start's model."""
+    changed = changes('sera_tiny-168_refshapes', 'sera_tiny_refshapes')
+    letterbox, root = changed.pop('letterbox'), 'data/refshapes_168'
+    assert letterbox == dict(type='Letterbox', size=168)
+    main = load('sera_tiny_refshapes').to_dict()
+    expected = {'input_size': 168, 'data_root': root, 'model.backbone.img_size': 12 * 14}
+    for split, name in (('train', 'train'), ('val', 'test'), ('test', 'test')):
+        pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in main[f'{name}_pipeline']]
+        expected |= {f'{name}_pipeline': pipeline, f'{split}_dataloader.dataset.pipeline': pipeline,
+                     f'{split}_dataloader.dataset.data_root': root}
+    assert changed == expected
+    assert build('sera_tiny-168_refshapes').backbone.pos_embed.shape == (1, 1 + 12 * 12, 96)
 
 
 @pytest.mark.parametrize(('name', 'loss'), list(zip(('z', 'balance', 'assignment'), LOSSES, strict=True)))
@@ -111,6 +127,8 @@ def mixtures(model):
     ('ablation/sera_dinov2_fusion-only_refcoco', 0, 3),
     ('sera_tiny_refshapes', 3, 3),
     ('ablation/sera_tiny_baseline_refshapes', 0, 0),
+    ('ablation/sera_tiny-168_adapter-only_refshapes', 3, 0),
+    ('ablation/sera_tiny-168_fusion-only_refshapes', 0, 3),
 ])
 def test_components(name, adapters, fusion):
     model = build(name)

@@ -1,0 +1,14 @@
+# The tiny SERA on a grid of 12x12 patches, where boundaries and positions can matter; for the ablation.
+_base_ = './sera_tiny_refshapes.py'
+input_size = 168
+
+letterbox = dict(type='Letterbox', size=input_size)
+train_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.train_pipeline]
+test_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.test_pipeline]
+
+data_root = 'data/refshapes_168'  # made by tools/dataset_converters/refshapes.py --image-size 168 168
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+model = dict(backbone=dict(img_size=input_size))
