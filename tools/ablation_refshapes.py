@@ -1,0 +1,108 @@
+"""Train SERA's four variants on RefShapes with several seeds, test and compare them: tools/ablation_refshapes.py."""
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmrefseg.utils.paths import config_path
+
+TOOLS = Path(__file__).resolve().parent
+SPLITS = ('val', 'testA', 'testB')
+VARIANTS = {
+    'baseline': 'sera_tiny-168_baseline_refshapes',
+    'adapter': 'sera_tiny-168_adapter-only_refshapes',
+    'fusion': 'sera_tiny-168_fusion-only_refshapes',
+    'both': 'sera_tiny-168_refshapes',
+}
+
+
+def parse_args() -> Namespace:
+    """Read the command line."""
+    parser = ArgumentParser(
+        description='Train SERA without adapter and fusion, with either, and with both, at the tiny size on images of '
+                    '168x168; test all, and write comparison.md and comparison.json. What is finished already is not '
+                    'repeated: after Ctrl-C the same command goes on.',
+        formatter_class=ArgumentDefaultsHelpFormatter)
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation_refshapes'), metavar='DIR',
+                        help='folder for everything, one below it for each number of iterations')
+    parser.add_argument('--data', type=Path, default=Path('data/refshapes_168'), metavar='DIR',
+                        help='RefShapes; made if it is not there')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of the trainings')
+    parser.add_argument('--iterations', type=int, default=560,
+                        help='length of each training; the learning rate falls in the same last third')
+    return parser.parse_args()
+
+
+def call(tool: str, *arguments: object) -> None:
+    """Run one of the tools beside this file.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
+    print('\n==', *command[1:], flush=True)
+    subprocess.run(command, check=True)
+
+
+def schedule(config: Config, iterations: int) -> list[str]:
+    """Settings that make a training as long as asked, with the learning rate's course in proportion.
+
+    Raises:
+        ValueError: the training is too short for a course of the learning rate.
+    """
+    if iterations < 3:
+        raise ValueError(f'--iterations is {iterations}; the learning rate needs 3 or more to rise and fall')
+    warm_up, decay = config.param_scheduler
+    begin = max(1, decay.begin * iterations // config.train_cfg.max_iters)
+    return [f'train_cfg.max_iters={iterations}', f'param_scheduler.0.end={min(warm_up.end, begin)}',
+            f'param_scheduler.1.begin={begin}', f'param_scheduler.1.end={iterations}']
+
+
+def train(config: str, out: Path, data: Path, seed: int, iterations: int) -> Path:
+    """Train one variant with one seed, unless that is done; return the checkpoint."""
+    checkpoint = out / f'iter_{iterations}.pth'
+    if not checkpoint.is_file():
+        # The tests that follow take the place of validation.
+        call('train.py', config, '--work-dir', out, *(['--resume'] if (out / 'last_checkpoint').is_file() else []),
+             '--cfg-options', f'randomness.seed={seed}', f'train_dataloader.dataset.data_root={data}',
+             'default_hooks.checkpoint.max_keep_ckpts=1', *schedule(Config.fromfile(config), iterations),
+             'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+    return checkpoint
+
+
+def run(args: Namespace) -> None:
+    """Do what is left to do."""
+    out = args.out / f'{args.iterations}_iterations'
+    if not (args.data / 'refshapes.json').is_file():
+        call('dataset_converters/refshapes.py', args.data, '--image-size', 168, 168)
+    predictions = {name: [out / name / f'seed_{seed}/predictions.json' for seed in args.seeds] for name in VARIANTS}
+    # Seed by seed, so that all variants can be compared as early as possible.
+    for number, seed in enumerate(args.seeds):
+        for name, config in VARIANTS.items():
+            file = predictions[name][number]
+            if not file.is_file():
+                checkpoint = train(config_path(config), file.parent, args.data, seed, args.iterations)
+                call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,
+                     '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={args.data}')
+    variants = [part for name, files in predictions.items() for part in ('--variant', name, *files)]
+    call('analysis_tools/compare_models.py', *variants, '--out', out / 'comparison.md')
+
+
+def main() -> None:
+    """Run as the command line says."""
+    try:
+        run(parse_args())
+    except KeyboardInterrupt:
+        sys.exit('\nStopped; the same command goes on where this one was.')
+    except subprocess.CalledProcessError as error:
+        sys.exit(f'ablation_refshapes: {Path(error.cmd[1]).name} failed; see above. The same command tries again.')
+    except ValueError as error:
+        sys.exit(f'ablation_refshapes: {error}')
+
+
+if __name__ == '__main__':
+    main()
