@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 
-from huggingface_hub import get_hf_file_metadata
 from rich.progress import wrap_file
 
-_HUGGING_FACE = 'https://huggingface.co'
 # The end of a local path and the address of that file.
 _SOURCES = (
     (re.compile(r'(?:^|/)((dinov2_vit[sblg]14)(?:_reg4)?_pretrain\.pth)$'),
      r'https://dl.fbaipublicfiles.com/dinov2/\2/\1'),
     (re.compile(r'(?:^|/)([^/]+_clip\w*\.openai)/(open_clip_model\.safetensors)$'),
-     rf'{_HUGGING_FACE}/timm/\1/resolve/main/\2'),
+     r'https://huggingface.co/timm/\1/resolve/main/\2'),
 )
 _ALREADY_COMPLETE = 416
 _CHUNK = 1 << 20
@@ -67,16 +65,26 @@ def require_weights(path: str, owner: str) -> None:
                                 f'{how_to_get(path)}')
 
 
+class _NoRedirects(HTTPRedirectHandler):
+
+    def redirect_request(self, *args: Any) -> None:
+        """Let the answer that redirects come through as an error: it has the headers that the file's place lacks."""
+
+
 def published_sha256(address: str) -> str | None:
-    """The SHA-256 that the server publishes for a file, if it does (Hugging Face for large files).
+    """The SHA-256 that the server publishes for a file, if it does, as Hugging Face for large files.
 
     Raises:
-        OSError: the server cannot be reached.
+        OSError: the server cannot be reached, or has no such file.
     """
-    if not address.startswith(_HUGGING_FACE):
-        return None
-    etag = get_hf_file_metadata(address).etag or ''
-    return etag if re.fullmatch('[0-9a-f]{64}', etag) else None
+    try:
+        headers = build_opener(_NoRedirects).open(Request(address, method='HEAD'), timeout=60).headers
+    except HTTPError as answer:
+        if not 300 <= answer.code < 400:
+            raise
+        headers = answer.headers
+    found = headers.get('X-Linked-Etag', '').strip('"')
+    return found if re.fullmatch('[0-9a-f]{64}', found) else None
 
 
 def download(address: str, path: str | Path, sha256: str | None = None) -> None:

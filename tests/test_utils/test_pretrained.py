@@ -8,7 +8,6 @@ import pytest
 from mmengine.config import Config
 
 from mmrefseg.models import DINOv2
-from mmrefseg.utils import pretrained
 from mmrefseg.utils.pretrained import download, published_sha256, require_weights, source_of, weight_files
 
 CONTENT = bytes(range(256)) * 40
@@ -20,10 +19,20 @@ class Server(BaseHTTPRequestHandler):
 
     cut = None
     asked = ()
+    etag = None
+    redirects = False
+
+    def do_HEAD(self):
+        self.send_response(404 if self.path != '/weights.pth' else 302 if self.redirects else 200)
+        if self.redirects:
+            self.send_header('Location', '/elsewhere')
+        if self.etag:
+            self.send_header('X-Linked-Etag', self.etag)
+        self.end_headers()
 
     def do_GET(self):
         asked = self.headers.get('Range')
-        type(self).asked.append(asked)
+        type(self).asked += (asked, )
         start = int(re.fullmatch(r'bytes=(\d+)-', asked).group(1)) if asked else 0
         if self.path != '/weights.pth' or start >= len(CONTENT):
             self.send_error(404 if self.path != '/weights.pth' else 416)
@@ -39,7 +48,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address(monkeypatch):
-    monkeypatch.setattr(Server, 'asked', [])
+    monkeypatch.setattr(Server, 'asked', ())
     server = ThreadingHTTPServer(('127.0.0.1', 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f'http://127.0.0.1:{server.server_port}/weights.pth'
@@ -60,7 +69,7 @@ def test_goes_on_where_it_stopped(address, tmp_path, monkeypatch):
     assert not (tmp_path / 'weights.pth').exists()
     monkeypatch.setattr(Server, 'cut', None)
     download(address, tmp_path / 'weights.pth', SHA256)
-    assert Server.asked == [None, 'bytes=1000-']
+    assert Server.asked == (None, 'bytes=1000-')
     assert (tmp_path / 'weights.pth').read_bytes() == CONTENT
 
 
@@ -105,18 +114,23 @@ def test_weight_files_at_any_depth():
     assert list(weight_files(config.model)) == ['one.pth', 'two.pth']
 
 
-def test_sha256_of_hugging_face_alone(monkeypatch):
-    asked = []
+@pytest.mark.parametrize(('etag', 'expected'), [(f'"{SHA256}"', SHA256), ('"a git hash"', None), (None, None)])
+@pytest.mark.parametrize('redirects', [True, False])
+def test_published_sha256(address, monkeypatch, etag, expected, redirects):
+    monkeypatch.setattr(Server, 'etag', etag)
+    monkeypatch.setattr(Server, 'redirects', redirects)
+    assert published_sha256(address) == expected
+    assert Server.asked == (), 'the file itself is not asked for'
 
-    class Metadata:
-        etag = SHA256
 
-    monkeypatch.setattr(pretrained, 'get_hf_file_metadata', lambda address: asked.append(address) or Metadata)
-    assert published_sha256('https://dl.fbaipublicfiles.com/file') is None
-    assert not asked
-    assert published_sha256('https://huggingface.co/file') == SHA256
-    Metadata.etag = 'a git hash'
-    assert published_sha256('https://huggingface.co/file') is None
+def test_an_address_without_a_file_has_no_sha256(address):
+    with pytest.raises(HTTPError, match='404'):
+        published_sha256(address.replace('weights', 'nothing'))
+
+
+def test_without_a_network_there_is_an_oserror():
+    with pytest.raises(OSError, match='refused'):
+        published_sha256('http://127.0.0.1:9/weights.pth')
 
 
 def test_missing_weights_stop_the_model(tmp_path, monkeypatch):

@@ -169,7 +169,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
                              x: Tensor,
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
         """As :meth:`forward`, with what the adapters' routers decided."""
-        self._check_size('the input', *x.shape[2:], self.patch_size)
+        self._check_size("the input, whose size the data's pipeline sets (Letterbox),", *x.shape[2:], self.patch_size)
         x, grid_size = self.patch_embed(x)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1) + self._resized_pos_embed(grid_size)
         num_special = 1

@@ -70,7 +70,7 @@ class Router(nn.Module):
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
 
     Raises:
-        ValueError: there is no expert, or ``top_k`` is not between 1 and the number of experts.
+        ValueError: there is no expert, or ``top_k`` is not a whole number between 1 and the number of experts.
     """
 
     def __init__(self,
@@ -85,8 +85,8 @@ class Router(nn.Module):
         if not self.experts:
             raise ValueError(f'router {name!r} has no experts to choose from; name at least one')
         self.top_k = len(self.experts) if top_k is None else top_k
-        if not 1 <= self.top_k <= len(self.experts):
-            raise ValueError(f'top_k of router {name!r} is {top_k}; it must be between 1 and the number of its '
+        if type(self.top_k) is not int or not 1 <= self.top_k <= len(self.experts):
+            raise ValueError(f'top_k of router {name!r} is {top_k!r}; it must be between 1 and the number of its '
                              f'experts, {len(self.experts)} ({", ".join(self.experts)})')
         if hidden_channels is None:
             self.score = nn.Linear(channels, len(self.experts))

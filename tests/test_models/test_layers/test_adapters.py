@@ -93,6 +93,8 @@ def test_sparse_adapter_takes_the_better_expert_of_each_sample(make_text):
 @pytest.mark.parametrize(('settings', 'message'), [
     (dict(experts=('spatial', 'shape')), r"experts of SERAAdapter is .*'spatial', 'boundary'"),
     (dict(experts=()), "router 'adapter' has no experts"),
+    (dict(top_k=1.5), r"top_k of router 'adapter' is 1\.5"),
+    (dict(top_k='2'), "top_k of router 'adapter' is '2'"),
     (dict(top_k=3), "top_k of router 'adapter' is 3; it must be between 1 and .* 2"),
 ])
 def test_impossible_experts(settings, message):
