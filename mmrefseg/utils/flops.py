@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def _addmm(_: torch.Size, first: torch.Size, second: torch.Size, **__) -> int:
+    return 2 * first[0] * first[1] * second[1]
 
 
 def count_flops(call: Callable[[], object]) -> int:
@@ -22,8 +26,7 @@ def count_flops(call: Callable[[], object]) -> int:
     """
     # The counter knows neither the fused attention of CPUs and of nn.MultiheadAttention, nor the product in place
     # within mmcv's deformable convolution.
-    aten = torch.ops.aten
-    counter = FlopCounterMode(display=False, custom_mapping={aten.addmm_: flop_registry[aten.addmm]})
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _addmm})
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,0 +1,131 @@
+"""The command that measures a config's model; no test asks for a time."""
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.utils.machine import versions
+
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark.py'
+QUICK = ('--device', 'cpu', '--warmup', '1', '--repeats', '2')
+
+
+@pytest.fixture(scope='module')
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('benchmark', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def command(tool, monkeypatch, tmp_path):
+
+    def call(*arguments: object) -> dict:
+        monkeypatch.setattr(sys, 'argv', ['benchmark.py', *map(str, arguments), '--out', str(tmp_path / 'out.json')])
+        tool.main()
+        return json.loads((tmp_path / 'out.json').read_text())
+
+    return call
+
+
+@pytest.mark.parametrize(('config', 'size'), [('segvlm_tiny_refshapes', 128), ('sera_tiny_refshapes', 112)])
+def test_figures(command, capsys, config, size):
+    figures = command(config, *QUICK)
+    total = sum(p.numel() for p in build_model(read_config(config)).parameters())
+    parts = figures['parameters']
+    assert parts['whole model'] == {'total': total, 'trainable': total}
+    assert set(parts) == {'text_encoder', 'backbone', 'neck', 'decode_head', 'whole model'}
+    assert sum(count['total'] for count in parts.values()) == 2 * total
+    assert (figures['device'], figures['batch'], figures['precision'], figures['compiled']) == (
+        'cpu', 1, 'float32', False)
+    assert (figures['input_size'], figures['original_size']) == ([size, size], [480, 640])
+    assert set(figures['latency']) == {'network', 'prediction'}
+    for times in figures['latency'].values():
+        assert times['images_per_second'] == pytest.approx(1000 / times['median_ms'])
+        assert 0 < times['first_quartile_ms'] <= times['median_ms'] <= times['third_quartile_ms']
+    assert figures['peak_memory']['bytes'] > 4 * total
+    assert figures['machine']['threads'] == torch.get_num_threads()
+    assert figures['versions'] == versions()
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in (f'{total:,}', f'input      {size}×{size}, batch 1, float32', '(480×640)'))
+
+
+def test_operations_of_the_projectors_additions(command):
+    """SegVLM's network beside CRIS's: offsets, residuals and squeeze-and-excitation, by hand."""
+    projector = 'model.decode_head.projector.'
+    options = [f'{projector}{name}' for name in ('dcn=None', 'residual=False', 'se_ratio=None')]
+    full = command('segvlm_tiny_refshapes', *QUICK)['flops_per_image']
+    plain = command('segvlm_tiny_refshapes', *QUICK, '--cfg-options', *options)['flops_per_image']
+    width, (small, large) = 64, (16**2, 32**2)  # the decoder's map is 8×8
+    offsets = 2 * 9 * 18 * width * (small + large)
+    residuals = 2 * width * (width * small + width // 2 * large)
+    excitation = 2 * 2 * 8 * (width + width // 2)
+    assert full - plain == offsets + residuals + excitation
+
+
+def test_batches_and_precision(command):
+    """Operations are those of one image."""
+    one = command('segvlm_tiny_refshapes', *QUICK)
+    figures = command('segvlm_tiny_refshapes', *QUICK, '--batch', 2, '--amp')
+    assert (figures['batch'], figures['precision']) == (2, 'bfloat16')
+    assert figures['flops_per_image'] == one['flops_per_image']
+    for times in figures['latency'].values():
+        assert times['images_per_second'] == pytest.approx(2000 / times['median_ms'])
+
+
+def test_compile_reaches_the_network(command, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: compiled.append(type(self).__name__))
+    assert command('segvlm_tiny_refshapes', *QUICK, '--compile')['compiled']
+    assert compiled == ['ReferringSegmentor']
+
+
+def test_median_and_quartiles(tool):
+    times = tool.latency([0.5, 0.1, 0.2, 0.3, 0.4], batch=6)
+    assert times == pytest.approx(dict(median_ms=300, first_quartile_ms=200, third_quartile_ms=400,
+                                       images_per_second=20))
+
+
+def test_warm_up_does_not_count(tool):
+    calls = []
+    assert len(tool.time_calls(lambda: calls.append(1), torch.device('cpu'), warmup=3, repeats=4)) == 4
+    assert len(calls) == 7
+
+
+def test_batches_are_as_the_pipeline_makes_them(tool):
+    config = read_config('segvlm_tiny_refshapes')
+    before = config.pretty_text
+    batch = tool.make_batch(config, 2)
+    assert [tuple(image.shape) for image in batch['inputs']] == [(3, 128, 128)] * 2
+    assert not np.array_equal(*batch['inputs'])
+    assert [sample.text for sample in batch['data_samples']] == [tool.EXPRESSION] * 2
+    assert config.pretty_text == before
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('no_such_config', ), "mmrefseg has no config 'no_such_config'"),
+    (('_base_/datasets/refshapes', ), 'has no model'),
+    (('deformable-se-projector_fcn-r18_cityscapes', ), 'is a EncoderDecoder; only a ReferringSegmentor'),
+    (('segvlm_tiny_refshapes', '--device', 'gpu'), "'gpu' is no device"),
+    (('segvlm_tiny_refshapes', '--batch', '0'), '--batch is 0; it must be at least 1'),
+    (('segvlm_tiny_refshapes', '--warmup', '0'), '--warmup is 0; it must be at least 1'),
+    (('segvlm_tiny_refshapes', '--repeats', '1'), '--repeats is 1; it must be at least 2'),
+    (('segvlm_tiny_refshapes', '--cfg-options', 'model.decode_head.projector.dcn=v3'), "dcn is 'v3'; it must be"),
+], ids=['config', 'part', 'other model', 'device', 'batch', 'warm-up', 'repeats', 'setting'])
+def test_mistakes_get_one_line(command, arguments, message):
+    with pytest.raises(SystemExit, match=f'^benchmark: .*{message}') as stopped:
+        command(*arguments)
+    assert '\n' not in stopped.value.code
+
+
+def test_no_test_pipeline(tool):
+    with pytest.raises(ValueError, match='no test_dataloader.dataset.pipeline'):
+        tool.make_batch(Config({'model': {}}), 1)
