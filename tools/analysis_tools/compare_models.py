@@ -174,7 +174,8 @@ def write_report(results: Mapping[str, Mapping[str, Mapping[str, Any]]], variant
               for split, rows in results.items()}
     report = {'files': {name: files for name, *files in variants}, 'splits': splits}
     write_atomically((json.dumps(report, indent=2) + '\n').encode(), out.with_suffix('.json'))
-    write_atomically(text.get().encode(), out)
+    lines = [line.rstrip() for line in text.get().splitlines()]
+    write_atomically(('\n'.join(lines).strip() + '\n').encode(), out)
 
 
 def _plain(value: Any) -> Any:
