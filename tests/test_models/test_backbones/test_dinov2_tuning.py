@@ -1,0 +1,86 @@
+"""Which parts of DINOv2 train, run and keep activations."""
+import copy
+
+import pytest
+import torch
+
+from mmrefseg.models import DINOv2
+
+TINY = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48)
+ADAPTER = dict(type='SERAAdapter', indices=(0, 2), text_channels=12, channels=16, num_heads=2)
+
+
+def make_tiny(**kwargs):
+    backbone = DINOv2(**{'arch': TINY, 'img_size': 28, 'out_indices': (0, 2), **kwargs})
+    for name, parameter in backbone.named_parameters():
+        if 'gamma' in name or not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    return backbone.eval()
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias', 'all'])
+def test_modes(tuning):
+    backbone = make_tiny(adapter=ADAPTER, tuning=tuning)
+    for mode in (True, False):
+        assert backbone.train(mode) is backbone
+        assert {module.training for module in backbone.layers.modules()} == {mode and tuning == 'all'}
+        assert {module.training for module in backbone.adapters.modules()} == {mode}
+
+
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias'])
+def test_what_is_frozen_stays_the_same_bit_for_bit(make_text, tuning):
+    backbone = make_tiny(adapter=ADAPTER, tuning=tuning, drop_path_rate=0.5)
+    before = copy.deepcopy(backbone.state_dict())
+    optimizer = torch.optim.AdamW(backbone.parameters(), lr=0.01, weight_decay=0.1)
+    text = make_text(12)
+    for _ in range(3):
+        backbone.train()
+        sum(x.square().sum() for x in backbone(torch.randn(2, 3, 28, 42), text)).backward()
+        optimizer.step()
+    frozen = {name for name, p in backbone.named_parameters() if not p.requires_grad}
+    changed = {name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])}
+    assert 'layers.1.attn.qkv.weight' in frozen
+    assert not changed & frozen
+    assert 'adapters.0.mixture.experts.spatial.norm.running_mean' in changed
+    assert ('layers.0.ln1.weight' in changed) is (tuning == 'norm_bias')
+
+
+def test_a_frozen_backbone_keeps_nothing(count_saved):
+    backbone = make_tiny(tuning='none').train()
+    assert count_saved(lambda: backbone(torch.randn(2, 3, 28, 42)), backbone) == 0
+    assert not any(x.requires_grad for x in backbone(torch.randn(2, 3, 28, 42)))
+
+
+def test_nothing_is_kept_ahead_of_the_first_adapter(count_saved, make_text):
+    x, text = torch.randn(2, 3, 56, 56), make_text(12)
+
+    def count(tuning, block):
+        backbone = make_tiny(tuning=tuning, adapter=dict(ADAPTER, indices=(block, ))).train()
+        return count_saved(lambda: backbone(x, text), backbone)
+
+    late, early, norm_bias, everything = count('none', 2), count('none', 0), count('norm_bias', 0), count('all', 0)
+    token = 2 * (1 + 4 + 16) * 4
+    # A frozen block keeps the input of each norm and of the activation, and queries, keys, values and the output of
+    # the attention; the last block's attention lies behind an early adapter, but ahead of a late one.
+    assert early - late >= 2 * token * (6 * 24 + 48)
+    # norms and biases train from the first layer on, at the same cost a block
+    assert norm_bias - early >= token * (6 * 24 + 48)
+    # where the matrices train, their inputs are kept too
+    assert everything - norm_bias >= 3 * token * (3 * 24 + 48)
+
+
+def test_what_lies_behind_the_last_map_neither_runs_nor_trains():
+    backbone = make_tiny(out_indices=(0, 1), tuning='all').train()
+    ran = []
+    for layer in (backbone.layers[2].ln1, backbone.ln1):
+        layer.register_forward_hook(lambda *args: ran.append(args))
+    sum(x.sum() for x in backbone(torch.randn(1, 3, 28, 28))).backward()
+    assert not ran
+    for name, parameter in backbone.named_parameters():
+        behind = name.startswith(('layers.2.', 'ln1.'))
+        assert parameter.requires_grad is (parameter.grad is not None) is not behind, name
+
+
+def test_adapters_behind_the_last_map():
+    with pytest.raises(ValueError, match=r'adapter indices \[2\]: the last map leaves block 1 .*choose from 0 to 1'):
+        make_tiny(out_indices=(0, 1), adapter=ADAPTER)
