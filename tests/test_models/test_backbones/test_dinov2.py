@@ -326,6 +326,3 @@ def test_drop_path_compiles_and_acts_where_all_trains():
         compiled = torch.compile(backbone, fullgraph=True, backend='eager')
         assert torch.equal(compiled(x)[1], backbone(x)[1]) is (tuning == 'norm_bias')
     assert torch.equal(compiled.eval()(x)[1], backbone(x)[1])
-
-
-# What trains, and what it costs

@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from mmrefseg.models import DINOv2
 
