@@ -129,6 +129,16 @@ def test_mistakes_get_one_line(command, arguments, message):
     assert '\n' not in stopped.value.code
 
 
+def test_errors_of_several_lines_become_one(tool, command, monkeypatch):
+
+    def fail(_):
+        raise ValueError('first\n  second')
+
+    monkeypatch.setattr(tool, 'measure', fail)
+    with pytest.raises(SystemExit, match='^benchmark: first second$'):
+        command('segvlm_tiny_refshapes')
+
+
 def test_no_test_pipeline(tool):
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipeline'):
         tool.make_batch(Config({'model': {}}), 1)
