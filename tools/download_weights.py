@@ -5,9 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mmengine.config import Config
-
-import mmrefseg
+from mmrefseg.apis.building import read_config
 from mmrefseg.utils.pretrained import download, published_sha256, source_of, weight_files
 
 
@@ -23,8 +21,7 @@ def parse_args() -> Namespace:
 
 def needed_files(configs: list[str]) -> list[str]:
     """The paths of all pretrained weights of the configs, each once."""
-    paths = [path if Path(path).is_file() else mmrefseg.config_path(path) for path in configs]
-    return list(dict.fromkeys(file for path in paths for file in weight_files(Config.fromfile(path).model)))
+    return list(dict.fromkeys(file for config in configs for file in weight_files(read_config(config).model)))
 
 
 def describe(file: str) -> str:

@@ -42,3 +42,10 @@ def test_unknown_config(run):
     result = run('no-such-config')
     assert result.returncode == 1
     assert result.stderr.startswith('download_weights: ') and 'Traceback' not in result.stderr
+
+
+def test_a_config_without_a_model(run, tmp_path):
+    (tmp_path / 'data.py').write_text("data_root = 'data'")
+    result = run(str(tmp_path / 'data.py'))
+    assert result.returncode == 1
+    assert 'has no model' in result.stderr and 'Traceback' not in result.stderr

@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 
-import mmrefseg
+from mmrefseg.apis.building import read_config
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
 from mmrefseg.utils.delta import complete, is_delta
@@ -56,9 +55,7 @@ def main() -> None:
     """Merge as the command line says."""
     args = parse_args()
     try:
-        path = args.config if Path(args.config).is_file() else mmrefseg.config_path(args.config)
-        config = Config.fromfile(path)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_config(args.config, args.cfg_options)
         write_atomically(checkpoint_bytes(merge(config, args.delta)), args.out)
     except (ValueError, OSError) as error:
         sys.exit(f'merge_checkpoint: {" ".join(str(error).split())}')
