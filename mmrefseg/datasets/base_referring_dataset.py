@@ -1,31 +1,17 @@
 """What every data set of referring expressions has in common."""
+from __future__ import annotations
+
 import os
-import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.registry import TRANSFORMS
 
-
-class _SerializedList:
-    """A read-only list kept in one array of bytes, so that forked workers share its memory.
-
-    Args:
-        items (Iterable): The elements; each is pickled on its own.
-    """
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        chunks = [pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL) for item in items]
-        self._bounds = np.cumsum([0, *map(len, chunks)])
-        self._bytes = np.frombuffer(b''.join(chunks), dtype=np.uint8)
-
-    def __getitem__(self, index: int) -> Any:
-        start, end = self._bounds[index], self._bounds[index + 1]
-        return pickle.loads(memoryview(self._bytes[start:end]))  # noqa: S301 - pickled by this very object
+from .referents import Referents, ReferentsInMemory
 
 
 class BaseReferringDataset(BaseDataset, ABC):
@@ -35,8 +21,9 @@ class BaseReferringDataset(BaseDataset, ABC):
     what makes two images one; samples, checks and memory are taken care of here. A sample is small and is serialised
     by MMEngine; the outlines, by far the largest part, are kept once a referent.
 
-    :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (COCO
-    polygons or RLE), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int), ``sample_idx``, and
+    :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
+    of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int),
+    ``sample_idx``, and
 
     - with ``unit='sentence'``: ``text`` (str), ``sent_id`` (int) and ``kind`` (str, ``''`` where unknown);
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.
@@ -49,8 +36,8 @@ class BaseReferringDataset(BaseDataset, ABC):
         data_prefix (dict | None): ``img_path`` is the folder of the images, absolute or inside ``data_root``.
             Default: None, which means ``dict(img_path='images')``.
         pipeline (Sequence[dict | Callable]): Transforms. Default: none.
-        **kwargs: ``indices``, ``serialize_data``, ``test_mode``, ``lazy_init``, ``metainfo``, ``filter_cfg`` and
-            ``max_refetch`` of :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
+            :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
         ValueError: If ``unit`` is neither of the two, or an expression is empty.
@@ -74,17 +61,19 @@ class BaseReferringDataset(BaseDataset, ABC):
             data_prefix=data_prefix or {'img_path': 'images'},
             # Built from our node, so that our transforms are found where no default scope is set, too.
             pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step for step in pipeline],
+            serialize_data=False,  # the samples are one array of numbers
             **kwargs)
         self._metainfo.update(dataset_type=type(self).__name__, split=split)
 
     @abstractmethod
-    def load_referents(self) -> list[dict]:
+    def load_referents(self) -> list[dict] | Referents:
         """Parse the files of the data set.
 
         Returns:
-            list[dict]: One for each ref of the split: ``img_path``, ``height``, ``width``, ``segmentation``,
-            ``image_id``, ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of dictionaries with
-            ``text``, ``sent_id`` and ``kind``.
+            list[dict] | Referents: One for each ref of the split: ``img_path``, ``height``, ``width``,
+            ``segmentation``, ``image_id``, ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of
+            dictionaries with ``text``, ``sent_id`` and ``kind``. A list is checked; ``Referents`` are taken as they
+            are.
         """
 
     @abstractmethod
@@ -100,32 +89,39 @@ class BaseReferringDataset(BaseDataset, ABC):
         """What messages call the data set, whatever the split."""
         return self.data_root
 
-    def referents(self) -> list[dict]:
+    def referents(self) -> Sequence[dict]:
         """The referents of :meth:`load_referents`, checked."""
         referents = self.load_referents()
-        for referent in referents:
-            _check_expressions(referent, self.data_root)
+        if isinstance(referents, list):
+            for referent in referents:
+                _check_expressions(referent, self.data_root)
         return referents
 
-    def load_data_list(self) -> list[dict]:
-        """Turn the referents into samples, whose ``outline`` is a place in the list of segmentations."""
-        referents = self.referents()
-        self._segmentations = _SerializedList(referent.pop('segmentation') for referent in referents)
-        return list(self._samples(referents))
+    def load_data_list(self) -> np.ndarray:
+        """Load the referents and number the samples.
 
+        Returns:
+            np.ndarray: (N, 2) integers for N samples: the referent's place among the referents, and the expression's
+            among those of the referent (0 with ``unit='ref'``).
+        """
+        referents = self.referents()
+        self._referents = referents if isinstance(referents, Referents) else ReferentsInMemory(referents)
+        numbers = self._referents.num_sentences
+        if self.unit == 'ref':
+            return np.stack([np.arange(len(numbers)), np.zeros_like(numbers)], axis=1)
+        places = np.repeat(np.arange(len(numbers)), numbers)
+        firsts = np.cumsum(numbers) - numbers
+        return np.stack([places, np.arange(len(places)) - firsts[places]], axis=1)
+
+    @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """Everything that is known of one sample, as the pipeline receives it."""
-        info = super().get_data_info(idx)
-        info['segmentation'] = self._segmentations[info.pop('outline')]
+        place, sentence = self.data_list[idx]
+        info = self._referents[place]
+        if self.unit == 'sentence':
+            info.update(info.pop('sentences')[sentence])
+        info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
-
-    def _samples(self, referents: list[dict]) -> Iterator[dict]:
-        for outline, referent in enumerate(referents):
-            if self.unit == 'ref':
-                yield dict(referent, outline=outline)
-            else:
-                sentences = referent.pop('sentences')
-                yield from (dict(referent, outline=outline, **sentence) for sentence in sentences)
 
 
 def _check_expressions(referent: dict, data_root: str) -> None:

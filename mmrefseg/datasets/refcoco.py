@@ -8,6 +8,7 @@ from typing import Any
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
+from .fields import get_field
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
 
@@ -58,7 +59,7 @@ class RefCOCODataset(BaseReferringDataset):
         refs_file = self._files()[0]
         images = defaultdict(set)
         for place, ref in enumerate(_read_refs(refs_file)):
-            image_id = _get(ref, 'image_id', int, f'{refs_file}: element {place}')
+            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
             images[ref['split']].add(self.image_key({'image_id': image_id}))
         return dict(images)
 
@@ -97,22 +98,22 @@ class RefCOCODataset(BaseReferringDataset):
         return [ref for ref in refs if ref['split'] == self.split]
 
     def _referent(self, ref: dict, images: dict[int, dict], annotations: dict[int, dict], refs_file: Path) -> dict:
-        ref_id = _get(ref, 'ref_id', int, f'{refs_file}: a ref of split {self.split!r}')
+        ref_id = get_field(ref, 'ref_id', int, f'{refs_file}: a ref of split {self.split!r}')
         where = f'{refs_file}: ref_id {ref_id}'
-        image = _look_up(images, _get(ref, 'image_id', int, where), 'images', where)
-        annotation = _look_up(annotations, _get(ref, 'ann_id', int, where), 'annotations', where)
+        image = _look_up(images, get_field(ref, 'image_id', int, where), 'images', where)
+        annotation = _look_up(annotations, get_field(ref, 'ann_id', int, where), 'annotations', where)
         of_image = f'instances.json: image {image["id"]}'
         of_annotation = f'instances.json: annotation {annotation["id"]}'
         return {
-            'img_path': str(Path(self.data_prefix['img_path'], _get(image, 'file_name', str, of_image))),
-            'height': _get(image, 'height', int, of_image),
-            'width': _get(image, 'width', int, of_image),
-            'segmentation': _get(annotation, 'segmentation', (list, dict), of_annotation),
+            'img_path': str(Path(self.data_prefix['img_path'], get_field(image, 'file_name', str, of_image))),
+            'height': get_field(image, 'height', int, of_image),
+            'width': get_field(image, 'width', int, of_image),
+            'segmentation': get_field(annotation, 'segmentation', (list, dict), of_annotation),
             'image_id': image['id'],
             'ref_id': ref_id,
             'ann_id': annotation['id'],
-            'category_id': _get(ref, 'category_id', int, where),
-            'sentences': [_sentence(sentence, where) for sentence in _get(ref, 'sentences', list, where)],
+            'category_id': get_field(ref, 'category_id', int, where),
+            'sentences': [_sentence(sentence, where) for sentence in get_field(ref, 'sentences', list, where)],
         }
 
 
@@ -123,7 +124,7 @@ def _read_refs(path: Path) -> list[dict]:
         raise ValueError(f'{path} must hold a list of refs, but holds an object of type {type(refs).__name__}: it is '
                          'not a refs file.')
     for place, ref in enumerate(refs):
-        _get(ref, 'split', str, f'{path}: element {place}')
+        get_field(ref, 'split', str, f'{path}: element {place}')
     return refs
 
 
@@ -142,15 +143,15 @@ def _read_instances(path: Path, ann_ids: set[int]) -> tuple[dict[int, dict], dic
         raise ValueError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
     tables = []
     for name in ('images', 'annotations'):
-        elements = _get(content, name, list, str(path))
-        tables.append({_get(element, 'id', int, f'{path}: {name}[{place}]'): element
+        elements = get_field(content, name, list, str(path))
+        tables.append({get_field(element, 'id', int, f'{path}: {name}[{place}]'): element
                        for place, element in enumerate(elements) if element is not None})
     return tables[0], tables[1]
 
 
 def _sentence(sentence: Any, where: str) -> dict:
-    sent_id = _get(sentence, 'sent_id', int, f'{where}: a sentence')
-    text = _get(sentence, 'sent', str, f'{where}, sent_id {sent_id}')
+    sent_id = get_field(sentence, 'sent_id', int, f'{where}: a sentence')
+    text = get_field(sentence, 'sent', str, f'{where}, sent_id {sent_id}')
     return {'text': text, 'sent_id': sent_id, 'kind': sentence.get('kind', '')}
 
 
@@ -159,14 +160,3 @@ def _look_up(table: dict[int, dict], key: int, name: str, where: str) -> dict:
         raise ValueError(f'{where} refers to id {key}, which is not among the {name} of instances.json. '
                          'The two files do not belong together, or one is incomplete: get both from one place.')
     return table[key]
-
-
-def _get(element: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """A field of an element of a file, checked. Values are not shown: a hostile one may be endless."""
-    if not isinstance(element, dict):
-        raise ValueError(f'{where}: expected a dictionary, got an object of type {type(element).__name__}.')
-    if not isinstance(element.get(key), kind):
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        raise ValueError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
-                         + (f'got {type(element[key]).__name__}.' if key in element else 'but is missing.'))
-    return element[key]

@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.transforms.loading import rle_to_mask
 from mmrefseg.registry import DATASETS
+from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.files import read_json_object, write_atomically
 from mmrefseg.utils.machine import machine, versions
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log

@@ -1,18 +1,14 @@
 """Transforms that bring the image and the mask into the pipeline."""
-import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from pycocotools import mask as mask_utils
 
 from mmrefseg.registry import TRANSFORMS
+from mmrefseg.structures.masks import draw_mask
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-# COCO's RLE string: groups of 5 bits, of which all but the last of a number carry a sixth. A string that ends inside
-# a number would send pycocotools beyond its end.
-_RLE_STRING = re.compile('[0-o]*[0-O]')
 
 
 @TRANSFORMS.register_module()
@@ -96,7 +92,7 @@ class LoadReferringMask(BaseTransform):
 
     Required Keys:
 
-    - segmentation (list[list[float]] | dict, COCO polygons or RLE)
+    - segmentation (any form of :func:`~mmrefseg.structures.masks.draw_mask`)
     - ori_shape (tuple[int, int], H and W of the image as it was read)
     - height, width (int, what the annotations believe the image to be)
     - ann_id (int) and img_path (str), to name in errors
@@ -114,8 +110,8 @@ class LoadReferringMask(BaseTransform):
         """Draw ``segmentation``.
 
         Raises:
-            ValueError: If the image does not have the size for which it was annotated, if the RLE has another size,
-                or if the segmentation is damaged or has no polygon with an area.
+            ValueError: If the image does not have the size for which it was annotated, or the segmentation cannot be
+                drawn at that size.
         """
         if results.get('flip'):
             raise ValueError('LoadReferringMask must stand before FlipReferring, which mirrors the mask.')
@@ -124,64 +120,9 @@ class LoadReferringMask(BaseTransform):
         if shape != annotated:
             raise ValueError(f'The image {results["img_path"]} is {shape} (H, W), but its annotations were made '
                              f'for {annotated}. Use the original image file.')
-        segmentation = results['segmentation']
-        draw = rle_to_mask if isinstance(segmentation, dict) else polygons_to_mask
         try:
-            results['gt_seg_map'] = draw(segmentation, *shape)
+            results['gt_seg_map'] = draw_mask(results['segmentation'], *shape)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f'The mask of {where} cannot be drawn: {error}') from error
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
-
-
-def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
-    """Unite COCO polygons into one mask.
-
-    Args:
-        polygons (list[list[float]]): ``[x1, y1, x2, y2, ...]`` each; those of fewer than three points are skipped.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
-
-    Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
-
-    Raises:
-        ValueError: If no polygon has three points, or a coordinate is missing or far from the image.
-    """
-    outlines = [np.asarray(polygon, np.float64) for polygon in polygons if len(polygon) >= 6]
-    if not outlines:
-        raise ValueError(f'none of its {len(polygons)} polygons has three points or more')
-    # pycocotools walks along every edge, so a hostile coordinate would cost time and memory without end.
-    farthest = 4 * max(height, width)
-    for outline in outlines:
-        if outline.ndim != 1 or len(outline) % 2 or not np.abs(outline).max() <= farthest:
-            raise ValueError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
-    return mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(outlines, height, width)))
-
-
-def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
-    """Decode a COCO RLE.
-
-    Args:
-        rle (dict): ``size`` [H, W] and ``counts``, a list of run lengths or COCO's compressed string.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
-
-    Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
-
-    Raises:
-        ValueError: If the size differs, or the counts are damaged.
-    """
-    if tuple(rle.get('size', ())) != (height, width):
-        raise ValueError(f'its RLE must have the size [{height}, {width}] of the image, got {rle.get("size")}')
-    counts = rle.get('counts')
-    if isinstance(counts, list):
-        rle = mask_utils.frPyObjects(rle, height, width)
-    elif not isinstance(counts, str) or not _RLE_STRING.fullmatch(counts):
-        raise ValueError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
-    mask = mask_utils.decode(rle)
-    # Where the runs end before the image does, pycocotools leaves what happened to be in memory.
-    if np.count_nonzero(mask) != mask_utils.area(rle):
-        raise ValueError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
-    return mask

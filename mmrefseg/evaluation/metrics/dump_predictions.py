@@ -6,22 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
-from pycocotools import mask as coco_mask
-from torch import Tensor
 
 from mmrefseg.registry import METRICS
+from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.utils.files import check_writable, write_atomically
 
 from ..functional import intersection_and_union
-
-
-def _encode(mask: Tensor) -> dict[str, Any]:
-    """(H, W) → COCO's compressed run-length encoding, as JSON can hold it."""
-    code = coco_mask.encode(np.asfortranarray(mask.cpu().numpy() != 0, dtype=np.uint8))
-    return {'size': code['size'], 'counts': code['counts'].decode('ascii')}
 
 
 @METRICS.register_module()
@@ -54,8 +46,8 @@ class DumpPredictions(BaseMetric):
             pred = sample['pred_sem_seg']['data']
             intersection, union = intersection_and_union(pred, sample['gt_sem_seg']['data'])
             origin = {key: sample[key] for key in ('image_id', 'ref_id', 'sent_id', 'text')}
-            self.results.append(
-                {**origin, 'segmentation': _encode(pred[0]), 'intersection': intersection, 'union': union})
+            outline = mask_to_rle(pred[0].cpu().numpy())
+            self.results.append({**origin, 'segmentation': outline, 'intersection': intersection, 'union': union})
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Write the file."""

@@ -5,7 +5,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.transforms.loading import polygons_to_mask, rle_to_mask
+from mmrefseg.structures.masks import polygons_to_mask, rle_to_mask
 
 
 @pytest.fixture
@@ -208,8 +208,8 @@ def test_image_of_another_size_than_annotated():
     ({'size': [9, 9], 'counts': [81]}, r'size \[24, 32\] of the image, got \[9, 9\]'),
     ([['a'] * 6], 'could not convert'),
     ([5], 'int'),
-    ({'size': 3}, 'int'),
-    ({}, 'size'),
+    ({'size': 3, 'counts': []}, 'int'),
+    ({}, 'none of the keys'),
 ])
 def test_mask_that_cannot_be_drawn_is_named(segmentation, reason):
     with pytest.raises(ValueError, match=rf'annotation 11 of the image a\.jpg cannot be drawn.*{reason}'):

@@ -1,0 +1,174 @@
+"""Drawing of masks from what annotation files hold."""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+from pycocotools import mask as mask_utils
+
+Segmentation = None | list | dict
+"""What :func:`draw_mask` draws."""
+
+# COCO's RLE string: groups of 5 bits, of which all but the last of a number carry a sixth. A string that ends inside
+# a number would send pycocotools beyond its end.
+_RLE_STRING = re.compile('[0-o]*[0-O]')
+
+
+def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray:
+    """Draw a mask, whatever its form.
+
+    Args:
+        segmentation (Segmentation): One of
+
+            - None: no pixel (the expression refers to nothing);
+            - a list: COCO polygons, see :func:`polygons_to_mask`;
+            - ``{'size': [H, W], 'counts': ...}``: a COCO RLE, see :func:`rle_to_mask`;
+            - ``{'file': path}``: an image file, see :func:`file_to_mask`;
+            - ``{'instances': [...]}``: PhraseCut's outlines, see :func:`instances_to_mask`;
+            - ``{'union': [...]}``: any of these, united.
+        height (int): Height of the mask in pixels.
+        width (int): Width of the mask in pixels.
+
+    Returns:
+        np.ndarray: (H, W), uint8, 1 inside.
+
+    Raises:
+        ValueError: If it has none of these forms, does not fit the size, or is damaged.
+    """
+    if segmentation is None:
+        return np.zeros((height, width), np.uint8)
+    if isinstance(segmentation, list):
+        return polygons_to_mask(segmentation, height, width)
+    if 'counts' in segmentation:
+        return rle_to_mask(segmentation, height, width)
+    if 'file' in segmentation:
+        return file_to_mask(segmentation['file'], height, width)
+    if 'instances' in segmentation:
+        return instances_to_mask(segmentation['instances'], height, width)
+    if 'union' not in segmentation:
+        raise ValueError('it is a dictionary with none of the keys counts, file, instances and union')
+    mask = np.zeros((height, width), np.uint8)
+    for part in segmentation['union']:
+        mask |= draw_mask(part, height, width)
+    return mask
+
+
+def mask_to_rle(mask: np.ndarray) -> dict:
+    """Encode a mask as COCO's compressed RLE, as JSON can hold it.
+
+    Args:
+        mask (np.ndarray): (H, W), every value but 0 is inside.
+
+    Returns:
+        dict: ``size`` [H, W] and ``counts`` (str).
+    """
+    code = mask_utils.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
+    return {'size': code['size'], 'counts': code['counts'].decode('ascii')}
+
+
+def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
+    """Read a mask from an image file (PNG); every value but 0 is inside.
+
+    Args:
+        path (str): The file.
+        height (int): Height of the mask in pixels.
+        width (int): Width of the mask in pixels.
+
+    Returns:
+        np.ndarray: (H, W), uint8, 1 inside.
+
+    Raises:
+        ValueError: If the file is missing, no image, or of another size.
+    """
+    mask = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if mask is None:
+        raise ValueError(f'{path} is missing or not an image')
+    if mask.shape[:2] != (height, width):
+        raise ValueError(f'{path} is {mask.shape[:2]} (H, W), but its image {(height, width)}')
+    return (mask.reshape(height, width, -1) != 0).any(axis=2).astype(np.uint8)
+
+
+def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], height: int, width: int) -> np.ndarray:
+    """Draw the outlines of instances as PhraseCut (https://arxiv.org/abs/2008.01187) evaluates them.
+
+    Every outline is filled, its edge included, at coordinates cut down to whole pixels; this differs from COCO's way.
+
+    Args:
+        instances (Sequence): Instances, each a list of polygons, each a list of points ``[x, y]`` in pixels.
+        height (int): Height of the mask in pixels.
+        width (int): Width of the mask in pixels.
+
+    Returns:
+        np.ndarray: (H, W), uint8, 1 inside.
+
+    Raises:
+        ValueError: If a polygon is not a list of points near the image.
+    """
+    canvas = Image.new('L', (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for polygons in instances:
+        for polygon in polygons:
+            points = np.asarray(polygon, np.float64)
+            if points.ndim != 2 or points.shape[1] != 2 or not _is_near(points, height, width):
+                raise ValueError(f'a polygon must be a list of [x, y] near the image of {(height, width)} (H, W)')
+            draw.polygon([(int(x), int(y)) for x, y in points], outline=1, fill=1)
+    return np.asarray(canvas)
+
+
+def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
+    """Unite COCO polygons into one mask.
+
+    Args:
+        polygons (list[list[float]]): ``[x1, y1, x2, y2, ...]`` each; those of fewer than three points are skipped.
+        height (int): Height of the mask in pixels.
+        width (int): Width of the mask in pixels.
+
+    Returns:
+        np.ndarray: (H, W), uint8, 1 inside.
+
+    Raises:
+        ValueError: If no polygon has three points, or a coordinate is missing or far from the image.
+    """
+    outlines = [np.asarray(polygon, np.float64) for polygon in polygons if len(polygon) >= 6]
+    if not outlines:
+        raise ValueError(f'none of its {len(polygons)} polygons has three points or more')
+    for outline in outlines:
+        if outline.ndim != 1 or len(outline) % 2 or not _is_near(outline, height, width):
+            raise ValueError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
+    return mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(outlines, height, width)))
+
+
+def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
+    """Decode a COCO RLE.
+
+    Args:
+        rle (dict): ``size`` [H, W] and ``counts``, a list of run lengths or COCO's compressed string.
+        height (int): Height of the mask in pixels.
+        width (int): Width of the mask in pixels.
+
+    Returns:
+        np.ndarray: (H, W), uint8, 1 inside.
+
+    Raises:
+        ValueError: If the size differs, or the counts are damaged.
+    """
+    if tuple(rle.get('size', ())) != (height, width):
+        raise ValueError(f'its RLE must have the size [{height}, {width}] of the image, got {rle.get("size")}')
+    counts = rle.get('counts')
+    if isinstance(counts, list):
+        rle = mask_utils.frPyObjects(rle, height, width)
+    elif not isinstance(counts, str) or not _RLE_STRING.fullmatch(counts):
+        raise ValueError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
+    mask = mask_utils.decode(rle)
+    # Where the runs end before the image does, pycocotools leaves what happened to be in memory.
+    if np.count_nonzero(mask) != mask_utils.area(rle):
+        raise ValueError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
+    return mask
+
+
+def _is_near(coordinates: np.ndarray, height: int, width: int) -> bool:
+    """Whether every coordinate lies near the image; along far edges drawing would cost time and memory without end."""
+    return bool(np.abs(coordinates).max(initial=0) <= 4 * max(height, width))
