@@ -118,7 +118,8 @@ class SERAFusion(BaseModule):
         With ``resize_to`` the maps may differ in H and W; the output has the resolution of that map.
 
         Raises:
-            ValueError: the maps differ in resolution, and ``resize_to`` isn't set.
+            ValueError: there are more or fewer maps than ``in_channels`` has, or they differ in resolution and
+                ``resize_to`` isn't set.
         """
         return self.forward_with_routing(maps, text)[0]
 
@@ -126,6 +127,9 @@ class SERAFusion(BaseModule):
                              maps: tuple[Tensor, ...],
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor], tuple[RoutingInfo, ...]]:
         """As :meth:`forward`, with what the routers decided."""
+        if len(maps) != len(self.project):
+            raise ValueError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
+                             f'{len(self.project)} widths; it must have one for each map')
         maps, routing = self._at_one_resolution(maps), []
         if self.mixtures:
             maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
