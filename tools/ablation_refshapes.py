@@ -1,10 +1,11 @@
-"""Train SERA's four variants on RefShapes with several seeds, test and compare them: tools/ablation_refshapes.py."""
+"""Train the rows of a method's ablation on RefShapes with several seeds, test and compare them."""
 from __future__ import annotations
 
 import subprocess
 import sys
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -12,25 +13,50 @@ from mmrefseg.utils.paths import config_path
 
 TOOLS = Path(__file__).resolve().parent
 SPLITS = ('val', 'testA', 'testB')
-VARIANTS = {
-    'baseline': 'sera_tiny-168_baseline_refshapes',
-    'adapter': 'sera_tiny-168_adapter-only_refshapes',
-    'fusion': 'sera_tiny-168_fusion-only_refshapes',
-    'both': 'sera_tiny-168_refshapes',
+
+
+class Ablation(NamedTuple):
+    """A method's ablation.
+
+    Args:
+        image_size: side of the images in pixels.
+        data: where the data is, and is made if it is not there.
+        variants: row → config; the first is what the others are compared with.
+    """
+
+    image_size: int
+    data: Path
+    variants: dict[str, str]
+
+
+ABLATIONS = {
+    'sera': Ablation(168, Path('data/refshapes_168'), {
+        'baseline': 'sera_tiny-168_baseline_refshapes',
+        'adapter': 'sera_tiny-168_adapter-only_refshapes',
+        'fusion': 'sera_tiny-168_fusion-only_refshapes',
+        'both': 'sera_tiny-168_refshapes',
+    }),
+    'segvlm': Ablation(112, Path('data/refshapes'), {
+        'baseline': 'segvlm_tiny_baseline_refshapes',
+        'raf': 'segvlm_tiny_raf_refshapes',
+        'deformable': 'segvlm_tiny_raf-deformable_refshapes',
+        'se': 'segvlm_tiny_refshapes',
+    }),
 }
 
 
 def parse_args() -> Namespace:
     """Read the command line."""
     parser = ArgumentParser(
-        description='Train SERA without adapter and fusion, with either, and with both, at the tiny size on images of '
-                    '168x168; test all, and write comparison.md and comparison.json. What is finished already is not '
-                    'repeated: after Ctrl-C the same command goes on.',
+        description="Train the rows of a method's ablation at the tiny size with equal budgets; test all, and write "
+                    'comparison.md and comparison.json. What is finished already is not repeated: after Ctrl-C the '
+                    'same command goes on.',
         formatter_class=ArgumentDefaultsHelpFormatter)
+    parser.add_argument('method', choices=ABLATIONS, help='sera: without adapter and fusion, with either, with both; '
+                                                          'segvlm: CRIS, then RAF loss, deformable convolution with '
+                                                          'residual, and squeeze-and-excitation, one after the other')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation_refshapes'), metavar='DIR',
-                        help='folder for everything, one below it for each number of iterations')
-    parser.add_argument('--data', type=Path, default=Path('data/refshapes_168'), metavar='DIR',
-                        help='RefShapes; made if it is not there')
+                        help='folder for everything, one below it for each method and number of iterations')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of the trainings')
     parser.add_argument('--iterations', type=int, default=560,
                         help='length of each training; the learning rate falls in the same last third')
@@ -76,18 +102,20 @@ def train(config: str, out: Path, data: Path, seed: int, iterations: int) -> Pat
 
 def run(args: Namespace) -> None:
     """Do what is left to do."""
-    out = args.out / f'{args.iterations}_iterations'
-    if not (args.data / 'refshapes.json').is_file():
-        call('dataset_converters/refshapes.py', args.data, '--image-size', 168, 168)
-    predictions = {name: [out / name / f'seed_{seed}/predictions.json' for seed in args.seeds] for name in VARIANTS}
+    ablation = ABLATIONS[args.method]
+    out = args.out / args.method / f'{args.iterations}_iterations'
+    if not (ablation.data / 'refshapes.json').is_file():
+        call('dataset_converters/refshapes.py', ablation.data, '--image-size', *2 * (ablation.image_size, ))
+    predictions = {name: [out / name / f'seed_{seed}/predictions.json' for seed in args.seeds]
+                   for name in ablation.variants}
     # Seed by seed, so that all variants can be compared as early as possible.
     for number, seed in enumerate(args.seeds):
-        for name, config in VARIANTS.items():
+        for name, config in ablation.variants.items():
             file = predictions[name][number]
             if not file.is_file():
-                checkpoint = train(config_path(config), file.parent, args.data, seed, args.iterations)
+                checkpoint = train(config_path(config), file.parent, ablation.data, seed, args.iterations)
                 call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,
-                     '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={args.data}')
+                     '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={ablation.data}')
     variants = [part for name, files in predictions.items() for part in ('--variant', name, *files)]
     call('analysis_tools/compare_models.py', *variants, '--out', out / 'comparison.md')
 

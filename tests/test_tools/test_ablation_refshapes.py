@@ -58,10 +58,10 @@ class Tools:
 def command(tool, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
-    def call(arguments='', **kwargs):
+    def call(arguments='', method='sera', **kwargs):
         tools = Tools(**kwargs)
         monkeypatch.setattr(subprocess, 'run', tools)
-        monkeypatch.setattr(sys, 'argv', ['ablation_refshapes.py', *arguments.split()])
+        monkeypatch.setattr(sys, 'argv', ['ablation_refshapes.py', method, *arguments.split()])
         try:
             tool.main()
         except SystemExit as stopped:
@@ -77,7 +77,7 @@ def test_the_whole_ablation(command):
     trained = [(Path(call[1]).stem, call[3]) for call in tools.calls if call[0] == 'train.py']
     stems = ['sera_tiny-168_baseline_refshapes', 'sera_tiny-168_adapter-only_refshapes',
              'sera_tiny-168_fusion-only_refshapes', 'sera_tiny-168_refshapes']
-    assert trained == [(stem, f'work_dirs/ablation_refshapes/560_iterations/{name}/seed_{seed}')
+    assert trained == [(stem, f'work_dirs/ablation_refshapes/sera/560_iterations/{name}/seed_{seed}')
                        for seed in range(3) for name, stem in zip(VARIANTS, stems, strict=True)]
     for train, test in zip(tools.calls[1:-1:2], tools.calls[2:-1:2], strict=True):
         assert f'randomness.seed={train[3][-1]}' in train
@@ -85,18 +85,19 @@ def test_the_whole_ablation(command):
         assert test[5:9] == ['--splits', 'val', 'testA', 'testB']
     compared = ' '.join(tools.calls[-1])
     for name in VARIANTS:
-        folder = f'work_dirs/ablation_refshapes/560_iterations/{name}'
+        folder = f'work_dirs/ablation_refshapes/sera/560_iterations/{name}'
         files = ' '.join(f'{folder}/seed_{seed}/predictions.json' for seed in range(3))
         assert f'--variant {name} {files}' in compared
     assert compared.startswith('compare_models.py --variant baseline ')
-    assert compared.endswith('--out work_dirs/ablation_refshapes/560_iterations/comparison.md')
+    assert compared.endswith('--out work_dirs/ablation_refshapes/sera/560_iterations/comparison.md')
 
 
-def test_all_variants_get_the_same_budget_and_data(command):
-    options = {tuple(call[call.index('--cfg-options'):]) for call in command('--seeds 7 --data there').calls
+@pytest.mark.parametrize(('method', 'data'), [('sera', 'data/refshapes_168'), ('segvlm', 'data/refshapes')])
+def test_all_variants_get_the_same_budget_and_data(command, method, data):
+    options = {tuple(call[call.index('--cfg-options'):]) for call in command('--seeds 7', method).calls
                if call[0] == 'train.py'}
     assert len(options) == 1
-    assert 'train_dataloader.dataset.data_root=there' in options.pop()
+    assert f'train_dataloader.dataset.data_root={data}' in options.pop()
 
 
 def test_what_is_finished_is_not_repeated(command, tmp_path):
