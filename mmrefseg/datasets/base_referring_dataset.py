@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
@@ -39,10 +40,15 @@ class BaseReferringDataset(BaseDataset, ABC):
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
 
+    Attributes:
+        broken (list[str] | None): None, and a broken entry is an error; or a list, and broken entries are left out
+            and described there. Default: None.
+
     Raises:
         ValueError: If ``unit`` is neither of the two, or an expression is empty.
     """
 
+    broken: list[str] | None = None
     METAINFO: dict = {'classes': ('background', 'referent'), 'palette': [[0, 0, 0], [220, 20, 60]]}
 
     def __init__(self,
@@ -93,8 +99,27 @@ class BaseReferringDataset(BaseDataset, ABC):
         """The referents of :meth:`load_referents`, checked."""
         referents = self.load_referents()
         if isinstance(referents, list):
-            for referent in referents:
-                _check_expressions(referent, self.data_root)
+            return self.parse_each(referents, partial(_check_expressions, data_root=self.data_root))
+        return referents
+
+    def parse_each(self, entries: Iterable, parse: Callable[[Any], dict]) -> list[dict]:
+        """Parse a file's entries one by one; what to do with a broken one, ``broken`` says.
+
+        Args:
+            entries (Iterable): The entries.
+            parse (Callable): Makes a referent of an entry, or raises ``ValueError``.
+
+        Raises:
+            ValueError: If an entry is broken and ``broken`` is None.
+        """
+        referents = []
+        for entry in entries:
+            try:
+                referents.append(parse(entry))
+            except ValueError as error:
+                if self.broken is None:
+                    raise
+                self.broken.append(str(error))
         return referents
 
     def load_data_list(self) -> np.ndarray:
@@ -124,7 +149,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         return info
 
 
-def _check_expressions(referent: dict, data_root: str) -> None:
+def _check_expressions(referent: dict, data_root: str) -> dict:
     where = f'{data_root}: ref_id {referent["ref_id"]}'
     if not referent['sentences']:
         raise ValueError(f'{where} has no expression. Remove the ref or write one.')
@@ -132,3 +157,4 @@ def _check_expressions(referent: dict, data_root: str) -> None:
         if not sentence['text'].strip():
             raise ValueError(f'{where}, sent_id {sentence["sent_id"]}: the expression is empty. It must hold at least '
                              'one character that is not blank: remove the sentence or mend it.')
+    return referent
