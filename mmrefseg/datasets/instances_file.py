@@ -1,0 +1,99 @@
+"""Reading of COCO's ``instances.json``, and of whatever is written in its schema."""
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from pathlib import Path
+from typing import Any
+
+from .fields import get_field
+
+Id = int | str
+
+
+class InstancesFile:
+    """Images, annotations and categories of a file in COCO's schema.
+
+    Args:
+        path (Path): The file.
+        ann_ids (Container[Id] | None): Ids of the annotations to keep; all others are dropped while the file is
+            parsed, so that the outlines of a hundred thousand other objects never pile up. Default: None, all.
+        ann_id_type (type | tuple[type, ...]): What ids of annotations are. Default: ``int``.
+
+    Attributes:
+        path (Path): The file.
+        images (dict[int, dict]): Images by their id.
+        annotations (dict[Id, dict]): Annotations by their id.
+
+    Raises:
+        ValueError: If the file is no JSON, or the tables or ids are missing or of another type.
+    """
+
+    def __init__(self,
+                 path: Path,
+                 ann_ids: Container[Id] | None = None,
+                 ann_id_type: type | tuple[type, ...] = int) -> None:
+        def drop_others(element: dict) -> dict | None:
+            ann_id = element.get('id')
+            other = 'segmentation' in element and isinstance(ann_id, int | str) and ann_id not in ann_ids
+            return None if other else element
+
+        self.path = path
+        self._content = read_json(path, None if ann_ids is None else drop_others)
+        self.images = self._table('images', int)
+        self.annotations = self._table('annotations', ann_id_type)
+
+    @property
+    def categories(self) -> dict[int, str]:
+        """Names of the categories by their id."""
+        return {key: get_field(category, 'name', str, f'{self.path}: category {key}')
+                for key, category in self._table('categories', int).items()}
+
+    def image(self, image_id: int, where: str) -> dict:
+        """The image that ``where`` refers to; raises ValueError if there is none."""
+        return self._look_up(self.images, image_id, 'images', where)
+
+    def annotation(self, ann_id: Id, where: str) -> dict:
+        """The annotation that ``where`` refers to; raises ValueError if there is none."""
+        return self._look_up(self.annotations, ann_id, 'annotations', where)
+
+    def describe_image(self, image: dict, folder: str) -> dict:
+        """``img_path`` (in ``folder``), ``height``, ``width`` and ``image_id`` of one of the images."""
+        where = f'{self.path}: image {image["id"]}'
+        return {
+            'img_path': str(Path(folder, get_field(image, 'file_name', str, where))),
+            'height': get_field(image, 'height', int, where),
+            'width': get_field(image, 'width', int, where),
+            'image_id': image['id'],
+        }
+
+    def field(self, annotation: dict, key: str, kind: type | tuple[type, ...]) -> Any:
+        """A field of one of the annotations, checked."""
+        return get_field(annotation, key, kind, f'{self.path}: annotation {annotation["id"]}')
+
+    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
+        elements = get_field(self._content, name, list, str(self.path))
+        return {get_field(element, 'id', id_type, f'{self.path}: {name}[{place}]'): element
+                for place, element in enumerate(elements) if element is not None}
+
+    def _look_up(self, table: dict[Any, dict], key: Id, name: str, where: str) -> dict:
+        if key not in table:
+            raise ValueError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
+                             'The two files do not belong together, or one is incomplete: get both from one place.')
+        return table[key]
+
+
+def read_json(path: Path, object_hook: Any = None) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path (Path): The file.
+        object_hook (Callable | None): As :func:`json.loads` takes it. Default: None.
+
+    Raises:
+        ValueError: If it is no whole JSON file.
+    """
+    try:
+        return json.loads(path.read_text('utf-8'), object_hook=object_hook)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
