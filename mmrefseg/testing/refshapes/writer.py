@@ -2,18 +2,14 @@
 import json
 import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import cv2
 from rich.progress import track
+
+from mmrefseg.utils.processes import ordered_map
 
 from . import python2_pickle
 from .picture import Picture, PictureTask, make_picture
@@ -90,31 +86,11 @@ class _Records:
         (folder / 'refs(unc).p').write_bytes(python2_pickle.dumps(self.refs))
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which then stops the workers; OpenCV's own threads would only compete."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[Callable]:
-    """A ``map`` that keeps order, over processes if there are several workers."""
-    if workers == 1:
-        yield map
-        return
-    # Forked, as PyTorch's data loaders are: a fresh interpreter would import the whole package again.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context('fork'), initializer=_start_worker)
-    try:
-        yield partial(pool.map, chunksize=16)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _write(folder: Path, tasks: list[PictureTask], workers: int, show_progress: bool) -> None:
     images = folder / 'images'
     images.mkdir()
     records = _Records()
-    with _mapping(workers) as map_pictures:
+    with ordered_map(workers) as map_pictures:
         pictures: Iterable[Picture] = map_pictures(make_picture, tasks)
         for task, picture in zip(tasks, track(pictures, 'RefShapes', len(tasks), disable=not show_progress),
                                  strict=True):

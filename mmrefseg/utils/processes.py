@@ -1,0 +1,54 @@
+"""Work spread over processes, in order and with bounded memory."""
+from __future__ import annotations
+
+import ctypes
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+import cv2
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and die with it however it dies; OpenCV's own threads would only compete."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    cv2.setNumThreads(0)
+
+
+@contextmanager
+def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
+    """A ``map`` over processes that keeps order and takes tasks only as fast as its results are used.
+
+    Args:
+        workers (int): Number of processes; 1 means this very process.
+
+    Yields:
+        Callable: Called as ``map`` is, with one iterable.
+    """
+    if workers == 1:
+        yield map
+        return
+    # Forked, as PyTorch's data loaders are: a fresh interpreter would import the whole package again.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context('fork'), initializer=_start_worker)
+    pool.submit(int).result()  # forks them all, before a progress bar starts its thread
+
+    def over_pool(function: Callable[[Any], Any], tasks: Iterable) -> Iterator:
+        pending = deque()
+        for task in tasks:
+            pending.append(pool.submit(function, task))
+            if len(pending) > 4 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    try:
+        yield over_pool
+    finally:
+        pool.shutdown(cancel_futures=True)
