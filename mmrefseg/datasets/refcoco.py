@@ -53,7 +53,7 @@ class RefCOCODataset(BaseReferringDataset):
         # What is of another type is refused when its ref is parsed.
         ann_ids = {ann_id for ref in refs for ann_id in as_list(ref.get('ann_id')) if isinstance(ann_id, int | str)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
-        return [self._referent(ref, instances, refs_file) for ref in refs]
+        return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file))
 
     def image_key(self, referent: Mapping) -> str:
         """The image's id in COCO."""

@@ -1,4 +1,5 @@
-from .functional import cris_mask, intersection_and_union, summarise_iou
-from .metrics import DumpPredictions, ReferringIoUMetric
+from .functional import cris_mask, intersection_and_union, summarise_gres, summarise_iou
+from .metrics import DumpPredictions, GRESMetric, ReferringIoUMetric
 
-__all__ = ['DumpPredictions', 'ReferringIoUMetric', 'cris_mask', 'intersection_and_union', 'summarise_iou']
+__all__ = ['DumpPredictions', 'GRESMetric', 'ReferringIoUMetric', 'cris_mask', 'intersection_and_union',
+           'summarise_gres', 'summarise_iou']

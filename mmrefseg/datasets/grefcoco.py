@@ -1,0 +1,70 @@
+"""gRefCOCO: expressions that refer to several objects, to one or to none."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmrefseg.registry import DATASETS
+
+from .fields import get_field
+from .instances_file import InstancesFile, read_json
+from .refcoco import RefCOCODataset, as_list
+
+NO_TARGET = [-1]
+
+
+@DATASETS.register_module()
+class GRefCOCODataset(RefCOCODataset):
+    """gRefCOCO (https://arxiv.org/abs/2306.00968), in RefCOCO's layout but for the refs::
+
+        data_root/
+        ├── images/                images (COCO train2014), under the names that instances.json gives
+        ├── instances.json         images and annotations in COCO's schema, polygons or RLE
+        └── grefs(<split_by>).json refs as in RefCOCO, but for ``ann_id``
+
+    A ref's ``ann_id`` is one id or a list of ids, of which ``[-1]`` stands for no target. The mask of a ref is the
+    union of its annotations, those of crowds left out.
+
+    Samples also have ``ann_ids`` (list[int]), empty without a target. Their ``ann_id`` is the only one of these, and
+    their ``category_id`` the one that all share; each is -1 where there is none. ``segmentation`` is None without a
+    target.
+
+    Args:
+        data_root (str): Folder of the data set.
+        split_by (str): Whose splits. Default: ``'unc'``, the only ones there are.
+        split (str): ``'train'``, ``'val'``, ``'testA'`` or ``'testB'``. Default: ``'train'``.
+        **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: As :class:`RefCOCODataset`, or if a ref names no annotation or nothing but crowds.
+    """
+
+    REFS_FILE = 'grefs({split_by}).json'
+    SOURCE = 'https://github.com/henghuiding/gRefCOCO'
+
+    def _read_refs(self, path: Path) -> Any:
+        return read_json(path)
+
+    def _target(self, ref: dict, instances: InstancesFile, where: str) -> dict:
+        ids = as_list(get_field(ref, 'ann_id', (int, list), where))
+        if ids == NO_TARGET:
+            return {'segmentation': None, 'ann_id': -1, 'ann_ids': [], 'category_id': -1}
+        annotations = [instances.annotation(get_field({'ann_id': ann_id}, 'ann_id', int, where), where)
+                       for ann_id in ids]
+        outlines = [instances.field(annotation, 'segmentation', (list, dict)) for annotation in annotations
+                    if not annotation.get('iscrowd')]
+        if not outlines:
+            raise ValueError(f"{where}: 'ann_id' names no annotation but those of crowds. It must name at least one "
+                             'object, or be [-1] where the expression refers to nothing.')
+        categories = {instances.field(annotation, 'category_id', int) for annotation in annotations}
+        return {
+            'segmentation': {'union': outlines} if len(outlines) > 1 else outlines[0],
+            'ann_id': _only(ids),
+            'ann_ids': ids,
+            'category_id': _only(list(categories)),
+        }
+
+
+def _only(values: list[int]) -> int:
+    return values[0] if len(values) == 1 else -1

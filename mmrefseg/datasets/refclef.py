@@ -1,0 +1,52 @@
+"""RefCLEF (ReferIt): expressions about regions of SAIAPR TC-12 images."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mmrefseg.registry import DATASETS
+
+from .instances_file import InstancesFile
+from .refcoco import RefCOCODataset
+
+
+@DATASETS.register_module()
+class RefCLEFDataset(RefCOCODataset):
+    """RefCLEF (https://aclanthology.org/D14-1086), in RefCOCO's files, as https://github.com/lichengunc/refer has it::
+
+        data_root/
+        ├── images/             folder ``saiapr_tc-12``; instances.json gives names such as ``00/images/25.jpg``
+        ├── instances.json      images and annotations in COCO's schema; an outline is a list of RLEs
+        └── refs(<split_by>).p  refs with their sentences and splits
+
+    The mask of a region is the union of its RLEs. A ref of split ``testAB`` belongs to ``testA`` and to ``testB``,
+    and so on. Ids of annotations are strings in these files (numbers are taken, too), and so is ``ann_id`` in samples.
+
+    Args:
+        data_root (str): Folder of the data set.
+        split_by (str): Whose splits: ``'unc'`` or ``'berkeley'``. Default: ``'unc'``.
+        split (str): ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'testC'`` (unc) or ``'test'`` (berkeley).
+            Default: ``'train'``.
+        **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: As :class:`RefCOCODataset`.
+    """
+
+    ANN_ID_TYPE = (int, str)
+
+    def image_key(self, referent: Mapping) -> str:
+        """The image's id in SAIAPR TC-12."""
+        return f'saiapr/{referent["image_id"]}'
+
+    def _splits(self, ref: dict) -> list[str]:
+        several = re.fullmatch('test([ABC]{2,})', ref['split'])
+        return [f'test{letter}' for letter in several[1]] if several else [ref['split']]
+
+    def _target(self, ref: dict, instances: InstancesFile, where: str) -> dict:
+        target = super()._target(ref, instances, where)
+        outline = target['segmentation']
+        if outline and all(isinstance(part, dict) for part in outline):
+            target['segmentation'] = {'union': outline}
+        return target
