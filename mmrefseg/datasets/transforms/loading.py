@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 
@@ -19,7 +20,7 @@ class LoadReferringImage(BaseTransform):
 
     Required Keys:
 
-    - img_path (str)
+    - img_path (str, a file or an address in an LMDB file)
 
     Added Keys:
 
@@ -45,17 +46,32 @@ def read_image(path: str | Path) -> np.ndarray:
     """Read an image file as 8-bit RGB (H, W, 3) and refuse it if it is not whole.
 
     Args:
-        path (str | Path): The file.
+        path (str | Path): The file, or the address of an image in an LMDB file, ``lmdb:///a/data.lmdb#images/b.jpg``.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is empty, cut off or not an image.
     """
+    if is_lmdb_address(path):
+        return decode_image(read_image_bytes(str(path)), path)
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'The image {path} is missing. Put it there, or set data_root and '
                                 "data_prefix=dict(img_path=...) to the folder which holds it.") from None
+    return decode_image(content, path)
+
+
+def decode_image(content: bytes, path: str | Path) -> np.ndarray:
+    """Decode an image as 8-bit RGB (H, W, 3) and refuse it if it is not whole.
+
+    Args:
+        content (bytes): What the image's file holds.
+        path (str | Path): Where it is from, for errors.
+
+    Raises:
+        ValueError: If the image is empty, cut off or none.
+    """
     if not content:
         raise ValueError(f'The image {path} is empty (0 bytes). Copy or download it again.')
     if _is_cut_off_jpeg(content):

@@ -1,0 +1,210 @@
+"""LMDB files of plain bytes that say what they are and can be checked.
+
+Such a file holds a value ``header``: the SHA-256 of the rest of this value in hexadecimal digits, a line feed, and a
+JSON object with ``format``, ``format_version``, ``content_sha256`` (of all other keys and values) and what the writer
+adds. Values are read at an address, ``lmdb:///folder/data.lmdb#key``.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+FORMAT = 'mmrefseg'
+FORMAT_VERSION = 1
+IMAGE_PREFIX = 'images/'
+
+_SCHEME = 'lmdb://'
+_HEADER = b'header'
+_LONGEST_KEY = 511
+
+# The process that opened a file, which file it was, and the open file, by path.
+_opened: dict[str, tuple[int, int, lmdb.Environment]] = {}
+
+
+def is_lmdb_address(path: str | Path) -> bool:
+    """Whether a path is the address of a value in an LMDB file."""
+    return str(path).startswith(_SCHEME)
+
+
+def image_address(file: str | Path, name: str = '') -> str:
+    """The address of an image; without a name, what stands before ``/name`` in it."""
+    return f'{_SCHEME}{os.path.abspath(file)}#{IMAGE_PREFIX}{name}'.removesuffix('/')
+
+
+def read_image_bytes(address: str) -> bytes:
+    """The value at the address of an image.
+
+    Raises:
+        FileNotFoundError: If there is no such file or image.
+        ValueError: If the file is damaged or something else.
+    """
+    file, _, name = address.removeprefix(_SCHEME).partition(f'#{IMAGE_PREFIX}')
+    content = read_value(file, IMAGE_PREFIX + name)
+    if content is None:
+        raise FileNotFoundError(f'The image {name!r} is not in {file}, which belongs to other annotations.')
+    return content
+
+
+def read_value(file: str | Path, key: str) -> bytes | None:
+    """A value of an LMDB file; None if there is no such key.
+
+    The file is opened once in every process that reads it, without a lock, so that it may lie on a read-only file
+    system and be read by any number of processes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or something else.
+    """
+    encoded = key.encode()
+    if len(encoded) > _LONGEST_KEY:
+        return None
+    try:
+        with _environment(str(file)).begin() as transaction:
+            return transaction.get(encoded)
+    except lmdb.Error as error:
+        raise _damaged(file, error) from error
+
+
+def read_header(file: str | Path) -> dict[str, Any]:
+    """The header of an LMDB file, checked.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, something else or of another version.
+    """
+    _forget_replaced(str(file))
+    digest, _, content = (read_value(file, 'header') or b'').partition(b'\n')
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise _damaged(file, 'it has no header, or one that does not fit its own checksum')
+    header = json.loads(content)
+    if not isinstance(header, dict):
+        raise _damaged(file, 'its header is no JSON object')
+    found = header.get('format'), header.get('format_version')
+    if found != (FORMAT, FORMAT_VERSION):
+        raise ValueError(f'{file} is of format {found}, but this version of mmrefseg reads {(FORMAT, FORMAT_VERSION)}. '
+                         'Prepare the data set again.')
+    return header
+
+
+def check_content(file: str | Path) -> None:
+    """Read an LMDB file from end to end.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If anything in it is damaged.
+    """
+    expected = read_header(file).get('content_sha256')
+    try:
+        found = _content_sha256(_environment(str(file)))
+    except lmdb.Error as error:
+        raise _damaged(file, error) from error
+    if found != expected:
+        raise _damaged(file, 'its content does not fit its checksum')
+
+
+class LMDBWriter:
+    """Writes an LMDB file, or goes on where a killed one stopped; its size needs no thought.
+
+    Args:
+        path (str | Path): The file; its folder is there.
+
+    Raises:
+        ValueError: If the file is there, but is no LMDB file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
+        try:
+            # Nobody else reads or writes an unfinished file.
+            self._environment = lmdb.open(self._path, subdir=False, lock=False, map_size=1 << 26)
+        except lmdb.Error as error:
+            raise _damaged(path, error) from error
+
+    def __contains__(self, key: str) -> bool:
+        with self._environment.begin(buffers=True) as transaction:
+            return transaction.get(key.encode()) is not None
+
+    def write(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Write values, all of them or none.
+
+        Raises:
+            ValueError: If a key is too long.
+        """
+        encoded = [(key.encode(), value) for key, value in items]
+        for key, _ in encoded:
+            if len(key) > _LONGEST_KEY:
+                raise ValueError(f'{key.decode()!r} is longer than the {_LONGEST_KEY} bytes that LMDB takes for a '
+                                 'name. Give the file a shorter one.')
+        while True:
+            try:
+                with self._environment.begin(write=True) as transaction:
+                    for key, value in encoded:
+                        transaction.put(key, value)
+                return
+            except lmdb.MapFullError:
+                self._environment.set_mapsize(2 * self._environment.info()['map_size'])
+
+    def finish(self, header: dict[str, Any]) -> None:
+        """Write the header and close the file.
+
+        Args:
+            header (dict): What the header says besides format, version and checksum.
+        """
+        content = json.dumps({'format': FORMAT, 'format_version': FORMAT_VERSION,
+                              'content_sha256': _content_sha256(self._environment), **header}).encode()
+        self.write([('header', hashlib.sha256(content).hexdigest().encode() + b'\n' + content)])
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._environment.close()
+
+
+def _environment(file: str) -> lmdb.Environment:
+    """The file, opened for reading by this very process."""
+    process, _, environment = _opened.get(file, (None, None, None))
+    if process == os.getpid():
+        return environment
+    if environment is not None:
+        environment.close()  # inherited by a fork: LMDB must not share it, nor open a file twice
+        del _opened[file]
+    if not os.path.isfile(file):
+        raise FileNotFoundError(f'{file} is missing. Set data_root to the folder of a data set that '
+                                'tools/dataset_converters/prepare.py prepared with --lmdb.')
+    environment = lmdb.open(file, subdir=False, lock=False, readonly=True, readahead=False)
+    # Reading beyond the end of a mapped file would kill the process.
+    pages = environment.info()['last_pgno'] + 1
+    if os.path.getsize(file) < pages * environment.stat()['psize']:
+        environment.close()
+        raise _damaged(file, f'it is cut off: {os.path.getsize(file)} bytes instead of at least '
+                             f'{pages * environment.stat()["psize"]}')
+    _opened[file] = os.getpid(), os.stat(file).st_ino, environment
+    return environment
+
+
+def _forget_replaced(file: str) -> None:
+    """Close a file in whose place another has been put."""
+    if file in _opened and not (os.path.isfile(file) and os.stat(file).st_ino == _opened[file][1]):
+        _opened.pop(file)[2].close()
+
+
+def _content_sha256(environment: lmdb.Environment) -> str:
+    digest = hashlib.sha256()
+    with environment.begin(buffers=True) as transaction:
+        for key, value in transaction.cursor():
+            if key != _HEADER:
+                digest.update(b'%d %d ' % (len(key), len(value)))
+                digest.update(key)
+                digest.update(value)
+    return digest.hexdigest()
+
+
+def _damaged(file: str | Path, reason: object) -> ValueError:
+    return ValueError(f'{file} is damaged, or no LMDB file of mmrefseg ({reason}). Copy it again, or prepare the data '
+                      'set again.')
