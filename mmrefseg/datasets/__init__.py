@@ -1,7 +1,9 @@
 from .base_referring_dataset import BaseReferringDataset
 from .grefcoco import GRefCOCODataset
+from .json_lines import JSONLinesDataset
 from .refclef import RefCLEFDataset
 from .refcoco import RefCOCODataset
+from .refer_lmdb import ReferringLMDBDataset
 from .referring_mixture import ReferringMixture
 from .samplers import SeededInfiniteSampler, SeededSampler
 from .shuffled_expressions import ShuffledExpressions
@@ -17,7 +19,8 @@ from .transforms import (
 )
 
 __all__ = [
-    'BaseReferringDataset', 'FlipReferring', 'GRefCOCODataset', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
-    'PackRefSegInputs', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringMixture', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions',
-    'Stretch', 'letterbox_matrix'
+    'BaseReferringDataset', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
+    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'RefCLEFDataset', 'RefCOCODataset',
+    'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
+    'ShuffledExpressions', 'Stretch', 'letterbox_matrix'
 ]

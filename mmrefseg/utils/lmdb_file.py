@@ -22,6 +22,7 @@ IMAGE_PREFIX = 'images/'
 _SCHEME = 'lmdb://'
 _HEADER = b'header'
 _LONGEST_KEY = 511
+_BATCH = 1 << 25
 
 # The process that opened a file, which file it was, and the open file, by path.
 _opened: dict[str, tuple[int, int, lmdb.Environment]] = {}
@@ -131,20 +132,29 @@ class LMDBWriter:
             return transaction.get(key.encode()) is not None
 
     def write(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Write values, all of them or none.
+        """Write values, from time to time so that they survive the end of the process.
 
         Raises:
             ValueError: If a key is too long.
         """
-        encoded = [(key.encode(), value) for key, value in items]
-        for key, _ in encoded:
-            if len(key) > _LONGEST_KEY:
-                raise ValueError(f'{key.decode()!r} is longer than the {_LONGEST_KEY} bytes that LMDB takes for a '
-                                 'name. Give the file a shorter one.')
+        batch, size = [], 0
+        for key, value in items:
+            encoded = key.encode()
+            if len(encoded) > _LONGEST_KEY:
+                raise ValueError(f'{key!r} is longer than the {_LONGEST_KEY} bytes that LMDB takes for a name. Give '
+                                 'the file a shorter one.')
+            batch.append((encoded, value))
+            size += len(value)
+            if size > _BATCH:
+                self._commit(batch)
+                batch, size = [], 0
+        self._commit(batch)
+
+    def _commit(self, batch: list[tuple[bytes, bytes]]) -> None:
         while True:
             try:
                 with self._environment.begin(write=True) as transaction:
-                    for key, value in encoded:
+                    for key, value in batch:
                         transaction.put(key, value)
                 return
             except lmdb.MapFullError:

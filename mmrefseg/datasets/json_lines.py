@@ -1,0 +1,202 @@
+"""Users' own data, and prepared annotations, in JSON Lines."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmrefseg.registry import DATASETS
+
+from .base_referring_dataset import BaseReferringDataset
+from .fields import get_field
+from .prepared_folder import LMDB, check_finished, index_of
+from .referent_lines import (
+    LineIndex,
+    ReferentsOfLines,
+    check_mask,
+    decode_line,
+    get_relative_path,
+    iterate_lines,
+    referent_of,
+)
+from .referents import Referents
+
+
+@DATASETS.register_module()
+class JSONLinesDataset(BaseReferringDataset):
+    """Referents in JSON Lines, a file for each split::
+
+        data_root/
+        ├── images/                  the images, in whatever folders
+        └── annotations/train.jsonl  one referent a line, in UTF-8
+
+    A line is an object with
+
+    - ``image`` (str): path of the image below ``images``;
+    - ``expression`` (str) or ``expressions`` (list[str]): what people say of the referent;
+    - ``mask``: a COCO RLE (``{"size": [H, W], "counts": ...}``), COCO polygons (``[[x1, y1, x2, y2, ...], ...]``), the
+      path of a PNG below ``data_root`` (every value but 0 is inside), or null, if the expression refers to nothing;
+    - if you like: ``height`` and ``width`` (int, pixels; else read from the image), ``image_id``, ``ref_id``
+      and ``category_id`` (int), ``ann_id`` (int or str), ``sent_ids`` (list[int]) and ``kinds`` (list[str]), one for
+      each expression, and ``image_key`` (str), which names the image in all data sets: ``coco/<id>`` for one of COCO's,
+      so that no image is trained on that another data set tests on. Further keys are passed on.
+
+    For example::
+
+        {"image": "a/b.jpg", "expression": "the red cup", "mask": [[2, 2, 12, 2, 12, 12, 2, 12]]}
+
+    Files that ``tools/dataset_converters/prepare.py`` wrote have an index beside them and open at once, whatever their
+    size; a line is read when its sample is. Other files are read, and the shape of every line is checked, here;
+    ``tools/dataset_converters/validate_jsonl.py`` opens every image and draws every mask besides.
+
+    Args:
+        data_root (str): Folder of the data set.
+        split (str): Part of the data set. Default: ``'train'``.
+        ann_file (str): The files of the splits, inside ``data_root``; ``{split}`` stands for a split's name.
+            Default: ``'annotations/{split}.jsonl'``.
+        **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: If a line is not as above, or the index does not fit the file.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 split: str = 'train',
+                 ann_file: str = 'annotations/{split}.jsonl',
+                 **kwargs) -> None:
+        if '{split}' not in ann_file:
+            raise ValueError(f"ann_file must hold {{split}}, as in 'annotations/{{split}}.jsonl', got {ann_file!r}")
+        self._ann_pattern = ann_file
+        super().__init__(data_root, split, **kwargs)
+
+    def load_referents(self) -> list[dict] | Referents:
+        """Open the prepared file of the split, or read a hand-written one."""
+        files, images = self._files(), Path(self.data_prefix['img_path'])
+        if self.split not in files:
+            raise FileNotFoundError(f'{self._file(self.split)} is missing. {self.data_root} has the splits: '
+                                    f'{", ".join(sorted(files)) or "none"}. Set split, ann_file or data_root.')
+        if not images.is_dir():
+            mend = (f'The images are in {LMDB}: use ReferringLMDBDataset.' if Path(self.data_root, LMDB).exists() else
+                    'Put them there, or set data_prefix=dict(img_path=...) to the folder which holds them.')
+            raise FileNotFoundError(f'The folder {images} of the images is missing. {mend}')
+        file = files[self.split]
+        if index_of(file).is_file():
+            return _ReferentsOfFile(file, str(images))
+        reader = _OwnLines(file, str(images), self.data_root)
+        return self.parse_each(iterate_lines(file), lambda line: reader.parse(*line))
+
+    def image_key(self, referent: Mapping) -> str:
+        """What the line says; else the image's path."""
+        return referent.get('image_key') or f'file:{os.path.abspath(referent["img_path"])}'
+
+    def images_by_split(self) -> dict[str, set[str]]:
+        """Keys of the images of every split that ``ann_file`` finds."""
+        return {split: set(self._image_keys(file)) for split, file in self._files().items()}
+
+    def _image_keys(self, file: Path) -> Iterator[str]:
+        if index_of(file).is_file():
+            yield from LineIndex.from_json(index_of(file).read_bytes(), str(index_of(file))).images
+            return
+        for number, line in iterate_lines(file):
+            where = f'{file}, line {number}'
+            element = decode_line(line, where)
+            name = get_relative_path(element, 'image', where)
+            yield self.image_key({**element, 'img_path': f'{self.data_prefix["img_path"]}/{name}'})
+
+    def _file(self, split: str) -> Path:
+        return Path(self.data_root, self._ann_pattern.replace('{split}', split))
+
+    def _files(self) -> dict[str, Path]:
+        """The files of all splits."""
+        check_finished(self.data_root)
+        before, after = self._ann_pattern.split('{split}')
+        files = sorted(Path(self.data_root).glob(f'{before}*{after}'))
+        start = len(str(self._file(''))) - len(after)
+        return {str(file)[start:len(str(file)) - len(after)]: file for file in files}
+
+
+class _ReferentsOfFile(ReferentsOfLines):
+    """Referents in a file with an index."""
+
+    def __init__(self, path: Path, image_folder: str) -> None:
+        index = LineIndex.from_json(index_of(path).read_bytes(), str(index_of(path)))
+        super().__init__(index, str(path), image_folder)
+        self._bounds = np.concatenate([[0], np.cumsum(index.lengths)])
+        if (size := path.stat().st_size) != self._bounds[-1]:
+            raise ValueError(f'{path} has {size} bytes, but {index_of(path).name} beside it was made for '
+                             f'{self._bounds[-1]}. Prepare the data set again; or delete the index, if you changed the '
+                             'file on purpose: it is then read as one of your own.')
+        self._file = None
+
+    def line(self, place: int) -> bytes:
+        if self._file is None:
+            self._file = open(self.where, 'rb', buffering=0)  # noqa: SIM115 - open as long as the data set is
+        start, end = self._bounds[place:place + 2]
+        # Reading at a place moves nothing that forked processes share, and maps nothing that could be cut off.
+        return os.pread(self._file.fileno(), end - start, start)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_file': None}
+
+
+class _OwnLines:
+    """Completes and checks the lines of a file that users wrote.
+
+    Args:
+        file (Path): The file, for errors.
+        image_folder (str): Folder of the images.
+        mask_folder (str): Folder of masks in files.
+    """
+
+    def __init__(self, file: Path, image_folder: str, mask_folder: str) -> None:
+        self._file = file
+        self._folders = (image_folder, mask_folder)
+        self._image_ids: dict[str, int] = {}
+        self._lines_of_refs: dict[int, int] = {}
+        self._next_sent_id = 0
+
+    def parse(self, number: int, line: bytes) -> dict:
+        """The referent of a line; raises ValueError if it is not as documented."""
+        where = f'{self._file}, line {number}'
+        element = decode_line(line, where)
+        name = get_relative_path(element, 'image', where)
+        if 'mask' not in element:
+            raise ValueError(f"{where}: 'mask' is missing. Write an RLE, polygons or the path of a PNG; or null, if "
+                             'the expression refers to nothing.')
+        element.setdefault('image_id', self._image_ids.setdefault(name, len(self._image_ids)))
+        element.setdefault('ref_id', number)
+        element.setdefault('ann_id', element['ref_id'])
+        element.setdefault('category_id', 0)
+        self._complete_expressions(element, where)
+        if 'height' not in element or 'width' not in element:
+            element['width'], element['height'] = _image_size(f'{self._folders[0]}/{name}', where)
+        referent = referent_of(element, where, *self._folders)
+        check_mask(element['mask'], referent['height'], referent['width'], where)
+        other = self._lines_of_refs.setdefault(referent['ref_id'], number)
+        if other != number:
+            raise ValueError(f'{where}: ref_id {referent["ref_id"]} is that of line {other}, too. Give every line a '
+                             'ref_id of its own, or give none.')
+        return referent
+
+    def _complete_expressions(self, element: dict, where: str) -> None:
+        if ('expression' in element) == ('expressions' in element):
+            raise ValueError(f"{where}: write either 'expression' (a string) or 'expressions' (a list of strings)")
+        if 'expression' in element:
+            element['expressions'] = [element['expression']]
+        number = len(get_field(element, 'expressions', list, where))
+        element.setdefault('sent_ids', list(range(self._next_sent_id, self._next_sent_id + number)))
+        self._next_sent_id += number
+
+
+def _image_size(path: str, where: str) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f'{where}: height and width are not given, and cannot be read from the image: {error}. Mend '
+                         'the path or the image, or write both.') from error

@@ -1,0 +1,31 @@
+"""Names in the folder of a prepared data set."""
+from __future__ import annotations
+
+from pathlib import Path
+
+MANIFEST = 'prepared.json'
+"""Written last; tells that the folder is whole."""
+
+UNFINISHED = '.unfinished'
+"""Folder of a preparation on its way."""
+
+ANNOTATIONS = 'annotations'
+IMAGES = 'images'
+LMDB = 'data.lmdb'
+BROKEN = 'broken.json'
+
+
+def index_of(lines: Path) -> Path:
+    """The index that lies beside a file of lines."""
+    return lines.with_suffix('.index.json')
+
+
+def check_finished(folder: str | Path) -> None:
+    """Make sure that no preparation of the folder was interrupted; of a folder that was not prepared nothing is asked.
+
+    Raises:
+        ValueError: If one was, or is still on its way.
+    """
+    if Path(folder, UNFINISHED).exists():
+        raise ValueError(f'{folder} is not whole: its preparation is on its way or was interrupted. Run the same '
+                         'prepare.py command again: it goes on where it stopped.')

@@ -1,0 +1,268 @@
+"""Referents as lines of JSON: the format of prepared annotations, and of what users write by hand."""
+from __future__ import annotations
+
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from .fields import get_field
+from .referents import Referents
+
+INDEX_VERSION = 1
+LONGEST_LINE = 1 << 26
+"""Bytes; longer lines are refused."""
+
+_LONGEST_SIDE = 1 << 16
+_FIELDS = {'image', 'height', 'width', 'expression', 'expressions', 'sent_ids', 'kinds', 'mask', 'image_id', 'ref_id',
+           'ann_id', 'category_id'}
+# Keys that a sample gets from elsewhere.
+_RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind', 'sample_idx'}
+
+
+class LineIndex(NamedTuple):
+    """What makes a file of lines open fast.
+
+    Attributes:
+        lengths (np.ndarray): (N,) integers; bytes of each line, its end included.
+        num_sentences (np.ndarray): (N,) integers; expressions of each line.
+        images (list[str]): Keys of the images, each once, sorted.
+    """
+
+    lengths: np.ndarray
+    num_sentences: np.ndarray
+    images: list[str]
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> LineIndex:
+        """The index of complete lines."""
+        elements = map(json.loads, lines)
+        numbers, images = [], set()
+        for element in elements:
+            numbers.append(len(element['expressions']))
+            images.add(element['image_key'])
+        return cls(np.array([len(line) for line in lines], np.int64), np.array(numbers, np.int64), sorted(images))
+
+    def to_json(self) -> bytes:
+        """As :meth:`from_json` reads it."""
+        return json.dumps({'format_version': INDEX_VERSION, 'lengths': self.lengths.tolist(),
+                           'num_sentences': self.num_sentences.tolist(), 'images': self.images}).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes, where: str) -> LineIndex:
+        """Read an index; raises ValueError if it is damaged or of another version."""
+        mend = 'Prepare the data set again.'
+        element = decode_line(content, where)
+        if (version := element.get('format_version')) != INDEX_VERSION:
+            raise ValueError(f'{where}: expected an index of format_version {INDEX_VERSION}, got {version!r}. {mend}')
+        columns = []
+        for key in ('lengths', 'num_sentences'):
+            column = get_field(element, key, list, where)
+            if not all(type(number) is int and 0 < number < 1 << 40 for number in column):
+                raise ValueError(f'{where}: {key!r} must hold positive whole numbers. {mend}')
+            columns.append(np.array(column, np.int64))
+        if len(columns[0]) != len(columns[1]):
+            raise ValueError(f'{where}: lengths has {len(columns[0])} entries, num_sentences {len(columns[1])}. {mend}')
+        return cls(*columns, get_field(element, 'images', list, where))
+
+
+class ReferentsOfLines(Referents):
+    """Referents that are parsed from their lines when they are asked for.
+
+    Args:
+        index (LineIndex): The index of the lines.
+        where (str): What holds them, for errors.
+        image_folder (str): What stands before an image's name in ``img_path``.
+    """
+
+    def __init__(self, index: LineIndex, where: str, image_folder: str) -> None:
+        super().__init__(index.num_sentences)
+        self.where = where
+        self.image_folder = image_folder
+
+    @abstractmethod
+    def line(self, place: int) -> bytes:
+        """The line of one referent, complete."""
+
+    def __getitem__(self, index: int) -> dict:
+        place = range(len(self))[index]
+        where = f'{self.where}, line {place + 1}'
+        referent = referent_of(decode_line(self.line(place), where), where, self.image_folder)
+        if len(referent['sentences']) != self.num_sentences[place]:
+            raise ValueError(f'{where}: the line was changed after its index was made, which counts '
+                             f'{self.num_sentences[place]} expressions. Prepare the data set again; or delete the '
+                             'index, and the lines are read as those of your own.')
+        return referent
+
+
+def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not blank, with their numbers from 1.
+
+    Raises:
+        ValueError: If a line is endless.
+    """
+    with path.open('rb') as file:
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
+            if len(line) == LONGEST_LINE:
+                raise ValueError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
+                                 'line, and large masks as RLE or PNG.')
+            if line.strip():
+                yield number, line
+
+
+def decode_line(line: bytes, where: str) -> dict:
+    """Decode a line of JSON that holds one object.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    try:
+        element = _DECODER.decode(line.decode('utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
+    if not isinstance(element, dict):
+        raise ValueError(f'{where}: expected an object {{...}}, got one of type {type(element).__name__}.')
+    return element
+
+
+def referent_of(element: dict, where: str, image_folder: str, mask_folder: str | None = None) -> dict:
+    """Make a referent of a complete element.
+
+    Args:
+        element (dict): What a line holds, with every field but ``kinds``.
+        where (str): File and line, for errors.
+        image_folder (str): What stands before the image's name in ``img_path``.
+        mask_folder (str | None): Where masks in files lie. Default: None; there are none.
+
+    Returns:
+        dict: As :meth:`BaseReferringDataset.load_referents` has it; further keys of the element are kept.
+
+    Raises:
+        ValueError: If a field is missing or of another type, or a key has another meaning in samples.
+    """
+    if wrong := _RESERVED & element.keys():
+        raise ValueError(f'{where}: the keys {sorted(wrong)} have another meaning in samples. Name them otherwise.')
+    name = get_relative_path(element, 'image', where)
+    mask = element.get('mask')
+    if isinstance(mask, str):
+        if mask_folder is None:
+            raise ValueError(f"{where}: 'mask' must be an RLE or null, got a path")
+        mask = {'file': f'{mask_folder}/{get_relative_path(element, "mask", where)}'}
+    return {
+        'img_path': f'{image_folder}/{name}',
+        'height': _get_side(element, 'height', where),
+        'width': _get_side(element, 'width', where),
+        'segmentation': mask,
+        'image_id': get_field(element, 'image_id', int, where),
+        'ref_id': get_field(element, 'ref_id', int, where),
+        'ann_id': get_field(element, 'ann_id', (int, str), where),
+        'category_id': get_field(element, 'category_id', int, where),
+        'sentences': _sentences(element, where),
+        **{key: value for key, value in element.items() if key not in _FIELDS},
+    }
+
+
+def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
+    """The complete line of a referent.
+
+    Args:
+        referent (dict): As :meth:`BaseReferringDataset.load_referents` has it, with its ``image_key``.
+        image (str): Name of its image.
+        mask (dict | None): Its mask as an RLE; None if it has none.
+
+    Raises:
+        ValueError: If a value is nothing that JSON can hold.
+    """
+    sentences = referent['sentences']
+    element = {'image': image, 'expressions': [sentence['text'] for sentence in sentences], 'mask': mask,
+               'sent_ids': [sentence['sent_id'] for sentence in sentences]}
+    if any(sentence['kind'] for sentence in sentences):
+        element['kinds'] = [sentence['kind'] for sentence in sentences]
+    element.update((key, value) for key, value in referent.items() if key not in _RESERVED)
+    try:
+        return json.dumps(element, ensure_ascii=False, allow_nan=False, separators=(',', ':')).encode() + b'\n'
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'ref_id {referent["ref_id"]} holds what JSON cannot: {error}') from error
+
+
+def get_relative_path(element: dict, key: str, where: str) -> str:
+    """Take a path out of an element that leads to no place outside the folder that it is relative to.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    path = get_field(element, key, str, where)
+    if not path or path.startswith('/') or '\0' in path or '..' in path.split('/'):
+        raise ValueError(f"{where}: {key!r} must be a path below its folder, without '..', got {path[:200]!r}")
+    return path
+
+
+def check_mask(mask: Any, height: int, width: int, where: str) -> None:
+    """Check the shape of a mask as users write it; drawing it tells whether it is good.
+
+    Args:
+        mask (Any): Polygons, an RLE, a path or None.
+        height (int): Height of the image in pixels.
+        width (int): Width of the image in pixels.
+        where (str): File and line, for errors.
+
+    Raises:
+        ValueError: Names the element that has not the shape it should.
+    """
+    if mask is None or isinstance(mask, str):
+        return
+    if isinstance(mask, dict):
+        size, counts = mask.get('size'), mask.get('counts')
+        if size != [height, width]:
+            raise ValueError(f'{where}: mask.size must be [height, width] of the image, [{height}, {width}]')
+        if isinstance(counts, str):
+            return
+        _check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
+    elif not isinstance(mask, list) or not mask:
+        raise ValueError(f'{where}: mask must be an RLE, a list of polygons, the path of a PNG, or null')
+    else:
+        for place, polygon in enumerate(mask):
+            _check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
+            if len(polygon) % 2:
+                raise ValueError(f'{where}: mask[{place}] must be x, y pairs, got {len(polygon)} numbers')
+
+
+def _check_numbers(numbers: Any, where: str, expected: str) -> None:
+    if not isinstance(numbers, list):
+        raise ValueError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
+    for place, number in enumerate(numbers):
+        if type(number) not in (int, float) or not math.isfinite(number):
+            raise ValueError(f'{where}[{place}] must be a finite number')
+
+
+def _sentences(element: dict, where: str) -> list[dict]:
+    texts = get_field(element, 'expressions', list, where)
+    columns = {'text': texts, 'sent_id': get_field(element, 'sent_ids', list, where),
+               'kind': get_field(element, 'kinds', list, where) if 'kinds' in element else [''] * len(texts)}
+    for key, name, kind in (('text', 'expressions', str), ('sent_id', 'sent_ids', int), ('kind', 'kinds', str)):
+        if len(columns[key]) != len(texts):
+            raise ValueError(f'{where}: {name} has {len(columns[key])} entries, expressions {len(texts)}')
+        for place, value in enumerate(columns[key]):
+            if type(value) is not kind:
+                raise ValueError(f'{where}: {name}[{place}] must be of type {kind.__name__}, got '
+                                 f'{type(value).__name__}')
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _get_side(element: dict, key: str, where: str) -> int:
+    side = get_field(element, key, int, where)
+    if not 0 < side < _LONGEST_SIDE:
+        raise ValueError(f'{where}: {key!r} must be a number of pixels from 1 to {_LONGEST_SIDE - 1}')
+    return side
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f'{constant} is no number in JSON')
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
