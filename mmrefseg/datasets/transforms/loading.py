@@ -52,14 +52,25 @@ def read_image(path: str | Path) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is empty, cut off or not an image.
     """
+    return decode_image(image_bytes(path), path)
+
+
+def image_bytes(path: str | Path) -> bytes:
+    """What an image's file holds.
+
+    Args:
+        path (str | Path): As :func:`read_image` takes it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
     if is_lmdb_address(path):
-        return decode_image(read_image_bytes(str(path)), path)
+        return read_image_bytes(str(path))
     try:
-        content = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'The image {path} is missing. Put it there, or set data_root and '
                                 "data_prefix=dict(img_path=...) to the folder which holds it.") from None
-    return decode_image(content, path)
 
 
 def decode_image(content: bytes, path: str | Path) -> np.ndarray:
