@@ -1,6 +1,8 @@
 from .base_referring_dataset import BaseReferringDataset
+from .coco_prompts import CocoPromptDataset
 from .grefcoco import GRefCOCODataset
 from .json_lines import JSONLinesDataset
+from .phrasecut import PhraseCutDataset
 from .refclef import RefCLEFDataset
 from .refcoco import RefCOCODataset
 from .refer_lmdb import ReferringLMDBDataset
@@ -17,10 +19,11 @@ from .transforms import (
     Stretch,
     letterbox_matrix,
 )
+from .voc_prompts import VOCPromptDataset
 
 __all__ = [
-    'BaseReferringDataset', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
-    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'RefCLEFDataset', 'RefCOCODataset',
+    'BaseReferringDataset', 'CocoPromptDataset', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
+    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'RefCLEFDataset', 'PhraseCutDataset', 'RefCOCODataset',
     'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
-    'ShuffledExpressions', 'Stretch', 'letterbox_matrix'
+    'ShuffledExpressions', 'Stretch', 'VOCPromptDataset', 'letterbox_matrix'
 ]

@@ -60,12 +60,11 @@ class InstancesFile:
     def describe_image(self, image: dict, folder: str) -> dict:
         """``img_path`` (in ``folder``), ``height``, ``width`` and ``image_id`` of one of the images."""
         where = f'{self.path}: image {image["id"]}'
-        return {
-            'img_path': str(Path(folder, get_field(image, 'file_name', str, where))),
-            'height': get_field(image, 'height', int, where),
-            'width': get_field(image, 'width', int, where),
-            'image_id': image['id'],
-        }
+        name, height, width = (get_field(image, key, kind, where)
+                               for key, kind in (('file_name', str), ('height', int), ('width', int)))
+        if min(height, width) < 1:
+            raise ValueError(f"{where}: 'height' and 'width' must be positive, got {height} and {width}.")
+        return {'img_path': str(Path(folder, name)), 'height': height, 'width': width, 'image_id': image['id']}
 
     def field(self, annotation: dict, key: str, kind: type | tuple[type, ...]) -> Any:
         """A field of one of the annotations, checked."""
