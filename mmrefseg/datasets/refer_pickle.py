@@ -1,44 +1,51 @@
 """Reading of ``refs(<splitBy>).p`` files, which nobody should have to trust."""
+from __future__ import annotations
+
+import gc
 import io
 import pickle
+import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 OFFICIAL_SOURCE = 'https://github.com/lichengunc/refer'
 
-_DATA = b''.join((
-    pickle.PROTO, pickle.FRAME, pickle.MARK, pickle.STOP,
-    pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE,
-    pickle.INT, pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG, pickle.LONG1, pickle.LONG4,
-    pickle.FLOAT, pickle.BINFLOAT,
-    pickle.STRING, pickle.SHORT_BINSTRING, pickle.BINSTRING,
-    pickle.UNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8,
-    pickle.EMPTY_LIST, pickle.LIST, pickle.APPEND, pickle.APPENDS,
-    pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS,
-    pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE,
-    pickle.GET, pickle.BINGET, pickle.LONG_BINGET,
-))
-_GLOBALS = b''.join((pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.INST))
+MAX_BYTES = 2**29
+"""Larger files are refused unread; RefCOCO's have a twentieth of this."""
 
-# What the pickle module raises for damaged bytes and for opcodes that are not in the table below.
-_DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, AssertionError,
-            OverflowError, struct.error)
+# Opcodes with all that belongs to them, but for those that tell the length of what follows. For the memo the unpickler
+# takes memory up to the highest place: 160 MB at these bounds.
+_FIXED = re.compile(rb'''(?:
+    [(\]}ldaesuN\x88\x89\x94.]                  # marks, lists, dictionaries, None, truth values, the next memo place
+  | [Khq][\0-\xff]                              # number, memo places: 1 byte
+  | M[\0-\xff]{2}
+  | [Jj][\0-\xff]{4}
+  | G[\0-\xff]{8}                              # real number
+  | \x80[\0-\x05]                               # protocol
+  | r[\0-\xff]{2}[\0-\x7f]\0                    # put into a memo place: 4 bytes
+  | [pg][0-9]{1,7}\n
+  | [IL]-?[0-9]{1,20}L?\n
+  | F[^\n]{1,40}+\n
+  | [SV][^\n]*+\n
+  | [ci][^\n]*+\n[^\n]*+\n | \x93               # what could be called; refused by name in find_class
+)*+''', re.VERBOSE)
+_LENGTHS = {code: struct.Struct(length) for code, length in (
+    (pickle.SHORT_BINSTRING, '<B'), (pickle.BINSTRING, '<I'), (pickle.SHORT_BINUNICODE, '<B'),
+    (pickle.BINUNICODE, '<I'), (pickle.BINUNICODE8, '<Q'), (pickle.LONG1, '<B'), (pickle.FRAME, '<Q'))}
+
+# What the unpickler raises for damaged bytes.
+_DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, OverflowError)
 
 
 class ForbiddenGlobalError(Exception):
     """A pickle names a function or class."""
 
 
-class _DataUnpickler(pickle._Unpickler):
-    """Builds lists, dictionaries, strings and numbers, and refuses to look up anything that could be called.
-
-    Only Python's own implementation has a table of opcodes from which all others can be left out: the C one takes
-    registered extensions from a cache without asking, and memory for as much as the file claims to hold. Tuples are
-    left out, too: as keys they can be nested so that hashing them never ends.
-    """
-
-    dispatch = {code: pickle._Unpickler.dispatch[code] for code in _DATA + _GLOBALS}
+class _DataUnpickler(pickle.Unpickler):
+    """Refuses to look up anything that could be called."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise ForbiddenGlobalError(f'{module}.{name}')
@@ -56,9 +63,15 @@ def load_refer_pickle(path: str | Path) -> Any:
         Any: What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
 
     Raises:
-        ValueError: If the file tries to import or call anything, holds anything else, or is not a whole pickle.
+        ValueError: If the file tries to import or call anything, holds anything else, is not a whole pickle, or is
+            larger than ``MAX_BYTES``.
     """
-    content = Path(path).read_bytes()
+    path = Path(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f'{path} has {path.stat().st_size} bytes; a refs pickle of more than {MAX_BYTES} is not read. '
+                         f'Get the official file by way of {OFFICIAL_SOURCE}.')
+    content = path.read_bytes()
+    content = content[:_end_of_data(content)]
     try:
         try:
             return _load(content, 'utf-8')
@@ -71,10 +84,45 @@ def load_refer_pickle(path: str | Path) -> Any:
             f'{OFFICIAL_SOURCE}.') from None
     except _DAMAGED as error:
         raise ValueError(
-            f'{path} is not a whole pickle of lists, dictionaries, strings and numbers ({type(error).__name__}: '
-            f'{error}). It is perhaps cut off, or a web page saved under this name: get the official file by way of '
-            f'{OFFICIAL_SOURCE}.') from error
+            f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {len(content)} bytes '
+            f'({type(error).__name__}: {error}). It is perhaps cut off, or a web page saved under this name: get the '
+            f'official file by way of {OFFICIAL_SOURCE}.') from error
+
+
+def _end_of_data(content: bytes) -> int:
+    """How far a pickle has only opcodes that build plain data, each of them whole.
+
+    The unpickler in C, fast as it is, can be trusted with these alone. It would take registered extensions from a cache
+    without asking ``find_class``, and memory for as much as a file claims to hold; and tuples can be nested as
+    keys so that hashing them never ends.
+    """
+    place = 0
+    while True:
+        place = _FIXED.match(content, place).end()
+        opcode = content[place:place + 1]
+        length = _LENGTHS.get(opcode)
+        if length is None or place + 1 + length.size > len(content):
+            return place
+        start = place + 1 + length.size
+        end = start + length.unpack_from(content, place + 1)[0]
+        if end > len(content):
+            return place
+        place = start if opcode == pickle.FRAME else end  # a frame is full of opcodes
 
 
 def _load(content: bytes, encoding: str) -> Any:
-    return _DataUnpickler(io.BytesIO(content), encoding=encoding).load()
+    with _no_garbage_collection():
+        # Of a bare BytesIO the unpickler would ask for each byte.
+        return _DataUnpickler(io.BufferedReader(io.BytesIO(content)), encoding=encoding).load()
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """For a million new objects, none of which is garbage: looking for it takes four times as long as making them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,12 +1,13 @@
-import contextlib
 import copyreg
+import gc
 import pickle
-import pickletools
-import random
 import struct
+import subprocess
+import sys
 
 import pytest
 
+from mmrefseg.datasets import refer_pickle
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
 
 
@@ -94,8 +95,10 @@ def test_persistent_objects_are_refused(tmp_path, content):
         _load(tmp_path, content)
 
 
-def test_a_long_memo_index_costs_no_memory(tmp_path):
-    assert _load(tmp_path, b'\x80\x02]r\xff\xff\xff\xff.') == []
+@pytest.mark.parametrize('opcode', [b'r\xff\xff\xff\xff', b'p4294967295\n', b'j\xff\xff\xff\xff'])
+def test_a_high_memo_place_is_refused(tmp_path, opcode):
+    with pytest.raises(ValueError, match='is not a whole pickle of lists'):
+        _load(tmp_path, b'\x80\x02]' + opcode + b'.')
 
 
 def test_keys_that_take_forever_to_hash_are_refused(tmp_path):
@@ -124,16 +127,67 @@ def test_what_is_no_whole_pickle(tmp_path, content):
         _load(tmp_path, content)
 
 
-def test_random_damage_never_escapes_as_another_error(tmp_path):
-    """Flipped bytes give data or a ValueError, whatever opcode they happen to form."""
-    generator = random.Random(0)
-    opcodes = [opcode.code.encode('latin-1')[0] for opcode in pickletools.opcodes]
-    data = [{'ref_id': 1, 'sentences': [{'sent': 'a cat', 'n': 2.5}, [1, 2**70, None]]}] * 2
-    for protocol in (0, 2, 4):
-        whole = pickle.dumps(data, protocol)
-        for _ in range(200):
-            damaged = bytearray(whole)
-            for _ in range(generator.randint(1, 3)):
-                damaged[generator.randrange(len(damaged))] = generator.choice(opcodes)
-            with contextlib.suppress(ValueError):
-                _load(tmp_path, bytes(damaged))
+def test_a_large_file_is_refused_unread(tmp_path):
+    path = tmp_path / 'refs(unc).p'
+    with path.open('wb') as file:
+        file.write(b'\x80\x02X\x00\x00\x00\x40')
+        file.truncate(2**30 + 8)  # a string of 1 GB
+    with pytest.raises(ValueError, match=r'refs\(unc\)\.p has 1073741832 bytes'):
+        load_refer_pickle(path)
+
+
+def test_garbage_collection_is_as_before(tmp_path):
+    _load(tmp_path, pickle.dumps([1]))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        _load(tmp_path, pickle.dumps([1]))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+_FUZZ = """
+import contextlib, pickle, pickletools, random, resource, runpy, sys
+from pathlib import Path
+
+module, scratch, seed = sys.argv[1:]
+load = runpy.run_path(module)['load_refer_pickle']
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+generator = random.Random(int(seed))
+opcodes = [opcode.code.encode('latin-1')[0] for opcode in pickletools.opcodes]
+data = [{'ref_id': 1, 'split': 'train', 'sentences': [{'sent': 'a cat', 'n': 2.5}, [1, 2**60, None, True]]}] * 2
+python2 = b"(lp0\\n(dp1\\nS'sent'\\np2\\nVcaf\\\\u00e9\\np3\\nsS'n'\\np4\\nL8589934592L\\nsU\\x02abX\\x03\\0\\0\\0abcs."
+wholes = [*(pickle.dumps(data, protocol) for protocol in range(6)), python2]
+whole_ones = 0
+for _ in range(2000):
+    damaged = bytearray(generator.choice(wholes))
+    for _ in range(generator.randint(0, 4)):
+        place, kind = generator.randrange(len(damaged)), generator.randrange(5)
+        if kind == 0:
+            damaged[place] = generator.choice(opcodes)
+        elif kind == 1:
+            damaged[place] = generator.choice((0, 1, 0x7f, 0x80, 0xff, generator.randrange(256)))
+        elif kind == 2:
+            damaged[place:place] = bytes([generator.choice(opcodes)]) + generator.randbytes(generator.randrange(9))
+        elif kind == 3:
+            del damaged[place:place + generator.randint(1, 8)]
+            damaged += b'.'
+        else:
+            other = generator.choice(wholes)
+            damaged[place:place] = other[generator.randrange(len(other)):]
+    Path(scratch).write_bytes(damaged)
+    with contextlib.suppress(ValueError):
+        load(scratch)
+        whole_ones += 1
+print(whole_ones)
+"""
+
+
+def test_random_damage_gives_data_or_a_value_error(tmp_path):
+    """In a process of its own with little memory: neither a crash nor a claim of length may take the tests along."""
+    command = [sys.executable, '-c', _FUZZ, refer_pickle.__file__, str(tmp_path / 'refs(unc).p'), '0']
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert 500 < int(result.stdout) < 1500
