@@ -19,7 +19,7 @@ HOOKS = _node('hook', root.HOOKS, 'engine')
 LOG_PROCESSORS = _node('log processor', root.LOG_PROCESSORS)
 
 DATASETS = _node('dataset', root.DATASETS, 'datasets')
-DATA_SAMPLERS = _node('data sampler', root.DATA_SAMPLERS)
+DATA_SAMPLERS = _node('data sampler', root.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _node('transform', root.TRANSFORMS, 'datasets')
 
 MODELS = _node('model', root.MODELS, 'models')

@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmrefseg.registry import TRANSFORMS
 
 from .referents import Referents, ReferentsInMemory
+from .seeding import seeded
 
 
 class BaseReferringDataset(BaseDataset, ABC):
@@ -137,6 +138,11 @@ class BaseReferringDataset(BaseDataset, ABC):
         places = np.repeat(np.arange(len(numbers)), numbers)
         firsts = np.cumsum(numbers) - numbers
         return np.stack([places, np.arange(len(places)) - firsts[places]], axis=1)
+
+    def __getitem__(self, idx: int) -> dict:
+        """The sample after the pipeline, which draws by the seed of ``idx`` if it has one (see the samplers)."""
+        with seeded(idx):
+            return super().__getitem__(int(idx))
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

@@ -10,6 +10,8 @@ from torch.utils.data import Dataset
 
 from mmrefseg.registry import DATASETS
 
+from .seeding import seeded
+
 
 @DATASETS.register_module()
 class ShuffledExpressions(Dataset):
@@ -64,7 +66,8 @@ class ShuffledExpressions(Dataset):
         return {**info, 'text': partner['text'], 'kind': partner['kind']}
 
     def __getitem__(self, idx: int) -> Any:
-        return self.dataset.pipeline(self.get_data_info(idx))
+        with seeded(idx):
+            return self.dataset.pipeline(self.get_data_info(idx))
 
 
 def exchange(images: Sequence, texts: Sequence[str], seed: int) -> np.ndarray:

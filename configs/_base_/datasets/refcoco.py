@@ -26,7 +26,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='SeededSampler', shuffle=True),
     dataset=dict(**dataset, split='train', unit='ref', pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=16,

@@ -13,7 +13,7 @@ dataset = dict(data_root=data_root, data_prefix=dict(img_path=image_dir))
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=1,
-    sampler=dict(type='InfiniteSampler'),
+    sampler=dict(type='SeededInfiniteSampler'),
     collate_fn=dict(type='default_collate'),  # one tensor from the worker instead of one an image
     dataset=dict(**dataset, pipeline=train_pipeline))
 val_dataloader = dict(batch_size=batch_size, num_workers=1, dataset=dict(**dataset, pipeline=test_pipeline))

@@ -1,0 +1,73 @@
+"""Random draws that depend on the sample alone, not on who makes them or what was drawn before."""
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.utils.data import get_worker_info
+
+
+class SampleIndex(int):
+    """Index of a sample that brings along what its random draws depend on.
+
+    It reaches worker processes by itself, those that outlive an epoch included. Data sets that shift or wrap it on its
+    way to the one inside, as ``ConcatDataset`` and ``RepeatDataset`` do, keep its seed; one that looks another index
+    up, as ``ClassBalancedDataset`` does, loses it, and the draws then come from the generators as they are.
+
+    Args:
+        index (int): The index.
+        seed (tuple[int, ...]): Any integers; equal ones give equal draws.
+    """
+
+    seed: tuple[int, ...]
+
+    def __new__(cls, index: int, seed: tuple[int, ...]) -> SampleIndex:
+        self = super().__new__(cls, index)
+        self.seed = seed
+        return self
+
+    def __getnewargs__(self) -> tuple[int, tuple[int, ...]]:
+        return int(self), self.seed
+
+    def __sub__(self, other: int) -> SampleIndex:
+        return SampleIndex(int(self) - other, self.seed)
+
+    def __mod__(self, other: int) -> SampleIndex:
+        return SampleIndex(int(self) % other, self.seed)
+
+
+@contextmanager
+def seeded(index: int) -> Iterator[None]:
+    """Seed the generators that transforms draw from while a sample is made: Python's, NumPy's and PyTorch's on the CPU.
+
+    In the main process they go on afterwards as if nothing had been drawn. An index without a seed changes nothing.
+
+    Args:
+        index (int): Of the sample; a :class:`SampleIndex` of the samplers.
+    """
+    if not isinstance(index, SampleIndex):
+        yield
+        return
+    # Taking NumPy's state costs more than all the rest, and nothing else in a worker draws from it.
+    states = _get_states() if get_worker_info() is None else None
+    random.seed(repr(index.seed))
+    np.random.seed(random.getrandbits(32))
+    torch.default_generator.manual_seed(random.getrandbits(63))
+    try:
+        yield
+    finally:
+        if states:
+            _set_states(states)
+
+
+def _get_states() -> tuple:
+    return random.getstate(), np.random.get_state(), torch.default_generator.get_state()
+
+
+def _set_states(states: tuple) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.default_generator.set_state(states[2])
