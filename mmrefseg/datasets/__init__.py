@@ -23,7 +23,7 @@ from .voc_prompts import VOCPromptDataset
 
 __all__ = [
     'BaseReferringDataset', 'CocoPromptDataset', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
-    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'RefCLEFDataset', 'PhraseCutDataset', 'RefCOCODataset',
-    'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
-    'ShuffledExpressions', 'Stretch', 'VOCPromptDataset', 'letterbox_matrix'
+    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RefCLEFDataset',
+    'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence', 'SeededInfiniteSampler',
+    'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset', 'letterbox_matrix'
 ]

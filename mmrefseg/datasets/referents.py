@@ -1,8 +1,10 @@
 """Where a data set keeps its referents: read-only, and shared by the worker processes."""
 from __future__ import annotations
 
+import io
 import pickle
 from abc import abstractmethod
+from array import array
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -38,13 +40,13 @@ class ReferentsInMemory(Referents):
     """
 
     def __init__(self, referents: Iterable[dict]) -> None:
-        chunks, num_sentences = [], []
+        buffer, bounds, num_sentences = io.BytesIO(), array('q', [0]), array('q')
         for referent in referents:
-            chunks.append(pickle.dumps(referent, protocol=pickle.HIGHEST_PROTOCOL))
+            bounds.append(bounds[-1] + buffer.write(pickle.dumps(referent, protocol=pickle.HIGHEST_PROTOCOL)))
             num_sentences.append(len(referent['sentences']))
-        super().__init__(np.array(num_sentences, np.int64))
-        self._bounds = np.cumsum([0, *map(len, chunks)])
-        self._bytes = np.frombuffer(b''.join(chunks), dtype=np.uint8)
+        super().__init__(np.array(num_sentences))
+        self._bounds = np.array(bounds)
+        self._bytes = np.frombuffer(buffer.getbuffer(), dtype=np.uint8)
 
     def __getitem__(self, index: int) -> dict:
         start, end = self._bounds[range(len(self))[index]:][:2]

@@ -95,9 +95,11 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
     """Draw the outlines of instances as PhraseCut (https://arxiv.org/abs/2008.01187) evaluates them.
 
     Every outline is filled, its edge included, at coordinates cut down to whole pixels; this differs from COCO's way.
+    One of two points is a line, one of a single point nothing, and what lies outside of the image is cut off.
 
     Args:
-        instances (Sequence): Instances, each a list of polygons, each a list of points ``[x, y]`` in pixels.
+        instances (Sequence): Instances, each a list of polygons, each a list of points ``[x, y]`` in pixels, or of
+            x and y in turn.
         height (int): Height of the mask in pixels.
         width (int): Width of the mask in pixels.
 
@@ -112,10 +114,12 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
     for polygons in instances:
         for polygon in polygons:
             points = np.asarray(polygon, np.float64)
-            if points.ndim != 2 or points.shape[1] != 2 or not _is_near(points, height, width):
+            flat = points.ndim == 1 and len(points) % 2 == 0
+            if not (flat or points.shape[1:] == (2, )) or not _is_near(points, height, width):
                 raise ValueError(f'a polygon must be a list of [x, y] near the image of {(height, width)} (H, W)')
-            draw.polygon([(int(x), int(y)) for x, y in points], outline=1, fill=1)
-    return np.asarray(canvas)
+            if points.size >= 4:
+                draw.polygon(points.astype(np.int64).ravel().tolist(), outline=1, fill=1)
+    return np.array(canvas)
 
 
 def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np.ndarray:

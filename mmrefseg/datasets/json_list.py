@@ -1,0 +1,62 @@
+"""Reading of JSON files that are one long list."""
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+_PIECE = 1 << 20
+_BLANKS = re.compile('[ \t\n\r]*')
+
+
+def iterate_json_list(path: str | Path) -> Iterator[Any]:
+    """The elements of the list that a JSON file is, one after the other: the whole never is in memory.
+
+    Args:
+        path (str | Path): The file.
+
+    Yields:
+        Any: An element.
+
+    Raises:
+        ValueError: If the file isn't JSON, or something else than one list.
+    """
+    with Path(path).open(encoding='utf-8') as file:
+        try:
+            yield from _elements(file)
+        except (ValueError, IndexError, RecursionError) as error:
+            raise ValueError(f'{path} is not one whole list in JSON ({error}). Get the file again.') from error
+
+
+def _elements(file: TextIO) -> Iterator[Any]:
+    decoder = json.JSONDecoder()
+    text = ' '
+    while text.isspace():
+        text = file.read(_PIECE)
+    at = _BLANKS.match(text).end()  # of the bracket or comma before the next element
+    if text[at:at + 1] != '[':
+        raise ValueError("it doesn't start with '['")
+    while text[at] != ']':
+        try:
+            start = _BLANKS.match(text, at + 1).end()
+            if text[at] == '[' and text[start] == ']':
+                at = start
+                break
+            element, end = decoder.raw_decode(text, start)
+            after = _BLANKS.match(text, end).end()
+            complete = text[after] in ',]'
+        except (json.JSONDecodeError, IndexError):
+            # Perhaps the element goes on behind what was read; an ever longer one is not read again for every piece.
+            more = file.read(max(_PIECE, len(text) - at))
+            if not more:
+                raise
+            text, at = text[at:] + more, 0
+            continue
+        if not complete:
+            raise ValueError(f'after an element stands {text[after]!r}')
+        yield element
+        at = after
+    if (text[at + 1:] + file.read()).strip():
+        raise ValueError("something stands after the closing ']'")

@@ -1,0 +1,199 @@
+"""PhraseCut, and whatever is written in its format."""
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from math import trunc
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.logging import print_log
+
+from mmrefseg.registry import DATASETS
+
+from .base_referring_dataset import BaseReferringDataset
+from .fields import get_field
+from .json_list import iterate_json_list
+from .referents import ReferentsInMemory
+
+SPLITS = ('train', 'val', 'test', 'miniv')
+OFFICIAL_SOURCE = 'https://github.com/ChenyunWu/PhraseCutDataset'
+
+
+class _Image(NamedTuple):
+    width: int
+    height: int
+    coco_id: int | None
+    split: str
+
+
+@DATASETS.register_module()
+class PhraseCutDataset(BaseReferringDataset):
+    """A data set in the files of VGPhraseCut v0 (https://arxiv.org/abs/2008.01187)::
+
+        data_root/
+        ├── images/                  <image_id>.jpg, images of Visual Genome
+        ├── image_data_split.json    size, split and COCO id of every image
+        └── refer_<split>.json       phrases with the outlines of the instances that they refer to
+
+    A phrase is a referent with one expression; ``ref_id``, ``ann_id`` and ``sent_id`` all are its place in the split,
+    ``kind`` is the ``type`` of its structure (``name``, ``attribute``, ``relation`` or ``verbose``: what tells the
+    referent from others), and ``category_id`` is -1. It also has ``task_id`` (str), ``phrase_structure`` (dict with
+    ``name``, ``attributes``, ``relation_descriptions``, ``type``, and ``relation_ids`` where the file has them),
+    ``instance_boxes`` (a list of [x, y, w, h] in pixels) and ``coco_id`` (int, or None where the image is not of COCO).
+
+    Outlines are cut down to whole pixels, and drawn, as the official evaluation does: one of a single point is nothing,
+    one of two points a line, and what lies outside of the image is cut off. Phrases that are left without any outline
+    keep an empty mask, and a warning names them.
+
+    Args:
+        data_root (str): Folder of the data set.
+        split (str): ``'train'``, ``'val'``, ``'test'`` or ``'miniv'``, or several, joined by ``_``. The file of
+            ``'val'`` does not hold the 100 images of ``'miniv'``: the published validation set is ``'val_miniv'``.
+            Default: ``'train'``.
+        **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, or a
+            phrase is empty.
+    """
+
+    def load_referents(self) -> ReferentsInMemory:
+        """Read the phrases of the split, one after the other: their outlines as JSON have it would fill gigabytes."""
+        files = self._files()
+        return ReferentsInMemory(self._referents_of(files))
+
+    def image_key(self, referent: Mapping) -> str:
+        """The image's id in COCO, or else that in Visual Genome."""
+        coco_id = referent['coco_id']
+        return f'vg/{referent["image_id"]}' if coco_id is None else f'coco/{coco_id}'
+
+    def images_by_split(self) -> dict[str, set[str]]:
+        """Keys of the images of every split in ``image_data_split.json``."""
+        images = defaultdict(set)
+        for image_id, image in self._images().items():
+            images[image.split].add(self.image_key({'image_id': image_id, 'coco_id': image.coco_id}))
+        return dict(images)
+
+    def _files(self) -> list[Path]:
+        """The phrases' files, which are there."""
+        splits = self.split.split('_')
+        if not set(splits) <= set(SPLITS) or len(set(splits)) < len(splits):
+            raise ValueError(f'PhraseCut has no split {self.split!r}. It has {", ".join(SPLITS)}; several are joined '
+                             "by '_', as in 'val_miniv'.")
+        root, images = Path(self.data_root), Path(self.data_prefix['img_path'])
+        files = [root / f'refer_{split}.json' for split in splits]
+        for path in (root, images):
+            _require(path.is_dir(), path)
+        for path in files:
+            _require(path.is_file(), path)
+        return files
+
+    def _images(self) -> dict[int, _Image]:
+        path = Path(self.data_root) / 'image_data_split.json'
+        _require(path.is_file(), path)
+        images = {}
+        for place, element in enumerate(iterate_json_list(path)):
+            image_id = get_field(element, 'image_id', int, f'{path}: element {place}')
+            images[image_id] = _image(element, f'{path}: image {image_id}')
+        return images
+
+    def _referents_of(self, files: list[Path]) -> Iterator[dict]:
+        images, place, empty = self._images(), 0, []
+        for path in files:
+            for number, task in enumerate(iterate_json_list(path)):
+                task_id = get_field(task, 'task_id', str, f'{path}: element {number}')
+                where = f'{path}: task_id {task_id}'
+                image_id = get_field(task, 'image_id', int, where)
+                if image_id not in images:
+                    raise ValueError(f'{where} refers to image {image_id}, which image_data_split.json does not have. '
+                                     'The two files do not belong together, or one is incomplete: get both from '
+                                     f'{OFFICIAL_SOURCE}.')
+                referent = _referent(task, images[image_id], where)
+                if not any(map(any, referent['segmentation']['instances'])):
+                    empty.append(where)
+                yield {**referent, 'img_path': os.path.join(self.data_prefix['img_path'], f'{image_id}.jpg'),
+                       'image_id': image_id, 'ref_id': place, 'ann_id': place, 'category_id': -1,
+                       'task_id': task_id, 'sentences': [_sentence(task, place, where)]}
+                place += 1
+        _warn_of_empty(empty)
+
+
+def _require(present: bool, path: Path) -> None:
+    if not present:
+        raise FileNotFoundError(f'{path} is missing. Set data_root or data_prefix, or get the files by way of '
+                                f'{OFFICIAL_SOURCE}.')
+
+
+def _image(element: dict, where: str) -> _Image:
+    coco_id = element.get('coco_id')
+    if coco_id is not None:
+        get_field(element, 'coco_id', int, where)
+    return _Image(get_field(element, 'width', int, where), get_field(element, 'height', int, where), coco_id or None,
+                  get_field(element, 'split', str, where))
+
+
+def _sentence(task: dict, place: int, where: str) -> dict:
+    text = get_field(task, 'phrase', str, where)
+    if not text.strip():
+        raise ValueError(f'{where}: the phrase is empty. It must hold at least one character that is not blank: remove '
+                         'the task or mend it.')
+    return {'text': text, 'sent_id': place, 'kind': task['phrase_structure']['type']}
+
+
+def _referent(task: dict, image: _Image, where: str) -> dict:
+    """What is known of the region."""
+    return {
+        'height': image.height,
+        'width': image.width,
+        'coco_id': image.coco_id,
+        'segmentation': {'instances': _whole_pixels(get_field(task, 'Polygons', list, where), image, where)},
+        'instance_boxes': get_field(task, 'instance_boxes', list, where),
+        'phrase_structure': _structure(get_field(task, 'phrase_structure', dict, where), where),
+    }
+
+
+def _structure(structure: dict, where: str) -> dict:
+    """The structure, checked."""
+    where = f'{where}: phrase_structure'
+    get_field(structure, 'name', str, where)
+    get_field(structure, 'type', str, where)
+    if not all(isinstance(attribute, str) for attribute in get_field(structure, 'attributes', list, where)):
+        raise ValueError(f"{where}: 'attributes' must be a list of str.")
+    get_field(structure, 'relation_descriptions', list, where)
+    return structure
+
+
+def _whole_pixels(instances: list, image: _Image, where: str) -> list[list[list[int]]]:
+    """Outlines of at least two points, each x and y in turn, in whole pixels."""
+    far = 4 * max(image.width, image.height)
+    outlines = []
+    for number, polygons in enumerate(instances):
+        try:
+            kept = [polygon for polygon in polygons if _num_points(polygon) > 1]
+            outline = [list(map(trunc, chain.from_iterable(polygon))) for polygon in kept]
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f'{where}: Polygons[{number}] must be a list of polygons, each a list of points [x, y] in '
+                             'pixels. Remove the task or mend it.') from None
+        if any(max(polygon) > far or min(polygon) < -far for polygon in outline):
+            raise ValueError(f'{where}: Polygons[{number}] has a point far outside of its image of '
+                             f'{image.width}x{image.height} pixels. Remove the task or mend it.')
+        outlines.append(outline)
+    return outlines
+
+
+def _num_points(polygon: list) -> int:
+    if set(map(len, polygon)) - {2}:
+        raise ValueError('a point is no pair')
+    return len(polygon)
+
+
+def _warn_of_empty(tasks: list[str]) -> None:
+    if tasks:
+        shown = '\n'.join(f'  {task}' for task in tasks[:10]) + ('\n  ...' if len(tasks) > 10 else '')
+        print_log('Phrases without an outline of two points or more, whose masks therefore are empty '
+                  f'({len(tasks)}):\n{shown}', 'current', logging.WARNING)
