@@ -10,11 +10,17 @@ from .referring_mixture import ReferringMixture
 from .samplers import SeededInfiniteSampler, SeededSampler
 from .shuffled_expressions import ShuffledExpressions
 from .transforms import (
+    Albumentations,
+    ConcatSentences,
+    DropExpression,
     FlipReferring,
     Letterbox,
     LoadReferringImage,
     LoadReferringMask,
     PackRefSegInputs,
+    RandomErasing,
+    RandomLetterbox,
+    RandomReferentCrop,
     SampleSentence,
     Stretch,
     letterbox_matrix,
@@ -22,8 +28,10 @@ from .transforms import (
 from .voc_prompts import VOCPromptDataset
 
 __all__ = [
-    'BaseReferringDataset', 'CocoPromptDataset', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
-    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RefCLEFDataset',
-    'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence', 'SeededInfiniteSampler',
-    'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset', 'letterbox_matrix'
+    'Albumentations', 'BaseReferringDataset', 'CocoPromptDataset', 'ConcatSentences', 'DropExpression',
+    'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
+    'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox', 'RandomReferentCrop',
+    'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence',
+    'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
+    'letterbox_matrix'
 ]

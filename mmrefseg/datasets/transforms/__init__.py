@@ -1,9 +1,14 @@
+from .albumentations import Albumentations
+from .crop import RandomReferentCrop
+from .erasing import RandomErasing
 from .formatting import PackRefSegInputs
 from .geometry import FlipReferring, Letterbox, Stretch, letterbox_matrix
 from .loading import LoadReferringImage, LoadReferringMask
-from .text import SampleSentence, swap_left_right
+from .multiscale import RandomLetterbox
+from .text import ConcatSentences, DropExpression, SampleSentence, swap_left_right
 
 __all__ = [
-    'FlipReferring', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'SampleSentence',
-    'Stretch', 'letterbox_matrix', 'swap_left_right'
+    'Albumentations', 'ConcatSentences', 'DropExpression', 'FlipReferring', 'Letterbox', 'LoadReferringImage',
+    'LoadReferringMask', 'PackRefSegInputs', 'RandomErasing', 'RandomLetterbox', 'RandomReferentCrop',
+    'SampleSentence', 'Stretch', 'letterbox_matrix', 'swap_left_right'
 ]

@@ -9,8 +9,8 @@ from mmrefseg.registry import TRANSFORMS
 
 from .text import swap_left_right
 
-# CLIP's mean colour, so that the border is 0 once the image is normalised.
-_BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
+# CLIP's mean colour: 0 once the image is normalised.
+BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
 
 
 def letterbox_matrix(height: int, width: int, size: int) -> np.ndarray:
@@ -27,6 +27,27 @@ def letterbox_matrix(height: int, width: int, size: int) -> np.ndarray:
     """
     scale = min(size / height, size / width)
     return np.array([[scale, 0, (size - width * scale) / 2], [0, scale, (size - height * scale) / 2]])
+
+
+_SOURCES = {'text': 'SampleSentence', 'gt_seg_map': 'LoadReferringMask'}
+
+
+def check_order(name: str, results: dict, *keys: str) -> None:
+    """Check that a transform which moves pixels stands between the transforms that load and those that end in a square.
+
+    Args:
+        name (str): The transform.
+        results (dict): What it is given.
+        *keys (str): What it needs: ``text`` and ``gt_seg_map`` are known.
+
+    Raises:
+        ValueError: If the image is in the square already, or a key is missing.
+    """
+    if 'warp_matrix' in results:
+        raise ValueError(f'{name} must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
+    for key in keys:
+        if key not in results:
+            raise ValueError(f'{name} needs {key!r}: {_SOURCES[key]} must stand before it.')
 
 
 class _ToSquare(BaseTransform):
@@ -57,7 +78,7 @@ class _ToSquare(BaseTransform):
             if results[key].shape != shape:
                 raise ValueError(f'{key} is {results[key].shape} (H, W), but the image {results.get("img_path")} is '
                                  f'{shape}: a mask must have the size of its image.')
-        if shape != (self.size, self.size):
+        if not np.array_equal(matrix, np.eye(2, 3)):
             results['img'] = self.warp_image(results['img'], matrix)
             for key in results.get('seg_fields', ()):
                 results[key] = self.warp_mask(results[key], matrix)
@@ -107,7 +128,7 @@ class Letterbox(_ToSquare):
         return letterbox_matrix(height, width, self.size)
 
     def warp_image(self, img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return cv2.warpAffine(img, matrix, (self.size, self.size), flags=cv2.INTER_CUBIC, borderValue=_BORDER)
+        return cv2.warpAffine(img, matrix, (self.size, self.size), flags=cv2.INTER_CUBIC, borderValue=BORDER)
 
     def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         soft = cv2.warpAffine(mask * 255, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderValue=0)
@@ -135,7 +156,7 @@ class FastLetterbox(_ToSquare):
         return np.array([[x, 0, left + (x - 1) / 2], [0, y, top + (y - 1) / 2]])
 
     def warp_image(self, img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return self._paste(img, cv2.INTER_CUBIC, _BORDER)
+        return self._paste(img, cv2.INTER_CUBIC, BORDER)
 
     def warp_mask(self, mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return _cut_at_half(self._paste(mask * 255, cv2.INTER_LINEAR, 0))
@@ -221,10 +242,7 @@ class FlipReferring(BaseTransform):
         Raises:
             ValueError: If the image is in the square already, or the expression is not drawn yet.
         """
-        if 'warp_matrix' in results:
-            raise ValueError('FlipReferring must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
-        if 'text' not in results:
-            raise ValueError("FlipReferring needs 'text': SampleSentence must stand before it.")
+        check_order('FlipReferring', results, 'text')
         flip = np.random.rand() < self.prob
         if flip:
             for key in ('img', *results.get('seg_fields', ())):
