@@ -1,7 +1,7 @@
 """Prepared data sets in one LMDB file: images, referents and nothing that needs to be executed."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmrefseg.registry import DATASETS
@@ -9,7 +9,7 @@ from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_header, rea
 
 from .base_referring_dataset import BaseReferringDataset
 from .fields import get_field
-from .prepared_folder import LMDB, check_finished
+from .prepared_folder import LMDB, check_finished, index_of
 from .referent_lines import LineIndex, ReferentsOfLines
 from .referents import Referents
 
@@ -79,17 +79,17 @@ class _ReferentsInLMDB(ReferentsOfLines):
         return content
 
 
-def write_split(writer: LMDBWriter, split: str, lines: Iterable[bytes], index: LineIndex) -> None:
+def write_split(writer: LMDBWriter, split: str, lines_file: Path) -> None:
     """Add a split to an LMDB file.
 
     Args:
         writer (LMDBWriter): The file.
         split (str): Name of the split.
-        lines (Iterable[bytes]): A complete line for each referent.
-        index (LineIndex): The index of the lines.
+        lines_file (Path): A complete line for each referent; its index lies beside it.
     """
-    writer.write((_ref_key(split, place), line) for place, line in enumerate(lines))
-    writer.write([(f'index/{split}', index.to_json())])
+    with lines_file.open('rb') as lines:
+        writer.write((_ref_key(split, place), line) for place, line in enumerate(lines))
+    writer.write([(f'index/{split}', index_of(lines_file).read_bytes())])
 
 
 def _ref_key(split: str, place: int) -> str:

@@ -1,0 +1,6 @@
+"""Preparation of data sets: from their own files to JSON Lines and LMDB, once and for all."""
+from .preparing import prepare, read_manifest
+from .recipes import RECIPES
+from .verification import verify
+
+__all__ = ['RECIPES', 'prepare', 'read_manifest', 'verify']

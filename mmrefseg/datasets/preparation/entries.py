@@ -1,0 +1,97 @@
+"""Checking one image with all that refers to it."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
+
+from ..referent_lines import line_of
+from ..transforms.loading import decode_image
+from .catalogue import MAX_IMAGE_BYTES, Place
+
+
+class ImageTask(NamedTuple):
+    """An image and its referents.
+
+    Attributes:
+        name (str): Name of the image below the folder of images.
+        place (Place): Where it is; the path may be an address in an LMDB file.
+        referents (dict[int, dict]): The referents with their ``image_key``, by their place in the split.
+        link_to (Path | None): Where to put the image; None means that its content is returned.
+    """
+
+    name: str
+    place: Place
+    referents: dict[int, dict]
+    link_to: Path | None = None
+
+
+class CheckedImage(NamedTuple):
+    """What is good and bad about an image.
+
+    Attributes:
+        name (str): Its name.
+        content (bytes): What its file holds; nothing if the image was put somewhere, or is broken.
+        lines (dict[int, bytes]): The complete lines of its good referents, by their place in the split.
+        broken (list[str]): What is wrong with the others.
+    """
+
+    name: str
+    content: bytes
+    lines: dict[int, bytes]
+    broken: list[str]
+
+
+def check_image(task: ImageTask) -> CheckedImage:
+    """Decode an image, draw its referents' masks and write their lines."""
+    lines, broken = {}, []
+    try:
+        content = _read(task.place)
+        shape = decode_image(content, str(task.place)).shape[:2]
+    except (ValueError, OSError) as error:
+        return CheckedImage(task.name, b'', {}, [f'{_name(referent)}: {error}' for referent in task.referents.values()])
+    for place, referent in task.referents.items():
+        try:
+            lines[place] = line_of(referent, task.name, _rle(referent, shape))
+        except (ValueError, TypeError, OverflowError) as error:
+            broken.append(f'{_name(referent)} on the image {task.place}: {error}')
+    if task.link_to is None:
+        return CheckedImage(task.name, content if lines else b'', lines, broken)
+    if lines:
+        _put(content, task)
+    return CheckedImage(task.name, b'', lines, broken)
+
+
+def _read(place: Place) -> bytes:
+    return read_image_bytes(place.path) if is_lmdb_address(place.path) else place.read(MAX_IMAGE_BYTES)
+
+
+def _name(referent: dict) -> str:
+    return f'ref_id {referent["ref_id"]} (annotation {referent["ann_id"]})'
+
+
+def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
+    annotated = referent['height'], referent['width']
+    if shape != annotated:
+        raise ValueError(f'the image is {shape} (H, W), but its annotations were made for {annotated}. Use the '
+                         'original image file')
+    if referent['segmentation'] is None:
+        return None
+    try:
+        return mask_to_rle(draw_mask(referent['segmentation'], *shape))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f'the mask cannot be drawn: {error}') from error
+
+
+def _put(content: bytes, task: ImageTask) -> None:
+    """Link to an image, or unpack it from its archive."""
+    target = task.link_to
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    if task.place.member is None:
+        target.symlink_to(os.path.abspath(task.place.path))
+    else:
+        target.write_bytes(content)

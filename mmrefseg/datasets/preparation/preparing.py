@@ -1,0 +1,195 @@
+"""Preparing a data set: from its own files to annotations in JSON Lines, and to LMDB."""
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.lmdb_file import LMDBWriter
+from mmrefseg.utils.processes import ordered_map
+
+from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
+from ..refer_lmdb import write_split
+from .catalogue import Catalogue
+from .recipes import RECIPES
+from .sources import Source
+from .splits import SplitPreparation
+
+MANIFEST_VERSION = 1
+
+
+def prepare(name: str,
+            sources: Sequence[str | Path],
+            out_dir: str | Path,
+            lmdb: bool = False,
+            skip_broken: bool = False,
+            workers: int = 1,
+            show_progress: bool = False) -> bool:
+    """Prepare a data set, or go on where a killed preparation stopped.
+
+    The folder gets ``annotations/<split>.jsonl`` with an index beside each, ``images/`` (links, or what was in zip
+    archives) or, with ``lmdb``, ``data.lmdb``; ``broken.json`` if entries were left out; and, last, ``prepared.json``.
+    Until then all of it is in ``.unfinished/`` there.
+
+    Args:
+        name (str): One of ``RECIPES``.
+        sources (Sequence[str | Path]): Folders that hold the files, also within zip archives.
+        out_dir (str | Path): Folder to fill; made if missing.
+        lmdb (bool): Whether to put images and annotations into an LMDB file. Default: False.
+        skip_broken (bool): Whether to leave broken entries out and list them. Default: False.
+        workers (int): Processes to check images with. Default: 1, this very process.
+        show_progress (bool): Show a progress bar for each split. Default: False.
+
+    Returns:
+        bool: True if the data set was prepared, False if it was there already.
+
+    Raises:
+        FileNotFoundError: If files are missing; names their official address.
+        FileExistsError: If the folder holds something else.
+        ValueError: If a file or an entry is broken, or a split has not as many refs or images as it must.
+        OSError: If something cannot be read or written.
+    """
+    if name not in RECIPES:
+        raise ValueError(f'there is no recipe for {name!r}, only for {", ".join(RECIPES)}')
+    out_dir = Path(out_dir)
+    work_dir = out_dir / UNFINISHED
+    if _is_prepared(out_dir, name, lmdb):
+        shutil.rmtree(work_dir, ignore_errors=True)
+        return False
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with _alone(work_dir):
+        _take_back(out_dir, work_dir)
+        source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
+        _start_over_if_changed(work_dir, {'name': name, 'lmdb': lmdb, 'files': source.fingerprint()})
+        summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)
+        _install(work_dir, out_dir, name, lmdb, summaries)
+    return True
+
+
+def read_manifest(out_dir: str | Path) -> dict[str, Any]:
+    """What ``prepared.json`` of a prepared data set says.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is damaged or of another version.
+    """
+    path = Path(out_dir, MANIFEST)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is missing: {out_dir} is not prepared, or not to the end')
+    try:
+        manifest = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is damaged ({error}). Delete {out_dir} and prepare the data set again.') from error
+    if not isinstance(manifest, dict) or manifest.get('format_version') != MANIFEST_VERSION:
+        raise ValueError(f'{path} is not of format_version {MANIFEST_VERSION}. Delete {out_dir} and prepare the data '
+                         'set again.')
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
+    """Whether the folder holds what is asked for; raises FileExistsError if it holds something else."""
+    if not (out_dir / MANIFEST).exists():
+        others = [path.name for path in out_dir.glob('*')] if not (out_dir / UNFINISHED).exists() else []
+        if others:
+            raise FileExistsError(f'{out_dir} holds {", ".join(sorted(others)[:3])} and was not made by this tool: '
+                                  'choose another folder for --out, or empty it')
+        return False
+    manifest = read_manifest(out_dir)
+    if (manifest['name'], manifest['lmdb']) != (name, lmdb):
+        how = 'with' if manifest['lmdb'] else 'without'
+        raise FileExistsError(f'{out_dir} holds {manifest["name"]}, prepared {how} --lmdb: choose another folder for '
+                              '--out, or delete this one')
+    return True
+
+
+@contextmanager
+def _alone(work_dir: Path) -> Iterator[None]:
+    """Keep other preparations out of the folder, as long as this one lives."""
+    with (work_dir / 'lock').open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(f'{work_dir.parent} is being prepared by another process: wait for it to '
+                                  'end') from None
+        yield
+
+
+def _take_back(out_dir: Path, work_dir: Path) -> None:
+    """Undo an installation that was killed."""
+    for name in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
+        if (out_dir / name).exists():
+            (out_dir / name).rename(work_dir / name)
+
+
+def _start_over_if_changed(work_dir: Path, settings: dict) -> None:
+    path = work_dir / 'settings.json'
+    content = json.dumps(settings).encode()
+    if path.exists() and path.read_bytes() != content:
+        for name in (ANNOTATIONS, IMAGES):
+            shutil.rmtree(work_dir / name, ignore_errors=True)
+        (work_dir / LMDB).unlink(missing_ok=True)
+    write_atomically(content, path)
+
+
+def _prepare_splits(source: Source, name: str, work_dir: Path, lmdb: bool, skip_broken: bool, workers: int,
+                    show_progress: bool) -> dict[str, dict]:
+    """Prepare what is not finished yet, and gather what is known of all splits."""
+    splits, counts = source.splits(), RECIPES[name].counts
+    if missing := sorted(set(counts) - set(splits)):
+        raise ValueError(f'The files in {source.data_root} have no split {", ".join(missing)}, but {name} has. They '
+                         f'are those of another data set, or incomplete: get them from {RECIPES[name].files_from}.')
+    writer = LMDBWriter(work_dir / LMDB) if lmdb else None
+    try:
+        with ordered_map(workers) as map_over_workers:
+            summaries = {
+                split: SplitPreparation(source, split, work_dir, writer, counts.get(split)).run(
+                    map_over_workers, skip_broken, show_progress)
+                for split in splits
+            }
+        if writer:
+            _finish_lmdb(writer, name, work_dir, summaries)
+    finally:
+        if writer:
+            writer.close()
+    return summaries
+
+
+def _finish_lmdb(writer: LMDBWriter, name: str, work_dir: Path, summaries: dict[str, dict]) -> None:
+    for split in summaries:
+        write_split(writer, split, work_dir / ANNOTATIONS / f'{split}.jsonl')
+    writer.finish({'name': name, 'splits': {split: summary['counts'] for split, summary in summaries.items()}})
+
+
+def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, summaries: dict[str, dict]) -> None:
+    """Move everything into place, the manifest last."""
+    broken = [{'split': split, 'entry': entry} for split, summary in summaries.items() for entry in summary['broken']]
+    (work_dir / BROKEN).unlink(missing_ok=True)
+    if broken:
+        write_atomically(json.dumps(broken, indent=1, ensure_ascii=False).encode(), work_dir / BROKEN)
+    files = sorted((work_dir / ANNOTATIONS).iterdir()) + ([work_dir / LMDB] if lmdb else [])
+    manifest = {
+        'format_version': MANIFEST_VERSION,
+        'name': name,
+        'lmdb': lmdb,
+        'image_root': IMAGES if not lmdb else f'{LMDB}#{IMAGES}',
+        'splits': {split: summary['counts'] for split, summary in summaries.items()},
+        'warnings': [warning for summary in summaries.values() for warning in summary['warnings']],
+        'files': {str(path.relative_to(work_dir)): sha256_of(path) for path in files},
+    }
+    for part in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
+        if (work_dir / part).exists():
+            (work_dir / part).rename(out_dir / part)
+    write_atomically(json.dumps(manifest, indent=1).encode(), out_dir / MANIFEST)
+    shutil.rmtree(work_dir)

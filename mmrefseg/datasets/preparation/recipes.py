@@ -1,0 +1,109 @@
+"""What there is to know of each data set that can be prepared."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_REFER = 'http://bvisionweb1.cs.unc.edu/licheng/referit/data/{} (by way of https://github.com/lichengunc/refer)'
+_COCO_2014 = 'http://images.cocodataset.org/zips/train2014.zip'
+_VISUAL_GENOME = 'https://homes.cs.washington.edu/~ranjay/visualgenome/api.html (images, parts 1 and 2)'
+
+
+class Counts(NamedTuple):
+    """How much a split must hold; None where nobody has published it.
+
+    Attributes:
+        refs (int | None): Referents.
+        images (int | None): Images that they are on.
+        expressions (int | None): Expressions about them.
+    """
+
+    refs: int | None
+    images: int | None
+    expressions: int | None
+
+
+class Recipe(NamedTuple):
+    """How a data set is read.
+
+    Attributes:
+        dataset (str): Name of its class.
+        files (tuple[str, ...]): Files that must be in its folder.
+        files_from (str): Their official address.
+        images_from (str): That of the images.
+        folder (str): Official name of its folder, which tells it from others with files of these names.
+        image_folders (tuple[str, ...]): Official names of the images' folders.
+        arguments (Mapping): Arguments of the class besides folder and split.
+        splits (tuple[str, ...] | None): Splits to prepare; None means all that the files have.
+        counts (Mapping[str, Counts]): What is known of the splits' sizes.
+    """
+
+    dataset: str
+    files: tuple[str, ...]
+    files_from: str
+    images_from: str
+    folder: str = ''
+    image_folders: tuple[str, ...] = ()
+    arguments: Mapping = MappingProxyType({})
+    splits: tuple[str, ...] | None = None
+    counts: Mapping[str, Counts] = MappingProxyType({})
+
+
+def _refcoco(folder: str, split_by: str, counts: Mapping[str, Counts]) -> Recipe:
+    return Recipe('RefCOCODataset', (f'refs({split_by}).p', 'instances.json'), _REFER.format(f'{folder}.zip'),
+                  _COCO_2014, folder, ('train2014', ), {'split_by': split_by}, counts=counts)
+
+
+def _refclef(split_by: str) -> Recipe:
+    return Recipe('RefCLEFDataset', (f'refs({split_by}).p', 'instances.json'), _REFER.format('refclef.zip'),
+                  _REFER.format('images/saiapr_tc-12.zip'), 'refclef', ('saiapr_tc-12', ), {'split_by': split_by})
+
+
+RECIPES = MappingProxyType({
+    'refcoco-unc': _refcoco('refcoco', 'unc', {
+        'train': Counts(42404, 16994, 120624),
+        'val': Counts(3811, 1500, 10834),
+        'testA': Counts(1975, 750, 5657),
+        'testB': Counts(1810, 750, 5095),
+    }),
+    'refcoco-google': _refcoco('refcoco', 'google', {
+        'train': Counts(40000, 19213, None),
+        'val': Counts(5000, 4559, None),
+        'test': Counts(5000, 4527, None),
+    }),
+    'refcoco+-unc': _refcoco('refcoco+', 'unc', {
+        'train': Counts(42278, 16992, 120191),
+        'val': Counts(3805, 1500, 10758),
+        'testA': Counts(1975, 750, 5726),
+        'testB': Counts(1798, 750, 4889),
+    }),
+    'refcocog-umd': _refcoco('refcocog', 'umd', {
+        'train': Counts(42226, 21899, 80512),
+        'val': Counts(2573, 1300, 4896),
+        'test': Counts(5023, 2600, 9602),
+    }),
+    'refcocog-google': _refcoco('refcocog', 'google', {
+        'train': Counts(44822, 24698, 85474),
+        'val': Counts(5000, 4650, 9536),
+    }),
+    'grefcoco': Recipe('GRefCOCODataset', ('grefs(unc).json', 'instances.json'),
+                       'https://github.com/henghuiding/gRefCOCO', _COCO_2014, 'grefcoco', ('train2014', )),
+    'refclef-unc': _refclef('unc'),
+    'refclef-berkeley': _refclef('berkeley'),
+    'phrasecut': Recipe(
+        'PhraseCutDataset',
+        ('image_data_split.json', *(f'refer_{split}.json' for split in ('train', 'val', 'test', 'miniv'))),
+        'https://github.com/ChenyunWu/PhraseCutDataset', _VISUAL_GENOME, 'VGPhraseCut_v0', ('VG_100K', 'VG_100K_2'),
+        splits=('train', 'val_miniv', 'test', 'miniv'),
+        counts={
+            'train': Counts(None, 71746, 310816),
+            'val_miniv': Counts(None, 2971, 20316),
+            'test': Counts(None, 2545, 14354),
+            'miniv': Counts(None, 100, 821),
+        }),
+    'refshapes': Recipe('RefCOCODataset', ('refs(unc).p', 'instances.json'), 'tools/dataset_converters/refshapes.py',
+                        'tools/dataset_converters/refshapes.py', 'refshapes'),
+    'jsonl': Recipe('JSONLinesDataset', ('annotations/*.jsonl', ), 'your own hands', 'your own hands'),
+})
+"""All data sets by the name that ``tools/dataset_converters/prepare.py`` knows them by."""

@@ -1,0 +1,154 @@
+"""Preparing one split of a data set."""
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.progress import track
+
+from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
+
+from ..base_referring_dataset import BaseReferringDataset
+from ..prepared_folder import ANNOTATIONS, IMAGES, index_of
+from ..referent_lines import LineIndex
+from .catalogue import Place
+from .entries import ImageTask, check_image
+from .recipes import Counts
+from .sources import Source
+
+
+class SplitPreparation:
+    """Checks a split and writes its annotations; its images go into an LMDB file, or are linked to.
+
+    Args:
+        source (Source): The data set's files.
+        split (str): Name of the split.
+        work_dir (Path): Folder for everything unfinished.
+        writer (LMDBWriter | None): The LMDB file; None if there is none to be.
+        counts (Counts | None): What the split must hold, if that is known.
+    """
+
+    def __init__(self, source: Source, split: str, work_dir: Path, writer: LMDBWriter | None,
+                 counts: Counts | None) -> None:
+        self._source = source
+        self._split = split
+        self._work_dir = work_dir
+        self._writer = writer
+        self._counts = counts or Counts(None, None, None)
+        self._lines: dict[int, bytes] = {}
+        self._num_images = 0
+        self._broken: list[str] = []
+        self._skip_broken = False
+
+    def run(self, map_over_workers: Callable, skip_broken: bool, show_progress: bool) -> dict:
+        """Prepare the split unless it is finished.
+
+        Args:
+            map_over_workers (Callable): Called as ``map`` is.
+            skip_broken (bool): Whether to leave broken entries out.
+            show_progress (bool): Show a progress bar.
+
+        Returns:
+            dict: ``counts`` (of ``refs``, ``images``, ``expressions`` and ``broken``), ``broken`` and ``warnings``.
+
+        Raises:
+            FileNotFoundError: If all images are missing.
+            ValueError: If an entry is broken and must not be left out, or the split holds too little or too much.
+        """
+        lines_file = self._work_dir / ANNOTATIONS / f'{self._split}.jsonl'
+        finished = self._work_dir / f'{self._split}.finished.json'
+        if finished.exists() and lines_file.exists():
+            summary = json.loads(finished.read_bytes())
+            if skip_broken or not summary['broken']:
+                return summary
+        finished.unlink(missing_ok=True)
+        self._skip_broken = skip_broken
+        dataset = self._source.open(self._split)
+        dataset.broken = self._broken if skip_broken else None
+        names = self._load(dataset)
+        places = self._source.find_images(names)
+        tasks = self._tasks(dataset, names, places)
+        results = track(map_over_workers(check_image, tasks), f'{self._split:>8}', len(places),
+                        disable=not show_progress)
+        images = self._take(results)
+        if self._writer:
+            self._writer.write(images)
+        else:
+            for _ in images:
+                pass
+        index = self._write(lines_file)
+        summary = self._summary(index)
+        write_atomically(json.dumps(summary).encode(), finished)
+        return summary
+
+    def _load(self, dataset: BaseReferringDataset) -> dict[str, list[int]]:
+        """Read the annotations: the places of the referents on each image, by its name."""
+        self._referents = dataset.referents()
+        self._check_count('refs', len(self._referents) + len(self._broken), self._counts.refs)
+        names = defaultdict(list)
+        for place in range(len(self._referents)):
+            referent = self._referents[place]
+            try:
+                names[self._source.image_name(referent)].append(place)
+            except ValueError as error:
+                self._leave_out(f'ref_id {referent["ref_id"]}: {error}')
+        if not self._broken:
+            self._check_count('images', len(names), self._counts.images)
+        return names
+
+    def _tasks(self, dataset: BaseReferringDataset, names: dict[str, list[int]],
+               images: dict[str, Place]) -> Iterator[ImageTask]:
+        for name, places in names.items():
+            referents = {place: self._referents[place] for place in places}
+            if name not in images:
+                for referent in referents.values():
+                    self._leave_out(f'ref_id {referent["ref_id"]}: its image {name} is not among the files')
+                continue
+            for referent in referents.values():
+                referent['image_key'] = dataset.image_key(referent)
+            yield ImageTask(name, images[name], referents, None if self._writer else self._work_dir / IMAGES / name)
+
+    def _take(self, results: Iterator) -> Iterator[tuple[str, bytes]]:
+        """Keep the lines and the broken entries; give what goes into the LMDB file."""
+        for image in results:
+            for entry in image.broken:
+                self._leave_out(entry)
+            self._lines.update(image.lines)
+            self._num_images += bool(image.lines)
+            if image.content:
+                yield IMAGE_PREFIX + image.name, image.content
+
+    def _write(self, path: Path) -> LineIndex:
+        """Write the lines, in the order of the data set, and their index."""
+        lines = [self._lines[place] for place in sorted(self._lines)]
+        index = LineIndex.of(lines)
+        write_atomically(b''.join(lines), path)
+        write_atomically(index.to_json(), index_of(path))
+        return index
+
+    def _summary(self, index: LineIndex) -> dict:
+        expressions, expected = int(index.num_sentences.sum()), self._counts.expressions
+        warnings = []
+        if expected not in (None, expressions) and not self._broken:
+            warnings.append(f'{self._split} has {expressions} expressions; {expected} are published')
+        return {
+            'counts': {'refs': len(index.lengths), 'images': self._num_images, 'expressions': expressions,
+                       'broken': len(self._broken)},
+            'broken': self._broken,
+            'warnings': warnings,
+        }
+
+    def _check_count(self, what: str, found: int, expected: int | None) -> None:
+        if expected not in (None, found):
+            raise ValueError(f'{self._source.data_root}: split {self._split} has {found} {what}, but must have '
+                             f'{expected}. The files are incomplete, or those of another data set or version: get '
+                             f'them from {self._source.files_from}.')
+
+    def _leave_out(self, entry: str) -> None:
+        if not self._skip_broken:
+            raise ValueError(f'{self._source.data_root}, split {self._split}: {entry}. Mend it, or leave broken '
+                             'entries out with --skip-broken.')
+        self._broken.append(entry)

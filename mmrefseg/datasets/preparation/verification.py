@@ -1,0 +1,88 @@
+"""Reading a prepared data set from end to end."""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.progress import track
+
+from mmrefseg.utils.lmdb_file import check_content
+from mmrefseg.utils.processes import ordered_map
+
+from ..base_referring_dataset import BaseReferringDataset
+from ..json_lines import JSONLinesDataset
+from ..prepared_folder import LMDB, check_finished
+from ..refer_lmdb import ReferringLMDBDataset
+from .catalogue import Place
+from .entries import ImageTask, check_image
+from .preparing import read_manifest, sha256_of
+
+
+def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -> list[str]:
+    """Read a prepared data set again: every checksum, every image, every mask, all counts.
+
+    Args:
+        out_dir (str | Path): Its folder.
+        workers (int): Processes. Default: 1, this very process.
+        show_progress (bool): Show progress bars. Default: False.
+
+    Returns:
+        list[str]: What is wrong; nothing if all is well.
+
+    Raises:
+        FileNotFoundError: If the folder holds no prepared data set.
+        ValueError: If its manifest is damaged, or the preparation not finished.
+    """
+    out_dir = Path(out_dir)
+    check_finished(out_dir)
+    manifest = read_manifest(out_dir)
+    # First of all, and no further if it fails: LMDB trusts the pages of its file.
+    if troubles := list(_check_files(out_dir, manifest['files'])):
+        return troubles
+    if manifest['lmdb']:
+        check_content(out_dir / LMDB)
+    troubles = []
+    with ordered_map(workers) as map_over_workers:
+        for split, counts in manifest['splits'].items():
+            if manifest['lmdb']:
+                dataset = ReferringLMDBDataset(str(out_dir), split, lazy_init=True)
+            else:
+                dataset = JSONLinesDataset(str(out_dir), split, lazy_init=True)
+            try:
+                troubles += _check_split(dataset, counts, map_over_workers, show_progress)
+            except (ValueError, OSError) as error:
+                troubles.append(str(error))
+    return troubles
+
+
+def _check_files(out_dir: Path, files: dict[str, str]) -> Iterator[str]:
+    for name, expected in files.items():
+        path = out_dir / name
+        if not path.is_file():
+            yield f'{path} is missing'
+        elif sha256_of(path) != expected:
+            yield f'{path} was changed: its SHA-256 is not the one in the manifest'
+
+
+def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over_workers: Callable,
+                 show_progress: bool) -> Iterator[str]:
+    referents = dataset.referents()
+    images = defaultdict(dict)
+    num_expressions = 0
+    for place in range(len(referents)):
+        referent = referents[place]
+        images[referent['img_path']][place] = referent
+        num_expressions += len(referent['sentences'])
+    tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
+    for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
+                       disable=not show_progress):
+        yield from (f'{dataset.data_root}, split {dataset.split}: {entry}' for entry in image.broken)
+    found = {'refs': len(referents), 'images': len(images), 'expressions': num_expressions}
+    for what, number in found.items():
+        if number != counts[what]:
+            yield (f'{dataset.data_root}: split {dataset.split} has {number} {what}, but {counts[what]} by the '
+                   'manifest')
+    keys = {dataset.image_key(referent) for of_image in images.values() for referent in of_image.values()}
+    if keys != dataset.images_by_split()[dataset.split]:
+        yield f'{dataset.data_root}: the index of split {dataset.split} does not name the images of its referents'

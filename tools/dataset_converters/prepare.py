@@ -1,0 +1,85 @@
+"""Prepare a data set for training: tools/dataset_converters/prepare.py NAME --src DIR... --out DIR."""
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from concurrent.futures.process import BrokenProcessPool
+
+from rich.console import Console
+from rich.table import Table
+
+import mmrefseg.datasets  # noqa: F401 - registers the data sets
+from mmrefseg.datasets.preparation import RECIPES, prepare, read_manifest, verify
+
+LEFT_OUT = 3
+"""Exit status if entries were left out."""
+
+
+def parse_args() -> Namespace:
+    """Read the command line."""
+    parser = ArgumentParser(
+        description='Prepare a data set: find its files, also in zip archives, check every image, mask and count, and '
+        'write annotations in JSON Lines (and with --lmdb an LMDB file) that open at once.',
+        epilog=f'Exit status: 0 all is well; {LEFT_OUT} prepared, but for broken entries; 1 not prepared, or not well; '
+        '130 interrupted. A preparation that was stopped, by whatever, goes on with the same command.')
+    parser.add_argument('name', choices=RECIPES, metavar='NAME', help=', '.join(RECIPES))
+    parser.add_argument('--src', nargs='+', default=[], metavar='DIR',
+                        help='folders that hold annotations and images; needed unless --out is prepared')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder to fill')
+    parser.add_argument('--lmdb', action='store_true', help='put images and annotations into one LMDB file')
+    parser.add_argument('--verify', action='store_true', help='read everything again')
+    parser.add_argument('--skip-broken', action='store_true',
+                        help='leave broken entries out, and list them in broken.json')
+    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
+                        help='processes (default: all cores)')
+    return parser.parse_args()
+
+
+def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -> None:
+    """The table of what is there, and what is wrong with it."""
+    published = RECIPES[args.name].counts
+    table = Table('split', title=f'{args.name} in {args.out}')
+    columns = ('refs', 'images', 'expressions', 'broken')
+    for column in (*columns, 'as published'):
+        table.add_column(column, justify='right')
+    for split, counts in manifest['splits'].items():
+        expected = published[split]._asdict() if split in published else {}
+        known = [counts[column] == number for column, number in expected.items() if number is not None]
+        table.add_row(split, *(f'{counts[column]:,}' for column in columns),
+                      'unknown' if not known else 'yes' if all(known) else 'no')
+    Console().print(table)
+    for warning in manifest['warnings']:
+        print(f'WARNING: {warning}', file=sys.stderr)
+    if troubles:
+        sys.exit('\n'.join((*troubles, f'{args.out} is not well: {len(troubles)} troubles. Delete it and prepare it '
+                            'again.')))
+    if troubles is not None:
+        print('verified: every checksum, image, mask and count holds')
+
+
+def main() -> None:
+    """Prepare, and verify, as the command line says."""
+    args = parse_args()
+    try:
+        made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
+        troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None
+        manifest = read_manifest(args.out)
+    except (ValueError, OSError) as error:
+        sys.exit(f'{args.name} was not prepared: {error}')
+    except BrokenProcessPool:
+        sys.exit(f'{args.name} was not prepared: a worker process was killed, perhaps for want of memory; run the same '
+                 'command with fewer --workers, and it goes on where it stopped')
+    except KeyboardInterrupt:
+        print(f'\n{args.name} was not prepared: interrupted; the same command goes on where it stopped',
+              file=sys.stderr)
+        sys.exit(130)
+    print_summary(args, manifest, troubles)
+    print(f'{args.name} is {"prepared" if made else "prepared already: nothing to do"}')
+    if broken := sum(counts['broken'] for counts in manifest['splits'].values()):
+        print(f'{broken} broken entries were left out: see {args.out}/broken.json', file=sys.stderr)
+        sys.exit(LEFT_OUT)
+
+
+if __name__ == '__main__':
+    main()
