@@ -1,4 +1,7 @@
 """RefCOCO, RefCOCO+, RefCOCOg, and whatever is written in their format."""
+from __future__ import annotations
+
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,20 +32,29 @@ class RefCOCODataset(BaseReferringDataset):
         split_by (str): Whose splits: ``'unc'``, ``'umd'`` or ``'google'``. Default: ``'unc'``.
         split (str): ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'test'``, as the pickle has it.
             Default: ``'train'``.
+        image_source (str | None): Whose images these are: an id means the same image in all data sets with the same
+            source. None: nobody else's, not even those of the same data made anew in another folder.
+            Default: ``'coco'``.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
         FileNotFoundError: If a folder or file is missing.
         ValueError: If the split is unknown, the files do not hold what they should, a ref's image or annotation is
-            missing, an expression is empty, or the pickle tries to import anything.
+            missing, an expression is empty, the pickle tries to import anything, or it repeats sentences without end.
     """
 
     REFS_FILE = 'refs({split_by}).p'
     SOURCE = OFFICIAL_SOURCE
     ANN_ID_TYPE: type | tuple[type, ...] = int
 
-    def __init__(self, data_root: str, split_by: str = 'unc', split: str = 'train', **kwargs) -> None:
+    def __init__(self,
+                 data_root: str,
+                 split_by: str = 'unc',
+                 split: str = 'train',
+                 image_source: str | None = 'coco',
+                 **kwargs) -> None:
         self.split_by = split_by
+        self._image_source = image_source or os.path.realpath(data_root)
         super().__init__(data_root, split, **kwargs)
         self._metainfo.update(split_by=split_by)
 
@@ -53,11 +65,12 @@ class RefCOCODataset(BaseReferringDataset):
         # What is of another type is refused when its ref is parsed.
         ann_ids = {ann_id for ref in refs for ann_id in as_list(ref.get('ann_id')) if isinstance(ann_id, int | str)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
-        return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file))
+        room = _Room(refs_file)
+        return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file, room))
 
     def image_key(self, referent: Mapping) -> str:
-        """The image's id in COCO."""
-        return f'coco/{referent["image_id"]}'
+        """Source and id of the image."""
+        return f'{self._image_source}/{referent["image_id"]}'
 
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split in the refs file."""
@@ -113,7 +126,7 @@ class RefCOCODataset(BaseReferringDataset):
             raise ValueError(f'{refs_file} has no split {self.split!r}. It has: {present or "no ref at all"}.')
         return [ref for ref in refs if self.split in self._splits(ref)]
 
-    def _referent(self, ref: dict, instances: InstancesFile, refs_file: Path) -> dict:
+    def _referent(self, ref: dict, instances: InstancesFile, refs_file: Path, room: _Room) -> dict:
         ref_id = get_field(ref, 'ref_id', int, f'{refs_file}: a ref of split {self.split!r}')
         where = f'{refs_file}: ref_id {ref_id}'
         image = instances.image(get_field(ref, 'image_id', int, where), where)
@@ -121,7 +134,7 @@ class RefCOCODataset(BaseReferringDataset):
             **instances.describe_image(image, self.data_prefix['img_path']),
             'ref_id': ref_id,
             **self._target(ref, instances, where),
-            'sentences': [_sentence(sentence, where) for sentence in get_field(ref, 'sentences', list, where)],
+            'sentences': _sentences(ref, room, where),
         }
 
     # What the sub-classes' files have otherwise:
@@ -149,7 +162,32 @@ def as_list(value: Any) -> list:
     return value if isinstance(value, list) else [value]
 
 
-def _sentence(sentence: Any, where: str) -> dict:
-    sent_id = get_field(sentence, 'sent_id', int, f'{where}: a sentence')
-    text = get_field(sentence, 'sent', str, f'{where}, sent_id {sent_id}')
-    return {'text': text, 'sent_id': sent_id, 'kind': sentence.get('kind', '')}
+class _Room:
+    """What a file's sentences may take: a few times its own size, and a mebibyte.
+
+    A pickle can hold a list of long sentences once, and repeat it in a million refs; memory would not suffice.
+    """
+
+    SENTENCE = 64  # bytes, beside its text
+
+    def __init__(self, path: Path) -> None:
+        self._left = 2**20 + 4 * path.stat().st_size
+
+    def take(self, size: int, where: str) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f'{where}: the sentences up to here are far larger than the file, which repeats them over '
+                             'and over. It may be malicious; get the official one.')
+
+
+def _sentences(ref: dict, room: _Room, where: str) -> list[dict]:
+    elements = get_field(ref, 'sentences', list, where)
+    room.take(len(elements) * room.SENTENCE, where)
+    sentences = []
+    for element in elements:
+        sent_id = get_field(element, 'sent_id', int, f'{where}: a sentence')
+        text = get_field(element, 'sent', str, f'{where}, sent_id {sent_id}')
+        kind = get_field({'kind': '', **element}, 'kind', str, f'{where}, sent_id {sent_id}')
+        room.take(len(text) + len(kind), where)
+        sentences.append({'text': text, 'sent_id': sent_id, 'kind': kind})
+    return sentences

@@ -192,6 +192,8 @@ def test_ref_without_sentences(root, content):
     ([{'split': 'train', 'ref_id': 5, 'image_id': '1'}], "ref_id 5: 'image_id' must be of type int, got str"),
     ([{**_REF, 'sentences': ['x']}], 'ref_id 5: a sentence: expected a dictionary, got an object of type str'),
     ([{**_REF, 'sentences': [{'sent_id': 4, 'sent': 1}]}], "ref_id 5, sent_id 4: 'sent' must be of type str, got int"),
+    ([{**_REF, 'sentences': [{'sent_id': 4, 'sent': 'x', 'kind': []}]}],
+     "ref_id 5, sent_id 4: 'kind' must be of type str, got list"),
 ])
 def test_refs_of_wrong_shape(root, refs, message):
     _write_refs(root, refs)
@@ -205,6 +207,17 @@ def test_self_containing_refs_do_not_hang(root):
     refs.append(refs)
     _write_refs(root, refs)
     with pytest.raises(ValueError, match='expected a dictionary, got an object of type list'):
+        RefCOCODataset(root)
+
+
+@pytest.mark.parametrize('text, number', [('cat', 5000), ('cat' * 4000, 300)])
+def test_sentences_that_a_pickle_repeats_without_end_are_refused(root, content, text, number):
+    """A list of sentences that all refs share, in a file of some hundred kilobytes: millions of them, or megabytes."""
+    sentences = [{'sent_id': 1, 'sent': text}] * number
+    refs = [{**content['refs'][0], 'ref_id': place, 'sentences': sentences} for place in range(1000)]
+    _write_refs(root, refs)
+    assert (root / 'refs(unc).p').stat().st_size < 150_000
+    with pytest.raises(ValueError, match=r'refs\(unc\)\.p: ref_id \d+: the sentences up to here are far larger'):
         RefCOCODataset(root)
 
 
@@ -248,3 +261,16 @@ def test_images_by_split(root, content):
     _write_refs(root, [*content['refs'], {'split': 'val', 'image_id': 'x'}])
     with pytest.raises(ValueError, match=r"element 4: 'image_id' must be of type int, got str"):
         dataset.images_by_split()
+
+
+def test_whose_images_they_are(root, tmp_path, content):
+    other = write_refcoco(tmp_path / 'other', content)
+
+    def keys(folder, **kwargs):
+        return RefCOCODataset(folder, lazy_init=True, **kwargs).images_by_split()['train']
+
+    assert keys(root, image_source='own') == keys(other, image_source='own') == {'own/1', 'own/2', 'own/3'}
+    assert keys(root, image_source=None).isdisjoint(keys(other, image_source=None))
+    (tmp_path / 'link').symlink_to(root)
+    assert keys(root, image_source=None) == keys(tmp_path / 'link', image_source=None) == {
+        f'{root}/1', f'{root}/2', f'{root}/3'}

@@ -9,7 +9,7 @@ letterbox = dict(type='Letterbox', size=input_size)
 train_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.train_pipeline]
 test_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.test_pipeline]
 
-dataset = dict(data_root=data_root, data_prefix=dict(img_path=image_dir))
+dataset = dict(data_root=data_root, data_prefix=dict(img_path=image_dir), image_source=None)
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=1,
