@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -223,3 +224,11 @@ def test_large():
 def test_impossible_settings_are_refused_when_the_model_is_built(settings, message):
     with pytest.raises(ValueError, match=message):
         build('sera_dinov2_refcoco', **settings)
+
+
+def test_metafile():
+    entries = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    for entry in entries:
+        name, metadata = entry['Name'], entry['Metadata']
+        assert entry['Config'] == f'configs/sera/{name}.py'
+        assert metadata['Parameters'] == sum(p.numel() for p in build(name).parameters())
