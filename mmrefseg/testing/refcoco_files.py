@@ -48,14 +48,19 @@ def write_refcoco(root: str | Path, content: dict, split_by: str = 'unc') -> Pat
         Path: The folder.
     """
     root = Path(root)
-    (root / 'images').mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0)
-    for image in content['images']:
-        pixels = noise.integers(0, 256, (image['height'], image['width'], 3), dtype=np.uint8)
-        cv2.imwrite(str(root / 'images' / image['file_name']), pixels)
+    write_noise(root / 'images', content['images'])
     (root / 'instances.json').write_text(json.dumps({key: content[key] for key in ('images', 'annotations')}))
     (root / f'refs({split_by}).p').write_bytes(pickle.dumps(content['refs'], protocol=2))
     return root
+
+
+def write_noise(folder: Path, images: list[dict]) -> None:
+    """Write an image of noise for each of the ``images`` of an ``instances.json``."""
+    noise = np.random.default_rng(0)
+    for image in images:
+        path = folder / image['file_name']
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), noise.integers(0, 256, (image['height'], image['width'], 3), dtype=np.uint8))
 
 
 def _annotation(ann_id: int, image_id: int, segmentation: list | dict) -> dict:
