@@ -87,7 +87,7 @@ class JSONLinesDataset(BaseReferringDataset):
         file = files[self.split]
         if index_of(file).is_file():
             return _ReferentsOfFile(file, str(images))
-        reader = _OwnLines(file, str(images), self.data_root)
+        reader = OwnLines(file, str(images), self.data_root)
         return self.parse_each(iterate_lines(file), lambda line: reader.parse(*line))
 
     def image_key(self, referent: Mapping) -> str:
@@ -144,7 +144,7 @@ class _ReferentsOfFile(ReferentsOfLines):
         return {**self.__dict__, '_file': None}
 
 
-class _OwnLines:
+class OwnLines:
     """Completes and checks the lines of a file that users wrote.
 
     Args:
@@ -177,6 +177,8 @@ class _OwnLines:
             element['width'], element['height'] = _image_size(f'{self._folders[0]}/{name}', where)
         referent = referent_of(element, where, *self._folders)
         check_mask(element['mask'], referent['height'], referent['width'], where)
+        if not referent['sentences'] or not all(sentence['text'].strip() for sentence in referent['sentences']):
+            raise ValueError(f'{where}: an expression is empty, or there is none. Write one, or remove the line.')
         other = self._lines_of_refs.setdefault(referent['ref_id'], number)
         if other != number:
             raise ValueError(f'{where}: ref_id {referent["ref_id"]} is that of line {other}, too. Give every line a '

@@ -153,6 +153,8 @@ def referent_of(element: dict, where: str, image_folder: str, mask_folder: str |
         if mask_folder is None:
             raise ValueError(f"{where}: 'mask' must be an RLE or null, got a path")
         mask = {'file': f'{mask_folder}/{get_relative_path(element, "mask", where)}'}
+    elif mask is not None and not isinstance(mask, list) and not (isinstance(mask, dict) and 'counts' in mask):
+        raise ValueError(f'{where}: mask must be an RLE, a list of polygons, the path of a PNG, or null')
     return {
         'img_path': f'{image_folder}/{name}',
         'height': _get_side(element, 'height', where),
@@ -202,11 +204,11 @@ def get_relative_path(element: dict, key: str, where: str) -> str:
     return path
 
 
-def check_mask(mask: Any, height: int, width: int, where: str) -> None:
-    """Check the shape of a mask as users write it; drawing it tells whether it is good.
+def check_mask(mask: list | dict | str | None, height: int, width: int, where: str) -> None:
+    """Check the numbers of a mask as users write it; drawing it tells whether it is good.
 
     Args:
-        mask (Any): Polygons, an RLE, a path or None.
+        mask (list | dict | str | None): Polygons, an RLE, a path or None.
         height (int): Height of the image in pixels.
         width (int): Width of the image in pixels.
         where (str): File and line, for errors.
@@ -223,8 +225,6 @@ def check_mask(mask: Any, height: int, width: int, where: str) -> None:
         if isinstance(counts, str):
             return
         _check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
-    elif not isinstance(mask, list) or not mask:
-        raise ValueError(f'{where}: mask must be an RLE, a list of polygons, the path of a PNG, or null')
     else:
         for place, polygon in enumerate(mask):
             _check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
-from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 
 from ..referent_lines import line_of
-from ..transforms.loading import decode_image
+from ..transforms.loading import decode_image, image_bytes
 from .catalogue import MAX_IMAGE_BYTES, Place
 
 
@@ -36,41 +35,33 @@ class CheckedImage(NamedTuple):
         name (str): Its name.
         content (bytes): What its file holds; nothing if the image was put somewhere, or is broken.
         lines (dict[int, bytes]): The complete lines of its good referents, by their place in the split.
-        broken (list[str]): What is wrong with the others.
+        broken (dict[int, str]): What is wrong with the others, by their place in the split.
     """
 
     name: str
     content: bytes
     lines: dict[int, bytes]
-    broken: list[str]
+    broken: dict[int, str]
 
 
 def check_image(task: ImageTask) -> CheckedImage:
     """Decode an image, draw its referents' masks and write their lines."""
-    lines, broken = {}, []
+    lines, broken = {}, {}
     try:
-        content = _read(task.place)
+        content = image_bytes(task.place.path) if task.place.member is None else task.place.read(MAX_IMAGE_BYTES)
         shape = decode_image(content, str(task.place)).shape[:2]
     except (ValueError, OSError) as error:
-        return CheckedImage(task.name, b'', {}, [f'{_name(referent)}: {error}' for referent in task.referents.values()])
+        return CheckedImage(task.name, b'', {}, dict.fromkeys(task.referents, str(error)))
     for place, referent in task.referents.items():
         try:
             lines[place] = line_of(referent, task.name, _rle(referent, shape))
-        except (ValueError, TypeError, OverflowError) as error:
-            broken.append(f'{_name(referent)} on the image {task.place}: {error}')
+        except ValueError as error:
+            broken[place] = f'annotation {referent["ann_id"]} of the image {task.place}: {error}'
     if task.link_to is None:
         return CheckedImage(task.name, content if lines else b'', lines, broken)
     if lines:
         _put(content, task)
     return CheckedImage(task.name, b'', lines, broken)
-
-
-def _read(place: Place) -> bytes:
-    return read_image_bytes(place.path) if is_lmdb_address(place.path) else place.read(MAX_IMAGE_BYTES)
-
-
-def _name(referent: dict) -> str:
-    return f'ref_id {referent["ref_id"]} (annotation {referent["ann_id"]})'
 
 
 def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 _REFER = 'http://bvisionweb1.cs.unc.edu/licheng/referit/data/{} (by way of https://github.com/lichengunc/refer)'
 _COCO_2014 = 'http://images.cocodataset.org/zips/train2014.zip'
 _VISUAL_GENOME = 'https://homes.cs.washington.edu/~ranjay/visualgenome/api.html (images, parts 1 and 2)'
+_VOC = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012 (VOCtrainval_11-May-2012.tar, to be unpacked)'
+_REFSHAPES = 'tools/dataset_converters/refshapes.py'
 
 
 class Counts(NamedTuple):
@@ -103,7 +105,7 @@ RECIPES = MappingProxyType({
             'miniv': Counts(None, 100, 821),
         }),
     'refshapes': Recipe('RefCOCODataset', ('refs(unc).p', 'instances.json'), 'tools/dataset_converters/refshapes.py',
-                        'tools/dataset_converters/refshapes.py', 'refshapes'),
+                        'tools/dataset_converters/refshapes.py', 'refshapes', arguments={'image_source': None}),
     'jsonl': Recipe('JSONLinesDataset', ('annotations/*.jsonl', ), 'your own hands', 'your own hands'),
 })
 """All data sets by the name that ``tools/dataset_converters/prepare.py`` knows them by."""

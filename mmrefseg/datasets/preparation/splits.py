@@ -90,11 +90,10 @@ class SplitPreparation:
         self._check_count('refs', len(self._referents) + len(self._broken), self._counts.refs)
         names = defaultdict(list)
         for place in range(len(self._referents)):
-            referent = self._referents[place]
             try:
-                names[self._source.image_name(referent)].append(place)
+                names[self._source.image_name(self._referents[place])].append(place)
             except ValueError as error:
-                self._leave_out(f'ref_id {referent["ref_id"]}: {error}')
+                self._leave_out(place, str(error))
         if not self._broken:
             self._check_count('images', len(names), self._counts.images)
         return names
@@ -102,11 +101,11 @@ class SplitPreparation:
     def _tasks(self, dataset: BaseReferringDataset, names: dict[str, list[int]],
                images: dict[str, Place]) -> Iterator[ImageTask]:
         for name, places in names.items():
-            referents = {place: self._referents[place] for place in places}
             if name not in images:
-                for referent in referents.values():
-                    self._leave_out(f'ref_id {referent["ref_id"]}: its image {name} is not among the files')
+                for place in places:
+                    self._leave_out(place, f'its image {name} is not among the files')
                 continue
+            referents = {place: self._referents[place] for place in places}
             for referent in referents.values():
                 referent['image_key'] = dataset.image_key(referent)
             yield ImageTask(name, images[name], referents, None if self._writer else self._work_dir / IMAGES / name)
@@ -114,8 +113,8 @@ class SplitPreparation:
     def _take(self, results: Iterator) -> Iterator[tuple[str, bytes]]:
         """Keep the lines and the broken entries; give what goes into the LMDB file."""
         for image in results:
-            for entry in image.broken:
-                self._leave_out(entry)
+            for place, trouble in image.broken.items():
+                self._leave_out(place, trouble)
             self._lines.update(image.lines)
             self._num_images += bool(image.lines)
             if image.content:
@@ -147,8 +146,8 @@ class SplitPreparation:
                              f'{expected}. The files are incomplete, or those of another data set or version: get '
                              f'them from {self._source.files_from}.')
 
-    def _leave_out(self, entry: str) -> None:
+    def _leave_out(self, place: int, trouble: str) -> None:
+        entry = f'{self._source.data_root}: split {self._split}, ref_id {self._referents[place]["ref_id"]}: {trouble}'
         if not self._skip_broken:
-            raise ValueError(f'{self._source.data_root}, split {self._split}: {entry}. Mend it, or leave broken '
-                             'entries out with --skip-broken.')
+            raise ValueError(f'{entry}. Mend it, or leave broken entries out with --skip-broken.')
         self._broken.append(entry)

@@ -77,7 +77,8 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
     tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
                        disable=not show_progress):
-        yield from (f'{dataset.data_root}, split {dataset.split}: {entry}' for entry in image.broken)
+        yield from (f'{dataset.data_root}: split {dataset.split}, line {place + 1}: {trouble}'
+                    for place, trouble in image.broken.items())
     found = {'refs': len(referents), 'images': len(images), 'expressions': num_expressions}
     for what, number in found.items():
         if number != counts[what]:

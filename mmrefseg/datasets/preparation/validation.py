@@ -1,0 +1,52 @@
+"""Checking of JSON Lines that users wrote."""
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from rich.progress import track
+
+from mmrefseg.utils.processes import ordered_map
+
+from ..json_lines import OwnLines
+from ..prepared_folder import ANNOTATIONS, IMAGES
+from ..referent_lines import iterate_lines
+from .catalogue import Place
+from .entries import ImageTask, check_image
+
+
+def validate(file: str | Path, image_dir: str | Path | None = None, workers: int = 1,
+             show_progress: bool = False) -> tuple[int, list[str]]:
+    """Check every line of a file of :class:`JSONLinesDataset`, every image and every mask.
+
+    Args:
+        file (str | Path): The file; masks in PNGs are relative to its folder, or if that is called ``annotations`` to
+            the folder above.
+        image_dir (str | Path | None): Folder of the images. Default: None, ``images`` beside the masks.
+        workers (int): Processes. Default: 1, this very process.
+        show_progress (bool): Show a progress bar. Default: False.
+
+    Returns:
+        tuple[int, list[str]]: The number of lines, and what is wrong, in the order of the lines.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If a line is endless.
+    """
+    file = Path(file)
+    folder = file.absolute().parent
+    data_root = folder.parent if folder.name == ANNOTATIONS else folder
+    reader = OwnLines(file, str(image_dir or data_root / IMAGES), str(data_root))
+    images, troubles, number_of_lines = defaultdict(dict), {}, 0
+    for number, line in iterate_lines(file):
+        number_of_lines += 1
+        try:
+            referent = reader.parse(number, line)
+            images[referent['img_path']][number] = referent
+        except ValueError as error:
+            troubles[number] = str(error)
+    tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
+    with ordered_map(workers) as map_over_workers:
+        for image in track(map_over_workers(check_image, tasks), 'images', len(images), disable=not show_progress):
+            troubles.update((number, f'{file}, line {number}: {trouble}') for number, trouble in image.broken.items())
+    return number_of_lines, [troubles[number] for number in sorted(troubles)]
