@@ -63,6 +63,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             raise ValueError(f"unit must be 'sentence' or 'ref', got {unit!r}")
         self.split = split
         self.unit = unit
+        self._referents: Referents | None = None
         super().__init__(
             data_root=os.fspath(data_root),
             data_prefix=data_prefix or {'img_path': 'images'},
@@ -96,12 +97,26 @@ class BaseReferringDataset(BaseDataset, ABC):
         """What messages call the data set, whatever the split."""
         return self.data_root
 
-    def referents(self) -> Sequence[dict]:
-        """The referents of :meth:`load_referents`, checked."""
-        referents = self.load_referents()
-        if isinstance(referents, list):
-            return self.parse_each(referents, partial(_check_expressions, data_root=self.data_root))
-        return referents
+    def images(self) -> set[str]:
+        """Keys of the images of this split.
+
+        Raises:
+            ValueError: If the files know no such split.
+        """
+        images = self.images_by_split()
+        if self.split not in images:
+            raise ValueError(f'{self.title} has no split {self.split!r}. It has: {", ".join(sorted(images))}.')
+        return images[self.split]
+
+    def referents(self) -> Referents:
+        """The referents of :meth:`load_referents`, checked; loaded when they are first asked for."""
+        if self._referents is None:
+            referents = self.load_referents()
+            if isinstance(referents, list):
+                checked = self.parse_each(referents, partial(_check_expressions, data_root=self.data_root))
+                referents = ReferentsInMemory(checked)
+            self._referents = referents
+        return self._referents
 
     def parse_each(self, entries: Iterable, parse: Callable[[Any], dict]) -> list[dict]:
         """Parse a file's entries one by one; what to do with a broken one, ``broken`` says.
@@ -130,9 +145,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             np.ndarray: (N, 2) integers for N samples: the referent's place among the referents, and the expression's
             among those of the referent (0 with ``unit='ref'``).
         """
-        referents = self.referents()
-        self._referents = referents if isinstance(referents, Referents) else ReferentsInMemory(referents)
-        numbers = self._referents.num_sentences
+        numbers = self.referents().num_sentences
         if self.unit == 'ref':
             return np.stack([np.arange(len(numbers)), np.zeros_like(numbers)], axis=1)
         places = np.repeat(np.arange(len(numbers)), numbers)

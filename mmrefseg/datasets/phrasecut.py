@@ -79,14 +79,22 @@ class PhraseCutDataset(BaseReferringDataset):
             images[image.split].add(self.image_key({'image_id': image_id, 'coco_id': image.coco_id}))
         return dict(images)
 
-    def _files(self) -> list[Path]:
-        """The phrases' files, which are there."""
+    def images(self) -> set[str]:
+        """Keys of the images of this split, or of these."""
+        images = self.images_by_split()
+        return set().union(*(images.get(split, ()) for split in self._splits()))
+
+    def _splits(self) -> list[str]:
         splits = self.split.split('_')
         if not set(splits) <= set(SPLITS) or len(set(splits)) < len(splits):
             raise ValueError(f'PhraseCut has no split {self.split!r}. It has {", ".join(SPLITS)}; several are joined '
                              "by '_', as in 'val_miniv'.")
+        return splits
+
+    def _files(self) -> list[Path]:
+        """The phrases' files, which are there."""
         root, images = Path(self.data_root), Path(self.data_prefix['img_path'])
-        files = [root / f'refer_{split}.json' for split in splits]
+        files = [root / f'refer_{split}.json' for split in self._splits()]
         for path in (root, images):
             _require(path.is_dir(), path)
         for path in files:

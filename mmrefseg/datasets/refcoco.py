@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,17 @@ class RefCOCODataset(BaseReferringDataset):
                  **kwargs) -> None:
         self.split_by = split_by
         self._image_source = image_source or os.path.realpath(data_root)
+        self._images: dict[str, set[str]] | None = None
         super().__init__(data_root, split, **kwargs)
         self._metainfo.update(split_by=split_by)
 
     def load_referents(self) -> list[dict]:
         """Read the refs of the split and look up their images and annotations."""
         refs_file, instances_file = self._files()
-        refs = self._refs_of_split(refs_file)
+        refs = self._refs(refs_file)
+        with suppress(ValueError):  # of an image in another split; images_by_split itself will say it
+            self._images = self._images_of(refs, refs_file)
+        refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
         ann_ids = {ann_id for ref in refs for ann_id in as_list(ref.get('ann_id')) if isinstance(ann_id, int | str)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
@@ -74,13 +79,10 @@ class RefCOCODataset(BaseReferringDataset):
 
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split in the refs file."""
-        refs_file = self._files()[0]
-        images = defaultdict(set)
-        for place, ref in enumerate(self._refs(refs_file)):
-            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
-            for split in self._splits(ref):
-                images[split].add(self.image_key({'image_id': image_id}))
-        return dict(images)
+        if self._images is None:
+            refs_file = self._files()[0]
+            self._images = self._images_of(self._refs(refs_file), refs_file)
+        return self._images
 
     @property
     def title(self) -> str:
@@ -118,8 +120,15 @@ class RefCOCODataset(BaseReferringDataset):
             get_field(ref, 'split', str, f'{path}: element {place}')
         return refs
 
-    def _refs_of_split(self, refs_file: Path) -> list[dict]:
-        refs = self._refs(refs_file)
+    def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
+        images = defaultdict(set)
+        for place, ref in enumerate(refs):
+            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
+            for split in self._splits(ref):
+                images[split].add(self.image_key({'image_id': image_id}))
+        return dict(images)
+
+    def _of_split(self, refs: list[dict], refs_file: Path) -> list[dict]:
         counts = Counter(split for ref in refs for split in self._splits(ref))
         if self.split not in counts:
             present = ', '.join(f'{split!r} ({count} refs)' for split, count in sorted(counts.items()))

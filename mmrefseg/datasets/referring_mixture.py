@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from mmengine.logging import print_log
 
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
+from .referents import Referents
 
 
 @DATASETS.register_module()
@@ -20,11 +23,12 @@ class ReferringMixture(BaseReferringDataset):
     image is held out if it occurs in any split but ``train``; which images are the same is what the data sets'
     ``image_key`` says. How many refs each source lost is logged.
 
-    Its samples are those of the sources, with ``image_key`` (str).
+    Its samples are those of the sources, with ``image_key`` (str). They stay where the sources keep them.
 
     Args:
         datasets (Sequence[dict | BaseReferringDataset]): The sources, data sets or their configs, each with its own
-            ``split``. Their ``unit``, ``pipeline`` and the like have no effect: the mixture has its own.
+            ``split``; any class will do. Their ``unit``, ``indices``, ``pipeline`` and the like have no effect: the
+            mixture has its own.
         held_out (Sequence[dict | BaseReferringDataset] | None): Data sets, of whatever split, whose held-out images
             are left out. Default: None, which means the sources.
         allow_leakage (bool): Whether the mixture may hold images that its sources hold out, because ``held_out`` does
@@ -33,8 +37,8 @@ class ReferringMixture(BaseReferringDataset):
             ``split``.
 
     Raises:
-        ValueError: If there is no source, a source loses all its refs, or, without ``allow_leakage``, images remain
-            that a source holds out.
+        ValueError: If there is no source, one is named twice, a source loses all its refs, or, without
+            ``allow_leakage``, images remain that a source holds out.
     """
 
     def __init__(self,
@@ -45,6 +49,7 @@ class ReferringMixture(BaseReferringDataset):
         if not datasets:
             raise ValueError('datasets is empty: name at least one data set to train on')
         self.sources = _build(datasets)
+        _refuse_repetition(self.sources)
         self.held_out = self.sources if held_out is None else _build(held_out)
         self.allow_leakage = allow_leakage
         super().__init__(data_root='', split='train', **kwargs)
@@ -66,21 +71,26 @@ class ReferringMixture(BaseReferringDataset):
                 images.setdefault(split, set()).update(keys)
         return images
 
-    def load_referents(self) -> list[dict]:
-        """Collect the sources' referents and leave out those on held-out images."""
+    def images(self) -> set[str]:
+        """Keys of the sources' images that are not left out."""
+        kept = set().union(*(source.images() for source in self.sources))
+        return kept.difference(*_held_out_images(self.held_out).values())
+
+    def load_referents(self) -> Referents:
+        """Find those of the sources' referents that are not on held-out images."""
+        # Before the images of the splits, which some data sets come upon when they read their referents.
+        referents = [source.referents() for source in self.sources]
         tested = _held_out_images(self.sources)
         left_out = tested if self.held_out is self.sources else _held_out_images(self.held_out)
         left_out_keys = set().union(*left_out.values())
-        mixture, leaks = [], []
-        for source in self.sources:
-            referents = [dict(referent, image_key=source.image_key(referent)) for referent in source.referents()]
-            kept = [referent for referent in referents if referent['image_key'] not in left_out_keys]
-            name = f'{source.title} {source.split}'
-            _report_loss(name, len(referents), len(kept))
-            leaks += _describe_leaks(name, kept, tested)
-            mixture += kept
+        kept, leaks = [], []
+        for source, own in zip(self.sources, referents, strict=True):
+            keys = [source.image_key(referent) for referent in own]
+            kept.append(np.array([place for place, key in enumerate(keys) if key not in left_out_keys], np.int64))
+            _report_loss(_name(source), len(keys), len(kept[-1]))
+            leaks += _describe_leaks(_name(source), Counter(keys[place] for place in kept[-1]), tested)
         self._judge(leaks)
-        return mixture
+        return _ReferentsOfSources(self.sources, kept)
 
     def _judge(self, leaks: list[str]) -> None:
         if not leaks:
@@ -92,9 +102,45 @@ class ReferringMixture(BaseReferringDataset):
         print_log(message, 'current', logging.WARNING)
 
 
+class _ReferentsOfSources(Referents):
+    """Some of the referents of several data sets.
+
+    Args:
+        sources (Sequence[BaseReferringDataset]): S data sets.
+        kept (Sequence[np.ndarray]): For each of them the places of the referents, integers.
+    """
+
+    def __init__(self, sources: Sequence[BaseReferringDataset], kept: Sequence[np.ndarray]) -> None:
+        super().__init__(np.concatenate([source.referents().num_sentences[places]
+                                         for source, places in zip(sources, kept, strict=True)]))
+        self._sources = sources
+        self._origins = np.repeat(np.arange(len(kept)), [len(places) for places in kept])
+        self._places = np.concatenate(kept)
+
+    def __getitem__(self, index: int) -> dict:
+        source = self._sources[self._origins[index]]
+        referent = source.referents()[self._places[index]]
+        return {**referent, 'image_key': source.image_key(referent)}
+
+
 def _build(datasets: Iterable[dict | BaseReferringDataset]) -> list[BaseReferringDataset]:
     return [DATASETS.build(dict(dataset, lazy_init=True)) if isinstance(dataset, dict) else dataset
             for dataset in datasets]
+
+
+def _name(dataset: BaseReferringDataset) -> str:
+    return f'{dataset.title} {dataset.split}'
+
+
+def _refuse_repetition(sources: list[BaseReferringDataset]) -> None:
+    seen = set()
+    for source in sources:
+        # However the path of the folder is written.
+        name = source.title.replace(source.data_root, os.path.realpath(source.data_root)), source.split
+        if name in seen:
+            raise ValueError(f'datasets names {_name(source)} twice. Name each data set once; whoever wants more of '
+                             'one than of another can weight them with a sampler.')
+        seen.add(name)
 
 
 def _held_out_images(datasets: Iterable[BaseReferringDataset]) -> dict[str, set[str]]:
@@ -111,8 +157,7 @@ def _report_loss(name: str, number: int, kept: int) -> None:
     print_log(f'{name}: {number - kept} of {number} refs left out, whose images are held out', 'current')
 
 
-def _describe_leaks(name: str, referents: list[dict], tested: dict[str, set[str]]) -> list[str]:
-    """A line for each tested split that the referents' images occur in."""
-    number = Counter(referent['image_key'] for referent in referents)
-    shared = {split: sum(number[key] for key in keys & number.keys()) for split, keys in tested.items()}
+def _describe_leaks(name: str, refs_on_image: Counter[str], tested: dict[str, set[str]]) -> list[str]:
+    """A line for each tested split that images of refs occur in."""
+    shared = {split: sum(refs_on_image[key] for key in keys & refs_on_image.keys()) for split, keys in tested.items()}
     return [f'  {name}: {count} refs on images of {split}' for split, count in shared.items() if count]

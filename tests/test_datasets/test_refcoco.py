@@ -260,7 +260,14 @@ def test_images_by_split(root, content):
     assert dataset.title == f'{root} (unc)'
     _write_refs(root, [*content['refs'], {'split': 'val', 'image_id': 'x'}])
     with pytest.raises(ValueError, match=r"element 4: 'image_id' must be of type int, got str"):
-        dataset.images_by_split()
+        RefCOCODataset(root, lazy_init=True).images_by_split()
+    assert len(RefCOCODataset(root)) == 4  # another split's ref
+
+
+def test_images_of_a_split(root):
+    assert RefCOCODataset(root, split='val', lazy_init=True).images() == {'coco/3'}
+    with pytest.raises(ValueError, match=r"tiny \(unc\) has no split 'testA'\. It has: train, val"):
+        RefCOCODataset(root, split='testA', lazy_init=True).images()
 
 
 def test_whose_images_they_are(root, tmp_path, content):

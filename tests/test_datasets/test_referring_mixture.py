@@ -1,6 +1,8 @@
+import json
 import logging
 import pickle
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader
@@ -109,6 +111,71 @@ def test_consent_removes_nothing_from_what_is_left_out(first, second):
 def test_training_on_a_held_out_split_is_refused(first, second):
     with pytest.raises(ValueError, match=r'second \(umd\) test: every one of its 2 refs is on a held-out image'):
         ReferringMixture([first, dict(second, split='test')])
+
+
+@pytest.mark.parametrize('again', ['first', 'second/../first', 'link'])
+def test_the_same_source_twice_is_refused(first, second, tmp_path, again):
+    (tmp_path / 'link').symlink_to(tmp_path / 'first')
+    other = dict(first, data_root=str(tmp_path / again))
+    with pytest.raises(ValueError, match=rf'datasets names {other["data_root"]} \(unc\) train twice'):
+        ReferringMixture([first, second, other], lazy_init=True)
+    ReferringMixture([first, dict(first, split='val')], lazy_init=True)
+    ReferringMixture([first, second], held_out=[first, first], lazy_init=True)
+
+
+def test_each_source_is_read_once(first, second, monkeypatch):
+    reads = []
+    monkeypatch.setattr('mmrefseg.datasets.refcoco.load_refer_pickle',
+                        lambda path: (reads.append(path), load_refer_pickle(path))[1])
+    mixture = ReferringMixture([first, second])
+    assert len(mixture) == 6 and len(mixture.images()) == 5
+    assert len(reads) == 2
+
+
+def test_images_of_its_own(first, second):
+    mixture = ReferringMixture([first, second], lazy_init=True)
+    assert mixture.images() == {f'coco/{i}' for i in (1, 3, 4, 8, 9)}
+    assert ReferringMixture([first, second], held_out=[second], lazy_init=True).images() == {
+        f'coco/{i}' for i in (1, 3, 4, 6, 7, 8, 9)}
+
+
+def test_nothing_is_copied_from_the_sources(first, second):
+    mixture = ReferringMixture([first, second], unit='ref')
+    referents = mixture.referents()
+    arrays = [value.nbytes for value in vars(referents).values() if isinstance(value, np.ndarray)]
+    assert sum(arrays) == 3 * 8 * len(mixture)
+    assert referents[-1]['image_key'] == 'coco/9'
+    with pytest.raises(IndexError):
+        referents[len(mixture)]
+
+
+def test_sets_made_anew_under_the_same_numbers_are_kept_apart(tmp_path):
+    made = [dict(_write(tmp_path / name, {'train': [1, 2], 'val': [3 - i]}), image_source=None)
+            for i, name in enumerate(('seed0', 'seed1'))]
+    mixture = ReferringMixture(made, lazy_init=True)
+    assert mixture.images() == {f'{tmp_path}/seed0/1', f'{tmp_path}/seed0/2', f'{tmp_path}/seed1/1'}
+    assert _texts(mixture) == ['seed0 1', 'seed0 2', 'seed1 1']
+
+
+def test_data_sets_of_other_classes(first, tmp_path):
+    """JSON Lines that name COCO's images, in a mixture with RefCOCO's files."""
+    (tmp_path / 'own/annotations').mkdir(parents=True)
+    (tmp_path / 'own/images').mkdir()
+
+    def write(split, image_ids):
+        lines = [{'image': f'{i}.jpg', 'expressions': [f'own {i}', 'x'], 'mask': [[0, 0, i, 0, i, 4]], 'height': 8,
+                  'width': 8, 'image_key': f'coco/{i}', 'note': 'passed on'} for i in image_ids]
+        text = '\n'.join(map(json.dumps, lines))
+        (tmp_path / f'own/annotations/{split}.jsonl').write_text(text)
+
+    write('train', [6, 8])
+    write('val', [5])
+    own = {'type': 'JSONLinesDataset', 'data_root': str(tmp_path / 'own')}
+    mixture = ReferringMixture([own, first], unit='ref')
+    infos = [mixture.get_data_info(i) for i in range(len(mixture))]
+    assert [info['sentences'][0]['text'] for info in infos] == ['own 8', 'first 1', 'first 2', 'first 3', 'first 4']
+    assert [len(info['sentences']) for info in infos] == [2, 1, 1, 1, 1]
+    assert (infos[0]['note'], infos[0]['image_key']) == ('passed on', 'coco/8')
 
 
 def test_no_source():
