@@ -1,5 +1,5 @@
 from .functional import cris_mask, intersection_and_union, summarise_gres, summarise_iou
-from .metrics import DumpPredictions, GRESMetric, ReferringIoUMetric
+from .metrics import DumpPredictions, GRESMetric, PhraseCutMetric, ReferringIoUMetric
 
-__all__ = ['DumpPredictions', 'GRESMetric', 'ReferringIoUMetric', 'cris_mask', 'intersection_and_union',
-           'summarise_gres', 'summarise_iou']
+__all__ = ['DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'ReferringIoUMetric', 'cris_mask',
+           'intersection_and_union', 'summarise_gres', 'summarise_iou']

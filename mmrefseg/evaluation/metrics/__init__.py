@@ -1,5 +1,6 @@
 from .dump_predictions import DumpPredictions
 from .gres_metric import GRESMetric
+from .phrasecut_metric import PhraseCutMetric
 from .referring_iou_metric import ReferringIoUMetric
 
-__all__ = ['DumpPredictions', 'GRESMetric', 'ReferringIoUMetric']
+__all__ = ['DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'ReferringIoUMetric']
