@@ -189,11 +189,10 @@ def _environment(file: str) -> lmdb.Environment:
                                 'tools/dataset_converters/prepare.py prepared with --lmdb.')
     environment = lmdb.open(file, subdir=False, lock=False, readonly=True, readahead=False)
     # Reading beyond the end of a mapped file would kill the process.
-    pages = environment.info()['last_pgno'] + 1
-    if os.path.getsize(file) < pages * environment.stat()['psize']:
+    size, needed = os.path.getsize(file), (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
+    if size < needed:
         environment.close()
-        raise _damaged(file, f'it is cut off: {os.path.getsize(file)} bytes instead of at least '
-                             f'{pages * environment.stat()["psize"]}')
+        raise _damaged(file, f'it is cut off: {size} bytes instead of {needed}')
     _opened[file] = os.getpid(), os.stat(file).st_ino, environment
     return environment
 

@@ -1,0 +1,63 @@
+import os
+import signal
+import time
+
+import pytest
+
+from mmrefseg.utils.processes import ordered_map
+
+
+def _double(number):
+    time.sleep(0.02 if number == 0 else 0)
+    return 2 * number, os.getpid()
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_keeps_order_and_takes_tasks_as_results_are_used(workers):
+    taken = []
+
+    def tasks():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    with ordered_map(workers) as map_over:
+        results = map_over(_double, tasks())
+        assert next(results)[0] == 0
+        assert len(taken) <= 4 * workers + 1
+        rest = list(results)
+    assert [number for number, _ in rest] == list(range(2, 200, 2))
+    assert all((process == os.getpid()) == (workers == 1) for _, process in rest)
+
+
+def _fail(number):
+    raise ValueError(f'task {number}')
+
+
+def test_errors_of_tasks_come_through():
+    with pytest.raises(ValueError, match='task 3'), ordered_map(2) as map_over:
+        list(map_over(_fail, [3, 4]))
+
+
+def test_workers_die_with_their_parent():
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with ordered_map(2) as map_over:
+            os.write(writer, b' '.join({b'%d' % process for _, process in map_over(_double, range(20))}) + b'\n')
+            signal.pause()
+    workers = [int(process) for process in os.read(reader, 100).split()]
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    deadline = time.monotonic() + 20
+    while any(_is_alive(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert workers and not any(_is_alive(worker) for worker in workers)
+
+
+def _is_alive(process):
+    try:
+        with open(f'/proc/{process}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
