@@ -124,6 +124,6 @@ class InstancePromptDataset(BaseReferringDataset):
                     sentence = dict(zip(('text', 'kind'), prompt, strict=True), sent_id=instance.referent['ref_id'])
                     referents.append({**instance.referent, 'sentences': [sentence]})
         number = sum(map(len, groups.values()))
-        print_log(f'{self.title} {self.split}: {number - len(referents)} of {number} instances left out, for which no '
-                  'prompt is unambiguous', 'current')
+        print_log(f'{self.title} {self.split}: {number - len(referents)} of {number} instances left out: crowds, and '
+                  'those whose prompt would fit another one', 'current')
         return referents
