@@ -2,11 +2,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,23 +91,16 @@ def read_target(name: str, file: str, cfg: Config, splits: Sequence[str] | None)
     return Target(name, {**dataset, 'pipeline': pipeline}, wanted, config.get('test_evaluator', cfg.test_evaluator))
 
 
-def images(dataset: BaseReferringDataset) -> list[tuple[str, int]]:
-    """The image of each expression or referent: its key, and its file's size, as made-up images borrow COCO's keys."""
-    size = cache(os.path.getsize)
-    infos = map(dataset.get_data_info, range(len(dataset)))
-    return [(dataset.image_key(info), size(info['img_path'])) for info in infos]
-
-
-def trained_images(cfg: Config) -> set[tuple[str, int]] | None:
-    """The images that a config trains on; None where they aren't on this machine, or the data set isn't ours."""
+def trained_images(cfg: Config) -> set[str] | None:
+    """Keys of the images that a config trains on; None where they aren't on this machine, or the set isn't ours."""
     try:
-        dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': []})
-        return set(images(dataset)) if isinstance(dataset, BaseReferringDataset) else None
+        dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
+        return dataset.images() if isinstance(dataset, BaseReferringDataset) else None
     except FileNotFoundError:
         return None
 
 
-def test_target(runner: Runner, target: Target, trained: set[tuple[str, int]] | None,
+def test_target(runner: Runner, target: Target, trained: set[str] | None,
                 amp: bool) -> dict[str, dict[str, Any]]:
     """Split → figures, ``expressions`` (their number) and ``seen`` (those about trained images; None if unknown)."""
     results = {}
@@ -117,7 +108,8 @@ def test_target(runner: Runner, target: Target, trained: set[tuple[str, int]] | 
         runner.logger.info(f'{target.name} {split}')
         dataloader = dict(runner.cfg.test_dataloader, dataset=dict(target.dataset, split=split))
         figures = run_test(runner, dataloader, target.evaluator, amp)
-        shown = images(runner.test_loop.dataloader.dataset)
+        tested = runner.test_loop.dataloader.dataset
+        shown = [tested.image_key(info) for info in map(tested.get_data_info, range(len(tested)))]
         seen = None if trained is None else 100 * sum(image in trained for image in shown) / len(shown)
         results[split] = {**figures, 'expressions': len(shown), 'seen': seen}
     return results
