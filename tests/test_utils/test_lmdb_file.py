@@ -117,7 +117,7 @@ def test_wrong_headers(tmp_path, content, digest, message):
 
 
 def test_a_file_of_somebody_else(tmp_path):
-    with lmdb.open(str(tmp_path / 'x'), subdir=False, lock=False) as environment, environment.begin(write=True) as other:
+    with lmdb.open(str(tmp_path / 'x'), subdir=False, lock=False) as file, file.begin(write=True) as other:
         other.put(b'a', b'b')
     with pytest.raises(ValueError, match='no header'):
         read_header(tmp_path / 'x')
