@@ -2,6 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+# The same examples on every run, and no file of those that failed.
+settings.register_profile('mmrefseg', max_examples=50, derandomize=True, deadline=None, database=None)
+settings.load_profile('mmrefseg')
 
 
 @pytest.fixture(scope='session', autouse=True)

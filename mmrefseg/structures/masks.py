@@ -95,7 +95,8 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
     """Draw the outlines of instances as PhraseCut (https://arxiv.org/abs/2008.01187) evaluates them.
 
     Every outline is filled, its edge included, at coordinates cut down to whole pixels; this differs from COCO's way.
-    One of two points is a line, one of a single point nothing, and what lies outside of the image is cut off.
+    One of two points is a line, one of a single point nothing, and what lies outside of the image is cut off. What an
+    outline encloses twice is outside, its edge aside.
 
     Args:
         instances (Sequence): Instances, each a list of polygons, each a list of points ``[x, y]`` in pixels, or of
@@ -107,7 +108,7 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If a polygon is not a list of points near the image.
+        ValueError: If a polygon is not a list of points near the image; NaN is nowhere near it.
     """
     canvas = Image.new('L', (width, height))
     draw = ImageDraw.Draw(canvas)
@@ -125,6 +126,9 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
 def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
     """Unite COCO polygons into one mask.
 
+    What lies outside of the image is cut off. Inside a polygon that crosses itself the even-odd rule holds: what it
+    encloses twice is outside.
+
     Args:
         polygons (list[list[float]]): ``[x1, y1, x2, y2, ...]`` each; those of fewer than three points are skipped.
         height (int): Height of the mask in pixels.
@@ -134,7 +138,7 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If no polygon has three points, or a coordinate is missing or far from the image.
+        ValueError: If no polygon has three points, or a coordinate is missing, NaN or far from the image.
     """
     outlines = [np.asarray(polygon, np.float64) for polygon in polygons if len(polygon) >= 6]
     if not outlines:
