@@ -18,12 +18,14 @@ from mmrefseg.utils.paths import config_path
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')
 
 
-def read_config(config: str | Path | Config, options: Mapping[str, Any] | None = None) -> Config:
-    """Read the config of a model.
+def read_config(config: str | Path | Config, options: Mapping[str, Any] | None = None,
+                needs_model: bool = True) -> Config:
+    """Read a config.
 
     Args:
         config: path of a config, the name of one that comes with mmrefseg, or a config.
         options: settings to override, such as ``{'model.backbone.tuning': 'none'}``. Default None.
+        needs_model: whether a config of data alone is refused. Default True.
 
     Raises:
         FileNotFoundError: there is no such config.
@@ -33,7 +35,7 @@ def read_config(config: str | Path | Config, options: Mapping[str, Any] | None =
         config = Config.fromfile(config if Path(config).is_file() else config_path(str(config)))
     if options:
         config.merge_from_dict(dict(options))
-    if 'model' not in config:
+    if needs_model and 'model' not in config:
         raise ValueError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
                          'whole config.')
     return config

@@ -1,0 +1,169 @@
+"""Find out which images the splits of data sets share, and whether configs train on what they test on."""
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config, DictAction
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mmrefseg.apis.building import read_config
+from mmrefseg.apis.data import LOADERS, dataset_config, referring_datasets
+from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
+from mmrefseg.utils.files import check_writable, write_atomically
+
+Splits = dict[tuple[str, str], set[str]]
+"""Keys of images by the titles of data sets and the names of their splits."""
+
+
+class Training(NamedTuple):
+    """What a config trains on and tests on.
+
+    Args:
+        config: its name.
+        trained: keys of the images of its training data, without those that a mixture leaves out.
+        tested: keys of the images of every split but train of the data sets that it validates or tests on.
+    """
+
+    config: str
+    trained: set[str]
+    tested: Splits
+
+    def leaks(self) -> dict[tuple[str, str], int]:
+        """How many of the trained images each tested split has, where there are any."""
+        shared = {split: len(images & self.trained) for split, images in self.tested.items()}
+        return {split: number for split, number in shared.items() if number}
+
+
+def parse_args() -> Namespace:
+    """Read the command line."""
+    parser = ArgumentParser(
+        description='Print how many images the splits of all data sets that the configs name have in common, and '
+                    'whether a config trains on images of a split (val, test, ...) of the data sets that it validates '
+                    'or tests on. A mixture trains on what it does not leave out. Images are not opened. '
+                    'The exit status is 1 if a config leaks.')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='path of a config, or the name of one in configs/')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the numbers')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the configs')
+    return parser.parse_args()
+
+
+class Audit:
+    """The data sets of configs; each is read once, whatever the number of configs that name it."""
+
+    def __init__(self) -> None:
+        self.splits: Splits = {}
+        self.trainings: list[Training] = []
+
+    def add(self, name: str, config: Config) -> None:
+        """Look at a config.
+
+        Raises:
+            ValueError: it has no referring data set, or files do not hold what they should.
+            FileNotFoundError: files are missing.
+        """
+        found = {loader: referring_datasets(dataset_config(config, loader))
+                 for loader in LOADERS if config.get(f'{loader}_dataloader')}
+        if not any(found.values()):
+            raise ValueError(f'{name} names no data set of mmrefseg, such as RefCOCODataset')
+        for datasets in found.values():
+            self._read(_leaves(datasets))
+        trained = set().union(*(dataset.images() for dataset in found.pop('train', ())))
+        tested_sets = {dataset.title for datasets in found.values() for dataset in _leaves(datasets)}
+        tested = {(title, split): images for (title, split), images in self.splits.items()
+                  if title in tested_sets and split != 'train'}
+        self.trainings.append(Training(name, trained, tested))
+
+    def _read(self, datasets: Iterable[BaseReferringDataset]) -> None:
+        for dataset in datasets:
+            if dataset.title not in {title for title, _ in self.splits}:
+                self.splits |= {(dataset.title, split): images for split, images in dataset.images_by_split().items()}
+
+    def overlap(self) -> list[list[int]]:
+        """How many images each two splits share; with itself a split shares all."""
+        return [[len(images & others) for others in self.splits.values()] for images in self.splits.values()]
+
+    def report(self) -> dict[str, Any]:
+        """All numbers, as JSON can hold them."""
+        return {
+            'splits': [{'set': title, 'split': split, 'images': len(images)}
+                       for (title, split), images in self.splits.items()],
+            'overlap': self.overlap(),
+            'configs': {
+                training.config: {
+                    'trained_images': len(training.trained),
+                    'leaks': [{'set': title, 'split': split, 'images': number}
+                              for (title, split), number in training.leaks().items()],
+                } for training in self.trainings
+            },
+        }
+
+
+def _leaves(datasets: Iterable[BaseReferringDataset]) -> list[BaseReferringDataset]:
+    """The data sets, those of mixtures one by one."""
+    return [leaf for dataset in datasets
+            for leaf in (_leaves([*dataset.sources, *dataset.held_out]) if isinstance(dataset, ReferringMixture)
+                         else [dataset])]
+
+
+def matrix(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) -> Table:
+    """A row and a column for each split."""
+    table = Table('', 'data set', 'split', box=box.SIMPLE_HEAD, caption_justify='left',
+                  caption='images in common; on the diagonal all images of a split; ! images of a train split and of '
+                          'one that is not for training')
+    for number in range(1, len(splits) + 1):
+        table.add_column(str(number), justify='right')
+    for number, ((title, split), row) in enumerate(zip(splits, overlap, strict=True), 1):
+        cells = [cell(shared, (split == 'train') != (other == 'train'))
+                 for shared, (_, other) in zip(row, splits, strict=True)]
+        is_last = number == len(splits) or splits[number][0] != title
+        table.add_row(str(number), escape(title), escape(split), *cells, end_section=is_last)
+    return table
+
+
+def cell(shared: int, is_crossing: bool) -> str:
+    """A number of images as the matrix shows it."""
+    if not shared:
+        return '·'
+    return f'[bold red]{shared}![/]' if is_crossing else str(shared)
+
+
+def verdict(training: Training) -> str:
+    """A line that says whether a config leaks."""
+    leaks = [f'{number} of {title} {split}' for (title, split), number in training.leaks().items()]
+    number = len(training.trained)
+    if leaks:
+        return f'LEAK  {training.config} trains on {number} images, among them {", ".join(leaks)}'
+    return f'clean {training.config} trains on {number} images, none of which is in a split that it can test on'
+
+
+def main() -> None:
+    """Audit as the command line says."""
+    args = parse_args()
+    audit = Audit()
+    try:
+        if args.out:
+            check_writable(args.out.parent)
+        for name in args.configs:
+            audit.add(name, read_config(name, args.cfg_options, needs_model=False))
+    except (ValueError, OSError) as error:
+        sys.exit(f'audit_leakage: {" ".join(str(error).split())}')
+    table = matrix(list(audit.splits), audit.overlap())
+    Console(width=max(Console().width, 80 + 8 * len(audit.splits))).print(table)
+    print('\n'.join(map(verdict, audit.trainings)))
+    if args.out:
+        write_atomically((json.dumps(audit.report(), indent=2) + '\n').encode(), args.out)
+        print(f'The numbers are in {args.out}')
+    sys.exit(any(training.leaks() for training in audit.trainings))
+
+
+if __name__ == '__main__':
+    main()
