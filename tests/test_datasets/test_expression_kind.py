@@ -1,7 +1,7 @@
 import pytest
 
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
+from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression, names_place, needs_others
 from mmrefseg.testing import make_refshapes
 from mmrefseg.testing.refshapes.expressions import KINDS
 
@@ -28,3 +28,16 @@ def test_agrees_with_refshapes(tmp_path):
             kinds.append(info['kind'])
             assert classify_expression(info['text']) == info['kind'], info['text']
     assert len(kinds) > 1000 and set(kinds) == set(EXPRESSION_KINDS) == set(KINDS)
+
+
+@pytest.mark.parametrize(('texts', 'place', 'others'), [
+    ('red car|man in red shirt|woman holding a racket|chest of drawers|bright light|tall one|', False, False),
+    ('left man|TOP|on the left|at 3 o\'clock|leftmost|left-hand one|rightside|biggest|far back', True, False),
+    ('second from left|middle|last cow|closest to the door|center one|3rd man from right|car left of the bus', True,
+     True),
+    ('cat on the chair|cup by the plate|next to her|the other man|in the central part|under it|same as her', False,
+     True),
+])
+def test_what_expressions_depend_on(texts, place, others):
+    for text in texts.split('|'):
+        assert (names_place(text), needs_others(text)) == (place, others), text

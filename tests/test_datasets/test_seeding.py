@@ -42,6 +42,7 @@ def _epochs(dataset, num_workers, epochs=2, seed=3):
     return samples
 
 
+@pytest.mark.filterwarnings('ignore:This DataLoader will create 8 worker')
 @pytest.mark.parametrize('num_workers', [2, 8])
 def test_samples_are_the_same_for_any_number_of_workers(dataset, num_workers):
     assert _epochs(dataset, num_workers) == _epochs(dataset, 0)

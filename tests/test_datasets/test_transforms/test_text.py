@@ -1,7 +1,9 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 
-from mmrefseg.datasets import SampleSentence
+from mmrefseg.datasets import ConcatSentences, DropExpression, SampleSentence
 from mmrefseg.datasets.transforms import swap_left_right
 
 
@@ -55,3 +57,47 @@ def test_draw_follows_numpys_seed():
 def test_needs_sentences():
     with pytest.raises(ValueError, match="unit='ref'"):
         SampleSentence()({'text': 'a'})
+
+
+def test_sentences_are_joined_in_any_order():
+    np.random.seed(0)
+    joined = [ConcatSentences()(_ref(3)) for _ in range(60)]
+    assert {results['text'] for results in joined} == {'. '.join(order) for order in permutations(['t0', 't1', 't2'])}
+    for results in joined:
+        assert set(results) == {'ref_id', 'text', 'sent_id', 'kind'}
+        assert results['text'].startswith(f't{results["sent_id"]}')
+        assert results['kind'] == ''
+
+
+def test_some_sentences_are_joined():
+    np.random.seed(0)
+    texts = [ConcatSentences(2, ' | ')(_ref(4))['text'].split(' | ') for _ in range(60)]
+    assert all(len(set(text)) == 2 for text in texts)
+    assert {name for text in texts for name in text} == {'t0', 't1', 't2', 't3'}
+    assert ConcatSentences(2)(_ref(1))['text'] == 't0'
+
+
+@pytest.mark.parametrize('number', [0, -1])
+def test_at_least_one_sentence(number):
+    with pytest.raises(ValueError, match='max_sentences must be None or at least 1'):
+        ConcatSentences(number)
+
+
+def test_joining_needs_sentences():
+    with pytest.raises(ValueError, match="ConcatSentences needs 'sentences'"):
+        ConcatSentences()({'text': 'a'})
+
+
+def test_expression_is_dropped_as_often_as_asked():
+    np.random.seed(0)
+    drop = DropExpression(0.2)
+    results = [drop({'text': 'left cup', 'kind': 'location', 'sent_id': 4}) for _ in range(1000)]
+    dropped = [result for result in results if result == {'text': '', 'kind': '', 'sent_id': 4}]
+    assert 150 < len(dropped) < 250
+    assert all(result['text'] == 'left cup' for result in results if result not in dropped)
+
+
+@pytest.mark.parametrize('prob', [-0.1, 1.5])
+def test_drop_needs_a_chance(prob):
+    with pytest.raises(ValueError, match='prob must lie between 0 and 1'):
+        DropExpression(prob)
