@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pycocotools import mask as mask_utils
 
+from mmrefseg.utils.image_size import read_image_size
+
 Segmentation = None | list | dict
 """What :func:`draw_mask` draws."""
 
@@ -83,11 +85,15 @@ def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
     Raises:
         ValueError: If the file is missing, no image, or of another size.
     """
+    try:
+        size = read_image_size(path)  # first, for a small file may be the picture of a hundred million pixels
+    except (ValueError, OSError) as error:
+        raise ValueError(f'{path}: {error}') from error
+    if size != (height, width):
+        raise ValueError(f'{path} is {size} (H, W), but its image {(height, width)}')
     mask = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     if mask is None:
-        raise ValueError(f'{path} is missing or not an image')
-    if mask.shape[:2] != (height, width):
-        raise ValueError(f'{path} is {mask.shape[:2]} (H, W), but its image {(height, width)}')
+        raise ValueError(f'{path} is damaged or cut off')
     return (mask.reshape(height, width, -1) != 0).any(axis=2).astype(np.uint8)
 
 

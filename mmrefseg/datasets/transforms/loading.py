@@ -1,4 +1,5 @@
 """Transforms that bring the image and the mask into the pipeline."""
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ from mmcv.transforms import BaseTransform
 
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.image_size import read_image_size
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
@@ -50,7 +52,8 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, cut off or not an image.
+        ValueError: If the file is empty, cut off, not an image, or declares more pixels than
+            :data:`mmrefseg.utils.image_size.MAX_PIXELS`.
     """
     return decode_image(image_bytes(path), path)
 
@@ -81,7 +84,8 @@ def decode_image(content: bytes, path: str | Path) -> np.ndarray:
         path (str | Path): Where it is from, for errors.
 
     Raises:
-        ValueError: If the image is empty, cut off or none.
+        ValueError: If the image is empty, cut off, none, or declares more pixels than
+            :data:`mmrefseg.utils.image_size.MAX_PIXELS`.
     """
     if not content:
         raise ValueError(f'The image {path} is empty (0 bytes). Copy or download it again.')
@@ -89,8 +93,9 @@ def decode_image(content: bytes, path: str | Path) -> np.ndarray:
         raise ValueError(f'The image {path} is cut off: the JPEG ends after {len(content)} bytes without its end '
                          'marker. Copy or download it again.')
     try:
+        read_image_size(BytesIO(content))
         img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
+    except (ValueError, cv2.error) as error:
         raise ValueError(f'The image {path} cannot be decoded: {error}') from error
     if img is None:
         raise ValueError(f'The image {path} cannot be decoded: it is damaged, cut off or not an image '

@@ -1,0 +1,45 @@
+"""The size of an image, before any memory is taken for it."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+MAX_PIXELS = 89_478_485
+"""Larger images are not decoded; Pillow calls them possible bombs, too. The largest of COCO have 410,000 pixels."""
+
+# What OpenCV reads, too.
+_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM')
+
+
+def read_image_size(file: str | Path | BinaryIO) -> tuple[int, int]:
+    """Height and width in pixels, as an image's header declares them.
+
+    A file of some bytes can declare 100,000 × 100,000 pixels, for which a decoder would take 30 GB.
+
+    Args:
+        file: path of the image, or its open file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than ``MAX_PIXELS``.
+    """
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            width, height = image.size
+    except FileNotFoundError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(str(error)) from None
+    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        raise ValueError('it is damaged, cut off or not an image (JPEG, PNG, WebP, BMP, GIF, TIFF and PPM are read). '
+                         'Copy or download it again') from error
+    if width * height > MAX_PIXELS:
+        raise _too_large(f'{width} x {height} pixels')
+    return height, width
+
+
+def _too_large(size: str) -> ValueError:
+    return ValueError(f'it declares a size that may exhaust the memory ({size}; at most {MAX_PIXELS} are read). Shrink '
+                      'it if you trust it, else remove it')
