@@ -78,8 +78,7 @@ def ablations():
     for name in COMPONENTS:
         for data in ('refcoco-plus', 'refcocog-google'):
             yield f'ablation/sera_dinov2_{name}_{data}', f'sera_dinov2_{data}', name
-        for size in ('tiny', 'tiny-168'):
-            yield f'ablation/sera_{size}_{name}_refshapes', f'sera_{size}_refshapes', name
+        yield f'ablation/sera_tiny-168_{name}_refshapes', 'sera_tiny-168_refshapes', name
 
 
 @pytest.mark.parametrize(('name', 'main', 'ablation'), list(ablations()))
@@ -88,17 +87,29 @@ def test_an_ablation_changes_one_thing(name, main, ablation):
 
 
 def test_tiny_on_12x12_patches():
-    """Nothing but the size of the images and where they lie differs from the quick start's model."""
+    """Nothing but the images' size and place, and the encoders' training, differs from the quick start's model."""
     changed = changes('sera_tiny-168_refshapes', 'sera_tiny_refshapes')
     letterbox, root = dict(type='Letterbox', size=168), 'data/refshapes_168'
     main = load('sera_tiny_refshapes').to_dict()
     expected = {'input_size': 168, 'letterbox.size': 168, 'data_root': root, 'model.backbone.img_size': 12 * 14}
+    for part in ('backbone', 'text_encoder'):
+        weights = f'pretrained/refshapes_168/{part}.pth'
+        expected |= {f'{part.split("_")[0]}_weights': weights, f'model.{part}.tuning': 'norm_bias',
+                     f'model.{part}.init_cfg': dict(type='Pretrained', checkpoint=weights)}
     for split, name in (('train', 'train'), ('val', 'test'), ('test', 'test')):
         pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in main[f'{name}_pipeline']]
         expected |= {f'{name}_pipeline': pipeline, f'{split}_dataloader.dataset.pipeline': pipeline,
                      f'{split}_dataloader.dataset.data_root': root}
     assert changed == expected
     assert build('sera_tiny-168_refshapes').backbone.pos_embed.shape == (1, 1 + 12 * 12, 96)
+
+
+def test_pretraining_of_the_tiny_encoders():
+    changed = changes('ablation/sera_tiny-168_pretraining_refshapes', 'ablation/sera_tiny-168_baseline_refshapes')
+    for part in ('backbone', 'text_encoder'):
+        assert (changed.pop(f'model.{part}.tuning'), changed.pop(f'model.{part}.init_cfg')) == ('all', None)
+    assert changed.pop('model.text_encoder.adapter') is None
+    assert changed and set(changed.values()) == {'data/refshapes_168_pretraining'}
 
 
 @pytest.mark.parametrize(('name', 'loss'), list(zip(('z', 'balance', 'assignment'), LOSSES, strict=True)))
@@ -112,6 +123,7 @@ def test_a_loss_off_leaves_the_others(name, loss):
 
 def test_every_ablation_is_tested():
     names = {name for name, *_ in ablations()}
+    names |= {'ablation/sera_tiny-168_pretraining_refshapes'}
     names |= {f'ablation/sera_dinov2_no-{loss}-loss_refcoco' for loss in ('z', 'balance', 'assignment')}
     assert {path.relative_to(FOLDER).with_suffix('').as_posix() for path in (FOLDER / 'ablation').iterdir()} == names
 
@@ -126,7 +138,7 @@ def mixtures(model):
     ('ablation/sera_dinov2_adapter-only_refcoco', 6, 0),
     ('ablation/sera_dinov2_fusion-only_refcoco', 0, 3),
     ('sera_tiny_refshapes', 3, 3),
-    ('ablation/sera_tiny_baseline_refshapes', 0, 0),
+    ('ablation/sera_tiny-168_baseline_refshapes', 0, 0),
     ('ablation/sera_tiny-168_adapter-only_refshapes', 3, 0),
     ('ablation/sera_tiny-168_fusion-only_refshapes', 0, 3),
 ])

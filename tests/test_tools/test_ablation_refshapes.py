@@ -6,12 +6,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config, DictAction
 
 from mmrefseg.utils.paths import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/ablation_refshapes.py'
 VARIANTS = ('baseline', 'adapter', 'fusion', 'both')
+ENCODERS = ('pretrained/refshapes_168/backbone.pth', 'pretrained/refshapes_168/text_encoder.pth')
+WEIGHTS = {'backbone.a.weight': torch.ones(2), 'text_encoder.tower.b': torch.zeros(3), 'neck.c': torch.ones(1)}
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ class Tools:
             if len(self.calls) == self.stop_at:
                 raise KeyboardInterrupt
             length = next(word for word in command if word.startswith('train_cfg.max_iters='))
-            (out / f'iter_{length.split("=")[1]}.pth').touch()
+            torch.save({'state_dict': WEIGHTS}, out / f'iter_{length.split("=")[1]}.pth')
         elif len(self.calls) == self.stop_at:
             raise subprocess.CalledProcessError(1, command)
         elif command[1].endswith('test.py'):
@@ -52,6 +55,14 @@ class Tools:
 
     def names(self):
         return [name for name, *_ in self.calls]
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """Encoders that are there already."""
+    for file in ENCODERS:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
 
 
 @pytest.fixture
@@ -71,36 +82,59 @@ def command(tool, monkeypatch, tmp_path):
     return call
 
 
-def test_the_whole_ablation(command):
+def test_the_whole_ablation(command, pretrained):
     tools = command()
     assert tools.names() == ['refshapes.py', *['train.py', 'test.py'] * 12, 'compare_models.py']
     trained = [(Path(call[1]).stem, call[3]) for call in tools.calls if call[0] == 'train.py']
     stems = ['sera_tiny-168_baseline_refshapes', 'sera_tiny-168_adapter-only_refshapes',
              'sera_tiny-168_fusion-only_refshapes', 'sera_tiny-168_refshapes']
-    assert trained == [(stem, f'work_dirs/ablation_refshapes/sera/560_iterations/{name}/seed_{seed}')
+    assert trained == [(stem, f'work_dirs/ablation_refshapes/sera/280_iterations/{name}/seed_{seed}')
                        for seed in range(3) for name, stem in zip(VARIANTS, stems, strict=True)]
     for train, test in zip(tools.calls[1:-1:2], tools.calls[2:-1:2], strict=True):
         assert f'randomness.seed={train[3][-1]}' in train
-        assert train[1] == test[1] and test[2] == f'{train[3]}/iter_560.pth' and test[4] == train[3]
+        assert train[1] == test[1] and test[2] == f'{train[3]}/iter_280.pth' and test[4] == train[3]
         assert test[5:9] == ['--splits', 'val', 'testA', 'testB']
     compared = ' '.join(tools.calls[-1])
     for name in VARIANTS:
-        folder = f'work_dirs/ablation_refshapes/sera/560_iterations/{name}'
+        folder = f'work_dirs/ablation_refshapes/sera/280_iterations/{name}'
         files = ' '.join(f'{folder}/seed_{seed}/predictions.json' for seed in range(3))
         assert f'--variant {name} {files}' in compared
     assert compared.startswith('compare_models.py --variant baseline ')
-    assert compared.endswith('--out work_dirs/ablation_refshapes/sera/560_iterations/comparison.md')
+    assert compared.endswith('--out work_dirs/ablation_refshapes/sera/280_iterations/comparison.md')
+
+
+def test_encoders_are_pretrained_once_on_images_of_their_own(command, tmp_path):
+    first = command('--seeds 0', stop_at=3)
+    assert first.names() == ['refshapes.py', 'refshapes.py', 'train.py']
+    data, pretraining = first.calls[1:]
+    assert data[1] == 'data/refshapes_168_pretraining' and data[-2:] == ['--seed', '1']
+    assert Path(pretraining[1]).stem == 'sera_tiny-168_pretraining_refshapes'
+    assert 'train_dataloader.dataset.data_root=data/refshapes_168_pretraining' in pretraining
+    assert not any((tmp_path / file).exists() for file in ENCODERS)
+    second = command('--seeds 0')
+    assert '--resume' in second.calls[2]
+    backbone, text = (torch.load(tmp_path / file, weights_only=True) for file in ENCODERS)
+    assert backbone.keys() == {'a.weight'} and text.keys() == {'b'}
+    assert torch.equal(backbone['a.weight'], WEIGHTS['backbone.a.weight'])
+    third = command('--seeds 0 --iterations 9')
+    assert 'sera_tiny-168_pretraining_refshapes' not in {Path(call[1]).stem for call in third.calls}
+
+
+def test_segvlm_starts_at_random(command):
+    trained = [Path(call[1]).stem for call in command('--seeds 0', 'segvlm').calls if call[0] == 'train.py']
+    assert trained == ['segvlm_tiny_baseline_refshapes', 'segvlm_tiny_raf_refshapes',
+                       'segvlm_tiny_raf-deformable_refshapes', 'segvlm_tiny_refshapes']
 
 
 @pytest.mark.parametrize(('method', 'data'), [('sera', 'data/refshapes_168'), ('segvlm', 'data/refshapes')])
-def test_all_variants_get_the_same_budget_and_data(command, method, data):
+def test_all_variants_get_the_same_budget_and_data(command, pretrained, method, data):
     options = {tuple(call[call.index('--cfg-options'):]) for call in command('--seeds 7', method).calls
                if call[0] == 'train.py'}
     assert len(options) == 1
     assert f'train_dataloader.dataset.data_root={data}' in options.pop()
 
 
-def test_what_is_finished_is_not_repeated(command, tmp_path):
+def test_what_is_finished_is_not_repeated(command, pretrained, tmp_path):
     first = command('--seeds 0 --iterations 9', stop_at=4)  # the second training
     assert first.names() == ['refshapes.py', 'train.py', 'test.py', 'train.py']
     assert 'the same command goes on' in first.message
@@ -134,5 +168,5 @@ def test_schedule_in_proportion(tool, iterations, warm_up, decay):
     assert config.train_cfg.max_iters == iterations
 
 
-def test_too_short(command):
+def test_too_short(command, pretrained):
     assert 'needs 3 or more' in command('--iterations 2').message

@@ -1,6 +1,8 @@
 """The four experts of SERA-Fusion (arXiv 2603.12538). Each keeps the resolution and adds to its input.
 
-None holds batch statistics, so that an expert may see any subset of a batch.
+What they add starts at zero (ours; the paper is silent): slopes and curvatures of a map are several times larger than
+the map, and a random mixture of them would bury it. None holds batch statistics, so that an expert may see any subset
+of a batch.
 """
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,13 @@ def blur_and_laplacian(x: Tensor) -> tuple[Tensor, Tensor]:
     return blur.permute(0, 3, 1, 2), laplacian.permute(0, 3, 1, 2)
 
 
+def _zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with zero for weights and bias."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class SpatialExpert(nn.Module):
     """Adds a 1×1 projection of the normalised coordinate grid.
 
@@ -57,7 +66,7 @@ class SpatialExpert(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(2, channels, 1)
+        self.project = _zeroed(nn.Conv2d(2, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
@@ -75,6 +84,7 @@ class ContextualExpert(nn.Module):
     def __init__(self, channels: int, num_heads: int = 8) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+        _zeroed(self.attention.out_proj)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
@@ -94,7 +104,7 @@ class BoundaryExpert(nn.Module):
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()
         self.eps = eps
-        self.project = nn.Conv2d(channels, channels, 1)
+        self.project = _zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
@@ -112,7 +122,7 @@ class ShapeExpert(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(2 * channels, channels, 1)
+        self.project = _zeroed(nn.Conv2d(2 * channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""

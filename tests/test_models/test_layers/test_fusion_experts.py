@@ -21,6 +21,13 @@ BLUR = ((1 / 16, 2 / 16, 1 / 16), (2 / 16, 4 / 16, 2 / 16), (1 / 16, 2 / 16, 1 /
 LAPLACIAN = ((0, 1, 0), (1, -4, 1), (0, 1, 0))
 
 
+def trained(module):
+    """The module with parameters as training leaves them: none of them zero."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return module
+
+
 def correlate(x, kernel):
     """3×3 correlation by loops; a position outside counts as the nearest one inside."""
     height, width = x.shape[2:]
@@ -93,9 +100,7 @@ def test_spatial_expert_by_hand():
 
 
 def test_contextual_expert_against_plain_attention():
-    expert = ContextualExpert(8, num_heads=2)
-    nn.init.normal_(expert.attention.in_proj_bias)
-    nn.init.normal_(expert.attention.out_proj.bias)
+    expert = trained(ContextualExpert(8, num_heads=2))
     x = torch.randn(2, 8, 2, 3)
     positions = x.flatten(2).transpose(1, 2)
     query, key, value = nn.functional.linear(
@@ -110,7 +115,7 @@ def test_contextual_expert_against_plain_attention():
 
 
 def test_boundary_expert_against_loops():
-    expert = BoundaryExpert(3)
+    expert = trained(BoundaryExpert(3))
     x = torch.randn(2, 3, 4, 5)
     magnitude = (correlate(x, SOBEL_X)**2 + correlate(x, SOBEL_Y)**2).sqrt()
     torch.testing.assert_close(expert(x), x + mix_channels(expert.project, magnitude), atol=1e-4, rtol=1e-4)
@@ -118,20 +123,20 @@ def test_boundary_expert_against_loops():
 
 def test_boundary_expert_on_a_flat_map_has_a_finite_gradient():
     x = torch.ones(1, 2, 4, 4, requires_grad=True)
-    BoundaryExpert(2)(x).sum().backward()
+    trained(BoundaryExpert(2))(x).sum().backward()
     assert x.grad.isfinite().all()
 
 
 def test_boundary_expert_in_half_precision():
     x = 200 * torch.randn(1, 2, 4, 4)
-    expert = BoundaryExpert(2)
+    expert = trained(BoundaryExpert(2))
     with torch.autocast('cpu', dtype=torch.float16):
         output = expert(x.half())
     assert output.isfinite().all()
 
 
 def test_shape_expert_against_loops():
-    expert = ShapeExpert(3)
+    expert = trained(ShapeExpert(3))
     x = torch.randn(2, 3, 4, 5)
     joined = torch.cat((correlate(x, BLUR), correlate(x, LAPLACIAN)), dim=1)
     torch.testing.assert_close(expert(x), x + mix_channels(expert.project, joined), atol=1e-5, rtol=1e-5)
@@ -142,6 +147,8 @@ def test_the_four_experts():
     assert list(experts) == ['spatial', 'contextual', 'boundary', 'shape']
     x = torch.randn(2, 8, 3, 5)
     for name, expert in experts.items():
+        assert torch.equal(expert(x), x), f'{name} must start as the identity'
+        trained(expert)
         assert expert(x).shape == x.shape, name
         # what a sample becomes must not depend on its batch
         torch.testing.assert_close(expert(x)[1:], expert(x[1:]), msg=name)

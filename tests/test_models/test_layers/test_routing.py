@@ -61,6 +61,8 @@ def assert_equal_to_1e6(found, expected, name):
 def test_mixture_equals_compute_all_and_mask(top_k, hidden_channels, of_fusion):
     experts = fusion_experts(6, num_heads=2) if of_fusion else None
     mixture = make_mixture(top_k, experts, hidden_channels=hidden_channels)
+    for parameter in mixture.experts.parameters():
+        nn.init.normal_(parameter, std=0.3)  # those of the fusion start as the identity
     grid = torch.randn(5, 6, 2, 3, requires_grad=True)
     output, routing = mixture(grid)
     expected, weights = compute_all_and_mask(mixture, grid)

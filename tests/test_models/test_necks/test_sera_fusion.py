@@ -14,6 +14,8 @@ def make_neck(**kwargs):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 2)
+    for parameter in neck.mixtures.parameters():
+        nn.init.normal_(parameter, std=0.2)  # the experts start as the identity
     return neck.eval()
 
 

@@ -1,3 +1,0 @@
-_base_ = '../sera_tiny_refshapes.py'
-
-model = dict(neck=dict(experts=()))

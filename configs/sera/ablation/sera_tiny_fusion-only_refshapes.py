@@ -1,4 +1,0 @@
-# No SERA-Adapter; the text encoder keeps its adapters.
-_base_ = '../sera_tiny_refshapes.py'
-
-model = dict(backbone=dict(adapter=None))
