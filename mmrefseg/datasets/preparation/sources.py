@@ -29,6 +29,7 @@ class Source:
     def __init__(self, recipe: Recipe, catalogue: Catalogue, work_dir: Path) -> None:
         self._recipe = recipe
         self._catalogue = catalogue
+        self._found_images = False
         folder = self._choose_folder()
         self._files = [place for name in recipe.files for place in catalogue.find_in(folder, name)]
         self.data_root = Path(folder)
@@ -86,12 +87,13 @@ class Source:
         """Where images are; those that are nowhere are left out.
 
         Raises:
-            FileNotFoundError: If none of them is anywhere; names the official address.
+            FileNotFoundError: If none was ever found; names the official address.
             ValueError: If there are different files of a name.
         """
         names = list(names)
         places = {name: place for name in names if (place := self._find_image(name))}
-        if names and not places:
+        self._found_images |= bool(places)
+        if names and not self._found_images:
             raise FileNotFoundError(f'None of the {len(names)} images is in {self._where()}: {", ".join(names[:3])}, '
                                     f'... They are from {self._recipe.images_from}; name with --src, too, the folder '
                                     'that holds them or their zip archive.')

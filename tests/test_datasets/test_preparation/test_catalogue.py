@@ -1,0 +1,103 @@
+import stat
+import zipfile
+from pathlib import PurePosixPath
+
+import pytest
+
+from mmrefseg.datasets.preparation.catalogue import Catalogue, Place
+
+
+def _write_zip(path, members, **kwargs):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, 'w', **kwargs) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two files named a.jpg: one of its own, one in an archive; and a prepared data set."""
+    for name in ('one/train/a.jpg', 'one/b.txt', 'one/prepared/a.jpg', 'one/prepared/prepared.json',
+                 'one/started/.unfinished/images/a.jpg'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    _write_zip(tmp_path / 'one/two.zip', {'train/': '', 'train/a.jpg': 'zipped', 'b.txt': ''})
+    return tmp_path / 'one'
+
+
+def test_find(files):
+    catalogue = Catalogue([files])
+    own, zipped = Place(str(files / 'train/a.jpg')), Place(str(files / 'two.zip'), 'train/a.jpg')
+    assert catalogue.find('a.jpg') == catalogue.find('train/a.jpg') == [own, zipped]
+    assert catalogue.find('rain/a.jpg') == catalogue.find('c') == []
+    assert (own.read(100), zipped.read(100)) == (b'one/train/a.jpg', b'zipped')
+    assert (own.size(), zipped.size()) == (15, 6)
+    assert str(zipped) == f'{files}/two.zip!train/a.jpg'
+
+
+def test_folders_with(files):
+    catalogue = Catalogue([files])
+    both = [PurePosixPath(files), PurePosixPath(files / 'two.zip')]
+    assert catalogue.folders_with(['b.txt', 'train/a.jpg']) == catalogue.folders_with(['b.*', 'train/*.jpg']) == both
+    assert catalogue.folders_with(['b.txt', 'a.jpg']) == []
+    assert catalogue.find_in(both[1], 'train/*.jpg') == [Place(str(files / 'two.zip'), 'train/a.jpg')]
+
+
+def test_links_are_followed_but_not_in_circles(files):
+    (files / 'train/up').symlink_to(files)
+    (files.parent / 'other').mkdir()
+    (files.parent / 'other/link').symlink_to(files / 'train')
+    assert len(Catalogue([files]).find('a.jpg')) == 2
+    assert len(Catalogue([files.parent / 'other']).find('a.jpg')) == 2  # by way of the link to above, too
+
+
+@pytest.mark.parametrize('name', ['../a.jpg', 'x/../../a.jpg', '/etc/passwd', '\\a', 'x\\..\\..\\a', 'C:/a', 'C:\\a'])
+def test_members_that_point_outside_are_refused(tmp_path, name):
+    _write_zip(tmp_path / 'bad.zip', {name: 'x'})
+    with pytest.raises(ValueError, match='bad.zip is refused: its member .* points outside of it'):
+        Catalogue([tmp_path])
+
+
+def test_bombs_are_refused(tmp_path):
+    _write_zip(tmp_path / 'bomb.zip', {'a.json': bytes(1_000_000)}, compression=zipfile.ZIP_DEFLATED)
+    place, = Catalogue([tmp_path]).find('a.json')
+    with pytest.raises(ValueError, match='a.json is refused: .* a few bytes that unpack to 1000000'):
+        place.read(10_000_000)
+    with pytest.raises(ValueError, match='has 1000000 bytes; no file of this kind has more than 1000'):
+        place.read(1000)
+
+
+def test_what_an_archive_claims_too_little_of_is_not_read(tmp_path):
+    """A member that unpacks to more than it declares."""
+    path = _write_zip(tmp_path / 'bomb.zip', {'a.json': bytes(range(256)) * 50}, compression=zipfile.ZIP_DEFLATED)
+    declared = (12_800).to_bytes(4, 'little')
+    assert path.read_bytes().count(declared) == 2
+    path.write_bytes(path.read_bytes().replace(declared, (100).to_bytes(4, 'little')))
+    place, = Catalogue([tmp_path]).find('a.json')
+    with pytest.raises(ValueError, match='cannot be unpacked'):
+        place.read(10_000)
+
+
+def test_links_in_archives_are_refused(tmp_path):
+    member = zipfile.ZipInfo('a.jpg')
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / 'x.zip', 'w') as archive:
+        archive.writestr(member, '/etc/passwd')
+    with pytest.raises(ValueError, match='it is a link'):
+        Catalogue([tmp_path]).find('a.jpg')[0].read(100)
+
+
+def test_damaged_archives(tmp_path):
+    (tmp_path / 'x.zip').write_bytes(b'<html>')
+    with pytest.raises(ValueError, match='x.zip is no whole zip archive'):
+        Catalogue([tmp_path])
+    path = _write_zip(tmp_path / 'x.zip', {'a.jpg': b'something'})
+    path.write_bytes(path.read_bytes().replace(b'something', b'somethung'))
+    with pytest.raises(ValueError, match='a.jpg cannot be unpacked'):
+        Catalogue([tmp_path]).find('a.jpg')[0].read(100)
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none is missing. Name with --src'):
+        Catalogue([tmp_path / 'none'])
