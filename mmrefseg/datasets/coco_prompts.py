@@ -90,7 +90,7 @@ class CocoPromptDataset(InstancePromptDataset):
             crowd=bool(annotation.get('iscrowd')),
             referent={
                 **image,
-                'segmentation': file.field(annotation, 'segmentation', (list, dict)),
+                'segmentation': file.outline(annotation),
                 'ref_id': annotation['id'],
                 'ann_id': annotation['id'],
                 'category_id': category_id,

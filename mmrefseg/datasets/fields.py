@@ -1,6 +1,7 @@
 """Reading of fields from files that may hold anything."""
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 
@@ -29,3 +30,45 @@ def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str)
         raise ValueError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
                          + (f'got {type(value).__name__}.' if key in element else 'but is missing.'))
     return value
+
+
+def check_numbers(numbers: Any, where: str, expected: str) -> None:
+    """Check a list of numbers.
+
+    Args:
+        numbers (Any): What should be a list of finite numbers.
+        where (str): File and path of the list, for errors.
+        expected (str): What such a list means, for errors.
+
+    Raises:
+        ValueError: If it is no list, or one of its elements is no finite number; names the element.
+    """
+    if not isinstance(numbers, list):
+        raise ValueError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
+    if set(map(type, numbers)) <= {int, float} and all(map(isfinite, numbers)):
+        return
+    place = next(place for place, number in enumerate(numbers)
+                 if type(number) not in (int, float) or not isfinite(number))
+    raise ValueError(f'{where}[{place}] must be a finite number')
+
+
+def check_outline(outline: list | dict, where: str) -> None:
+    """Check that an outline of COCO's has the shape it should; drawing it tells whether it is good.
+
+    Args:
+        outline (list | dict): Polygons, RLEs, or one RLE.
+        where (str): File and path of the outline, for errors.
+
+    Raises:
+        ValueError: If it has another shape, or holds what is no finite number; names the element.
+    """
+    if isinstance(outline, list):
+        for place, part in enumerate(outline):
+            if isinstance(part, dict):
+                check_outline(part, f'{where}[{place}]')
+            else:
+                check_numbers(part, f'{where}[{place}]', 'a flat list of x, y pairs, or an RLE')
+        return
+    check_numbers(outline.get('size'), f'{where}.size', '[height, width]')
+    if not isinstance(outline.get('counts'), str):
+        check_numbers(outline.get('counts'), f'{where}.counts', "a list of run lengths or COCO's compressed string")

@@ -52,7 +52,7 @@ class GRefCOCODataset(RefCOCODataset):
             return {'segmentation': None, 'ann_id': -1, 'ann_ids': [], 'category_id': -1}
         annotations = [instances.annotation(get_field({'ann_id': ann_id}, 'ann_id', int, where), where)
                        for ann_id in ids]
-        outlines = [instances.field(annotation, 'segmentation', (list, dict)) for annotation in annotations
+        outlines = [instances.outline(annotation) for annotation in annotations
                     if not annotation.get('iscrowd')]
         if not outlines:
             raise ValueError(f"{where}: 'ann_id' names no annotation but those of crowds. It must name at least one "

@@ -6,7 +6,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from .fields import get_field
+from .fields import check_outline, get_field
 
 Id = int | str
 
@@ -69,6 +69,12 @@ class InstancesFile:
     def field(self, annotation: dict, key: str, kind: type | tuple[type, ...]) -> Any:
         """A field of one of the annotations, checked."""
         return get_field(annotation, key, kind, f'{self.path}: annotation {annotation["id"]}')
+
+    def outline(self, annotation: dict) -> list | dict:
+        """The ``segmentation`` of one of the annotations, checked."""
+        outline = self.field(annotation, 'segmentation', (list, dict))
+        check_outline(outline, f'{self.path}: annotation {annotation["id"]}: segmentation')
+        return outline
 
     def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
         elements = get_field(self._content, name, list, str(self.path))

@@ -160,7 +160,7 @@ class RefCOCODataset(BaseReferringDataset):
         """What a ref refers to: ``segmentation``, ``ann_id`` and ``category_id``."""
         annotation = instances.annotation(get_field(ref, 'ann_id', self.ANN_ID_TYPE, where), where)
         return {
-            'segmentation': instances.field(annotation, 'segmentation', (list, dict)),
+            'segmentation': instances.outline(annotation),
             'ann_id': annotation['id'],
             'category_id': get_field(ref, 'category_id', int, where),
         }

@@ -2,16 +2,15 @@
 from __future__ import annotations
 
 import json
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from .fields import get_field
+from .fields import check_numbers, get_field
 from .referents import Referents
 
 INDEX_VERSION = 1
@@ -224,20 +223,12 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
             raise ValueError(f'{where}: mask.size must be [height, width] of the image, [{height}, {width}]')
         if isinstance(counts, str):
             return
-        _check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
+        check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
     else:
         for place, polygon in enumerate(mask):
-            _check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
+            check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
             if len(polygon) % 2:
                 raise ValueError(f'{where}: mask[{place}] must be x, y pairs, got {len(polygon)} numbers')
-
-
-def _check_numbers(numbers: Any, where: str, expected: str) -> None:
-    if not isinstance(numbers, list):
-        raise ValueError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
-    for place, number in enumerate(numbers):
-        if type(number) not in (int, float) or not math.isfinite(number):
-            raise ValueError(f'{where}[{place}] must be a finite number')
 
 
 def _sentences(element: dict, where: str) -> list[dict]:

@@ -74,10 +74,18 @@ def test_bad_ann_id(root, ann_id, message):
         RefCLEFDataset(str(root))
 
 
-@pytest.mark.parametrize('outline', [[], [None], [{'size': [24, 32], 'counts': [1]}], [{'size': [2, 2]}], [5]])
+@pytest.mark.parametrize('outline', [[], [{'size': [24, 32], 'counts': [1]}], [{'size': [2, 2], 'counts': '4'}]])
 def test_bad_outline(tmp_path, outline):
     content = tiny_refclef()
     content['annotations'][0]['segmentation'] = outline
     dataset = RefCLEFDataset(str(write_refcoco(tmp_path, content)), pipeline=_TEST)
     with pytest.raises(ValueError, match=r'The mask of annotation 1_1 of the image .*1\.jpg cannot be drawn'):
         dataset[0]
+
+
+@pytest.mark.parametrize('outline, place', [([None], r'\[0\]'), ([{'size': [2, 2]}], r'\[0\]\.counts'), ([5], r'\[0\]')])
+def test_outline_of_wrong_shape(tmp_path, outline, place):
+    content = tiny_refclef()
+    content['annotations'][0]['segmentation'] = outline
+    with pytest.raises(ValueError, match=rf'instances\.json: annotation 1_1: segmentation{place} must be a'):
+        RefCLEFDataset(str(write_refcoco(tmp_path, content)))

@@ -221,6 +221,14 @@ def test_sentences_that_a_pickle_repeats_without_end_are_refused(root, content, 
         RefCOCODataset(root)
 
 
+def _outline(segmentation):
+    return lambda c: {**c, 'annotations': [{'id': 11, 'segmentation': segmentation}, *c['annotations'][1:]]}
+
+
+def _image(**changes):
+    return lambda c: {**c, 'images': [{**c['images'][0], **changes}, *c['images'][1:]]}
+
+
 @pytest.mark.parametrize('change, message', [
     (lambda c: [], 'expected a dictionary, got an object of type list'),
     (lambda c: {'images': []}, "'annotations' must be of type list, but is missing"),
@@ -231,6 +239,17 @@ def test_sentences_that_a_pickle_repeats_without_end_are_refused(root, content, 
      "image 1: 'file_name' must be of type str, but is missing"),
     (lambda c: {**c, 'annotations': [{'id': 11, 'segmentation': None}, *c['annotations'][1:]]},
      "annotation 11: 'segmentation' must be of type list or dict, got NoneType"),
+    (_outline([[0, 0, 9, 0, 9, 9], [0, '1']]), 'instances.json: annotation 11: segmentation[1][1] must be a finite'),
+    (_outline([[0, 0, float('nan'), 0, 9, 9]]), 'annotation 11: segmentation[0][2] must be a finite number'),
+    (_outline([[0, 0, 9, True]]), 'annotation 11: segmentation[0][3] must be a finite number'),
+    (_outline([1, 2]), 'annotation 11: segmentation[0] must be a flat list of x, y pairs, or an RLE, got an object of'),
+    (_outline([[[[[0]]]]]), 'annotation 11: segmentation[0][0] must be a finite number'),
+    (_outline({'size': [24, 32]}), 'annotation 11: segmentation.counts must be a list of run lengths or'),
+    (_outline({'size': [24, 32], 'counts': [1, None]}), 'annotation 11: segmentation.counts[1] must be a finite'),
+    (_outline({'counts': '0Ph0'}), 'annotation 11: segmentation.size must be [height, width], got an object of type'),
+    (_image(height=float('nan')), "image 1: 'height' must be of type int, got float"),
+    (_image(width=0), "image 1: 'height' and 'width' must be positive, got 24 and 0"),
+    (_image(file_name=['a']), "image 1: 'file_name' must be of type str, got list"),
 ])
 def test_instances_of_wrong_shape(root, content, change, message):
     (root / 'instances.json').write_text(json.dumps(change(content)))
