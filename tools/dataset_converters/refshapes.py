@@ -1,24 +1,31 @@
-"""Make RefShapes, a made-up data set in RefCOCO's own format."""
+"""Make RefShapes, a made-up data set in the format of RefCOCO or PhraseCut."""
 import argparse
 import os
 import sys
 
 from mmrefseg.testing import make_refshapes
-from mmrefseg.testing.refshapes import NUM_IMAGES, SPLITS
+from mmrefseg.testing.refshapes import LAYOUTS
+
+SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Make RefShapes: pictures of coloured shapes with referring expressions, written as RefCOCO is '
-                    '(images/, instances.json, refs(unc).p). val is like train, testA has crowded scenes, testB '
-                    'refers to combinations of shape and colour that train never shows.',
+        description='Make RefShapes: pictures of coloured shapes with referring expressions. In the format of RefCOCO '
+                    '(images/, instances.json, refs(unc).p) each refers to one object; val is like train, testA has '
+                    'crowded scenes, testB refers to combinations of shape and colour that train never shows. In the '
+                    'format of PhraseCut (images/, refer_<split>.json, ...) many refer to several objects; val, test '
+                    'and miniv are like train.',
         epilog='The same options always give the same bytes, whatever the number of workers. Data that is there '
                'already is kept.',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument('out_dir', nargs='?', default='data/refshapes', help='folder to fill')
+    parser.add_argument('out_dir', nargs='?', default=argparse.SUPPRESS,
+                        help='folder to fill (default: data/refshapes, or data/refshapes-FORMAT)')
+    parser.add_argument('--format', choices=LAYOUTS, default='refcoco', help="whose files' format")
     for split in SPLITS:
-        parser.add_argument(f'--num-{split}', type=int, default=NUM_IMAGES[split], metavar='N',
-                            help=f'images in {split}')
+        numbers = {layout.NUM_IMAGES[split] for layout in LAYOUTS.values() if split in layout.NUM_IMAGES}
+        parser.add_argument(f'--num-{split}', type=int, metavar='N', default=argparse.SUPPRESS,
+                            help=f'images in {split} (default: {max(numbers)})')
     parser.add_argument('--image-size', type=int, nargs=2, default=(112, 112), metavar=('W', 'H'),
                         help='width and height in pixels')
     parser.add_argument('--seed', type=int, default=0, help='seed of all randomness')
@@ -31,19 +38,22 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    num_images = {split: getattr(args, f'num_{split}') for split in SPLITS}
+    default = 'data/refshapes' if args.format == 'refcoco' else f'data/refshapes-{args.format}'
+    out_dir = getattr(args, 'out_dir', default)
+    given = {split: getattr(args, f'num_{split}') for split in SPLITS if f'num_{split}' in args}
+    num_images = {**LAYOUTS[args.format].NUM_IMAGES, **given}
     try:
-        made = make_refshapes(args.out_dir, num_images, tuple(args.image_size), args.seed, args.workers,
-                              args.overwrite, show_progress=True)
+        made = make_refshapes(out_dir, num_images, tuple(args.image_size), args.seed, args.workers,
+                              args.overwrite, show_progress=True, layout=args.format)
     except (ValueError, OSError) as error:
         sys.exit(f'RefShapes was not made: {error}')
     except KeyboardInterrupt:
         print('\nRefShapes was not made: interrupted; the folder is as it was', file=sys.stderr)
         sys.exit(130)
     if made:
-        print(f'RefShapes is in {args.out_dir}: {sum(num_images.values())} images')
+        print(f'RefShapes is in {out_dir}: {sum(num_images.values())} images')
     else:
-        print(f'RefShapes is in {args.out_dir} already, made with the same options: nothing to do')
+        print(f'RefShapes is in {out_dir} already, made with the same options: nothing to do')
 
 
 if __name__ == '__main__':

@@ -26,6 +26,29 @@ def _run_lengths(mask: np.ndarray) -> dict:
     return {'counts': [0, *counts] if flat[0] else counts, 'size': list(mask.shape)}
 
 
+def trace_pixels(mask: np.ndarray) -> list[list[list[int]]]:
+    """Outlines through the outermost pixels of a region, which give it back when filled as PhraseCut's are.
+
+    A region with a hole is cut in two there, since outlines cannot have any.
+
+    Args:
+        mask (ndarray): uint8 (H, W), 1 inside.
+
+    Returns:
+        list[list[list[int]]]: Outlines of at least two points [x, y] each.
+    """
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for contour, links in zip(contours, () if hierarchy is None else hierarchy[0], strict=True):
+        if links[3] >= 0:
+            left, _, width, _ = cv2.boundingRect(contour)
+            halves = np.stack([mask, mask])
+            cut = left + width // 2
+            halves[0, :, cut:] = halves[1, :, :cut] = 0
+            return [*trace_pixels(halves[0]), *trace_pixels(halves[1])]
+    outlines = [contour[:, 0].tolist() for contour in contours]
+    return [outline * 2 if len(outline) == 1 else outline for outline in outlines]
+
+
 def annotate(mask: np.ndarray) -> dict:
     """Describe a region as ``instances.json`` does: polygons, one a part, or run lengths where it has holes.
 
@@ -48,5 +71,3 @@ def annotate(mask: np.ndarray) -> dict:
         'bbox': [float(value) for value in (left, top, width, height)],
         'iscrowd': int(has_holes),
     }
-
-

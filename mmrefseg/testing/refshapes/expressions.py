@@ -79,9 +79,9 @@ class Noun(NamedTuple):
 
     def words(self, rng: np.random.Generator) -> str:
         """The phrase with its size word and head drawn."""
-        size = [_pick(SIZE_WORDS[self.size], rng)] if self.size else []
+        size = [pick(SIZE_WORDS[self.size], rng)] if self.size else []
         colour = [self.colour] if self.colour else []
-        return ' '.join([*size, *colour, self.shape or _pick(ANY_HEADS, rng)])
+        return ' '.join([*size, *colour, self.shape or pick(ANY_HEADS, rng)])
 
 
 class Candidate(NamedTuple):
@@ -105,18 +105,18 @@ class Candidate(NamedTuple):
     def text(self, rng: np.random.Generator) -> str:
         """Word it."""
         anchor = f'the {self.anchor.words(rng)}' if self.anchor else ''
-        the = _pick(('the ', ''), rng)
-        return _pick(self.templates, rng).format(the=the, noun=self.noun.words(rng), anchor=anchor)
+        the = pick(('the ', ''), rng)
+        return pick(self.templates, rng).format(the=the, noun=self.noun.words(rng), anchor=anchor)
 
 
-def _pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | None = None) -> T:
+def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | None = None) -> T:
     if weights is None:
         return options[int(rng.random() * len(options))]
     ends = np.cumsum(weights)
     return options[int(np.searchsorted(ends, rng.random() * ends[-1], side='right'))]
 
 
-def _nouns(things: list[Thing]) -> list[Noun]:
+def nouns_of(things: list[Thing]) -> list[Noun]:
     """Every noun phrase that is surely true of something."""
     everything = bits(True for _ in things)
     sizes = {
@@ -180,21 +180,35 @@ def _directed(steps: list[tuple[float, float]]) -> Extension:
     return Extension(sure, bits(along > ASIDE[1] for along, _ in steps))
 
 
-def _relations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
+def directions(things: list[Thing], nouns: list[Noun]) -> Iterator[tuple[Noun, str, Extension]]:
+    """Objects that can be told from the others by their shape, and what lies in each direction from them.
+
+    Args:
+        things (list[Thing]): The scene's objects.
+        nouns (list[Noun]): Noun phrases that may name the object to start from.
+
+    Yields:
+        tuple[Noun, str, Extension]: The object's noun, a key of ``RELATIONS``, and what lies there.
+    """
     for anchor in nouns:
         index = anchor.extension.referent
         if index is None or anchor.size or not anchor.shape:
             continue
         steps = [(thing.across - things[index].across, thing.down - things[index].down) for thing in things]
-        directions = {
+        there = {
             'left': _directed([(-right, down) for right, down in steps]),
             'right': _directed(steps),
             'above': _directed([(-down, right) for right, down in steps]),
             'below': _directed([(down, right) for right, down in steps]),
         }
-        for relation, extension in directions.items():
+        for relation, extension in there.items():
             if extension.sure:
-                yield from _comparisons('relation', extension, RELATIONS[relation], nouns, anchor)
+                yield anchor, relation, extension
+
+
+def _relations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
+    for anchor, relation, extension in directions(things, nouns):
+        yield from _comparisons('relation', extension, RELATIONS[relation], nouns, anchor)
 
 
 def _negated(ranges: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -232,7 +246,7 @@ def candidates(things: list[Thing]) -> list[Candidate]:
     Returns:
         list[Candidate]: In no order that matters; an object may have none.
     """
-    nouns = _nouns(things)
+    nouns = nouns_of(things)
     sizeless = [noun for noun in nouns if not noun.size]
     return [*_attributes(nouns), *_locations(things, sizeless), *_relations(things, sizeless),
             *_superlatives(things, sizeless)]
@@ -259,9 +273,9 @@ def describe(things: list[Thing], rng: np.random.Generator) -> list[list[tuple[s
             kinds = [kind for kind in KINDS if by_kind[kind]]
             if not kinds:
                 break
-            kind = _pick(kinds, rng, [KIND_WEIGHTS[KINDS.index(kind)] for kind in kinds])
+            kind = pick(kinds, rng, [KIND_WEIGHTS[KINDS.index(kind)] for kind in kinds])
             options = by_kind[kind]
-            chosen = _pick(options, rng, [option.weight for option in options])
+            chosen = pick(options, rng, [option.weight for option in options])
             options.remove(chosen)
             texts.setdefault(chosen.text(rng), kind)
         described.append(list(texts.items()))

@@ -8,9 +8,11 @@ from .annotation import annotate
 from .expressions import describe
 from .extension import Thing
 from .render import render
-from .scene import HELD_OUT, SPLITS, Item, sample_scene
+from .scene import HELD_OUT, SPLITS, Item, Scene, sample_scene
 
 JPEG_QUALITY = 95
+RANDOM_STREAMS = (*SPLITS, 'test', 'miniv')
+"""Splits whose images differ; the last two are PhraseCut's. Those of one name have the same images in any format."""
 RAW_STYLES = (str, str, str.capitalize, str.upper, '{}.'.format)
 
 
@@ -19,7 +21,7 @@ class PictureTask(NamedTuple):
 
     Args:
         seed (int): Seed of the data set.
-        split (str): One of ``SPLITS``.
+        split (str): One of ``RANDOM_STREAMS``.
         index (int): Number of the image within its split, from 0.
         image_size (tuple[int, int]): Width and height in pixels.
     """
@@ -30,7 +32,7 @@ class PictureTask(NamedTuple):
 
     def rng(self) -> np.random.Generator:
         """The image's own random numbers; the scene takes the first of them."""
-        return np.random.default_rng([self.seed, SPLITS.index(self.split), self.index])
+        return np.random.default_rng([self.seed, RANDOM_STREAMS.index(self.split), self.index])
 
 
 class Sentence(NamedTuple):
@@ -62,15 +64,17 @@ def _thing(item: Item, annotation: dict, image_size: tuple[int, int]) -> Thing:
                  centre_x / unit, centre_y / unit, annotation['area'] ** 0.5 / unit, whole ** 0.5 / unit)
 
 
-def make_picture(task: PictureTask) -> Picture:
-    """Make one image; nothing but the task decides what it looks like.
+class Drawing(NamedTuple):
+    """One image as JPEG data, what is on it, and the random numbers that are left for its expressions."""
+    jpeg: bytes
+    scene: Scene
+    annotations: list[dict]
+    things: list[Thing]
+    rng: np.random.Generator
 
-    Args:
-        task (PictureTask): Which image.
 
-    Returns:
-        Picture: In testB only objects of held-out combinations have sentences.
-    """
+def draw_picture(task: PictureTask) -> Drawing:
+    """Draw one image; nothing but the task decides what it looks like."""
     rng = task.rng()
     scene = sample_scene(task.split, task.image_size, rng)
     image = render(scene, rng)
@@ -79,6 +83,19 @@ def make_picture(task: PictureTask) -> Picture:
     annotations = [annotate((scene.labels == index).astype(np.uint8)) for index in range(len(scene.items))]
     things = [_thing(item, annotation, task.image_size)
               for item, annotation in zip(scene.items, annotations, strict=True)]
+    return Drawing(jpeg.tobytes(), scene, annotations, things, rng)
+
+
+def make_picture(task: PictureTask) -> Picture:
+    """Make one image and expressions that fit one of its objects each.
+
+    Args:
+        task (PictureTask): Which image.
+
+    Returns:
+        Picture: In testB only objects of held-out combinations have sentences.
+    """
+    jpeg, scene, annotations, things, rng = draw_picture(task)
     objects = []
     for item, annotation, texts in zip(scene.items, annotations, describe(things, rng), strict=True):
         if task.split == 'testB' and (item.shape, item.colour) not in HELD_OUT:
@@ -87,4 +104,4 @@ def make_picture(task: PictureTask) -> Picture:
         sentences = [Sentence(text, RAW_STYLES[style](text), kind)
                      for (text, kind), style in zip(texts, styles, strict=True)]
         objects.append(Referent(item.shape, annotation, sentences))
-    return Picture(jpeg.tobytes(), objects)
+    return Picture(jpeg, objects)

@@ -144,7 +144,7 @@ def sample_scene(split: str, image_size: tuple[int, int], rng: np.random.Generat
     Three to six objects; five or six in testA, whose scenes are the crowded ones. At least 60 % of each stays visible.
 
     Args:
-        split (str): One of ``SPLITS``; testB draws held-out combinations too, and at least one of them.
+        split (str): The split; testB draws held-out combinations too, and at least one of them.
         image_size (tuple[int, int]): Width and height in pixels.
         rng (Generator): Source of all randomness.
 

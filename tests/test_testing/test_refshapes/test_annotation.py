@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmrefseg.testing.refshapes.annotation import annotate
+from mmrefseg.structures.masks import instances_to_mask
+from mmrefseg.testing.refshapes.annotation import annotate, trace_pixels
 
 
 def decode(segmentation: list | dict, height: int, width: int) -> np.ndarray:
@@ -40,3 +41,14 @@ def test_annotate_hole_as_run_lengths(corner, counts):
     assert annotation['iscrowd'] == 1
     assert annotation['segmentation'] == {'counts': [count for count in counts if count or corner], 'size': [4, 4]}
     assert (decode(annotation['segmentation'], 4, 4) == mask).all()
+
+
+@pytest.mark.parametrize('share', [0.05, 0.5, 0.95])
+def test_traced_pixels_give_the_region_back(share):
+    """Single pixels, diagonals, and holes in holes; drawn as PhraseCut draws."""
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (1, 9), (12, 9), (30, 40)):
+        mask = (rng.random(shape) < share).astype(np.uint8)
+        outlines = trace_pixels(mask)
+        assert all(len(outline) > 1 for outline in outlines)
+        assert (instances_to_mask([outlines], *shape) == mask).all()

@@ -34,6 +34,16 @@ def test_command(command, tmp_path, capsys):
         command(str(tmp_path / 'a' / 'refshapes.json' / 'b'), *few)
 
 
+def test_command_with_phrasecuts_format(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = ['--num-train', '2', '--num-val', '0', '--num-test', '1', '--num-miniv', '0', '--workers', '1']
+    command('--format', 'phrasecut', *few)
+    assert 'data/refshapes-phrasecut: 3 images' in capsys.readouterr().out
+    assert (tmp_path / 'data/refshapes-phrasecut/refer_train.json').is_file()
+    with pytest.raises(SystemExit, match=r"unknown splits \['testA'\]"):
+        command('--format', 'phrasecut', '--num-testA', '1')
+
+
 def test_command_interrupted(command, tmp_path, capsys, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt

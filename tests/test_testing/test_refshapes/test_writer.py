@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 from mmrefseg.testing import make_refshapes
 from mmrefseg.testing.refshapes import SHAPES, SPLITS, writer
 from mmrefseg.testing.refshapes.expressions import KINDS
+from mmrefseg.testing.refshapes.refcoco_layout import RefCOCOLayout
 
 NUM_IMAGES = {'train': 8, 'val': 2, 'testA': 2, 'testB': 2}
 SEED = 2  # one whose few images hold every form of segmentation
@@ -130,7 +131,7 @@ def test_incomplete_data_is_noticed(made):
 
 
 def test_failing_replacement_looks_incomplete(made, monkeypatch):
-    monkeypatch.setattr(writer, 'CONTENTS', (*writer.CONTENTS, 'missing'))
+    monkeypatch.setattr(RefCOCOLayout, 'CONTENTS', (*RefCOCOLayout.CONTENTS, 'missing'))
     with pytest.raises(FileNotFoundError):
         make_refshapes(made, {'val': 2}, overwrite=True)
     assert not (made / writer.MANIFEST).exists()
@@ -157,7 +158,7 @@ def test_interruption_leaves_the_folder_as_it_was(made, tmp_path, monkeypatch, w
         make_refshapes(made, {'val': 5}, workers=workers, overwrite=True)
     assert list((tmp_path / 'new').iterdir()) == []
     assert contents(made) == before
-    assert sorted(path.name for path in made.iterdir()) == sorted([*writer.CONTENTS, writer.MANIFEST])
+    assert sorted(path.name for path in made.iterdir()) == sorted([*RefCOCOLayout.CONTENTS, writer.MANIFEST])
 
 
 @pytest.mark.parametrize('settings, message', [
@@ -165,6 +166,8 @@ def test_interruption_leaves_the_folder_as_it_was(made, tmp_path, monkeypatch, w
     ({'num_images': {'val': -1}}, 'number of images per split'),
     ({'num_images': {}}, 'at least one in all'),
     ({'image_size': (112, 40)}, '112x40 pixels are too small'),
+    ({'layout': 'coco'}, r"unknown format 'coco'.*refcoco, phrasecut"),
+    ({'num_images': {'testA': 1}, 'layout': 'phrasecut'}, r"unknown splits \['testA'\].*train, val, test, miniv"),
     ({'seed': -1}, 'seed must not be negative'),
     ({'workers': 0}, 'at least one worker'),
 ])

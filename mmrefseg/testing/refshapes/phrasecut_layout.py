@@ -1,0 +1,73 @@
+"""RefShapes as PhraseCut's files, where a phrase may refer to several objects."""
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from .annotation import trace_pixels
+from .group_phrases import Phrase, describe_groups
+from .picture import PictureTask, draw_picture
+
+
+class _Picture(NamedTuple):
+    """One image as JPEG data; of each object outlines and box (x, y, w, h); and phrases."""
+    jpeg: bytes
+    objects: list[tuple[list[list[list[int]]], list[float]]]
+    phrases: list[Phrase]
+
+
+def _make_picture(task: PictureTask) -> _Picture:
+    jpeg, scene, annotations, things, rng = draw_picture(task)
+    objects = [(trace_pixels((scene.labels == index).astype(np.uint8)), annotation['bbox'])
+               for index, annotation in enumerate(annotations)]
+    return _Picture(jpeg, objects, describe_groups(things, rng))
+
+
+class PhraseCutLayout:
+    """The contents of the annotation files, grown image by image; numbers every entry.
+
+    Args:
+        version (int): Version of the data; no file of PhraseCut has a place for it.
+    """
+
+    NUM_IMAGES = MappingProxyType({'train': 5000, 'val': 150, 'test': 150, 'miniv': 20})
+    CONTENTS = ('images', 'image_data_split.json', 'name_att_rel_count.json',
+                *(f'refer_{split}.json' for split in NUM_IMAGES))
+    make_picture = staticmethod(_make_picture)
+
+    def __init__(self, version: int) -> None:
+        self.images: list[dict] = []
+        self.tasks: dict[str, list[dict]] = {split: [] for split in self.NUM_IMAGES}
+        self.counts = {'cat': Counter(), 'att': Counter(), 'rel': Counter()}
+
+    def add(self, picture: _Picture, task: PictureTask) -> str:
+        """Add an image and all about it; returns the file name the image must get."""
+        image_id = len(self.images) + 1
+        file_name = f'{image_id}.jpg'
+        width, height = task.image_size
+        self.images.append({'image_id': image_id, 'coco_id': None, 'flickr_id': None, 'width': width, 'height': height,
+                            'url': file_name, 'split': task.split})
+        for number, phrase in enumerate(picture.phrases):
+            outlines, boxes = zip(*(picture.objects[index] for index in phrase.targets), strict=True)
+            self.tasks[task.split].append({
+                'task_id': f'{image_id}__{number}', 'image_id': image_id, 'ann_ids': list(phrase.targets),
+                'instance_boxes': boxes, 'Polygons': outlines, 'phrase': phrase.text,
+                'phrase_structure': phrase.structure})
+            self.counts['cat'][phrase.structure['name']] += 1
+            self.counts['att'].update(phrase.structure['attributes'])
+            self.counts['rel'].update(relation for relation, _ in phrase.structure['relation_descriptions'])
+        return file_name
+
+    def write(self, folder: Path) -> None:
+        """Write all annotation files."""
+        counts = {key: sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+                  for key, counter in self.counts.items()}
+        files = {'image_data_split': self.images, 'name_att_rel_count': counts,
+                 **{f'refer_{split}': tasks for split, tasks in self.tasks.items()}}
+        for name, content in files.items():
+            (folder / f'{name}.json').write_text(json.dumps(content, separators=(',', ':')))
