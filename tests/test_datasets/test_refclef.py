@@ -83,7 +83,8 @@ def test_bad_outline(tmp_path, outline):
         dataset[0]
 
 
-@pytest.mark.parametrize('outline, place', [([None], r'\[0\]'), ([{'size': [2, 2]}], r'\[0\]\.counts'), ([5], r'\[0\]')])
+@pytest.mark.parametrize('outline, place', [
+    ([None], r'\[0\]'), ([{'size': [2, 2]}], r'\[0\]\.counts'), ([5], r'\[0\]')])
 def test_outline_of_wrong_shape(tmp_path, outline, place):
     content = tiny_refclef()
     content['annotations'][0]['segmentation'] = outline
