@@ -65,6 +65,7 @@ def changes(name, base):
 def test_all_configs_are_there():
     names = {path.relative_to(FOLDER).with_suffix('').as_posix() for path in FOLDER.rglob('*.py')}
     ablation = {f'ablation/segvlm_{size}_{row}_{data}' for size, data in SIZES.items() for row in ROWS}
+    ablation |= {f'ablation/segvlm_tiny_{name}_refshapes' for name in ('raf-deformable-se', 'pretraining')}
     assert names == {*FULL, TINY, *ablation, *(f'crossover/{name}' for name in CROSSOVER)}
 
 
@@ -105,10 +106,23 @@ def test_tiny_and_full_size_have_the_same_classes():
         type(part) for part in build_on_meta(FULL[0]).modules()}
 
 
+def test_the_tiny_ablation_starts_from_pretrained_encoders():
+    last, main = load('segvlm_tiny_raf-deformable-se_refshapes'), load(TINY)
+    assert differences(last.model.to_dict(), main.model.to_dict()) == {
+        f'{part}.init_cfg': dict(type='Pretrained', checkpoint=last.clip_weights)
+        for part in ('text_encoder', 'backbone')}
+    assert last.optim_wrapper.paramwise_cfg == load(FULL[0]).optim_wrapper.paramwise_cfg
+    pretraining, first = load('segvlm_tiny_pretraining_refshapes'), load('segvlm_tiny_baseline_refshapes')
+    changed = differences(pretraining.model.to_dict(), first.model.to_dict())
+    assert len(changed.pop('decode_head.loss_decode')) == 2
+    assert changed == {'text_encoder.init_cfg': None, 'backbone.init_cfg': None}
+    assert pretraining.train_dataloader.dataset.data_root == 'data/refshapes_pretraining'
+
+
 @pytest.mark.parametrize('size', SIZES)
 def test_each_row_of_the_ablation_changes_one_thing(size):
     data = SIZES[size]
-    before = f'segvlm_{size}_{data}'
+    before = f'segvlm_{size}_{data}' if size == 'r101' else f'segvlm_{size}_raf-deformable-se_{data}'
     for row, changed in ROWS.items():
         name = f'segvlm_{size}_{row}_{data}'
         assert changes(name, before) == changed

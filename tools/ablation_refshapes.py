@@ -1,7 +1,6 @@
 """Train the rows of a method's ablation on RefShapes with several seeds, test and compare them."""
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
@@ -17,7 +16,6 @@ from mmrefseg.utils.safe_load import load_from_local
 
 TOOLS = Path(__file__).resolve().parent
 SPLITS = ('val', 'testA', 'testB')
-ENCODER_TOWER = 'text_encoder.tower.'
 
 
 class Ablation(NamedTuple):
@@ -26,31 +24,31 @@ class Ablation(NamedTuple):
     Args:
         image_size: side of the images in pixels.
         data: where the data is, and is made if it is not there.
-        iterations: default length of the trainings.
         variants: row → config; the first is what the others are compared with.
-        pretraining: config whose encoders the variants start from; None if they start at random. Default None.
+        pretraining: config whose encoders the variants start from.
+        encoders: beginning of the names of the encoders' weights → what weight files have in its place.
     """
 
     image_size: int
     data: Path
-    iterations: int
     variants: dict[str, str]
-    pretraining: str | None = None
+    pretraining: str
+    encoders: dict[str, str]
 
 
 ABLATIONS = {
-    'sera': Ablation(168, Path('data/refshapes_168'), 280, {
+    'sera': Ablation(168, Path('data/refshapes_168'), {
         'baseline': 'sera_tiny-168_baseline_refshapes',
         'adapter': 'sera_tiny-168_adapter-only_refshapes',
         'fusion': 'sera_tiny-168_fusion-only_refshapes',
         'both': 'sera_tiny-168_refshapes',
-    }, 'sera_tiny-168_pretraining_refshapes'),
-    'segvlm': Ablation(112, Path('data/refshapes'), 560, {
+    }, 'sera_tiny-168_pretraining_refshapes', {'backbone.': '', 'text_encoder.tower.': ''}),
+    'segvlm': Ablation(112, Path('data/refshapes'), {
         'baseline': 'segvlm_tiny_baseline_refshapes',
         'raf': 'segvlm_tiny_raf_refshapes',
         'deformable': 'segvlm_tiny_raf-deformable_refshapes',
-        'se': 'segvlm_tiny_refshapes',
-    }),
+        'se': 'segvlm_tiny_raf-deformable-se_refshapes',
+    }, 'segvlm_tiny_pretraining_refshapes', {'backbone.tower.': 'visual.', 'text_encoder.tower.': ''}),
 }
 
 
@@ -67,9 +65,9 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation_refshapes'), metavar='DIR',
                         help='folder for everything, one below it for each method and number of iterations')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of the trainings')
-    parser.add_argument('--iterations', type=int, default=argparse.SUPPRESS,
-                        help='length of each training; the learning rate falls in the same last third (default: '
-                             + ', '.join(f'{name} {ablation.iterations}' for name, ablation in ABLATIONS.items()) + ')')
+    parser.add_argument('--iterations', type=int, default=280,
+                        help='length of each training but that of the encoders; the learning rate falls in the same '
+                             'last third')
     return parser.parse_args()
 
 
@@ -119,7 +117,7 @@ def train(config: str, out: Path, data: Path, seed: int, iterations: int) -> Pat
 def pretrain(ablation: Ablation, out: Path) -> None:
     """Train the encoders and put their weights where the variants' configs look for them, unless they are there."""
     model = Config.fromfile(config_path(next(iter(ablation.variants.values())))).model
-    files = {prefix: Path(model[prefix.split('.')[0]].init_cfg.checkpoint) for prefix in ('backbone.', ENCODER_TOWER)}
+    files = {prefix: Path(model[prefix.split('.')[0]].init_cfg.checkpoint) for prefix in ablation.encoders}
     if all(file.is_file() for file in files.values()):
         return
     config = config_path(ablation.pretraining)
@@ -127,20 +125,21 @@ def pretrain(ablation: Ablation, out: Path) -> None:
     data = Path(settings.data_root)
     make_data(data, ablation.image_size, seed=1)
     checkpoint = train(config, out / 'pretraining', data, 0, settings.train_cfg.max_iters)
+    state = load_from_local(str(checkpoint), 'cpu')['state_dict']
+    contents = {file: {} for file in files.values()}
     for prefix, file in files.items():
-        state = load_from_local(str(checkpoint), 'cpu')['state_dict']
-        weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        contents[file] |= {ablation.encoders[prefix] + name.removeprefix(prefix): value
+                           for name, value in state.items() if name.startswith(prefix)}
+    for file, weights in contents.items():
         write_atomically(checkpoint_bytes(weights), file)
 
 
 def run(args: Namespace) -> None:
     """Do what is left to do."""
     ablation = ABLATIONS[args.method]
-    iterations = getattr(args, 'iterations', ablation.iterations)
-    out = args.out / args.method / f'{iterations}_iterations'
+    out = args.out / args.method / f'{args.iterations}_iterations'
     make_data(ablation.data, ablation.image_size, seed=0)
-    if ablation.pretraining:
-        pretrain(ablation, args.out / args.method)
+    pretrain(ablation, args.out / args.method)
     predictions = {name: [out / name / f'seed_{seed}/predictions.json' for seed in args.seeds]
                    for name in ablation.variants}
     # Seed by seed, so that all variants can be compared as early as possible.
@@ -148,7 +147,7 @@ def run(args: Namespace) -> None:
         for name, config in ablation.variants.items():
             file = predictions[name][number]
             if not file.is_file():
-                checkpoint = train(config_path(config), file.parent, ablation.data, seed, iterations)
+                checkpoint = train(config_path(config), file.parent, ablation.data, seed, args.iterations)
                 call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,
                      '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={ablation.data}')
     variants = [part for name, files in predictions.items() for part in ('--variant', name, *files)]

@@ -13,8 +13,9 @@ from mmrefseg.utils.paths import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/ablation_refshapes.py'
 VARIANTS = ('baseline', 'adapter', 'fusion', 'both')
-ENCODERS = ('pretrained/refshapes_168/backbone.pth', 'pretrained/refshapes_168/text_encoder.pth')
-WEIGHTS = {'backbone.a.weight': torch.ones(2), 'text_encoder.tower.b': torch.zeros(3), 'neck.c': torch.ones(1)}
+ENCODERS = ('pretrained/refshapes_168/backbone.pth', 'pretrained/refshapes_168/text_encoder.pth',
+            'pretrained/refshapes_128/clip.pth')
+WEIGHTS = {'backbone.tower.a': torch.ones(2), 'text_encoder.tower.b': torch.zeros(3), 'neck.c': torch.ones(1)}
 
 
 @pytest.fixture
@@ -113,17 +114,19 @@ def test_encoders_are_pretrained_once_on_images_of_their_own(command, tmp_path):
     assert not any((tmp_path / file).exists() for file in ENCODERS)
     second = command('--seeds 0')
     assert '--resume' in second.calls[2]
-    backbone, text = (torch.load(tmp_path / file, weights_only=True) for file in ENCODERS)
-    assert backbone.keys() == {'a.weight'} and text.keys() == {'b'}
-    assert torch.equal(backbone['a.weight'], WEIGHTS['backbone.a.weight'])
+    backbone, text = (torch.load(tmp_path / file, weights_only=True) for file in ENCODERS[:2])
+    assert backbone.keys() == {'tower.a'} and text.keys() == {'b'}
+    assert torch.equal(backbone['tower.a'], WEIGHTS['backbone.tower.a'])
     third = command('--seeds 0 --iterations 9')
     assert 'sera_tiny-168_pretraining_refshapes' not in {Path(call[1]).stem for call in third.calls}
 
 
-def test_segvlm_starts_at_random(command):
+def test_encoders_of_segvlm_come_in_one_file(command, tmp_path):
     trained = [Path(call[1]).stem for call in command('--seeds 0', 'segvlm').calls if call[0] == 'train.py']
-    assert trained == ['segvlm_tiny_baseline_refshapes', 'segvlm_tiny_raf_refshapes',
-                       'segvlm_tiny_raf-deformable_refshapes', 'segvlm_tiny_refshapes']
+    assert trained == ['segvlm_tiny_pretraining_refshapes', 'segvlm_tiny_baseline_refshapes',
+                       'segvlm_tiny_raf_refshapes', 'segvlm_tiny_raf-deformable_refshapes',
+                       'segvlm_tiny_raf-deformable-se_refshapes']
+    assert torch.load(tmp_path / ENCODERS[2], weights_only=True).keys() == {'visual.a', 'b'}
 
 
 @pytest.mark.parametrize(('method', 'data'), [('sera', 'data/refshapes_168'), ('segvlm', 'data/refshapes')])
