@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -20,8 +20,8 @@ class BaseReferringDataset(BaseDataset, ABC):
     """Images with referring expressions and the outlines of what they refer to.
 
     A sub-class parses its files in :meth:`load_referents` and :meth:`images_by_split`, and says in :meth:`image_key`
-    what makes two images one; samples, checks and memory are taken care of here. A sample is small and is serialised
-    by MMEngine; the outlines, by far the largest part, are kept once a referent.
+    what makes two images one; samples, checks and memory are taken care of here. A sample is a place in the list of
+    referents and one among the referent's expressions, so that nothing is kept twice.
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
     of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int),
@@ -74,13 +74,13 @@ class BaseReferringDataset(BaseDataset, ABC):
         self._metainfo.update(dataset_type=type(self).__name__, split=split)
 
     @abstractmethod
-    def load_referents(self) -> list[dict] | Referents:
+    def load_referents(self) -> Iterable[dict] | Referents:
         """Parse the files of the data set.
 
         Returns:
-            list[dict] | Referents: One for each ref of the split: ``img_path``, ``height``, ``width``,
+            Iterable[dict] | Referents: One for each ref of the split: ``img_path``, ``height``, ``width``,
             ``segmentation``, ``image_id``, ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of
-            dictionaries with ``text``, ``sent_id`` and ``kind``. A list is checked; ``Referents`` are taken as they
+            dictionaries with ``text``, ``sent_id`` and ``kind``. They are checked, but ``Referents`` are taken as they
             are.
         """
 
@@ -112,31 +112,34 @@ class BaseReferringDataset(BaseDataset, ABC):
         """The referents of :meth:`load_referents`, checked; loaded when they are first asked for."""
         if self._referents is None:
             referents = self.load_referents()
-            if isinstance(referents, list):
+            if not isinstance(referents, Referents):
                 checked = self.parse_each(referents, partial(_check_expressions, data_root=self.data_root))
                 referents = ReferentsInMemory(checked)
             self._referents = referents
         return self._referents
 
-    def parse_each(self, entries: Iterable, parse: Callable[[Any], dict]) -> list[dict]:
+    def parse_each(self, entries: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
         """Parse a file's entries one by one; what to do with a broken one, ``broken`` says.
 
         Args:
             entries (Iterable): The entries.
             parse (Callable): Makes a referent of an entry, or raises ``ValueError``.
 
+        Yields:
+            dict: What ``parse`` made.
+
         Raises:
             ValueError: If an entry is broken and ``broken`` is None.
         """
-        referents = []
         for entry in entries:
             try:
-                referents.append(parse(entry))
+                referent = parse(entry)
             except ValueError as error:
                 if self.broken is None:
                     raise
                 self.broken.append(str(error))
-        return referents
+            else:
+                yield referent
 
     def load_data_list(self) -> np.ndarray:
         """Load the referents and number the samples.
