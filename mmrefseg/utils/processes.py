@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +24,22 @@ def _start_worker() -> None:
 
 
 @contextmanager
+def _interruption_put_off() -> Iterator[None]:
+    """Hold Ctrl-C back, which Python would lose if it came while a process forks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which Ctrl-C never reaches
+        return
+    interrupted = []
+    handler = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
     """A ``map`` over processes that keeps order and takes tasks only as fast as its results are used.
 
@@ -37,8 +54,6 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
         return
     # Forked, as PyTorch's data loaders are: a fresh interpreter would import the whole package again.
     pool = ProcessPoolExecutor(workers, mp_context=get_context('fork'), initializer=_start_worker)
-    pool.submit(int).result()  # forks them all, before a progress bar starts its thread
-
     def over_pool(function: Callable[[Any], Any], tasks: Iterable) -> Iterator:
         pending = deque()
         for task in tasks:
@@ -49,6 +64,8 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
             yield pending.popleft().result()
 
     try:
+        with _interruption_put_off():
+            pool.submit(int).result()  # forks them all, before a progress bar starts its thread
         yield over_pool
     finally:
         pool.shutdown(cancel_futures=True)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.processes import _interruption_put_off, ordered_map
 
 
 def _double(number):
@@ -37,6 +37,17 @@ def _fail(number):
 def test_errors_of_tasks_come_through():
     with pytest.raises(ValueError, match='task 3'), ordered_map(2) as map_over:
         list(map_over(_fail, [3, 4]))
+
+
+def test_an_interruption_while_processes_fork_is_not_lost():
+    with pytest.raises(KeyboardInterrupt), _interruption_put_off():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        still_here = True
+    assert still_here
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
 
 
 def test_workers_die_with_their_parent():
