@@ -104,8 +104,15 @@ RECIPES = MappingProxyType({
             'test': Counts(None, 2545, 14354),
             'miniv': Counts(None, 100, 821),
         }),
-    'refshapes': Recipe('RefCOCODataset', ('refs(unc).p', 'instances.json'), 'tools/dataset_converters/refshapes.py',
-                        'tools/dataset_converters/refshapes.py', 'refshapes', arguments={'image_source': None}),
+    'coco-prompts': Recipe('CocoPromptDataset', ('annotations/instances_val2017.json', ),
+                           'http://images.cocodataset.org/annotations/annotations_trainval2017.zip',
+                           'http://images.cocodataset.org/zips/val2017.zip', image_folders=('val2017', ),
+                           splits=('val', )),
+    'voc-prompts': Recipe('VOCPromptDataset',
+                          ('ImageSets/Segmentation/*.txt', 'SegmentationClass/*.png', 'SegmentationObject/*.png'),
+                          _VOC, _VOC, 'VOC2012', ('JPEGImages', )),
+    'refshapes': Recipe('RefCOCODataset', ('refs(unc).p', 'instances.json'), _REFSHAPES, _REFSHAPES, 'refshapes',
+                        arguments={'image_source': None}),
     'jsonl': Recipe('JSONLinesDataset', ('annotations/*.jsonl', ), 'your own hands', 'your own hands'),
 })
 """All data sets by the name that ``tools/dataset_converters/prepare.py`` knows them by."""
