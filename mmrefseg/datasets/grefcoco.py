@@ -11,6 +11,7 @@ from .instances_file import InstancesFile, read_json
 from .refcoco import RefCOCODataset, as_list
 
 NO_TARGET = [-1]
+_FIELDS = {'split', 'ref_id', 'image_id', 'ann_id', 'sentences', 'sent_id', 'sent', 'kind'}
 
 
 @DATASETS.register_module()
@@ -44,7 +45,7 @@ class GRefCOCODataset(RefCOCODataset):
     SOURCE = 'https://github.com/henghuiding/gRefCOCO'
 
     def _read_refs(self, path: Path) -> Any:
-        return read_json(path)
+        return read_json(path, _needed)
 
     def _target(self, ref: dict, instances: InstancesFile, where: str) -> dict:
         ids = as_list(get_field(ref, 'ann_id', (int, list), where))
@@ -64,6 +65,11 @@ class GRefCOCODataset(RefCOCODataset):
             'ann_ids': ids,
             'category_id': _only(list(categories)),
         }
+
+
+def _needed(element: dict) -> dict:
+    # Tokens and the like would take hundreds of megabytes until the file is parsed.
+    return {key: value for key, value in element.items() if key in _FIELDS}
 
 
 def _only(values: list[int]) -> int:
