@@ -17,7 +17,6 @@ from mmrefseg.registry import DATASETS
 from .base_referring_dataset import BaseReferringDataset
 from .fields import get_field
 from .json_list import iterate_json_list
-from .referents import ReferentsInMemory
 
 SPLITS = ('train', 'val', 'test', 'miniv')
 OFFICIAL_SOURCE = 'https://github.com/ChenyunWu/PhraseCutDataset'
@@ -62,10 +61,12 @@ class PhraseCutDataset(BaseReferringDataset):
             phrase is empty.
     """
 
-    def load_referents(self) -> ReferentsInMemory:
-        """Read the phrases of the split, one after the other: their outlines as JSON have it would fill gigabytes."""
-        files = self._files()
-        return ReferentsInMemory(self._referents_of(files))
+    def load_referents(self) -> Iterator[dict]:
+        """Read the phrases of the split, one after the other: their outlines as JSON has them would fill gigabytes."""
+        files, images, empty = self._files(), self._images(), []
+        tasks = ((path, number, task) for path in files for number, task in enumerate(iterate_json_list(path)))
+        yield from self.parse_each(enumerate(tasks), lambda entry: self._referent(*entry[1], entry[0], images, empty))
+        _warn_of_empty(empty)
 
     def image_key(self, referent: Mapping) -> str:
         """The image's id in COCO, or else that in Visual Genome."""
@@ -110,25 +111,36 @@ class PhraseCutDataset(BaseReferringDataset):
             images[image_id] = _image(element, f'{path}: image {image_id}')
         return images
 
-    def _referents_of(self, files: list[Path]) -> Iterator[dict]:
-        images, place, empty = self._images(), 0, []
-        for path in files:
-            for number, task in enumerate(iterate_json_list(path)):
-                task_id = get_field(task, 'task_id', str, f'{path}: element {number}')
-                where = f'{path}: task_id {task_id}'
-                image_id = get_field(task, 'image_id', int, where)
-                if image_id not in images:
-                    raise ValueError(f'{where} refers to image {image_id}, which image_data_split.json does not have. '
-                                     'The two files do not belong together, or one is incomplete: get both from '
-                                     f'{OFFICIAL_SOURCE}.')
-                referent = _referent(task, images[image_id], where)
-                if not any(map(any, referent['segmentation']['instances'])):
-                    empty.append(where)
-                yield {**referent, 'img_path': os.path.join(self.data_prefix['img_path'], f'{image_id}.jpg'),
-                       'image_id': image_id, 'ref_id': place, 'ann_id': place, 'category_id': -1,
-                       'task_id': task_id, 'sentences': [_sentence(task, place, where)]}
-                place += 1
-        _warn_of_empty(empty)
+    def _referent(self, path: Path, number: int, task: dict, place: int, images: dict[int, _Image],
+                  empty: list[str]) -> dict:
+        """The referent of a task; one without an outline is added to ``empty``."""
+        task_id = get_field(task, 'task_id', str, f'{path}: element {number}')
+        where = f'{path}: task_id {task_id}'
+        image_id = get_field(task, 'image_id', int, where)
+        if image_id not in images:
+            raise ValueError(f'{where} refers to image {image_id}, which image_data_split.json does not have. The two '
+                             f'files do not belong together, or one is incomplete: get both from {OFFICIAL_SOURCE}.')
+        image = images[image_id]
+        outlines = _whole_pixels(get_field(task, 'Polygons', list, where), image, where)
+        structure = _structure(task, where)
+        referent = {
+            'img_path': os.path.join(self.data_prefix['img_path'], f'{image_id}.jpg'),
+            'height': image.height,
+            'width': image.width,
+            'segmentation': {'instances': outlines},
+            'image_id': image_id,
+            'ref_id': place,
+            'ann_id': place,
+            'category_id': -1,
+            'coco_id': image.coco_id,
+            'task_id': task_id,
+            'instance_boxes': get_field(task, 'instance_boxes', list, where),
+            'phrase_structure': structure,
+            'sentences': [{'text': _phrase(task, where), 'sent_id': place, 'kind': structure['type']}],
+        }
+        if not any(map(any, outlines)):
+            empty.append(where)
+        return referent
 
 
 def _require(present: bool, path: Path) -> None:
@@ -145,29 +157,16 @@ def _image(element: dict, where: str) -> _Image:
                   get_field(element, 'split', str, where))
 
 
-def _sentence(task: dict, place: int, where: str) -> dict:
+def _phrase(task: dict, where: str) -> str:
     text = get_field(task, 'phrase', str, where)
     if not text.strip():
         raise ValueError(f'{where}: the phrase is empty. It must hold at least one character that is not blank: remove '
                          'the task or mend it.')
-    return {'text': text, 'sent_id': place, 'kind': task['phrase_structure']['type']}
+    return text
 
 
-def _referent(task: dict, image: _Image, where: str) -> dict:
-    """What is known of the region."""
-    return {
-        'height': image.height,
-        'width': image.width,
-        'coco_id': image.coco_id,
-        'segmentation': {'instances': _whole_pixels(get_field(task, 'Polygons', list, where), image, where)},
-        'instance_boxes': get_field(task, 'instance_boxes', list, where),
-        'phrase_structure': _structure(get_field(task, 'phrase_structure', dict, where), where),
-    }
-
-
-def _structure(structure: dict, where: str) -> dict:
-    """The structure, checked."""
-    where = f'{where}: phrase_structure'
+def _structure(task: dict, where: str) -> dict:
+    structure, where = get_field(task, 'phrase_structure', dict, where), f'{where}: phrase_structure'
     get_field(structure, 'name', str, where)
     get_field(structure, 'type', str, where)
     if not all(isinstance(attribute, str) for attribute in get_field(structure, 'attributes', list, where)):

@@ -46,6 +46,7 @@ def test_several_instances_are_one_mask(root):
 def test_splits(root):
     assert [info['task_id'] for info in PhraseCutDataset(root, 'val_miniv').referents()] == ['3__0', '4__0']
     assert [info['ref_id'] for info in PhraseCutDataset(root, 'val_miniv').referents()] == [0, 1]
+    assert PhraseCutDataset(root, 'val_miniv').images() == {'coco/503', 'vg/4'}
     for split in ('testA', 'val_val', '', 'val_'):
         with pytest.raises(ValueError, match='no split .* train, val, test, miniv'):
             PhraseCutDataset(root, split)
@@ -80,6 +81,15 @@ def test_outlines_at_the_edge(tmp_path, content):
     assert mask[20, 4:10].all()
     assert mask[0:2, 0:2].all()
     assert mask.sum() == 6 + 4
+
+
+def test_broken_tasks_can_be_left_out(tmp_path, content):
+    content['tasks']['train'][0]['phrase'] = ''
+    dataset = PhraseCutDataset(write_phrasecut(tmp_path, content), lazy_init=True)
+    dataset.broken = []
+    assert [(phrase['task_id'], phrase['ref_id']) for phrase in dataset.referents()] == [('1__1', 1), ('2__0', 2)]
+    [trouble] = dataset.broken
+    assert 'task_id 1__0: the phrase is empty' in trouble
 
 
 def test_phrases_without_an_outline_are_named(tmp_path, content, monkeypatch):

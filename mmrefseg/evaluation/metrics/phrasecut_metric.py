@@ -42,7 +42,7 @@ class _Phrases(NamedTuple):
 def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phrases:
     # The images aren't looked at, so their folder may be anywhere.
     dataset = PhraseCutDataset(str(data_root), split, data_prefix={'img_path': '.'}, lazy_init=True)
-    referents, places = dataset.load_referents(), {}
+    referents, places = dataset.referents(), {}
     for place, referent in enumerate(referents):
         if places.setdefault(referent['task_id'], place) != place:
             raise ValueError(f'{data_root}, split {split}: task_id {referent["task_id"]} occurs twice, so predictions '
