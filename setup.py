@@ -21,7 +21,7 @@ REQUIREMENTS = [
     'lmdb',
     'matplotlib',
     'numpy',
-    'opencv-python',
+    'opencv-python>=4.11',  # which decodes to RGB
     'packaging',
     'pillow',
     'pycocotools',

@@ -43,7 +43,10 @@ class PackRefSegInputs(BaseTransform):
         planes = np.empty((channels, height, width), results['img'].dtype)
         cv2.split(results['img'], list(planes))  # twice as fast as a transposed copy
         inputs = torch.from_numpy(planes)
-        sample = RefSegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
+        sample = RefSegDataSample()
+        for key in self.meta_keys:
+            if key in results:
+                sample.set_field(results[key], key, field_type='metainfo')  # set_metainfo would copy it, deeply
         if 'gt_seg_map' in results:
             mask = torch.from_numpy(np.ascontiguousarray(results['gt_seg_map']))
             sample.gt_sem_seg = PixelData(data=mask[None])

@@ -94,13 +94,13 @@ def decode_image(content: bytes, path: str | Path) -> np.ndarray:
                          'marker. Copy or download it again.')
     try:
         read_image_size(BytesIO(content))
-        img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except (ValueError, cv2.error) as error:
         raise ValueError(f'The image {path} cannot be decoded: {error}') from error
     if img is None:
         raise ValueError(f'The image {path} cannot be decoded: it is damaged, cut off or not an image '
                          f'({len(content)} bytes). Copy or download it again.')
-    return cv2.cvtColor(img, cv2.COLOR_BGR2RGB, dst=img)
+    return img
 
 
 def _is_cut_off_jpeg(content: bytes) -> bool:

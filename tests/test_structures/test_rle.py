@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from pycocotools import mask as mask_utils
+
+from mmrefseg.structures.masks import draw_mask, mask_to_rle
+
+
+def _mask(kind: str) -> np.ndarray:
+    random = np.random.default_rng(0)
+    mask = np.zeros((301, 207), np.uint8)
+    if kind == 'noise':
+        mask = random.integers(0, 2, mask.shape, np.uint8)
+    elif kind == 'blob':
+        mask[40:290, 13:200] = 1
+        mask[100:120] = 0
+    elif kind == 'full':
+        mask[:] = 1
+    elif kind == 'corner':
+        mask[0, 0] = mask[-1, -1] = 1
+    return mask
+
+
+@pytest.mark.parametrize('kind', ['noise', 'blob', 'full', 'corner', 'empty'])
+def test_compressed_rle_is_decoded_as_pycocotools_does(kind):
+    mask = _mask(kind)
+    rle = mask_to_rle(mask)
+    drawn = draw_mask(rle, *mask.shape)
+    assert np.array_equal(drawn, mask_utils.decode(rle))
+    assert np.array_equal(drawn, mask)
+    assert drawn.flags.c_contiguous
+    assert drawn.dtype == np.uint8
+
+
+def test_long_runs():
+    """Runs of 1, 2, 3, 4 and 5 groups of five bits, growing and shrinking."""
+    runs = [1, 40, 1100, 33000, 1100000, 31, 15, 16, 1, 0, 5]
+    rest = 2000 * 1500 - sum(runs)
+    drawn = draw_mask({'size': [2000, 1500], 'counts': [*runs, rest]}, 2000, 1500)
+    expected = np.repeat(np.arange(len(runs) + 1) % 2, [*runs, rest]).reshape(1500, 2000).T
+    assert np.array_equal(drawn, expected)
+    assert np.array_equal(draw_mask(mask_to_rle(expected), 2000, 1500), expected)
+
+
+def test_polygons_are_drawn_as_pycocotools_does():
+    polygons = [[10.2, 5.5, 150.7, 20.1, 90, 280.3], [30, 30, 200, 31, 100, 90.5, 20, 200]]
+    expected = mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(polygons, 301, 207)))
+    assert np.array_equal(draw_mask(polygons, 301, 207), expected)
+
+
+@pytest.mark.parametrize('counts', ['', '0', 'P', 'o' * 40 + '0', '0O0', '1' * 50, 'oooo', '0Ph0Ph0', [], [1], [769],
+                                    [384, 385]])
+def test_runs_that_do_not_fill_the_image(counts):
+    with pytest.raises(ValueError, match='RLE'):
+        draw_mask({'size': [24, 32], 'counts': counts}, 24, 32)
