@@ -29,6 +29,19 @@ def dataset_config(config: Config, loader: str) -> dict[str, Any]:
     return dataset
 
 
+def config_of_split(config: Config, split: str) -> dict[str, Any]:
+    """The data set of a split: that of the training, or a split of the one that the config tests on.
+
+    Args:
+        config: a config with dataloaders.
+        split: ``'train'`` means what the config trains on, whatever its split.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return dataset_config(config, 'train') if split == 'train' else {**dataset_config(config, 'test'), 'split': split}
+
+
 def referring_datasets(dataset: Mapping[str, Any], **changes: Any) -> list[BaseReferringDataset]:
     """Build the referring data set of a config, or those within it, as in MMEngine's ``ConcatDataset``.
 

@@ -1,0 +1,127 @@
+"""Look at samples of a data set before and after the pipeline, with their expressions."""
+from __future__ import annotations
+
+import random
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.config import DictAction
+from mmengine.registry import DefaultScope
+from rich.progress import track
+
+from mmrefseg.apis.building import read_config
+from mmrefseg.apis.data import config_of_split
+from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.seeding import SampleIndex
+from mmrefseg.registry import DATASETS
+from mmrefseg.structures import RefSegDataSample
+from mmrefseg.utils.files import check_writable
+from mmrefseg.visualization import Answer, Pair, draw_pairs
+
+PER_PICTURE = 12
+
+
+def parse_args() -> Namespace:
+    """Read the command line."""
+    parser = ArgumentParser(
+        description='Write pictures SPLIT_1.png, SPLIT_2.png, ... of samples drawn at random: each as it is stored, '
+                    'with all its expressions, and beside it as the model gets it, with the expression that goes '
+                    'along. What is not the referent is faded.')
+    parser.add_argument('config', help='path of a config, or the name of one in configs/')
+    parser.add_argument('--split', default='train',
+                        help='split to look at: train, with the pipeline of the training, or one such as val of the '
+                             'data set that the config tests on, with its pipeline (default: train)')
+    parser.add_argument('--number', type=int, default=PER_PICTURE,
+                        help=f'number of samples; {PER_PICTURE} make a picture (default: {PER_PICTURE})')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='seed of the choice of samples and of random transforms (default: 0)')
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the pictures')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config, such as train_dataloader.dataset.data_root=DIR')
+    return parser.parse_args()
+
+
+def choose(total: int, number: int, seed: int) -> list[int]:
+    """Places of samples drawn at random, in order, none of them twice.
+
+    Raises:
+        ValueError: the number or the total is below 1.
+    """
+    if number < 1 or total < 1:
+        raise ValueError(f'at least one sample must be drawn from at least one, got {number} from {total}')
+    return sorted(random.Random(seed).sample(range(total), min(number, total)))
+
+
+def before(info: dict[str, Any]) -> Answer:
+    """The sample as it is stored."""
+    loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
+    texts = [info['text']] if 'text' in info else [sentence['text'] for sentence in info['sentences']]
+    return Answer(loaded['img'], loaded['gt_seg_map'], ' / '.join(texts))
+
+
+def after(item: dict[str, Any]) -> Answer:
+    """The sample as the model gets it."""
+    sample, pixels = item['data_samples'], item['inputs'].numpy().transpose(1, 2, 0)
+    image = np.ascontiguousarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return Answer(image, _mask(sample, image.shape[:2]), sample.text)
+
+
+def _mask(sample: RefSegDataSample, shape: tuple[int, int]) -> np.ndarray:
+    """The mask in the frame of the input; in testing it has that of the original image."""
+    mask = sample.gt_sem_seg.data[0].numpy().astype(np.uint8)
+    if mask.shape == shape:
+        return mask
+    return cv2.warpAffine(mask, sample.warp_matrix, shape[::-1], flags=cv2.INTER_NEAREST)
+
+
+def load_pairs(dataset: Any, places: Sequence[int], seed: int) -> list[Pair]:
+    """Samples of any data set whose infos are those of mmrefseg.
+
+    Raises:
+        FileNotFoundError: an image is missing.
+        ValueError: an image or a mask is broken.
+    """
+    pairs = []
+    for place in track(places, 'samples'):
+        info = dataset.get_data_info(place)
+        item = dataset[SampleIndex(place, (seed, 0, place))]
+        origin = f'ref {info["ref_id"]}: {info["width"]}x{info["height"]}, {Path(info["img_path"]).name}'
+        pairs.append(Pair(before(info), after(item), origin))
+    return pairs
+
+
+def browse(args: Namespace) -> list[Path]:
+    """Write the pictures; returns their paths.
+
+    Raises:
+        ValueError: the config, the split or a sample is not as it should be.
+        OSError: a file is missing, or ``out`` cannot be written.
+    """
+    config = read_config(args.config, args.cfg_options, needs_model=False)
+    check_writable(args.out)
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
+        dataset = DATASETS.build(config_of_split(config, args.split))
+        pairs = load_pairs(dataset, choose(len(dataset), args.number, args.seed), args.seed)
+    paths = []
+    for start in range(0, len(pairs), PER_PICTURE):
+        paths.append(args.out / f'{args.split}_{start // PER_PICTURE + 1}.png')
+        draw_pairs(pairs[start:start + PER_PICTURE], paths[-1])
+    return paths
+
+
+def main() -> None:
+    """Browse as the command line says."""
+    try:
+        paths = browse(parse_args())
+    except (ValueError, OSError) as error:
+        sys.exit(f'browse_dataset: {" ".join(str(error).split())}')
+    print('\n'.join(map(str, paths)))
+
+
+if __name__ == '__main__':
+    main()
