@@ -74,7 +74,7 @@ class JSONLinesDataset(BaseReferringDataset):
         self._ann_pattern = ann_file
         super().__init__(data_root, split, **kwargs)
 
-    def load_referents(self) -> list[dict] | Referents:
+    def load_referents(self) -> Iterator[dict] | Referents:
         """Open the prepared file of the split, or read a hand-written one."""
         files, images = self._files(), Path(self.data_prefix['img_path'])
         if self.split not in files:

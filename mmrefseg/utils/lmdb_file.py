@@ -24,8 +24,9 @@ _HEADER = b'header'
 _LONGEST_KEY = 511
 _BATCH = 1 << 25
 
-# The process that opened a file, which file it was, and the open file, by path.
-_opened: dict[str, tuple[int, int, lmdb.Environment]] = {}
+# The process that opened a file, and the open file, by device and inode: LMDB must not open a file twice, whatever its
+# name, and another file may take its name.
+_opened: dict[tuple[int, int], tuple[int, lmdb.Environment]] = {}
 
 
 def is_lmdb_address(path: str | Path) -> bool:
@@ -79,7 +80,6 @@ def read_header(file: str | Path) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, something else or of another version.
     """
-    _forget_replaced(str(file))
     digest, _, content = (read_value(file, 'header') or b'').partition(b'\n')
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise _damaged(file, 'it has no header, or one that does not fit its own checksum')
@@ -178,29 +178,26 @@ class LMDBWriter:
 
 def _environment(file: str) -> lmdb.Environment:
     """The file, opened for reading by this very process."""
-    process, _, environment = _opened.get(file, (None, None, None))
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{file} is missing. Set data_root to the folder of a data set that '
+                                'tools/dataset_converters/prepare.py prepared with --lmdb.') from None
+    key = status.st_dev, status.st_ino
+    process, environment = _opened.get(key, (None, None))
     if process == os.getpid():
         return environment
     if environment is not None:
-        environment.close()  # inherited by a fork: LMDB must not share it, nor open a file twice
-        del _opened[file]
-    if not os.path.isfile(file):
-        raise FileNotFoundError(f'{file} is missing. Set data_root to the folder of a data set that '
-                                'tools/dataset_converters/prepare.py prepared with --lmdb.')
+        environment.close()  # inherited by a fork, which LMDB must not read on
+        del _opened[key]
     environment = lmdb.open(file, subdir=False, lock=False, readonly=True, readahead=False)
     # Reading beyond the end of a mapped file would kill the process.
-    size, needed = os.path.getsize(file), (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
-    if size < needed:
+    needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
+    if status.st_size < needed:
         environment.close()
-        raise _damaged(file, f'it is cut off: {size} bytes instead of {needed}')
-    _opened[file] = os.getpid(), os.stat(file).st_ino, environment
+        raise _damaged(file, f'it is cut off: {status.st_size} bytes instead of {needed}')
+    _opened[key] = os.getpid(), environment
     return environment
-
-
-def _forget_replaced(file: str) -> None:
-    """Close a file in whose place another has been put."""
-    if file in _opened and not (os.path.isfile(file) and os.stat(file).st_ino == _opened[file][1]):
-        _opened.pop(file)[2].close()
 
 
 def _content_sha256(environment: lmdb.Environment) -> str:

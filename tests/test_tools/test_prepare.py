@@ -47,7 +47,7 @@ def test_prepare_verify_and_nothing_to_do(command, source, tmp_path, capsys):
     assert 'train │    3 │      3 │           4 │      0 │      unknown' in shown
     assert 'verified: every checksum, image, mask and count holds' in shown and 'nothing to do' in shown
     (out / 'annotations/val.jsonl').write_text('')
-    assert 'is not well: 1 troubles' in command('prepare', *arguments, '--verify')
+    assert 'is not well (1 troubles)' in command('prepare', *arguments, '--verify')
 
 
 def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, capsys):
@@ -63,11 +63,12 @@ def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, ca
 @pytest.mark.parametrize('arguments, message', [
     (['refcoco-unc', '--src', 'nowhere'], 'The folder .*nowhere is missing. Name with --src'),
     (['refcoco-unc'], 'missing: no folder in .* holds'),
+    (['refcoco-unc', '--src', '.', '--out', '/dev/null'], 'cannot write /dev/null/.unfinished .*name a folder'),
     (['refcoco-unc', '--src', '.'], 'refs.*missing.*refcoco.zip.*train2014.zip'),
 ])
 def test_missing_files(command, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    told = command('prepare', *arguments, '--out', 'out', '--workers', 1)
+    told = command('prepare', arguments[0], '--out', 'out', *arguments[1:], '--workers', 1)
     assert re.search(message, told)
     assert not any(path.is_file() for path in tmp_path.rglob('*') if '.unfinished' not in path.parts)
 

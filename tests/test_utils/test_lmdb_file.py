@@ -144,6 +144,13 @@ def test_a_changed_byte_is_found(tmp_path, file):
         check_content(tmp_path / 'x')
 
 
+def test_one_file_under_several_names(file, monkeypatch):
+    (file.parent / 'link').symlink_to(file)
+    monkeypatch.chdir(file.parent)
+    for name in (file, 'data.lmdb', 'link', './link'):
+        assert read_value(name, 'images/a/#b.jpg') == b'abc'
+
+
 def test_a_replaced_file_is_opened_anew(tmp_path, file):
     assert read_header(file)['name'] == 'mine'
     writer = LMDBWriter(tmp_path / 'other')

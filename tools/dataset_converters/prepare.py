@@ -14,6 +14,8 @@ from mmrefseg.datasets.preparation import RECIPES, prepare, read_manifest, verif
 
 LEFT_OUT = 3
 """Exit status if entries were left out."""
+SHOWN = 20
+"""Troubles to show."""
 
 
 def parse_args() -> Namespace:
@@ -52,8 +54,9 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
     for warning in manifest['warnings']:
         print(f'WARNING: {warning}', file=sys.stderr)
     if troubles:
-        sys.exit('\n'.join((*troubles, f'{args.out} is not well: {len(troubles)} troubles. Delete it and prepare it '
-                            'again.')))
+        more = [f'... and {len(troubles) - SHOWN} more'] if len(troubles) > SHOWN else []
+        sys.exit('\n'.join((*troubles[:SHOWN], *more, f'{args.out} is not well ({len(troubles)} troubles): mend the '
+                            'images, or delete it and prepare it again.')))
     if troubles is not None:
         print('verified: every checksum, image, mask and count holds')
 

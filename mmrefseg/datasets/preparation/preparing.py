@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.processes import ordered_map
 
@@ -62,7 +62,7 @@ def prepare(name: str,
     if _is_prepared(out_dir, name, lmdb):
         shutil.rmtree(work_dir, ignore_errors=True)
         return False
-    work_dir.mkdir(parents=True, exist_ok=True)
+    check_writable(work_dir)
     with _alone(work_dir):
         _take_back(out_dir, work_dir)
         source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
