@@ -13,6 +13,7 @@ from .transforms import (
     Albumentations,
     ConcatSentences,
     DropExpression,
+    FastLetterbox,
     FlipReferring,
     Letterbox,
     LoadReferringImage,
@@ -29,9 +30,9 @@ from .voc_prompts import VOCPromptDataset
 
 __all__ = [
     'Albumentations', 'BaseReferringDataset', 'CocoPromptDataset', 'ConcatSentences', 'DropExpression',
-    'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
-    'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox', 'RandomReferentCrop',
-    'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture', 'SampleSentence',
-    'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
+    'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
+    'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
+    'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
+    'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
     'letterbox_matrix'
 ]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mmcv.transforms import Compose
 
-from mmrefseg.datasets import FlipReferring, Letterbox, Stretch, letterbox_matrix
+from mmrefseg.datasets import FastLetterbox, FlipReferring, Letterbox, Stretch, letterbox_matrix
 
 _CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073]) * 255
 
@@ -80,6 +80,43 @@ def test_letterbox_against_a_slow_reference(height, width):
     assert set(np.unique(results['gt_seg_map'])) == {0, 1}
 
 
+@pytest.mark.parametrize('height, width', [(30, 40), (40, 30), (90, 64), (13, 29), (1, 300)])
+def test_fast_letterbox_against_a_slow_reference(height, width):
+    sample = _sample(height, width)
+    results = FastLetterbox(48)(dict(sample))
+    top, left = (np.flatnonzero((results['img'] != np.rint(_CLIP_MEAN)).any(axis=(axis, 2)))[0] for axis in (1, 0))
+    inner = max(1, round(height * 48 / max(height, width))), max(1, round(width * 48 / max(height, width)))
+    assert (top, left) == ((48 - inner[0]) // 2, (48 - inner[1]) // 2)
+    x, y = inner[1] / width, inner[0] / height
+    matrix = np.array([[x, 0, left + (x - 1) / 2], [0, y, top + (y - 1) / 2]])
+    assert np.allclose(results['warp_matrix'], matrix)
+    assert results['scale_factor'] == pytest.approx((x, y))
+    assert results['img_padding_size'] == (left, left, top, top)
+    # OpenCV repeats the edge where the kernel reaches beyond it.
+    repeated = {key: np.pad(sample[key], ((4, 4), (4, 4)) + ((0, 0), ) * (sample[key].ndim - 2), 'edge')
+                for key in ('img', 'gt_seg_map')}
+    matrix = matrix.copy()
+    matrix[:, 2] -= 4 * np.array([x, y])
+    inside = np.s_[top:top + inner[0], left:left + inner[1]]
+    image = np.clip(_warp_slowly(repeated['img'], matrix, 48, _cubic, _CLIP_MEAN), 0, 255)[inside]
+    difference = np.abs(results['img'][inside] - image)
+    assert difference.max() < 1.5
+    soft = _warp_slowly(repeated['gt_seg_map'][..., None], matrix, 48, _hat, np.zeros(1))[..., 0]
+    sure = np.abs(soft - 0.5) > 0.05
+    sure[:top] = sure[top + inner[0]:] = sure[:, :left] = sure[:, left + inner[1]:] = False
+    assert np.array_equal(results['gt_seg_map'][sure], (soft >= 0.5)[sure])
+    assert results['gt_seg_map'].sum() == results['gt_seg_map'][inside].sum()
+    assert np.array_equal(np.delete(results['img'], np.r_[inside[0]], axis=0).reshape(-1, 3),
+                          np.broadcast_to(np.rint(_CLIP_MEAN), ((48 - inner[0]) * 48, 3)))
+
+
+@pytest.mark.parametrize('height, width', [(480, 640), (427, 640), (640, 361), (333, 500)])
+def test_fast_letterbox_is_within_a_pixel_of_letterbox(height, width):
+    slow, fast = (letterbox(448)(_sample(height, width))['warp_matrix'] for letterbox in (Letterbox, FastLetterbox))
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
+    assert np.abs(corners @ slow.T - corners @ fast.T).max() < 1
+
+
 def test_letterbox_keys():
     results = Letterbox(100)(_sample(50, 200))
     assert np.array_equal(results['warp_matrix'], [[0.5, 0, 0], [0, 0.5, 37.5]])
@@ -114,7 +151,7 @@ def test_letterbox_without_mask():
     assert 'gt_seg_map' not in Letterbox(48)(sample)
 
 
-@pytest.mark.parametrize('transform', [Letterbox(64), Stretch(64)])
+@pytest.mark.parametrize('transform', [Letterbox(64), FastLetterbox(64), Stretch(64)])
 @pytest.mark.parametrize('height, width', [(120, 90), (45, 160), (64, 64)])
 def test_warp_matrix_says_where_a_thing_went(transform, height, width):
     """The centre of a bright blob lands where the matrix sends its centre."""
