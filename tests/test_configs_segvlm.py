@@ -5,17 +5,20 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 
 import mmrefseg
 from mmrefseg.models import DeformableSEProjector, RAFLoss
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.models.layers.projector import UpsampleProjector
-from mmrefseg.registry import MODELS
+from mmrefseg.registry import DATASETS, MODELS
+from mmrefseg.testing import make_refshapes
 
 FOLDER = Path(mmrefseg.config_path('segvlm_r101_refcoco')).parent
 DATA = ('refcoco', 'refcoco-plus', 'refcocog-umd', 'refcocog-google')
-FULL, TINY = [f'segvlm_r101_{data}' for data in DATA], 'segvlm_tiny_refshapes'
+FULL, TINY = [f'segvlm_r101_{data}' for data in (*DATA, 'phrasecut')], 'segvlm_tiny_refshapes'
+TINIES = TINY, 'segvlm_tiny_refshapes-phrasecut'
 BCE = [dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)]
 # The rows from the last to the first, and what each changes in the one before.
 ROWS = {
@@ -24,6 +27,7 @@ ROWS = {
     'baseline': {'model.decode_head.loss_decode': BCE},
 }
 SIZES = {'r101': 'refcoco', 'tiny': 'refshapes'}
+ABLATIONS = [*SIZES.items(), ('r101', 'phrasecut')]
 CROSSOVER = {
     'sera_dinov2_raf_refcoco': {'model.decode_head.loss_decode': [dict(type='RAFLoss')]},
     'sera_dinov2_deformable-se_refcoco': {'model.decode_head.projector': dict(type='DeformableSEProjector')},
@@ -64,9 +68,9 @@ def changes(name, base):
 
 def test_all_configs_are_there():
     names = {path.relative_to(FOLDER).with_suffix('').as_posix() for path in FOLDER.rglob('*.py')}
-    ablation = {f'ablation/segvlm_{size}_{row}_{data}' for size, data in SIZES.items() for row in ROWS}
+    ablation = {f'ablation/segvlm_{size}_{row}_{data}' for size, data in ABLATIONS for row in ROWS}
     ablation |= {f'ablation/segvlm_tiny_{name}_refshapes' for name in ('raf-deformable-se', 'pretraining')}
-    assert names == {*FULL, TINY, *ablation, *(f'crossover/{name}' for name in CROSSOVER)}
+    assert names == {*FULL, *TINIES, *ablation, *(f'crossover/{name}' for name in CROSSOVER)}
 
 
 @pytest.mark.parametrize('data', DATA)
@@ -84,6 +88,39 @@ def test_what_differs_from_cris(data):
     assert 4 * config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == 64
     assert config.sync_bn == 'torch'
     assert [step.size for step in config.train_dataloader.dataset.pipeline if step.type == 'Letterbox'] == [416]
+
+
+DATA_KEYS = {'data_root', 'dataset', *(f'{mode}_dataloader.dataset' for mode in ('train', 'val', 'test')),
+             'val_evaluator', 'test_evaluator'}
+
+
+@pytest.mark.parametrize(('name', 'splits'), [
+    ('segvlm_r101_phrasecut', ['train', 'val_miniv', 'test']),
+    ('segvlm_tiny_refshapes-phrasecut', ['train', 'val', 'test'])])
+def test_phrasecut(name, splits):
+    """Nothing but the data and the figures differ; each loader's split is the one of its figures."""
+    changed = changes(name, name.replace('phrasecut', 'refcoco').removesuffix('-refcoco'))
+    assert not {key for key in changed if not any(key.startswith(data) for data in DATA_KEYS)}
+    config = load(name)
+    datasets = [config[f'{mode}_dataloader'].dataset for mode in ('train', 'val', 'test')]
+    assert [dataset.split for dataset in datasets] == splits
+    assert {dataset.type for dataset in datasets} == {'PhraseCutDataset'}
+    for dataset, metric in zip(datasets[1:], (config.val_evaluator, config.test_evaluator), strict=True):
+        assert metric == dict(type='PhraseCutMetric', data_root=dataset.data_root, split=dataset.split)
+
+
+def test_phrasecut_from_files_to_figures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load('segvlm_tiny_refshapes-phrasecut')
+    make_refshapes(config.data_root, {'train': 2, 'test': 2}, layout='phrasecut')
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    samples = [dataset[place]['data_samples'] for place in range(len(dataset))]
+    for sample in samples:
+        sample.pred_sem_seg = sample.gt_sem_seg
+    evaluator = Evaluator(config.test_evaluator)
+    evaluator.process(samples, None)
+    assert set(evaluator.evaluate(len(samples)).values()) == {100.0}
+    assert DATASETS.build(config.train_dataloader.dataset)[0]['inputs'].shape == (3, 128, 128)
 
 
 @pytest.mark.parametrize('name', [FULL[0], TINY])
@@ -119,9 +156,8 @@ def test_the_tiny_ablation_starts_from_pretrained_encoders():
     assert pretraining.train_dataloader.dataset.data_root == 'data/refshapes_pretraining'
 
 
-@pytest.mark.parametrize('size', SIZES)
-def test_each_row_of_the_ablation_changes_one_thing(size):
-    data = SIZES[size]
+@pytest.mark.parametrize(('size', 'data'), ABLATIONS)
+def test_each_row_of_the_ablation_changes_one_thing(size, data):
     before = f'segvlm_{size}_{data}' if size == 'r101' else f'segvlm_{size}_raf-deformable-se_{data}'
     for row, changed in ROWS.items():
         name = f'segvlm_{size}_{row}_{data}'
@@ -160,13 +196,13 @@ def test_crossover(name):
 
 def test_metafile():
     models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
-    assert {model['Name'] for model in models} == {*FULL, TINY}
+    assert {model['Name'] for model in models} == {*FULL, *TINIES}
     for model in models:
         name, metadata = model['Name'], model['Metadata']
         config = load(name)
         assert model['Config'] == f'configs/segvlm/{name}.py'
         assert metadata['Parameters'] == sum(p.numel() for p in build_on_meta(name).parameters())
-        if name != TINY:
+        if name not in TINIES:
             assert (metadata['Epochs'], metadata['Batch Size']) == (config.train_cfg.max_epochs, 64)
 
 
