@@ -129,17 +129,17 @@ def test_resumed_training_goes_on_with_the_right_draws(dataset, tmp_path, by_epo
     sampler = 'SeededSampler' if by_epoch else 'SeededInfiniteSampler'
     assert DATA_SAMPLERS.get(f'mmrefseg.{sampler}') is not None
 
-    def train(seen, **kwargs):
+    def train(seen, num_workers=0, **kwargs):
         data = _Numbers(dataset.data_root, unit='ref', pipeline=PIPELINE)
         model = ToyModel()
         model.register_forward_pre_hook(lambda _, inputs, named: seen.append(torch.stack(named['x'])), with_kwargs=True)
-        loader = dict(dataset=data, batch_size=2, sampler=dict(type=sampler, shuffle=True))
+        loader = dict(dataset=data, batch_size=2, num_workers=num_workers, sampler=dict(type=sampler, shuffle=True))
         toy_runner(tmp_path, by_epoch=by_epoch, model=model, train_dataloader=loader, **kwargs).train()
 
     whole, resumed = [], []
     train(whole)
     checkpoint = tmp_path / ('epoch_1.pth' if by_epoch else 'iter_2.pth')
-    train(resumed, load_from=str(checkpoint), resume=True)
+    train(resumed, num_workers=2, load_from=str(checkpoint), resume=True)
     assert len(whole) == 2 * len(resumed) == 4
     torch.testing.assert_close(torch.stack(whole[2:]), torch.stack(resumed), rtol=0, atol=0)
     assert not torch.equal(whole[0].sort(0).values, whole[2].sort(0).values)
