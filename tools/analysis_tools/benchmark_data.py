@@ -37,7 +37,7 @@ from mmrefseg.utils.machine import machine, versions
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
 MEANING = {
-    FLOOR: 'each image file decoded by OpenCV and resized to the input size, then thrown away',
+    FLOOR: 'each image decoded and resized to the input size by OpenCV, and nothing else',
     PIPELINE: "the config's data set and training pipeline",
     FROM_LMDB: 'the same from an LMDB file: each image once, masks as RLE',
     PUBLISHED: 'the loader of CRIS and DETRIS: a pickled copy of image and PNG mask per ref, both warped, normalised',
@@ -53,9 +53,9 @@ class Floor(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> int:
+    def __getitem__(self, index: int) -> torch.Tensor:
         img = cv2.imdecode(np.frombuffer(image_bytes(self.paths[index]), np.uint8), cv2.IMREAD_COLOR)
-        return len(cv2.resize(img, (self.size, self.size)))
+        return torch.from_numpy(cv2.resize(img, (self.size, self.size)))
 
 
 def parse_args() -> Namespace:
