@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmrefseg.datasets import BaseReferringDataset
+from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
 from mmrefseg.registry import DATASETS
 
 LOADERS = ('train', 'val', 'test')
@@ -42,17 +42,28 @@ def config_of_split(config: Config, split: str) -> dict[str, Any]:
     return dataset_config(config, 'train') if split == 'train' else {**dataset_config(config, 'test'), 'split': split}
 
 
-def referring_datasets(dataset: Mapping[str, Any], **changes: Any) -> list[BaseReferringDataset]:
-    """Build the referring data set of a config, or those within it, as in MMEngine's ``ConcatDataset``.
-
-    Nothing is read before it is asked for, and the pipelines are left out.
+def referring_configs(dataset: Mapping[str, Any], open_mixtures: bool = False) -> list[Mapping[str, Any]]:
+    """Find the configs of referring data sets: the config itself, or those within it, as in ``ConcatDataset``.
 
     Args:
-        dataset: config of a data set of any kind; is not changed.
-        **changes: settings to override in each referring data set, such as ``split``.
+        dataset: config of a data set of any kind.
+        open_mixtures: whether the data sets of a ``ReferringMixture`` stand for it, those that it holds out included.
+            Default False.
     """
     kind = DATASETS.get(dataset['type'])
-    if kind is not None and issubclass(kind, BaseReferringDataset):
-        return [DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True, **changes})]
-    inner = [*dataset.get('datasets', ()), *([dataset['dataset']] if 'dataset' in dataset else ())]
-    return [found for part in inner for found in referring_datasets(part, **changes)]
+    if kind is not None and issubclass(kind, BaseReferringDataset) and not (
+            open_mixtures and issubclass(kind, ReferringMixture)):
+        return [dataset]
+    inner = [*dataset.get('datasets', ()), *(dataset.get('held_out') or ()),
+             *([dataset['dataset']] if 'dataset' in dataset else ())]
+    return [found for part in inner for found in referring_configs(part, open_mixtures)]
+
+
+def build_unread(dataset: Mapping[str, Any], **changes: Any) -> BaseReferringDataset:
+    """Build a referring data set without its pipeline; nothing is read before it is asked for.
+
+    Args:
+        dataset: its config; is not changed.
+        **changes: settings to override, such as ``split``.
+    """
+    return DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True, **changes})

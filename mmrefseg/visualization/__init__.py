@@ -5,6 +5,7 @@ from .masks import draw_mask, show_mask
 from .pairs import Pair, draw_pairs
 from .routing import draw_routing
 from .samples import Sample, draw_samples
+from .statistics import draw_statistics
 
 __all__ = ['Answer', 'Pair', 'Sample', 'draw_answers', 'draw_curves', 'draw_mask', 'draw_pairs', 'draw_routing',
-           'draw_samples', 'find_runs', 'read_log', 'show_mask']
+           'draw_samples', 'draw_statistics', 'find_runs', 'read_log', 'show_mask']

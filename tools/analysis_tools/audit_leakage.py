@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.data import LOADERS, dataset_config, referring_datasets
+from mmrefseg.apis.data import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
 from mmrefseg.utils.files import check_writable, write_atomically
 
@@ -70,7 +70,7 @@ class Audit:
             ValueError: it has no referring data set, or files do not hold what they should.
             FileNotFoundError: files are missing.
         """
-        found = {loader: referring_datasets(dataset_config(config, loader))
+        found = {loader: [build_unread(dataset) for dataset in referring_configs(dataset_config(config, loader))]
                  for loader in LOADERS if config.get(f'{loader}_dataloader')}
         if not any(found.values()):
             raise ValueError(f'{name} names no data set of mmrefseg, such as RefCOCODataset')
