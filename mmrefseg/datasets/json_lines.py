@@ -102,11 +102,14 @@ class JSONLinesDataset(BaseReferringDataset):
         if index_of(file).is_file():
             yield from LineIndex.from_json(index_of(file).read_bytes(), str(index_of(file))).images
             return
-        for number, line in iterate_lines(file):
-            where = f'{file}, line {number}'
-            element = decode_line(line, where)
-            name = get_relative_path(element, 'image', where)
-            yield self.image_key({**element, 'img_path': f'{self.data_prefix["img_path"]}/{name}'})
+        lines = iterate_lines(file)
+        for image in self.parse_each(lines, lambda line: self._image_of(line[1], f'{file}, line {line[0]}')):
+            yield self.image_key(image)
+
+    def _image_of(self, line: bytes, where: str) -> dict:
+        element = decode_line(line, where)
+        name = get_relative_path(element, 'image', where)
+        return {**element, 'img_path': f'{self.data_prefix["img_path"]}/{name}'}
 
     def _file(self, split: str) -> Path:
         return Path(self.data_root, self._ann_pattern.replace('{split}', split))

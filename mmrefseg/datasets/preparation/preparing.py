@@ -65,6 +65,7 @@ def prepare(name: str,
     check_writable(work_dir)
     with _alone(work_dir):
         _take_back(out_dir, work_dir)
+        shutil.rmtree(work_dir / 'source', ignore_errors=True)
         source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
         _start_over_if_changed(work_dir, {'name': name, 'lmdb': lmdb, 'files': source.fingerprint()})
         summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)

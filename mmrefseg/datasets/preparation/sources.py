@@ -105,7 +105,7 @@ class Source:
         found = self._catalogue.find(name)
         official = [place for place in found if set(place.full_path.parts) & set(self._recipe.image_folders)]
         found = official or found
-        if len({place.size() for place in found}) > 1:
+        if len(found) > 1 and len({place.size() for place in found}) > 1:
             raise ValueError(f'There are different files {name}: {found[0]} and {found[-1]}. Name with --src only '
                              'folders of this data set.')
         return found[0] if found else None

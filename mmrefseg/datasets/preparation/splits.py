@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,9 +123,12 @@ class SplitPreparation:
 
     def _write(self, path: Path) -> LineIndex:
         """Write the lines, in the order of the data set, and their index."""
-        lines = [self._lines[place] for place in sorted(self._lines)]
+        lines = [self._lines.pop(place) for place in sorted(self._lines)]
         index = LineIndex.of(lines)
-        write_atomically(b''.join(lines), path)
+        path.parent.mkdir(exist_ok=True)
+        with path.open('wb') as file:
+            file.writelines(lines)
+            os.fsync(file.fileno())
         write_atomically(index.to_json(), index_of(path))
         return index
 

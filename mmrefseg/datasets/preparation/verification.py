@@ -68,13 +68,13 @@ def _check_files(out_dir: Path, files: dict[str, str]) -> Iterator[str]:
 def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over_workers: Callable,
                  show_progress: bool) -> Iterator[str]:
     referents = dataset.referents()
-    images = defaultdict(dict)
-    num_expressions = 0
-    for place in range(len(referents)):
-        referent = referents[place]
-        images[referent['img_path']][place] = referent
+    images, keys, num_expressions = defaultdict(list), set(), 0
+    for place, referent in enumerate(referents):
+        images[referent['img_path']].append(place)
+        keys.add(dataset.image_key(referent))
         num_expressions += len(referent['sentences'])
-    tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
+    tasks = (ImageTask('', Place(path), {place: referents[place] for place in places})
+             for path, places in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
                        disable=not show_progress):
         yield from (f'{dataset.data_root}: split {dataset.split}, line {place + 1}: {trouble}'
@@ -84,6 +84,5 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
         if number != counts[what]:
             yield (f'{dataset.data_root}: split {dataset.split} has {number} {what}, but {counts[what]} by the '
                    'manifest')
-    keys = {dataset.image_key(referent) for of_image in images.values() for referent in of_image.values()}
     if keys != dataset.images_by_split()[dataset.split]:
         yield f'{dataset.data_root}: the index of split {dataset.split} does not name the images of its referents'

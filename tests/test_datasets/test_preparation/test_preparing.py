@@ -299,3 +299,14 @@ def test_what_json_cannot_hold(root, tmp_path, monkeypatch):
                         lambda self: [{**referent, 'score': np.float32(1)} for referent in load(self)])
     with pytest.raises(ValueError, match='ref_id 0 holds what JSON cannot: .*float32'):
         prepare('refshapes', [root], tmp_path / 'out')
+
+
+def test_users_own_data_without_broken_lines(root, tmp_path):
+    (root / 'annotations').mkdir()
+    (root / 'annotations/mine.jsonl').write_text(
+        '{"image": "one.jpg", "expression": "a", "mask": null}\n[]\n{"image": "two.png", "expression": "b"}\n')
+    with pytest.raises(ValueError, match='mine.jsonl, line 2: expected an object'):
+        prepare('jsonl', [root], tmp_path / 'out')
+    prepare('jsonl', [root], tmp_path / 'out', skip_broken=True)
+    counts = read_manifest(tmp_path / 'out')['splits']['mine']
+    assert counts == {'refs': 1, 'images': 1, 'expressions': 1, 'broken': 2}
