@@ -98,15 +98,14 @@ DATA_KEYS = {'data_root', 'dataset', *(f'{mode}_dataloader.dataset' for mode in 
     ('segvlm_r101_phrasecut', ['train', 'val_miniv', 'test']),
     ('segvlm_tiny_refshapes-phrasecut', ['train', 'val', 'test'])])
 def test_phrasecut(name, splits):
-    """Nothing but the data and the figures differ; each loader's split is the one of its figures."""
+    """Nothing but the data and the figures differ."""
     changed = changes(name, name.replace('phrasecut', 'refcoco').removesuffix('-refcoco'))
     assert not {key for key in changed if not any(key.startswith(data) for data in DATA_KEYS)}
     config = load(name)
     datasets = [config[f'{mode}_dataloader'].dataset for mode in ('train', 'val', 'test')]
     assert [dataset.split for dataset in datasets] == splits
     assert {dataset.type for dataset in datasets} == {'PhraseCutDataset'}
-    for dataset, metric in zip(datasets[1:], (config.val_evaluator, config.test_evaluator), strict=True):
-        assert metric == dict(type='PhraseCutMetric', data_root=dataset.data_root, split=dataset.split)
+    assert config.val_evaluator == config.test_evaluator == dict(type='PhraseCutMetric')
 
 
 def test_phrasecut_from_files_to_figures(tmp_path, monkeypatch):
@@ -118,6 +117,7 @@ def test_phrasecut_from_files_to_figures(tmp_path, monkeypatch):
     for sample in samples:
         sample.pred_sem_seg = sample.gt_sem_seg
     evaluator = Evaluator(config.test_evaluator)
+    evaluator.dataset_meta = dataset.metainfo
     evaluator.process(samples, None)
     assert set(evaluator.evaluate(len(samples)).values()) == {100.0}
     assert DATASETS.build(config.train_dataloader.dataset)[0]['inputs'].shape == (3, 128, 128)

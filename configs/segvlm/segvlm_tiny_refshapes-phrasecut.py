@@ -7,5 +7,5 @@ train_dataloader = dict(dataset=dict(**dataset, split='train', unit='ref', pipel
 val_dataloader = dict(dataset=dict(**dataset, split='val', pipeline=_base_.test_pipeline))
 test_dataloader = dict(dataset=dict(**dataset, split='test', pipeline=_base_.test_pipeline))
 
-val_evaluator = dict(_delete_=True, type='PhraseCutMetric', data_root=data_root, split='val')
-test_evaluator = dict(_delete_=True, type='PhraseCutMetric', data_root=data_root, split='test')
+val_evaluator = dict(_delete_=True, type='PhraseCutMetric')
+test_evaluator = val_evaluator

@@ -61,6 +61,10 @@ class PhraseCutDataset(BaseReferringDataset):
             phrase is empty.
     """
 
+    def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
+        super().__init__(data_root, split, **kwargs)
+        self._metainfo.update(data_root=self.data_root)
+
     def load_referents(self) -> Iterator[dict]:
         """Read the phrases of the split, one after the other: their outlines as JSON has them would fill gigabytes."""
         files, images, empty = self._files(), self._images(), []

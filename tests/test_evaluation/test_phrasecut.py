@@ -36,7 +36,8 @@ def samples(folder):
 
 
 def evaluate(samples, folder, **settings):
-    metric = PhraseCutMetric(str(folder), 'test', **settings)
+    metric = PhraseCutMetric(**settings)
+    metric.dataset_meta = PhraseCutDataset(folder, 'test', lazy_init=True).metainfo
     metric.process(None, samples)
     return metric.evaluate(len(samples))
 
@@ -55,8 +56,8 @@ def expected_figures(folder, which):
 
 
 def test_equals_the_official_evaluator(folder, samples, tmp_path):
-    figures = evaluate(samples, folder, vocabulary=str(folder / 'vocabulary.json'), out_file=str(tmp_path / 'all.json'))
-    written = json.loads((tmp_path / 'all.json').read_text())
+    figures = evaluate(samples, folder, vocabulary=str(folder / 'vocabulary.json'), out_dir=str(tmp_path))
+    written = json.loads((tmp_path / 'subsets_test.json').read_text())
     assert written.keys() == {'subsets', 'missing'}
     assert written['missing'] == []
     assert figures == {name: value for name, value in written['subsets']['all'].items() if name != 'count'}
@@ -67,9 +68,9 @@ def test_missing_predictions(folder, samples, tmp_path):
     """They count as empty ones, beside the evaluator's figures, which leave them out."""
     expected = expected_figures(folder, 'missing')
     answered = [sample for sample in samples if sample['task_id'] not in expected['dropped']]
-    settings = dict(vocabulary=str(folder / 'vocabulary.json'), out_file=str(tmp_path / 'all.json'))
+    settings = dict(vocabulary=str(folder / 'vocabulary.json'), out_dir=str(tmp_path))
     figures = evaluate(answered, folder, **settings)
-    written = json.loads((tmp_path / 'all.json').read_text())
+    written = json.loads((tmp_path / 'subsets_test.json').read_text())
     assert written['missing'] == expected['dropped']
     assert figures['answered/mIoU'] == pytest.approx(100 * expected['results']['all']['mean_mask_iou'], rel=1e-12)
     check_figures(written['answered_subsets'], expected['results'])
@@ -79,12 +80,12 @@ def test_missing_predictions(folder, samples, tmp_path):
             answered.append(sample)
     whole = evaluate(answered, folder, **settings)
     assert {name: value for name, value in figures.items() if '/' not in name} == whole
-    assert json.loads((tmp_path / 'all.json').read_text())['subsets'] == written['subsets']
+    assert json.loads((tmp_path / 'subsets_test.json').read_text())['subsets'] == written['subsets']
 
 
 def test_subsets_of_words_need_a_vocabulary(folder, samples, tmp_path):
-    evaluate(samples, folder, out_file=str(tmp_path / 'all.json'))
-    subsets = json.loads((tmp_path / 'all.json').read_text())['subsets']
+    evaluate(samples, folder, out_dir=str(tmp_path))
+    subsets = json.loads((tmp_path / 'subsets_test.json').read_text())['subsets']
     missing = expected_figures(folder, 'complete')['results'].keys() - subsets.keys()
     assert missing == {'t_stuff', 't_obj', 'a_color', 'a_shape', 'a_material', 'a_texture', 'a_adj', 'a_noun', 'a_loc',
                        'a_count'}
@@ -149,8 +150,14 @@ def process(root, task_id='3__0', **settings):
 
 @pytest.mark.parametrize('task_id', ['1__0', None])
 def test_samples_of_another_split(root, task_id):
-    with pytest.raises(ValueError, match=rf'x\.jpg has the task_id {task_id}, which split val .* meta key task_id'):
+    with pytest.raises(ValueError, match=rf'x\.jpg has the task_id {task_id}, which split val of .* meta key task_id'):
         process(root, task_id)
+
+
+def test_where_the_data_set_cannot_tell(root):
+    with pytest.raises(ValueError, match='cannot tell .* set data_root and split'):
+        PhraseCutMetric(split='val').process(None, [{'task_id': '3__0'}])
+    process(root)
 
 
 @pytest.mark.parametrize('content, error, message', [
@@ -177,11 +184,11 @@ def test_broken_vocabulary(root):
 
 def test_a_task_that_occurs_twice(root):
     shutil.copy(root / 'refer_val.json', root / 'refer_miniv.json')
-    with pytest.raises(ValueError, match='task_id 3__0 occurs twice'):
+    with pytest.raises(ValueError, match='split val_miniv of .* has the task_id 3__0 twice'):
         PhraseCutMetric(str(root), 'val_miniv').process(None, [{'task_id': '3__0'}])
 
 
 def test_says_at_once_that_it_cannot_write(tmp_path):
     (tmp_path / 'taken').write_text('a file where a folder is needed')
     with pytest.raises(OSError, match='cannot write .*taken'):
-        PhraseCutMetric('nowhere', out_file=str(tmp_path / 'taken' / 'all.json'))
+        PhraseCutMetric(out_dir=str(tmp_path / 'taken'))

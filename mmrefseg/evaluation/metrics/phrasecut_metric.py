@@ -23,6 +23,8 @@ from ..functional import PhraseCutSubsets, intersection_and_union, summarise_sub
 class _Phrases(NamedTuple):
     """The phrases of a split, and each one's place by its task id."""
 
+    split: str
+    title: str
     referents: Sequence[dict]
     places: dict[str, int]
     rules: PhraseCutSubsets
@@ -42,11 +44,11 @@ class _Phrases(NamedTuple):
 def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phrases:
     # The images aren't looked at, so their folder may be anywhere.
     dataset = PhraseCutDataset(str(data_root), split, data_prefix={'img_path': '.'}, lazy_init=True)
-    referents, places = dataset.referents(), {}
+    title, referents, places = f'split {split} of {data_root}', dataset.referents(), {}
     for place, referent in enumerate(referents):
         if places.setdefault(referent['task_id'], place) != place:
-            raise ValueError(f'{data_root}, split {split}: task_id {referent["task_id"]} occurs twice, so predictions '
-                             'cannot be told apart. Remove one of the two.')
+            raise ValueError(f'{title} has the task_id {referent["task_id"]} twice, so predictions cannot be told '
+                             'apart. Remove one of the two.')
     counts_file = data_root / 'name_att_rel_count.json'
     counts = _read_object(counts_file)
     categories, attributes = (_names(counts, key, counts_file) for key in ('cat', 'att'))
@@ -54,7 +56,7 @@ def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phras
     for name, entries in words.items():
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
             raise ValueError(f'{vocabulary}: {name!r} must be a list of words')
-    return _Phrases(referents, places, PhraseCutSubsets(categories, attributes, words))
+    return _Phrases(split, title, referents, places, PhraseCutSubsets(categories, attributes, words))
 
 
 def _read_object(path: Path) -> dict:
@@ -90,21 +92,22 @@ class PhraseCutMetric(BaseMetric):
     Reads ``refer_<split>.json``, ``image_data_split.json`` and ``name_att_rel_count.json`` when the first sample comes.
 
     Args:
-        data_root: folder of the data set, in PhraseCut's own files (see :class:`PhraseCutDataset`).
-        split: its split. Default ``'test'``.
+        data_root: folder of the data set, in PhraseCut's own files (see :class:`PhraseCutDataset`). Default None: that
+            of the data set tested, which knows it unless it was prepared.
+        split: its split. Default None: that of the data set tested.
         vocabulary: JSON file with an object: name of a word list → words, for the subsets that the data set's own
             files don't define: ``stuff`` for ``t_stuff`` and ``t_obj``; ``color``, ``shape``, ``material``,
             ``texture``, ``state``, ``adj``, ``noun``, ``loc``, ``count`` and ``bad`` for ``a_color`` and so on;
             ``coco`` to replace COCO's 80 names in ``c_coco``. Lists may be missing. Default None: only ``c_coco``.
-        out_file: JSON file for the figures of all subsets, which are then logged as a table, too: ``subsets``,
-            ``missing`` (ids of the tasks without a prediction) and, if there are any, ``answered_subsets``.
-            Default None.
+        out_dir: folder for ``subsets_<split>.json``, the figures of all subsets, which are then logged as a table,
+            too. It holds ``subsets``, ``missing`` (ids of the tasks without a prediction) and, if there are any,
+            ``answered_subsets``. Default None.
         thresholds: IoU levels X of Pr@X in percent. Default (50, 60, 70, 80, 90).
         collect_device: see :class:`ReferringIoUMetric`. Default ``'gpu'``.
         prefix: put before the figures' names, with a slash. Default None: bare names.
 
     Raises:
-        OSError: the folder of ``out_file`` cannot be written; said at once rather than after the evaluation.
+        OSError: ``out_dir`` cannot be written; said at once rather than after the evaluation.
         FileNotFoundError: a file is missing.
         ValueError: the files don't hold what they should, or a sample is no phrase of the split.
     """
@@ -112,42 +115,49 @@ class PhraseCutMetric(BaseMetric):
     default_prefix = ''
 
     def __init__(self,
-                 data_root: str,
-                 split: str = 'test',
+                 data_root: str | None = None,
+                 split: str | None = None,
                  vocabulary: str | None = None,
-                 out_file: str | None = None,
+                 out_dir: str | None = None,
                  thresholds: Sequence[int] = (50, 60, 70, 80, 90),
                  collect_device: str = 'gpu',
                  prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.data_root, self.split, self.vocabulary = Path(data_root), split, vocabulary
-        self.out_file = Path(out_file) if out_file else None
-        self.thresholds = tuple(thresholds)
-        if self.out_file and is_main_process():
-            check_writable(self.out_file.parent)
+        self.data_root, self.split, self.vocabulary = data_root, split, vocabulary
+        self.out_dir, self.thresholds = out_dir, tuple(thresholds)
+        if out_dir and is_main_process():
+            check_writable(out_dir)
 
     @cached_property
     def phrases(self) -> _Phrases:
         """The split's phrases, read when they are first needed: configs are built where no data is, too."""
-        return _read_phrases(self.data_root, self.split, self.vocabulary)
+        meta = self.dataset_meta or {}
+        data_root, split = self.data_root or meta.get('data_root'), self.split or meta.get('split')
+        if not data_root or not split:
+            raise ValueError("PhraseCutMetric cannot tell from the data set where PhraseCut's own files are: set "
+                             'data_root and split')
+        return _read_phrases(Path(data_root), split, self.vocabulary)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count intersection and sizes of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""
         for sample in data_samples:
             task_id = sample.get('task_id')
             if task_id not in self.phrases.places:
-                raise ValueError(f'the sample of {sample.get("img_path")} has the task_id {task_id}, which split '
-                                 f'{self.split} of {self.data_root} does not have: the metric needs the data_root and '
-                                 'split of the data set that is tested, and PackRefSegInputs the meta key task_id')
+                raise ValueError(f'the sample of {sample.get("img_path")} has the task_id {task_id}, which '
+                                 f'{self.phrases.title} does not have: the metric needs the data_root and split of the '
+                                 'data set that is tested, and PackRefSegInputs the meta key task_id')
             truth = sample['gt_sem_seg']['data']
             counts = intersection_and_union(sample['pred_sem_seg']['data'], truth)
             self.results.append((task_id, *counts, int((truth != 0).sum())))
 
     def compute_metrics(self, results: list[tuple[str, int, int, int]]) -> dict[str, float]:
         """Summarise (task id, intersection, union, target) of all phrases."""
-        measured = {task_id: counts for task_id, *counts in results}
-        missing = [task_id for task_id in self.phrases.places if task_id not in measured]
-        everything = measured | {task_id: self.phrases.without_prediction(task_id) for task_id in missing}
+        counts = {task_id: counts for task_id, *counts in results}
+        # In the order of the file, so that even the rounding of sums doesn't depend on the number of processes.
+        everything = {task_id: counts.get(task_id) or self.phrases.without_prediction(task_id)
+                      for task_id in self.phrases.places}
+        measured = {task_id: everything[task_id] for task_id in everything if task_id in counts}
+        missing = [task_id for task_id in everything if task_id not in counts]
         figures = {'subsets': self._summarise(everything), 'missing': missing}
         reported = _without_count(figures['subsets']['all'])
         if missing and measured:
@@ -156,9 +166,10 @@ class PhraseCutMetric(BaseMetric):
             reported |= {f'answered/{name}': value for name, value in answered.items()}
             print_log(f'{len(missing)} of {len(everything)} phrases have no prediction, which counts as an empty one; '
                       'figures of the others alone begin with answered/', 'current')
-        if self.out_file:
-            write_atomically(json.dumps(figures, indent=2).encode(), self.out_file)
-            print_log(f'Figures of the subsets, also in {self.out_file}:\n{_table(figures["subsets"])}', 'current')
+        if self.out_dir:
+            path = Path(self.out_dir, f'subsets_{self.phrases.split}.json')
+            write_atomically(json.dumps(figures, indent=2).encode(), path)
+            print_log(f'Figures of the subsets, also in {path}:\n{_table(figures["subsets"])}', 'current')
         return reported
 
     def _summarise(self, measured: Mapping[str, Sequence[int]]) -> dict[str, dict[str, float]]:
