@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from mmrefseg.registry import DATASETS
 
@@ -27,6 +26,7 @@ class RefCLEFDataset(RefCOCODataset):
         split_by (str): Whose splits: ``'unc'`` or ``'berkeley'``. Default: ``'unc'``.
         split (str): ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'testC'`` (unc) or ``'test'`` (berkeley).
             Default: ``'train'``.
+        image_source (str | None): As in :class:`RefCOCODataset`. Default: ``'saiapr'``.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
@@ -36,9 +36,13 @@ class RefCLEFDataset(RefCOCODataset):
 
     ANN_ID_TYPE = (int, str)
 
-    def image_key(self, referent: Mapping) -> str:
-        """The image's id in SAIAPR TC-12."""
-        return f'saiapr/{referent["image_id"]}'
+    def __init__(self,
+                 data_root: str,
+                 split_by: str = 'unc',
+                 split: str = 'train',
+                 image_source: str | None = 'saiapr',
+                 **kwargs) -> None:
+        super().__init__(data_root, split_by, split, image_source, **kwargs)
 
     def _splits(self, ref: dict) -> list[str]:
         several = re.fullmatch('test([ABC]{2,})', ref['split'])
