@@ -34,7 +34,8 @@ class GRefCOCODataset(RefCOCODataset):
         data_root (str): Folder of the data set.
         split_by (str): Whose splits. Default: ``'unc'``, the only ones there are.
         split (str): ``'train'``, ``'val'``, ``'testA'`` or ``'testB'``. Default: ``'train'``.
-        **kwargs: ``image_source`` of :class:`RefCOCODataset`; ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+        **kwargs: ``image_source`` of :class:`RefCOCODataset`; ``unit``, ``data_prefix``, ``pipeline`` and more of
+            :class:`BaseReferringDataset`.
 
     Raises:
         FileNotFoundError: If a folder or file is missing.
