@@ -123,6 +123,8 @@ class RefCOCODataset(BaseReferringDataset):
     def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
         images = defaultdict(set)
         for place, ref in enumerate(refs):
+            if self.broken is not None and not isinstance(ref.get('image_id'), int):
+                continue  # it is left out, and described, when the ref is parsed
             image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
             for split in self._splits(ref):
                 images[split].add(self.image_key({'image_id': image_id}))

@@ -182,6 +182,7 @@ def test_counts(root, tmp_path, recipe):
 def test_broken_entries_count(root, content, tmp_path, recipe):
     content['annotations'][1]['segmentation'] = [[1, 2]]
     content['refs'][2]['ann_id'] = 99
+    content['refs'].append({**content['refs'][0], 'ref_id': 9, 'split': 'val', 'image_id': 'one'})
     write_refcoco(root, content)
     recipe(counts={'train': Counts(3, 3, 4)})
     with pytest.raises(ValueError, match='ref_id 2 refers to id 99'):
@@ -189,7 +190,8 @@ def test_broken_entries_count(root, content, tmp_path, recipe):
     prepare('tiny', [root], tmp_path / 'out', skip_broken=True)
     counts = read_manifest(tmp_path / 'out')['splits']['train']
     assert counts == {'refs': 1, 'images': 1, 'expressions': 2, 'broken': 2}
-    first, second = json.loads((tmp_path / 'out/broken.json').read_text())
+    first, second, third = json.loads((tmp_path / 'out/broken.json').read_text())
+    assert third['split'] == 'val' and "ref_id 9: 'image_id' must be of type int" in third['entry']
     assert first['split'] == second['split'] == 'train'
     assert 'ref_id 2 refers to id 99' in first['entry']
     assert 'ref_id 1: annotation 12 of the image' in second['entry'] and 'three points' in second['entry']
