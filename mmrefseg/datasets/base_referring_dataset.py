@@ -24,8 +24,8 @@ class BaseReferringDataset(BaseDataset, ABC):
     referents and one among the referent's expressions, so that nothing is kept twice.
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
-    of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int),
-    ``sample_idx``, and
+    of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int;
+    in some sets ``ann_id`` is a str), ``sample_idx``, and
 
     - with ``unit='sentence'``: ``text`` (str), ``sent_id`` (int) and ``kind`` (str, ``''`` where unknown);
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.
