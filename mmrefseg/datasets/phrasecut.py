@@ -69,7 +69,15 @@ class PhraseCutDataset(BaseReferringDataset):
         """Read the phrases of the split, one after the other: their outlines as JSON has them would fill gigabytes."""
         files, images, empty = self._files(), self._images(), []
         tasks = ((path, number, task) for path in files for number, task in enumerate(iterate_json_list(path)))
-        yield from self.parse_each(enumerate(tasks), lambda entry: self._referent(*entry[1], entry[0], images, empty))
+
+        def parse(entry: tuple[int, tuple[Path, int, dict]]) -> dict:
+            place, (path, number, task) = entry
+            referent = self._referent(task, place, f'{path}: element {number}', path, images)
+            if not any(map(any, referent['segmentation']['instances'])):
+                empty.append(f'{path}: task_id {referent["task_id"]}')
+            return referent
+
+        yield from self.parse_each(enumerate(tasks), parse)
         _warn_of_empty(empty)
 
     def image_key(self, referent: Mapping) -> str:
@@ -115,23 +123,20 @@ class PhraseCutDataset(BaseReferringDataset):
             images[image_id] = _image(element, f'{path}: image {image_id}')
         return images
 
-    def _referent(self, path: Path, number: int, task: dict, place: int, images: dict[int, _Image],
-                  empty: list[str]) -> dict:
-        """The referent of a task; one without an outline is added to ``empty``."""
-        task_id = get_field(task, 'task_id', str, f'{path}: element {number}')
+    def _referent(self, task: dict, place: int, where: str, path: Path, images: dict[int, _Image]) -> dict:
+        task_id = get_field(task, 'task_id', str, where)
         where = f'{path}: task_id {task_id}'
         image_id = get_field(task, 'image_id', int, where)
         if image_id not in images:
             raise ValueError(f'{where} refers to image {image_id}, which image_data_split.json does not have. The two '
                              f'files do not belong together, or one is incomplete: get both from {OFFICIAL_SOURCE}.')
         image = images[image_id]
-        outlines = _whole_pixels(get_field(task, 'Polygons', list, where), image, where)
         structure = _structure(task, where)
-        referent = {
+        return {
             'img_path': os.path.join(self.data_prefix['img_path'], f'{image_id}.jpg'),
             'height': image.height,
             'width': image.width,
-            'segmentation': {'instances': outlines},
+            'segmentation': {'instances': _whole_pixels(get_field(task, 'Polygons', list, where), image, where)},
             'image_id': image_id,
             'ref_id': place,
             'ann_id': place,
@@ -142,9 +147,6 @@ class PhraseCutDataset(BaseReferringDataset):
             'phrase_structure': structure,
             'sentences': [{'text': _phrase(task, where), 'sent_id': place, 'kind': structure['type']}],
         }
-        if not any(map(any, outlines)):
-            empty.append(where)
-        return referent
 
 
 def _require(present: bool, path: Path) -> None:
