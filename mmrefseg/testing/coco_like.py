@@ -44,7 +44,7 @@ def coco_like_content(num_images: int, seed: int = 0) -> dict:
         name = f'COCO_train2014_{image_id:012d}'
         split = next(split for split, end in _SPLIT_ENDS if place < end * num_images)
         content['images'].append({'id': image_id, 'file_name': f'{name}.jpg', 'height': HEIGHT, 'width': WIDTH})
-        for number, outline in enumerate(_outlines(random)):
+        for number, outline in enumerate(random_outlines(random)):
             ann_id = len(content['annotations']) + 1
             same = {'image_id': image_id, 'category_id': number + 1}
             content['annotations'].append({'id': ann_id, **same, 'segmentation': outline})
@@ -87,8 +87,8 @@ def write_coco_like(root: str | Path, num_images: int, seed: int = 0, pictures: 
     return root
 
 
-def _outlines(random: np.random.Generator) -> list[list[list[float]]]:
-    """COCO polygons of an image's objects."""
+def random_outlines(random: np.random.Generator) -> list[list[list[float]]]:
+    """COCO polygons of an image's ten objects."""
     size = np.array([WIDTH, HEIGHT])
     centres = random.uniform(0.15 * size, 0.85 * size, (OBJECTS, 2))
     radii = random.uniform(50, 130, OBJECTS)
@@ -115,10 +115,15 @@ def _blots(random: np.random.Generator, centres: np.ndarray, radii: np.ndarray, 
 def _sentences(random: np.random.Generator, first: int) -> list[dict]:
     sentences = []
     for sent_id in range(first, first + 2 + (random.random() < 0.85)):
-        tokens = [_WORDS[word] for word in random.integers(len(_WORDS), size=random.integers(1, 7))]
+        tokens = random_words(random)
         text = ' '.join(tokens)
         sentences.append({'sent_id': sent_id, 'sent': text, 'raw': text, 'tokens': tokens})
     return sentences
+
+
+def random_words(random: np.random.Generator) -> list[str]:
+    """One to six words."""
+    return [_WORDS[word] for word in random.integers(len(_WORDS), size=random.integers(1, 7))]
 
 
 def _jpeg(random: np.random.Generator, outlines: list[list[float]]) -> bytes:

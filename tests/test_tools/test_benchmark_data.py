@@ -87,7 +87,7 @@ def test_own_data(command, tmp_path, unit):
 def test_lmdb_holds_what_the_files_do(tool, made, tmp_path):
     files = RefCOCODataset(str(made), unit='ref')
     infos = [files.get_data_info(place) for place in range(len(files))]
-    tool.write_lmdb(tmp_path, 'train', infos)
+    tool.write_as_lmdb(tmp_path, 'train', infos)
     from_lmdb = ReferringLMDBDataset(str(tmp_path), 'train', unit='ref')
     assert len(from_lmdb) == len(files)
     for place, info in enumerate(infos):

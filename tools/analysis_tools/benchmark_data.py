@@ -23,16 +23,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset, ReferringLMDBDataset
-from mmrefseg.datasets.prepared_folder import LMDB, index_of
-from mmrefseg.datasets.refer_lmdb import write_split
-from mmrefseg.datasets.referent_lines import LineIndex, line_of
+from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.testing.coco_like import write_coco_like
+from mmrefseg.testing.lmdb_files import write_lmdb
 from mmrefseg.testing.published_loader import PublishedLoader, write_published_lmdb
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.machine import machine, versions
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
@@ -113,7 +111,7 @@ def build_dataset(config: Config) -> BaseReferringDataset:
     return dataset
 
 
-def write_lmdb(root: Path, split: str, referents: list[dict]) -> None:
+def write_as_lmdb(root: Path, split: str, referents: list[dict]) -> None:
     """Write referents and their images, each once, as a prepared data set has them."""
     images: dict[str, str] = {}
     lines = []
@@ -121,14 +119,7 @@ def write_lmdb(root: Path, split: str, referents: list[dict]) -> None:
         name = images.setdefault(referent['img_path'], f'{len(images)}.jpg')
         mask = mask_to_rle(draw_mask(referent['segmentation'], referent['height'], referent['width']))
         lines.append(line_of({**referent, 'image_key': name}, name, mask))
-    writer = LMDBWriter(root / LMDB)
-    for path, name in images.items():
-        writer.write([(f'images/{name}', image_bytes(path))])
-    lines_file = root / f'{split}.jsonl'
-    lines_file.write_bytes(b''.join(lines))
-    index_of(lines_file).write_bytes(LineIndex.of(lines).to_json())
-    write_split(writer, split, lines_file)
-    writer.finish({'splits': {split: {}}})
+    write_lmdb(root, split, lines, ((name, image_bytes(path)) for path, name in images.items()))
 
 
 def as_referent(info: dict) -> dict:
@@ -146,7 +137,7 @@ def build_datasets(config: Config, samples: int, folder: Path) -> tuple[dict[str
     size = dataset[chosen[0]]['inputs'].shape[-1]
     datasets: dict[str, Dataset] = {FLOOR: Floor(paths, size), PIPELINE: dataset.get_subset(chosen)}
     if not isinstance(dataset, ReferringLMDBDataset):
-        write_lmdb(folder, dataset.split, referents)
+        write_as_lmdb(folder, dataset.split, referents)
         datasets[FROM_LMDB] = ReferringLMDBDataset(str(folder), dataset.split, unit=dataset.unit,
                                                    pipeline=config.train_dataloader.dataset.get('pipeline', ()))
     write_published_lmdb(folder / 'published.lmdb', referents)
