@@ -1,10 +1,11 @@
+import os
 import stat
 import zipfile
 from pathlib import PurePosixPath
 
 import pytest
 
-from mmrefseg.datasets.preparation.catalogue import Catalogue, Place
+from mmrefseg.datasets.preparation.catalogue import Catalogue, Place, _archive
 
 
 def _write_zip(path, members, **kwargs):
@@ -34,6 +35,16 @@ def test_find(files):
     assert (own.read(100), zipped.read(100)) == (b'one/train/a.jpg', b'zipped')
     assert (own.size(), zipped.size()) == (15, 6)
     assert str(zipped) == f'{files}/two.zip!train/a.jpg'
+
+
+def test_each_process_opens_an_archive_for_itself(files):
+    path = str(files / 'two.zip')
+    ours = _archive(path)
+    assert _archive(path) is ours
+    child = os.fork()
+    if child == 0:
+        os._exit(_archive(path) is ours)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_folders_with(files):

@@ -136,6 +136,14 @@ def test_annotations_that_changed_meanwhile(root, content, tmp_path, monkeypatch
     assert JSONLinesDataset(str(tmp_path / 'out')).get_data_info(0)['text'] == 'changed'
 
 
+def test_the_order_is_kept(root, content, tmp_path):
+    """Also where the referents of an image, which is read once, stand apart."""
+    content['refs'].insert(3, {**content['refs'][0], 'ref_id': 9})
+    write_refcoco(root, content)
+    prepare('refshapes', [root], tmp_path / 'out')
+    assert [referent['ref_id'] for referent in JSONLinesDataset(str(tmp_path / 'out')).referents()] == [0, 1, 2, 9]
+
+
 def test_one_at_a_time(root, tmp_path):
     with preparing._alone(tmp_path):
         pass
