@@ -75,8 +75,9 @@ def test_bad_list(root, text):
 
 def _bomb() -> bytes:
     """A PNG that says it is 100,000×100,000 pixels large."""
-    header = b'IHDR' + struct.pack('>IIBBBBB', 100_000, 100_000, 8, 0, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header + struct.pack('>I', zlib.crc32(header))
+    chunks = b'IHDR' + struct.pack('>IIBBBBB', 100_000, 100_000, 8, 0, 0, 0, 0), b'IDAT' + zlib.compress(b''), b'IEND'
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks)
 
 
 @pytest.mark.parametrize('content', [b'', b'no image', _bomb()])
