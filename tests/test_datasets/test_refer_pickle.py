@@ -81,8 +81,9 @@ def test_extensions_are_refused_even_when_registered_and_cached(tmp_path, monkey
     copyreg.add_extension('os', 'system', 0xF0)
     try:
         assert pickle.loads(opcode + b'.').__name__ == 'system'  # noqa: S301 - to fill the cache
-        with pytest.raises(ValueError, match='is not a whole pickle of lists'):
-            _load(tmp_path, b'\x80\x02' + opcode + b'U\x0ctouch marker\x85R.')
+        for use in (b'.', b'U\x0ctouch marker\x85R.'):
+            with pytest.raises(ValueError, match='is not a whole pickle of lists'):
+                _load(tmp_path, b'\x80\x02' + opcode + use)
     finally:
         copyreg.remove_extension('os', 'system', 0xF0)
         copyreg.clear_extension_cache()
