@@ -87,6 +87,7 @@ def test_stopped_and_gone_on_with(command, tmp_path, capfd, stop):
     if child == 0:
         os._exit(command('prepare', *arguments))
     while not (tmp_path / 'out/.unfinished/data.lmdb').exists():
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
         time.sleep(0.001)
     os.kill(child, stop)
     _, status = os.waitpid(child, 0)
