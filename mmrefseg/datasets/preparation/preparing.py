@@ -108,10 +108,10 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
                                   'choose another folder for --out, or empty it')
         return False
     manifest = read_manifest(out_dir)
-    if (manifest['name'], manifest['lmdb']) != (name, lmdb):
-        how = 'with' if manifest['lmdb'] else 'without'
-        raise FileExistsError(f'{out_dir} holds {manifest["name"]}, prepared {how} --lmdb: choose another folder for '
-                              '--out, or delete this one')
+    if manifest['name'] != name or lmdb > manifest['lmdb']:
+        without = '' if manifest['lmdb'] else ', prepared without --lmdb'
+        raise FileExistsError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or delete '
+                              'this one')
     return True
 
 

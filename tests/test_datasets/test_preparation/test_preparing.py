@@ -116,6 +116,11 @@ def test_the_second_run_does_nothing(root, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == before
 
 
+def test_an_lmdb_holds_what_is_asked_for_without_one(root, tmp_path):
+    prepare('refshapes', [root], tmp_path / 'out', lmdb=True)
+    assert not prepare('refshapes', [], tmp_path / 'out')
+
+
 def test_other_data_is_left_alone(root, tmp_path):
     prepare('refshapes', [root], tmp_path / 'out')
     with pytest.raises(FileExistsError, match='holds refshapes, prepared without --lmdb: choose another'):
