@@ -110,8 +110,8 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
     manifest = read_manifest(out_dir)
     if manifest['name'] != name or lmdb > manifest['lmdb']:
         without = '' if manifest['lmdb'] else ', prepared without --lmdb'
-        raise FileExistsError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or delete '
-                              'this one')
+        raise FileExistsError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or '
+                              'delete this one')
     return True
 
 
