@@ -33,7 +33,7 @@ def test_pictures_weigh_as_cocos(root):
     assert len(files) == 4
     for file in files:
         assert cv2.imread(str(file)).shape == (480, 640, 3)
-        assert 90_000 < file.stat().st_size < 210_000
+        assert 90_000 < file.stat().st_size < 280_000
 
 
 def test_outlines_lie_on_what_was_drawn(root):

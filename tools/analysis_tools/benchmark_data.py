@@ -65,7 +65,7 @@ def parse_args() -> Namespace:
         '--make-data makes some.')
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
     parser.add_argument('--make-data', nargs=2, metavar=('N', 'DIR'), help='measure on made-up data of N images, '
-                        '640×480 pixels and 140 KB each, kept in DIR, instead of the data of the config')
+                        '640×480 pixels and 160 KB each, kept in DIR, instead of the data of the config')
     parser.add_argument('--workers', type=int, default=1, help='processes that load; 0: the main one (default: 1)')
     parser.add_argument('--samples', type=int, default=400, help='samples of a round, drawn at random (default: 400)')
     parser.add_argument('--rounds', type=int, default=5, help='rounds that count, after one that does not (default: 5)')

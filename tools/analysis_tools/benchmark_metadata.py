@@ -185,7 +185,7 @@ def measure(args: Namespace) -> dict[str, Any]:
     names = args.sets or list(SETS)
     if unknown := set(names) - set(SETS):
         raise ValueError(f'there is no set {sorted(unknown)}; choose from {", ".join(SETS)}')
-    for name, least in (('images', 10), ('workers', 2)):
+    for name, least in (('images', 40), ('workers', 2)):
         value = getattr(args, name)
         if value is not None and value < least:
             raise ValueError(f'--{name} is {value}; it must be at least {least}')
@@ -202,8 +202,8 @@ def to_text(figures: dict[str, Any]) -> str:
         built, opened = rows['build'], rows['open']
         lines += [
             f'{name}, {built["expressions"]:,} expressions',
-            f'  build      {built["seconds"]:8.1f} s, {built["peak_mb"]:,.0f} MB at most, {built["empty_mb"]:,.0f} of them '
-            'Python and libraries',
+            f'  build      {built["seconds"]:8.1f} s, {built["peak_mb"]:,.0f} MB at most ({built["empty_mb"]:,.0f} MB '
+            'before: Python and libraries)',
             f'  open       {opened["seconds"]:8.2f} s, {opened["peak_mb"]:,.0f} MB at most',
             *(f'  worker     {row["added_mb"]:8.1f} MB added by each, {row["private_mb"]:.1f} MB its own: {kind}'
               for kind, row in (('built', rows['worker_built']), ('prepared', rows['worker_prepared']))),

@@ -174,11 +174,6 @@ class FastLetterbox(_ToSquare):
         return cv2.copyMakeBorder(resized, *borders, cv2.BORDER_CONSTANT, value=border)
 
 
-def _cut_at_half(mask: np.ndarray) -> np.ndarray:
-    """0 to 255 to 0 and 1, in place."""
-    return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY, dst=mask)[1]
-
-
 @TRANSFORMS.register_module()
 class Stretch(_ToSquare):
     """Stretch the image to a square, as LAVT (https://arxiv.org/abs/2112.02244) does.
@@ -253,3 +248,8 @@ class FlipReferring(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(prob={self.prob})'
+
+
+def _cut_at_half(mask: np.ndarray) -> np.ndarray:
+    """0 to 255 to 0 and 1, in place."""
+    return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY, dst=mask)[1]

@@ -8,9 +8,12 @@ from mmcv.transforms import BaseTransform
 
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.image_size import MAX_PIXELS, read_image_size
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 
+# Markers of baseline and progressive frames, and of the segments that may stand before them.
+_JPEG_FRAMES = b'\xc0\xc1\xc2'
+_JPEG_SEGMENTS = _JPEG_FRAMES + b'\xc4\xdb\xdd\xfe' + bytes(range(0xe0, 0xf0))
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 
 
@@ -93,7 +96,8 @@ def decode_image(content: bytes, path: str | Path) -> np.ndarray:
         raise ValueError(f'The image {path} is cut off: the JPEG ends after {len(content)} bytes without its end '
                          'marker. Copy or download it again.')
     try:
-        read_image_size(BytesIO(content))
+        if not 0 < _jpeg_pixels(content) <= MAX_PIXELS:
+            read_image_size(BytesIO(content))
         img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except (ValueError, cv2.error) as error:
         raise ValueError(f'The image {path} cannot be decoded: {error}') from error
@@ -101,6 +105,16 @@ def decode_image(content: bytes, path: str | Path) -> np.ndarray:
         raise ValueError(f'The image {path} cannot be decoded: it is damaged, cut off or not an image '
                          f'({len(content)} bytes). Copy or download it again.')
     return img
+
+
+def _jpeg_pixels(content: bytes) -> int:
+    """Number of pixels in the header of an ordinary JPEG; 0 of anything else, for which Pillow takes its time."""
+    place = len(_JPEG_START)
+    while content.startswith(b'\xff', place) and len(content) > place + 9 and content[place + 1] in _JPEG_SEGMENTS:
+        if content[place + 1] in _JPEG_FRAMES:
+            return int.from_bytes(content[place + 5:place + 7]) * int.from_bytes(content[place + 7:place + 9])
+        place += 2 + int.from_bytes(content[place + 2:place + 4])
+    return 0
 
 
 def _is_cut_off_jpeg(content: bytes) -> bool:

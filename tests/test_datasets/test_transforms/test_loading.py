@@ -5,6 +5,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.transforms.loading import _jpeg_pixels
 from mmrefseg.structures.masks import polygons_to_mask, rle_to_mask
 
 
@@ -219,3 +220,15 @@ def test_mask_that_cannot_be_drawn_is_named(segmentation, reason):
 def test_mask_after_a_flip_is_refused():
     with pytest.raises(ValueError, match='must stand before FlipReferring'):
         LoadReferringMask()(_sample(flip=True))
+
+
+@pytest.mark.parametrize(('content', 'pixels'), [
+    (cv2.imencode('.jpg', np.zeros((30, 50, 3), np.uint8))[1].tobytes(), 1500),
+    (cv2.imencode('.jpg', np.zeros((30, 50), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes(), 1500),
+    (cv2.imencode('.png', np.zeros((30, 50), np.uint8))[1].tobytes(), 0),
+    (b'\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xfe\x03\x01', 65535 * 65534),
+    (b'', 0), (b'\xff\xd8', 0), (b'\xff\xd8\xff', 0), (b'\xff\xd8\xff\xe0\x00\x00' + 99 * b'\x00', 0),
+    (b'\xff\xd8\xff\xff' + 99 * b'\xff', 0), (b'\xff\xd8\xff\xe0\xff\xff' + 99 * b'\x00', 0),
+])
+def test_pixels_of_a_jpegs_header(content, pixels):
+    assert _jpeg_pixels(content) == pixels
