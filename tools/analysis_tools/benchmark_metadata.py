@@ -79,10 +79,10 @@ def alone(function: Callable, *arguments: Any) -> Any:
 
 def build(root: Path, sizes: Sizes) -> dict[str, float]:
     """Build all splits."""
-    before, start = peak_mb(), time.perf_counter()
+    before, start, busy = peak_mb(), time.perf_counter(), time.process_time()
     datasets = [sizes.dataset(str(root), split=split) for split in sizes.splits]
-    seconds = time.perf_counter() - start
-    return {'expressions': sum(map(len, datasets)), 'seconds': seconds, 'peak_mb': peak_mb(), 'empty_mb': before}
+    return {'expressions': sum(map(len, datasets)), 'seconds': time.perf_counter() - start,
+            'cpu_seconds': time.process_time() - busy, 'peak_mb': peak_mb(), 'empty_mb': before}
 
 
 def prepare(root: Path, sizes: Sizes) -> None:
@@ -202,8 +202,8 @@ def to_text(figures: dict[str, Any]) -> str:
         built, opened = rows['build'], rows['open']
         lines += [
             f'{name}, {built["expressions"]:,} expressions',
-            f'  build      {built["seconds"]:8.1f} s, {built["peak_mb"]:,.0f} MB at most ({built["empty_mb"]:,.0f} MB '
-            'before: Python and libraries)',
+            f'  build      {built["seconds"]:8.1f} s ({built["cpu_seconds"]:.1f} s of processor time), '
+            f'{built["peak_mb"]:,.0f} MB at most ({built["empty_mb"]:,.0f} MB before: Python and libraries)',
             f'  open       {opened["seconds"]:8.2f} s, {opened["peak_mb"]:,.0f} MB at most',
             *(f'  worker     {row["added_mb"]:8.1f} MB added by each, {row["private_mb"]:.1f} MB its own: {kind}'
               for kind, row in (('built', rows['worker_built']), ('prepared', rows['worker_prepared']))),
