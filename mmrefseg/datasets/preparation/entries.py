@@ -69,12 +69,19 @@ def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
     if shape != annotated:
         raise ValueError(f'the image is {shape} (H, W), but its annotations were made for {annotated}. Use the '
                          'original image file')
-    if referent['segmentation'] is None:
+    segmentation = referent['segmentation']
+    if segmentation is None:
         return None
     try:
-        return mask_to_rle(draw_mask(referent['segmentation'], *shape))
+        mask = draw_mask(segmentation, *shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f'the mask cannot be drawn: {error}') from error
+    if mask.any():
+        return mask_to_rle(mask)
+    if 'instances' in segmentation:  # PhraseCut has phrases without an outline
+        return None
+    raise ValueError('its mask has no pixel inside the image. Mend the outline; or write null, if the expression '
+                     'refers to nothing')
 
 
 def _put(content: bytes, task: ImageTask) -> None:

@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
 from mmrefseg.datasets import ReferringLMDBDataset
-from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, verify
+from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, validate, verify
 from mmrefseg.registry import DATASETS
 from mmrefseg.testing.grefcoco_files import tiny_grefcoco, write_grefcoco
 from mmrefseg.testing.instance_files import tiny_coco, write_coco, write_voc
@@ -44,6 +46,19 @@ def test_every_set_keeps_its_samples(name, tmp_path, monkeypatch):
             assert (ours['segmentation'] is None) == (theirs['segmentation'] is None)
         assert {dataset.image_key(referent) for referent in dataset.referents()} == {
             original.image_key(referent) for referent in original.referents()}
+
+
+@pytest.mark.parametrize('polygons', [[], [[[[3, 3]]]], [[[[40, 3], [50, 3], [50, 9]]]]])
+def test_phrases_without_an_outline_refer_to_nothing(tmp_path, monkeypatch, polygons):
+    monkeypatch.setattr(preparing, 'RECIPES', {'phrasecut': RECIPES['phrasecut']._replace(counts={}, splits=('val', ))})
+    content = tiny_phrasecut()
+    content['tasks']['val'][0]['Polygons'] = polygons
+    write_phrasecut(tmp_path / 'src', {**content, 'tasks': {'test': [], **content['tasks']}})
+    prepare('phrasecut', [tmp_path / 'src'], tmp_path / 'out')
+    assert verify(tmp_path / 'out') == []
+    file = tmp_path / 'out/annotations/val.jsonl'
+    assert json.loads(file.read_text())['mask'] is None
+    assert validate(file) == (1, [])
 
 
 @pytest.mark.parametrize('name', RECIPES)

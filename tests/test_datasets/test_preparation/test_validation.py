@@ -14,6 +14,10 @@ LINES = [
     {**LINE, 'mask': 'masks/none.png'},
     {**LINE, 'mask': [[1e6, 2, 12, 2, 12, 12]]},
     {**LINE, 'image': 'two.png'},
+    {**LINE, 'mask': [[12, 12, 12, 12, 12, 12]]},
+    {**LINE, 'mask': [[40, 2, 50, 2, 50, 12]]},
+    {**LINE, 'mask': {'size': [24, 32], 'counts': [24 * 32]}},
+    {**LINE, 'mask': None},
 ]
 TROUBLES = {
     2: 'mask[0][5] must be a finite number',
@@ -22,6 +26,9 @@ TROUBLES = {
     5: 'is (24, 32) (H, W), but its annotations were made for (3, 4)',
     6: 'masks/none.png',
     7: 'near the image',
+    9: 'has no pixel inside the image. Mend the outline; or write null',
+    10: 'has no pixel',
+    11: 'has no pixel',
 }
 
 
