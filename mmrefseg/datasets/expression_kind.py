@@ -3,14 +3,19 @@ import re
 
 EXPRESSION_KINDS = ('attribute', 'location', 'relation', 'superlative')
 
-_EXTREMES = ('biggest largest greatest smallest littlest tiniest tallest shortest longest highest lowest widest '
-             'thickest thinnest fattest slimmest skinniest heaviest closest nearest farthest furthest deepest youngest '
-             'oldest newest brightest darkest lightest cleanest prettiest')
-_RANKS = 'most least first second third fourth fifth last'
-_PLACES = 'left right top bottom middle center centre corner upper lower front back background foreground edge end side'
-_RELATIONS = ('above below under underneath beneath beside besides behind between near nearby against inside over '
-              'along among around toward towards on')
-_OTHERS = 'middle center centre central other others another rest same nearest closest farthest furthest by opposite'
+_EXTREMES = ('biggest largest greatest smallest littlest tallest shortest longest highest lowest widest narrowest '
+             'thickest thinnest fattest slimmest closest nearest farthest furthest deepest youngest oldest newest '
+             'brightest darkest lightest palest clearest cleanest fullest roundest flattest sharpest hottest coldest '
+             'fastest slowest')
+# Not just any word in -er, as "player" is; and "lower" mostly is a place.
+_COMPARATIVES = ' '.join(word[:-3] + 'er' for word in _EXTREMES.split() if word != 'lowest') + ' than more less'
+_RANKS = 'most least first second third fourth fifth sixth seventh eighth ninth tenth last'
+_PLACES = ('left right lft rt lhs rhs top bottom mid middle center centre centered centred corner upper lower inner '
+           'outer front rear back background foreground edge end side north south east west')
+_RELATIONS = ('above below under underneath beneath beside besides behind between near nearby against inside outside '
+              'over along alongside among around toward towards past beyond on')
+_OTHERS = ('mid middle center centre centered centred central inner outer other others another rest same '
+           'nearest closest farthest furthest by opposite touching after number row column')
 _PICTURES = 'image picture pictures pic photo photograph screen frame view shot page'
 
 
@@ -18,13 +23,16 @@ def _any(words: str) -> str:
     return f'(?:{"|".join(words.split())})'
 
 
-_SUPERLATIVE = re.compile(rf'\b(?:{_any(_EXTREMES)}|{_any(_RANKS)}|\w+most|\d+(?:st|nd|rd|th))\b')
-_LOCATION = re.compile(rf'\b(?:{_any(_PLACES)}|(?:left|right)(?:wards?|hand(?:ed)?|side)|far|\d+ o ?clock)\b')
+_SUPERLATIVE = re.compile(rf'\b(?:{_any(_EXTREMES)}|{_any(_RANKS)}|\w+most|(?!priest)\w+iest|\d+(?:st|nd|rd|th))\b')
+_SIDE = '(?:top|bottom|upper|lower|far|north|south)?(?:left|right|east|west)(?:wards?|hand(?:ed)?|side)?'
+_LOCATION = re.compile(rf'\b(?:{_any(_PLACES)}|{_SIDE}|far|\d*o ?clock|\d+ [03]0)\b')
 _FILLERS = r'(?:(?:the|this|its|our|your|my|whole|far|very) )*'
 _TO_ANOTHER_THING = rf'(?! {_FILLERS}{_any(f"{_PLACES} {_PICTURES}")}\b)'
-_RELATION = re.compile(rf'\b(?:{_any(_RELATIONS)}|next to|clos(?:e|er) to|nearer to|across from){_TO_ANOTHER_THING}\b'
+_RELATION = re.compile(rf'\b(?:{_any(_RELATIONS)}|next to|clos(?:e|er) to|nearer to|across from|away from)'
+                       rf'{_TO_ANOTHER_THING}\b'
                        rf'|\b{_any(_PLACES)} of{_TO_ANOTHER_THING}\b')
-_NEEDS_OTHERS = re.compile(rf'\b(?:{_any(_RANKS)}|{_any(_OTHERS)}|\d+(?:st|nd|rd|th))\b')
+_NEEDS_OTHERS = re.compile(rf'\b(?:{_any(f"{_RANKS} {_OTHERS} {_COMPARATIVES}")}|(?!skier)\w+ier|'
+                           rf'\d+(?:st|nd|rd|th)|from {_FILLERS}(?:{_any(_PLACES)}|{_SIDE}))\b')
 
 
 def classify_expression(text: str) -> str:
@@ -35,7 +43,8 @@ def classify_expression(text: str) -> str:
     - ``superlative``: an extreme or a rank among several: "biggest", "leftmost", "most", "second", "3rd", "last".
     - ``relation``: a place seen from another thing: "above", "behind", "next to", "on" or "left of" something, unless
       that is the picture ("on the left of the photo") or a place in it ("near the top").
-    - ``location``: a place in the picture: "left", "top", "middle", "front", "corner", "3 o'clock".
+    - ``location``: a place in the picture: "left", "top", "middle", "front", "corner", "north", "3 o'clock",
+      "9:00".
     - ``attribute``: all others, by what they are, look like, do or wear: "red cup", "man holding a racket".
 
     It is a rough tool for counts: a word of two meanings ("back pocket", "right hand", "on the phone") is taken for a
@@ -68,7 +77,7 @@ def needs_others(text: str) -> bool:
     """Whether an expression means little without other things in the picture.
 
     So it is where it names a relation ("next to the door", "by the door", "closest to the door"), counts ("second",
-    "3rd", "middle", "last") or compares with the rest ("the other one").
+    "3rd", "two from the left", "#3", "middle", "last") or compares with the rest ("the other one", "the bigger one").
 
     Args:
         text (str): A referring expression.
@@ -78,4 +87,4 @@ def needs_others(text: str) -> bool:
 
 
 def _words(text: str) -> str:
-    return ' '.join(re.findall(r'\w+', text.lower().replace("'", ' ')))
+    return ' '.join(re.findall(r'\w+', text.lower().replace('#', ' number ')))

@@ -45,9 +45,9 @@ class RandomReferentCrop(BaseTransform):
     With ``Letterbox`` behind it this is a random resized crop. Only the words tell what may be cut (see
     :mod:`~mmrefseg.datasets.expression_kind`), for nothing is known of the other things in the picture:
 
-    - An expression that needs other things ("next to the door", "second from left", "middle", "the other one"):
+    - An expression that needs other things ("next to the door", "2 from left", "middle", "the other one", "bigger"):
       nothing is cut off, as these things might be.
-    - One that names a place, or an utmost ("man on the left", "top", "leftmost", "biggest"): the window is such that
+    - One that names a place, or an utmost ("man on the left", "9:00", "leftmost", "biggest"): the window is such that
       the middle of the referent keeps its relative place in the picture. The referent is then as far left as before,
       all else keeps its side of the referent, and less of it is left to compare with.
     - Any other ("red car", "man holding a racket"): every window that holds the referent has the same chance. What

@@ -33,7 +33,8 @@ def test_free_windows_go_everywhere():
     assert abs(left.mean() - 10) < 1
 
 
-@pytest.mark.parametrize('text', ['man on the left', 'TOP', 'leftmost man', 'lefthand man', 'biggest one', 'corner'])
+@pytest.mark.parametrize('text', ['man on the left', 'TOP', 'leftmost man', 'lefthand man', 'biggest one', 'corner',
+                                  'rear car', 'man rt', 'northwest', '9:00'])
 def test_places_stay(text):
     """The referent's middle at (30, 45) keeps its 0.3 of the width and 0.5625 of the height."""
     windows = _windows(text, number=3)
@@ -47,7 +48,8 @@ def test_window_grows_until_it_holds_the_referent():
 
 
 @pytest.mark.parametrize('text', ['man left of the car', 'second from left', 'middle one', 'bag on the chair',
-                                  'the other man', 'closest to the door', 'cup by the plate', 'last cow'])
+                                  'the other man', 'closest to the door', 'cup by the plate', 'last cow',
+                                  '2 from left', '#3 from right', 'bigger one', 'man away from the car'])
 def test_nothing_is_cut_off_that_the_words_need(text):
     sample = _sample(text)
     assert RandomReferentCrop((0.01, 0.01))(sample)['img'].shape == (80, 100, 3)
