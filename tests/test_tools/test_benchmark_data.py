@@ -58,6 +58,27 @@ def test_figures_of_made_data(command, capsys, made, workers):
     assert all(row in printed for row in (*ROWS, 'samples/s', '448×448'))
 
 
+def test_rounds_of_a_config_that_counts_iterations(command, tool, monkeypatch, made):
+    """Each goes through all samples anew, which the config's own, infinite sampler does not."""
+    rounds = []
+
+    def time_round(loader, batches):
+        rounds.append([int(index) for index in loader.sampler])
+        return measured(loader, batches)
+
+    measured = tool.time_round
+    monkeypatch.setattr(tool, 'time_round', time_round)
+    command('sera_tiny_refshapes', '--make-data', 4, made, *QUICK, '--cfg-options', 'train_dataloader.batch_size=4')
+    assert tool.read_config('sera_tiny_refshapes').train_dataloader.sampler.type == 'SeededInfiniteSampler'
+    assert len(rounds) == 2 * len(ROWS)
+    assert all(sorted(indices) == list(range(8)) for indices in rounds)
+
+
+def test_a_round_that_ends_early_is_refused(tool):
+    with pytest.raises(ValueError, match='gave 2 batches of 3'):
+        tool.time_round([None, None], 3)
+
+
 def test_data_are_made_once(tool, tmp_path):
     config = tool.read_config('sera_dinov2_refcoco')
     pipeline = config.train_dataloader.dataset.pipeline

@@ -153,8 +153,9 @@ def build_datasets(config: Config, samples: int, folder: Path) -> tuple[dict[str
 
 
 def build_loader(config: Config, name: str, dataset: Dataset, workers: int) -> DataLoader:
-    """The config's train_dataloader of another data set, with another number of processes."""
+    """The config's train_dataloader of another data set, with another number of processes and rounds that end."""
     loader = {key: value for key, value in config.train_dataloader.items() if key != 'dataset'}
+    loader['sampler'] = dict(type='SeededSampler', shuffle=True)  # an infinite one can be gone through only once
     if name in (FLOOR, PUBLISHED):  # which are not packed as our samples are
         loader['collate_fn'] = dict(type='default_collate')
     return Runner.build_dataloader(
@@ -162,10 +163,16 @@ def build_loader(config: Config, name: str, dataset: Dataset, workers: int) -> D
 
 
 def time_round(loader: DataLoader, batches: int) -> tuple[float, float]:
-    """Seconds of the clock and of all processors that some batches take."""
+    """Seconds of the clock and of all processors that some batches take.
+
+    Raises:
+        ValueError: there are fewer batches.
+    """
     start, busy = time.perf_counter(), cpu_seconds()
-    for _ in islice(loader, batches):
-        pass
+    number = sum(1 for _ in islice(loader, batches))
+    if number < batches:
+        raise ValueError(f'the train_dataloader gave {number} batches of {batches} in a round: its figures would mean '
+                         'nothing. Take its batch_sampler out, with --cfg-options if you like.')
     return time.perf_counter() - start, cpu_seconds() - busy
 
 
