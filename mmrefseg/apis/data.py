@@ -59,6 +59,22 @@ def referring_configs(dataset: Mapping[str, Any], open_mixtures: bool = False) -
     return [found for part in inner for found in referring_configs(part, open_mixtures)]
 
 
+def referring_sets(dataset: Any, open_mixtures: bool = False) -> list[BaseReferringDataset]:
+    """What :func:`referring_configs` does, for a data set that is built.
+
+    Args:
+        dataset: a data set of any kind.
+        open_mixtures: see there.
+    """
+    if isinstance(dataset, BaseReferringDataset) and not (open_mixtures and isinstance(dataset, ReferringMixture)):
+        return [dataset]
+    if isinstance(dataset, ReferringMixture):
+        inner = dataset.sources if dataset.held_out is dataset.sources else [*dataset.sources, *dataset.held_out]
+    else:
+        inner = [*getattr(dataset, 'datasets', ()), *([dataset.dataset] if hasattr(dataset, 'dataset') else ())]
+    return [found for part in inner for found in referring_sets(part, open_mixtures)]
+
+
 def build_unread(dataset: Mapping[str, Any], **changes: Any) -> BaseReferringDataset:
     """Build a referring data set without its pipeline; nothing is read before it is asked for.
 

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
+from .leakage import Splits, describe_leaks, held_out_images, shared_images
 from .referents import Referents
 
 
@@ -74,21 +75,24 @@ class ReferringMixture(BaseReferringDataset):
     def images(self) -> set[str]:
         """Keys of the sources' images that are not left out."""
         kept = set().union(*(source.images() for source in self.sources))
-        return kept.difference(*_held_out_images(self.held_out).values())
+        return kept.difference(*held_out_images(self.held_out).values())
 
     def load_referents(self) -> Referents:
         """Find those of the sources' referents that are not on held-out images."""
         # Before the images of the splits, which some data sets come upon when they read their referents.
         referents = [source.referents() for source in self.sources]
-        tested = _held_out_images(self.sources)
-        left_out = tested if self.held_out is self.sources else _held_out_images(self.held_out)
+        tested = held_out_images(self.sources)
+        left_out = tested if self.held_out is self.sources else held_out_images(self.held_out)
         left_out_keys = set().union(*left_out.values())
         kept, leaks = [], []
         for source, own in zip(self.sources, referents, strict=True):
             keys = [source.image_key(referent) for referent in own]
             kept.append(np.array([place for place, key in enumerate(keys) if key not in left_out_keys], np.int64))
-            _report_loss(_name(source), len(keys), len(kept[-1]))
-            leaks += _describe_leaks(_name(source), Counter(keys[place] for place in kept[-1]), tested)
+            if not len(kept[-1]):
+                _refuse_nothing(_name(source), keys, left_out)
+            print_log(f'{_name(source)}: {len(keys) - len(kept[-1])} of {len(keys)} refs left out, whose images are '
+                      'held out', 'current')
+            leaks += describe_leaks(_name(source), Counter(keys[place] for place in kept[-1]), tested)
         self._judge(leaks)
         return _ReferentsOfSources(self.sources, kept)
 
@@ -143,21 +147,9 @@ def _refuse_repetition(sources: list[BaseReferringDataset]) -> None:
         seen.add(name)
 
 
-def _held_out_images(datasets: Iterable[BaseReferringDataset]) -> dict[str, set[str]]:
-    """Keys of the images of every split but train, by the names of data set and split."""
-    return {f'{dataset.title} {split}': keys
-            for dataset in datasets
-            for split, keys in dataset.images_by_split().items() if split != 'train'}
-
-
-def _report_loss(name: str, number: int, kept: int) -> None:
-    if not kept:
-        raise ValueError(f'{name}: every one of its {number} refs is on a held-out image. Remove it from datasets, or '
-                         'name in held_out what must not be trained on.')
-    print_log(f'{name}: {number - kept} of {number} refs left out, whose images are held out', 'current')
-
-
-def _describe_leaks(name: str, refs_on_image: Counter[str], tested: dict[str, set[str]]) -> list[str]:
-    """A line for each tested split that images of refs occur in."""
-    shared = {split: sum(refs_on_image[key] for key in keys & refs_on_image.keys()) for split, keys in tested.items()}
-    return [f'  {name}: {count} refs on images of {split}' for split, count in shared.items() if count]
+def _refuse_nothing(name: str, keys: list[str], left_out: Splits) -> None:
+    splits = ', '.join(f'{" ".join(split)} ({len(images)} images)'
+                       for split, images in shared_images(keys, left_out).items())
+    raise ValueError(f'{name}: every one of its {len(keys)} refs is on a held-out image, of {splits}. Every split that '
+                     'is not called train is held out: remove the data set from datasets, rename or remove its split, '
+                     'or name in held_out what must not be trained on.')

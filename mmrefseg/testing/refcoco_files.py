@@ -54,6 +54,26 @@ def write_refcoco(root: str | Path, content: dict, split_by: str = 'unc') -> Pat
     return root
 
 
+def write_refs_on_images(root: Path, splits: dict[str, list[int]], split_by: str = 'unc') -> dict:
+    """Write a data set that has a ref for each image id; its expression names folder and image.
+
+    Args:
+        root (Path): The folder, made if need be.
+        splits (dict[str, list[int]]): Image ids by split; an id that comes twice has two refs.
+        split_by (str): Whose splits. Default: ``'unc'``.
+
+    Returns:
+        dict: Config of the data set.
+    """
+    content = {'images': [], 'annotations': [], 'refs': []}
+    for ref_id, (split, image_id) in enumerate((split, i) for split, ids in splits.items() for i in ids):
+        content['images'].append({'id': image_id, 'file_name': f'{image_id}.jpg', 'height': 8, 'width': 8})
+        content['annotations'].append(_annotation(ref_id, image_id, [[0, 0, image_id, 0, image_id, 4, 0, 4]]))
+        content['refs'].append(_ref(ref_id, ref_id, image_id, split, [(ref_id, f'{root.name} {image_id}', '')]))
+    write_refcoco(root, content, split_by)
+    return {'type': 'RefCOCODataset', 'data_root': str(root), 'split_by': split_by}
+
+
 def write_noise(folder: Path, images: list[dict]) -> None:
     """Write an image of noise for each of the ``images`` of an ``instances.json``."""
     noise = np.random.default_rng(0)

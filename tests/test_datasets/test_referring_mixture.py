@@ -11,36 +11,20 @@ import mmrefseg
 from mmrefseg.datasets import BaseReferringDataset, RefCOCODataset, ReferringMixture
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.refcoco_files import write_refcoco
+from mmrefseg.testing.refcoco_files import write_refs_on_images
 
 _PIPELINE = ({'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}, {'type': 'SampleSentence'},
              {'type': 'Letterbox', 'size': 28}, {'type': 'PackRefSegInputs'})
 
 
-def _write(folder, splits, split_by='unc'):
-    """One image and one ref for each image id, whose expression names both: ``splits`` are ids by split."""
-    content = {'images': [], 'annotations': [], 'refs': []}
-    for split, image_ids in splits.items():
-        for image_id in image_ids:
-            ref_id = len(content['refs'])
-            sentence = {'sent_id': ref_id, 'sent': f'{folder.name} {image_id}'}
-            content['images'].append({'id': image_id, 'file_name': f'{image_id}.jpg', 'height': 8, 'width': 8})
-            content['annotations'].append(
-                {'id': ref_id, 'image_id': image_id, 'segmentation': [[0, 0, image_id, 0, image_id, 4, 0, 4]]})
-            content['refs'].append({'ref_id': ref_id, 'ann_id': ref_id, 'category_id': 1, 'image_id': image_id,
-                                    'split': split, 'sentences': [sentence]})
-    write_refcoco(folder, content, split_by)
-    return {'type': 'RefCOCODataset', 'data_root': str(folder), 'split_by': split_by}
-
-
 @pytest.fixture
 def first(tmp_path):
-    return _write(tmp_path / 'first', {'train': [1, 2, 3, 4, 5, 5], 'val': [6], 'testA': [7]})
+    return write_refs_on_images(tmp_path / 'first', {'train': [1, 2, 3, 4, 5, 5], 'val': [6], 'testA': [7]})
 
 
 @pytest.fixture
 def second(tmp_path):
-    return _write(tmp_path / 'second', {'train': [1, 6, 7, 8, 9], 'val': [2], 'test': [5, 10]}, 'umd')
+    return write_refs_on_images(tmp_path / 'second', {'train': [1, 6, 7, 8, 9], 'val': [2], 'test': [5, 10]}, 'umd')
 
 
 def _texts(dataset):
@@ -75,12 +59,12 @@ def test_samples_are_those_of_the_sources(first, second):
 
 
 def test_a_single_source_that_splits_objects_not_images(tmp_path):
-    source = _write(tmp_path / 'google', {'train': [1, 2, 3], 'val': [3, 4]})
+    source = write_refs_on_images(tmp_path / 'google', {'train': [1, 2, 3], 'val': [3, 4]})
     assert _texts(ReferringMixture([source])) == ['google 1', 'google 2']
 
 
 def test_other_data_sets_can_be_kept_clean_too(first, second, tmp_path, logged):
-    benchmark = _write(tmp_path / 'benchmark', {'train': [4], 'val': [3], 'testB': [9]})
+    benchmark = write_refs_on_images(tmp_path / 'benchmark', {'train': [4], 'val': [3], 'testB': [9]})
     mixture = ReferringMixture([first, second], held_out=[first, second, benchmark])
     assert _texts(mixture) == ['first 1', 'first 4', 'second 1', 'second 8']
     assert not [record for record in logged.records if record.levelno > logging.INFO]
@@ -91,7 +75,8 @@ def test_a_mixture_that_leaks_is_refused(first, second):
         ReferringMixture([first, second], held_out=[first])
     a, b = f'{first["data_root"]} (unc)', f'{second["data_root"]} (umd)'
     lines = str(error.value).splitlines()
-    assert lines[1:-1] == [f'  {a} train: 1 refs on images of {b} val', f'  {a} train: 2 refs on images of {b} test']
+    assert lines[1:-1] == [f'  {a} train: 1 refs on 1 images of {b} val',
+                           f'  {a} train: 2 refs on 1 images of {b} test']
     assert 'allow_leakage=True' in lines[-1]
 
 
@@ -109,8 +94,18 @@ def test_consent_removes_nothing_from_what_is_left_out(first, second):
 
 
 def test_training_on_a_held_out_split_is_refused(first, second):
-    with pytest.raises(ValueError, match=r'second \(umd\) test: every one of its 2 refs is on a held-out image'):
+    with pytest.raises(ValueError, match=r'second \(umd\) test: every one of its 2 refs is on a held-out image, of \S+'
+                                         r'second \(umd\) test \(2 images\)\. '):
         ReferringMixture([first, dict(second, split='test')])
+
+
+def test_splits_that_hold_out_everything_are_named(tmp_path):
+    """A part of the training images beside them, under a name of its own."""
+    own = write_refs_on_images(tmp_path / 'own', {'train': [1, 2, 2], 'train_small': [1, 2], 'val': [3], 'test': [2]})
+    with pytest.raises(ValueError, match=r'train: every one of its 3 refs is on a held-out image, of \S+own \(unc\) '
+                                         r'train_small \(2 images\), \S+own \(unc\) test \(1 images\)\. Every split '
+                                         'that is not called train is held out'):
+        ReferringMixture([own])
 
 
 @pytest.mark.parametrize('again', ['first', 'second/../first', 'link'])
@@ -150,7 +145,7 @@ def test_nothing_is_copied_from_the_sources(first, second):
 
 
 def test_sets_made_anew_under_the_same_numbers_are_kept_apart(tmp_path):
-    made = [dict(_write(tmp_path / name, {'train': [1, 2], 'val': [3 - i]}), image_source=None)
+    made = [dict(write_refs_on_images(tmp_path / name, {'train': [1, 2], 'val': [3 - i]}), image_source=None)
             for i, name in enumerate(('seed0', 'seed1'))]
     mixture = ReferringMixture(made, lazy_init=True)
     assert mixture.images() == {f'{tmp_path}/seed0/1', f'{tmp_path}/seed0/2', f'{tmp_path}/seed1/1'}
@@ -178,6 +173,18 @@ def test_data_sets_of_other_classes(first, tmp_path):
     assert (infos[0]['note'], infos[0]['image_key']) == ('passed on', 'coco/8')
 
 
+def test_files_of_other_names_in_one_folder_are_another_data_set(tmp_path):
+    (tmp_path / 'images').mkdir()
+    for name, image in (('a_train', 1), ('a_val', 2), ('b_train', 2), ('b_val', 3)):
+        line = {'image': f'{image}.jpg', 'expression': name, 'mask': None, 'height': 8, 'width': 8}
+        (tmp_path / f'{name}.jsonl').write_text(json.dumps(line))
+    a, b = ({'type': 'JSONLinesDataset', 'data_root': str(tmp_path), 'ann_file': f'{name}_{{split}}.jsonl'}
+            for name in 'ab')
+    with pytest.raises(ValueError, match=r'\(b_\{split\}.jsonl\) train: every one of its 1 refs is on a held-out image, '
+                                         r'of \S+ \(a_\{split\}.jsonl\) val'):
+        ReferringMixture([a, b])
+
+
 def test_no_source():
     with pytest.raises(ValueError, match='datasets is empty'):
         ReferringMixture([])
@@ -203,7 +210,7 @@ class _OtherNumbers(RefCOCODataset):
 
 
 def test_images_are_compared_by_the_key_of_their_data_set(first, tmp_path):
-    _write(tmp_path / 'other', {'train': [101, 106, 7], 'val': [102, 103]})
+    write_refs_on_images(tmp_path / 'other', {'train': [101, 106, 7], 'val': [102, 103]})
     other = _OtherNumbers(tmp_path / 'other')
     assert isinstance(other, BaseReferringDataset)
     mixture = ReferringMixture([first, other])
@@ -248,10 +255,10 @@ def test_the_config_of_the_three_sets(tmp_path, monkeypatch):
     """All their files in the folders that the README names."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'data/coco/train2014').mkdir(parents=True)
-    _write(tmp_path / 'data/refcoco', {'train': [1, 2, 3], 'val': [4], 'testA': [5]})
-    _write(tmp_path / 'data/refcoco+', {'train': [1, 2, 6], 'val': [4], 'testB': [7]})
-    _write(tmp_path / 'data/refcocog', {'train': [1], 'val': [8]}, 'google')  # not a source
-    _write(tmp_path / 'data/refcocog', {'train': [1, 4, 5, 7, 8], 'val': [2], 'test': [9]}, 'umd')
+    write_refs_on_images(tmp_path / 'data/refcoco', {'train': [1, 2, 3], 'val': [4], 'testA': [5]})
+    write_refs_on_images(tmp_path / 'data/refcoco+', {'train': [1, 2, 6], 'val': [4], 'testB': [7]})
+    write_refs_on_images(tmp_path / 'data/refcocog', {'train': [1], 'val': [8]}, 'google')  # not a source
+    write_refs_on_images(tmp_path / 'data/refcocog', {'train': [1, 4, 5, 7, 8], 'val': [2], 'test': [9]}, 'umd')
     config = Config.fromfile(mmrefseg.config_path('_base_/datasets/refcoco-mixed.py'))
     mixture = DATASETS.build(dict(config.train_dataloader.dataset, pipeline=[]))
     found = [sentence['text'] for i in range(len(mixture)) for sentence in mixture.get_data_info(i)['sentences']]

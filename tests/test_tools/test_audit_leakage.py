@@ -7,27 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mmrefseg.testing.refcoco_files import write_refcoco
+from mmrefseg.testing.refcoco_files import write_refs_on_images
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/audit_leakage.py'
 
 
-def write_set(folder: Path, splits: dict[str, list[int]]) -> dict:
-    """One ref for each image id; returns the config of the data set."""
-    content = {'images': [], 'annotations': [], 'refs': []}
-    for ref_id, (split, image_id) in enumerate((split, i) for split, ids in splits.items() for i in ids):
-        content['images'].append({'id': image_id, 'file_name': f'{image_id}.png', 'height': 4, 'width': 4})
-        content['annotations'].append({'id': ref_id, 'segmentation': [[0, 0, 2, 0, 2, 2]]})
-        content['refs'].append({'ref_id': ref_id, 'ann_id': ref_id, 'category_id': 1, 'image_id': image_id,
-                                'split': split, 'sentences': [{'sent_id': ref_id, 'sent': 'cup'}]})
-    write_refcoco(folder, content)
-    return dict(type='RefCOCODataset', data_root=str(folder))
-
-
 @pytest.fixture
 def sets(tmp_path) -> tuple[dict, dict]:
-    return (write_set(tmp_path / 'first', {'train': [1, 2, 3, 4], 'val': [5], 'testA': [6, 7]}),
-            write_set(tmp_path / 'second', {'train': [1, 5, 6, 7, 8], 'val': [2, 3], 'test': [9]}))
+    return (write_refs_on_images(tmp_path / 'first', {'train': [1, 2, 3, 4], 'val': [5], 'testA': [6, 7]}),
+            write_refs_on_images(tmp_path / 'second', {'train': [1, 5, 6, 7, 8], 'val': [2, 3], 'test': [9]}))
 
 
 @pytest.fixture

@@ -15,12 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.data import LOADERS, build_unread, dataset_config, referring_configs
-from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
+from mmrefseg.apis.data import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
+from mmrefseg.datasets import BaseReferringDataset
+from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
 from mmrefseg.utils.files import check_writable, write_atomically
-
-Splits = dict[tuple[str, str], set[str]]
-"""Keys of images by the titles of data sets and the names of their splits."""
 
 
 class Training(NamedTuple):
@@ -38,8 +36,7 @@ class Training(NamedTuple):
 
     def leaks(self) -> dict[tuple[str, str], int]:
         """How many of the trained images each tested split has, where there are any."""
-        shared = {split: len(images & self.trained) for split, images in self.tested.items()}
-        return {split: number for split, number in shared.items() if number}
+        return {split: len(images) for split, images in shared_images(self.trained, self.tested).items()}
 
 
 def parse_args() -> Namespace:
@@ -83,9 +80,8 @@ class Audit:
         self.trainings.append(Training(name, trained, tested))
 
     def _read(self, datasets: Iterable[BaseReferringDataset]) -> None:
-        for dataset in datasets:
-            if dataset.title not in {title for title, _ in self.splits}:
-                self.splits |= {(dataset.title, split): images for split, images in dataset.images_by_split().items()}
+        known = {title for title, _ in self.splits}
+        self.splits |= images_of_splits(dataset for dataset in datasets if dataset.title not in known)
 
     def overlap(self) -> list[list[int]]:
         """How many images each two splits share; with itself a split shares all."""
@@ -109,9 +105,7 @@ class Audit:
 
 def _leaves(datasets: Iterable[BaseReferringDataset]) -> list[BaseReferringDataset]:
     """The data sets, those of mixtures one by one."""
-    return [leaf for dataset in datasets
-            for leaf in (_leaves([*dataset.sources, *dataset.held_out]) if isinstance(dataset, ReferringMixture)
-                         else [dataset])]
+    return [leaf for dataset in datasets for leaf in referring_sets(dataset, open_mixtures=True)]
 
 
 def matrix(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) -> Table:

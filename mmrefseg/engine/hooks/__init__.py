@@ -1,5 +1,6 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .broadcast_buffers_hook import BroadcastBuffersHook
+from .check_leakage_hook import CheckLeakageHook
 from .check_losses_hook import CheckLossesHook
 from .check_weights_hook import CheckWeightsHook
 from .complete_checkpoint_hook import CompleteCheckpointHook
@@ -7,6 +8,6 @@ from .parameter_summary_hook import ParameterSummaryHook
 from .routing_log_hook import RoutingLogHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckLossesHook', 'CheckWeightsHook',
-    'CompleteCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckLeakageHook', 'CheckLossesHook',
+    'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
 ]
