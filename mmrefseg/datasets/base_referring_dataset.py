@@ -92,6 +92,10 @@ class BaseReferringDataset(BaseDataset, ABC):
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split that the files know, by the split's name; ``train`` is for training."""
 
+    def splits(self) -> list[str]:
+        """Names of the splits that the files know."""
+        return list(self.images_by_split())
+
     @property
     def title(self) -> str:
         """What messages call the data set, whatever the split."""

@@ -20,6 +20,11 @@ def index_of(lines: Path) -> Path:
     return lines.with_suffix('.index.json')
 
 
+def checksums_of(lines: Path) -> Path:
+    """The SHA-256 of every image of a file of lines, by the image's name; lies beside it."""
+    return lines.with_suffix('.images.json')
+
+
 def check_finished(folder: str | Path) -> None:
     """Make sure that no preparation of the folder was interrupted; of a folder that was not prepared nothing is asked.
 

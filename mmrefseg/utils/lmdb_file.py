@@ -127,10 +127,6 @@ class LMDBWriter:
         except lmdb.Error as error:
             raise _damaged(path, error) from error
 
-    def __contains__(self, key: str) -> bool:
-        with self._environment.begin(buffers=True) as transaction:
-            return transaction.get(key.encode()) is not None
-
     def write(self, items: Iterable[tuple[str, bytes]]) -> None:
         """Write values, from time to time so that they survive the end of the process.
 

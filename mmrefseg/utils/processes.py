@@ -48,7 +48,12 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
 
     Yields:
         Callable: Called as ``map`` is, with one iterable.
+
+    Raises:
+        ValueError: If there are to be fewer than one.
     """
+    if workers < 1:
+        raise ValueError(f'workers must be 1 or more, got {workers}')
     if workers == 1:
         yield map
         return

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -26,6 +28,10 @@ def write(root):
         return JSONLinesDataset(str(root), split, **kwargs)
 
     return write
+
+
+def _key(image):
+    return 'sha256:' + hashlib.sha256(image.read_bytes()).hexdigest()
 
 
 def _index(root, split='train'):
@@ -122,9 +128,22 @@ def test_images_by_split(write, root):
     write({**LINE, 'image_key': 'coco/1'}, split='train')
     dataset = write(LINE, {**LINE, 'image': 'two.png'}, COMPLETE, split='my.val')
     expected = {'train': {'coco/1'},
-                'my.val': {f'file:{root}/images/one.jpg', f'file:{root}/images/two.png', 'coco/7'}}
+                'my.val': {_key(root / 'images/one.jpg'), _key(root / 'images/two.png'), 'coco/7'}}
     assert dataset.images_by_split() == expected
+    assert sorted(dataset.splits()) == ['my.val', 'train']
     assert {dataset.image_key(referent) for referent in dataset.referents()} == expected['my.val']
+
+
+def test_a_picture_is_known_by_its_content(write, root):
+    image, copy = root / 'images/one.jpg', root / 'images/copy.jpg'
+    shutil.copy(image, copy)
+    copied, two = (write({**LINE, 'image': name}, split=name[:3]) for name in ('copy.jpg', 'two.png'))
+    assert copied.images() == write(LINE).images() == {_key(image)}
+    shutil.copy(root / 'images/two.png', copy)
+    assert copied.images() == two.images() == {_key(root / 'images/two.png')}  # not what it was
+    copy.unlink()
+    with pytest.raises(FileNotFoundError, match='copy.jpg is missing, whose content is its key. Put'):
+        copied.images()
 
 
 def test_ann_file(write, root):

@@ -47,7 +47,8 @@ def test_prepare_verify_and_nothing_to_do(command, source, tmp_path, capsys):
     assert 'train │    3 │      3 │           4 │      0 │      unknown' in shown
     assert 'verified: every checksum, image, mask and count holds' in shown and 'nothing to do' in shown
     (out / 'annotations/val.jsonl').write_text('')
-    assert 'is not well (1 troubles)' in command('prepare', *arguments, '--verify')
+    message = command('prepare', *arguments, '--verify')
+    assert 'is not well (troubles: 1). Bring its files back' in message and 'images' not in message
 
 
 def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, capsys):
@@ -62,7 +63,7 @@ def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, ca
 
 @pytest.mark.parametrize('arguments, message', [
     (['refcoco-unc', '--src', 'nowhere'], 'The folder .*nowhere is missing. Name with --src'),
-    (['refcoco-unc'], 'missing: no folder in .* holds'),
+    (['refcoco-unc'], '^refcoco-unc was not prepared: name the folders that hold the files with --src$'),
     (['refcoco-unc', '--src', '.', '--out', '/dev/null'], 'cannot write /dev/null/.unfinished .*name a folder'),
     (['refcoco-unc', '--src', '.'], 'refs.*missing.*refcoco.zip.*train2014.zip'),
 ])

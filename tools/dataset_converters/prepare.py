@@ -55,8 +55,8 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
         print(f'WARNING: {warning}', file=sys.stderr)
     if troubles:
         more = [f'... and {len(troubles) - SHOWN} more'] if len(troubles) > SHOWN else []
-        sys.exit('\n'.join((*troubles[:SHOWN], *more, f'{args.out} is not well ({len(troubles)} troubles): mend the '
-                            'images, or delete it and prepare it again.')))
+        sys.exit('\n'.join((*troubles[:SHOWN], *more, f'{args.out} is not well (troubles: {len(troubles)}). '
+                            'Bring its files back as they were, or delete it and prepare it again.')))
     if troubles is not None:
         print('verified: every checksum, image, mask and count holds')
 

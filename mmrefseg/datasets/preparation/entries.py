@@ -1,12 +1,14 @@
 """Checking one image with all that refers to it."""
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 
+from ..json_lines import key_of_content
 from ..referent_lines import line_of
 from ..transforms.loading import decode_image, image_bytes
 from .catalogue import MAX_IMAGE_BYTES, Place
@@ -18,7 +20,8 @@ class ImageTask(NamedTuple):
     Attributes:
         name (str): Name of the image below the folder of images.
         place (Place): Where it is; the path may be an address in an LMDB file.
-        referents (dict[int, dict]): The referents with their ``image_key``, by their place in the split.
+        referents (dict[int, dict]): The referents, by their place in the split. Those without an ``image_key`` get that
+            of the image's content.
         link_to (Path | None): Where to put the image; None means that its content is returned.
     """
 
@@ -33,12 +36,14 @@ class CheckedImage(NamedTuple):
 
     Attributes:
         name (str): Its name.
+        sha256 (str): Of its file, in hexadecimal digits; nothing if the image is broken.
         content (bytes): What its file holds; nothing if the image was put somewhere, or is broken.
         lines (dict[int, bytes]): The complete lines of its good referents, by their place in the split.
         broken (dict[int, str]): What is wrong with the others, by their place in the split.
     """
 
     name: str
+    sha256: str
     content: bytes
     lines: dict[int, bytes]
     broken: dict[int, str]
@@ -51,17 +56,19 @@ def check_image(task: ImageTask) -> CheckedImage:
         content = image_bytes(task.place.path) if task.place.member is None else task.place.read(MAX_IMAGE_BYTES)
         shape = decode_image(content, str(task.place)).shape[:2]
     except (ValueError, OSError) as error:
-        return CheckedImage(task.name, b'', {}, dict.fromkeys(task.referents, str(error)))
+        return CheckedImage(task.name, '', b'', {}, dict.fromkeys(task.referents, str(error)))
+    sha256 = hashlib.sha256(content).hexdigest()
     for place, referent in task.referents.items():
+        referent['image_key'] = referent.get('image_key') or key_of_content(sha256)
         try:
             lines[place] = line_of(referent, task.name, _rle(referent, shape))
         except ValueError as error:
             broken[place] = f'annotation {referent["ann_id"]} of the image {task.place}: {error}'
     if task.link_to is None:
-        return CheckedImage(task.name, content if lines else b'', lines, broken)
+        return CheckedImage(task.name, sha256, content if lines else b'', lines, broken)
     if lines:
         _put(content, task)
-    return CheckedImage(task.name, b'', lines, broken)
+    return CheckedImage(task.name, sha256, b'', lines, broken)
 
 
 def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:

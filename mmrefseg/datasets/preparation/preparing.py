@@ -14,6 +14,7 @@ from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.processes import ordered_map
 
+from ..fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
 from .catalogue import Catalogue
@@ -21,7 +22,9 @@ from .recipes import RECIPES
 from .sources import Source
 from .splits import SplitPreparation
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+
+_COUNTS = ('refs', 'images', 'expressions', 'broken')
 
 
 def prepare(name: str,
@@ -33,9 +36,12 @@ def prepare(name: str,
             show_progress: bool = False) -> bool:
     """Prepare a data set, or go on where a killed preparation stopped.
 
-    The folder gets ``annotations/<split>.jsonl`` with an index beside each, ``images/`` (links, or what was in zip
-    archives) or, with ``lmdb``, ``data.lmdb``; ``broken.json`` if entries were left out; and, last, ``prepared.json``.
-    Until then all of it is in ``.unfinished/`` there.
+    The folder gets ``annotations/<split>.jsonl`` with an index and the images' checksums beside each, ``images/``
+    (links, or what was in zip archives) or, with ``lmdb``, ``data.lmdb``; ``broken.json`` if entries were left out;
+    and, last, ``prepared.json``. Until then all of it is in ``.unfinished/`` there.
+
+    Images keep the keys that the data set's class gives them unprepared, so that sharing is seen. Those
+    of RefShapes are the folder's, or the zip archive's, own: made anew or copied, they are others.
 
     Args:
         name (str): One of ``RECIPES``.
@@ -50,7 +56,7 @@ def prepare(name: str,
         bool: True if the data set was prepared, False if it was there already.
 
     Raises:
-        FileNotFoundError: If files are missing; names their official address.
+        FileNotFoundError: If files are missing, with their official address; or no folder is named.
         FileExistsError: If the folder holds something else.
         ValueError: If a file or an entry is broken, or a split has not as many refs or images as it must.
         OSError: If something cannot be read or written.
@@ -62,12 +68,15 @@ def prepare(name: str,
     if _is_prepared(out_dir, name, lmdb):
         shutil.rmtree(work_dir, ignore_errors=True)
         return False
+    if not sources:
+        raise FileNotFoundError('name the folders that hold the files with --src')
     check_writable(work_dir)
     with _alone(work_dir):
         _take_back(out_dir, work_dir)
         shutil.rmtree(work_dir / 'source', ignore_errors=True)
         source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
-        _start_over_if_changed(work_dir, {'name': name, 'lmdb': lmdb, 'files': source.fingerprint()})
+        _start_over_if_changed(work_dir, {'format_version': MANIFEST_VERSION, 'name': name, 'lmdb': lmdb,
+                                            'files': source.fingerprint()})
         summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)
         _install(work_dir, out_dir, name, lmdb, summaries)
     return True
@@ -84,13 +93,29 @@ def read_manifest(out_dir: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f'{path} is missing: {out_dir} is not prepared, or not to the end')
     try:
-        manifest = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path} is damaged ({error}). Delete {out_dir} and prepare the data set again.') from error
-    if not isinstance(manifest, dict) or manifest.get('format_version') != MANIFEST_VERSION:
-        raise ValueError(f'{path} is not of format_version {MANIFEST_VERSION}. Delete {out_dir} and prepare the data '
-                         'set again.')
+        manifest = json.loads(path.read_bytes())
+        version = get_field(manifest, 'format_version', int, 'manifest')
+        if version == MANIFEST_VERSION:
+            _check_manifest(manifest)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is damaged ({str(error).removesuffix(".")}). Delete {out_dir} and prepare the data '
+                         'set again.') from error
+    if version != MANIFEST_VERSION:
+        raise ValueError(f'{path} is of format_version {version}, not {MANIFEST_VERSION}. Delete {out_dir} and prepare '
+                         'the data set again.')
     return manifest
+
+
+def _check_manifest(manifest: dict[str, Any]) -> None:
+    for key, kind in (('name', str), ('lmdb', bool), ('splits', dict), ('warnings', list), ('files', dict)):
+        get_field(manifest, key, kind, 'manifest')
+    for split, counts in manifest['splits'].items():
+        for count in _COUNTS:
+            get_field(counts, count, int, f'split {split[:200]!r}')
+    for name in manifest['files']:
+        get_field(manifest['files'], name, str, 'files')
+        if Path(name).is_absolute() or '..' in Path(name).parts or '\0' in name:
+            raise ValueError(f'the file {name[:200]!r} is not below its folder')
 
 
 def sha256_of(path: Path) -> str:

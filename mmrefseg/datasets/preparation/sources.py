@@ -3,13 +3,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.image_size import read_image_size
 
 from ..base_referring_dataset import BaseReferringDataset
+from ..json_lines import JSONLinesDataset
 from ..prepared_folder import IMAGES
-from .catalogue import MAX_ANNOTATION_BYTES, Catalogue, Place
+from .catalogue import MAX_ANNOTATION_BYTES, MAX_IMAGE_BYTES, Catalogue, Place
 from .recipes import Recipe
 
 
@@ -19,7 +23,7 @@ class Source:
     Args:
         recipe (Recipe): What is known of the data set.
         catalogue (Catalogue): The files that are there.
-        work_dir (Path): Where annotations are unpacked that are in an archive.
+        work_dir (Path): Where annotations and masks are unpacked that are in an archive.
 
     Raises:
         FileNotFoundError: If the annotations are missing; names their official address.
@@ -30,7 +34,10 @@ class Source:
         self._recipe = recipe
         self._catalogue = catalogue
         self._found_images = False
-        folder = self._choose_folder()
+        self._work_dir = work_dir = work_dir.absolute()
+        # The lines of an image mostly follow each other.
+        self._size_at = lru_cache(_size_at)
+        self._folder = folder = self._choose_folder()
         self._files = [place for name in recipe.files for place in catalogue.find_in(folder, name)]
         self.data_root = Path(folder)
         if any(place.member for place in self._files):
@@ -55,14 +62,21 @@ class Source:
 
     def open(self, split: str) -> BaseReferringDataset:
         """The data set, of which nothing is read yet."""
-        return DATASETS.build({
+        arguments = dict(self._recipe.arguments)
+        if arguments.get('image_source', '') is None:
+            # The folder would be that of unpacked annotations, which is deleted in the end.
+            arguments['image_source'] = os.path.realpath(self._folder)
+        dataset = DATASETS.build({
             'type': self._recipe.dataset,
             'data_root': str(self.data_root),
             'split': split,
             'data_prefix': {'img_path': str(self.image_folder)},
             'lazy_init': True,
-            **self._recipe.arguments,
+            **arguments,
         })
+        if isinstance(dataset, JSONLinesDataset):
+            dataset.size_of = self._size_of
+        return dataset
 
     def splits(self) -> list[str]:
         """The splits to prepare."""
@@ -70,7 +84,7 @@ class Source:
             return list(self._recipe.splits)
         dataset = self.open('train')
         dataset.broken = []  # the splits will tell
-        return list(dataset.images_by_split())
+        return dataset.splits()
 
     def image_name(self, referent: dict) -> str:
         """The name of a referent's image below the folder of images.
@@ -99,12 +113,43 @@ class Source:
                                     'that holds them or their zip archive.')
         return places
 
+    def bring_mask(self, referent: dict) -> None:
+        """Unpack the file of a referent's mask, or find it, unless it is where it should be.
+
+        Raises:
+            ValueError: If there are different files of its name, or it is damaged.
+            OSError: If it cannot be read or written.
+        """
+        mask = referent['segmentation']
+        if not isinstance(mask, dict) or 'file' not in mask or os.path.isfile(mask['file']):
+            return
+        name = os.path.relpath(mask['file'], self.data_root)
+        place = self._find(name, self._folder)
+        if place and place.member:
+            path = self._work_dir / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(place.read(MAX_IMAGE_BYTES))
+            place = Place(str(path))
+        if place:
+            referent['segmentation'] = {**mask, 'file': place.path}
+
+    def _size_of(self, path: str) -> tuple[int, int]:
+        place = self._find_image(os.path.relpath(path, self.image_folder))
+        if place is None:
+            raise FileNotFoundError(f'no such file in {self._where()}')
+        return self._size_at(place)
+
     def _find_image(self, name: str) -> Place | None:
         if self._has_images and (self.image_folder / name).is_file():
             return Place(str(self.image_folder / name))
+        return self._find(name, self._folder / IMAGES)
+
+    def _find(self, name: str, folder: PurePosixPath) -> Place | None:
+        """Where a file is: in the folder, also if that is in an archive; else in an official one; else anywhere."""
         found = self._catalogue.find(name)
+        own = [place for place in found if place.full_path == folder / name]
         official = [place for place in found if set(place.full_path.parts) & set(self._recipe.image_folders)]
-        found = official or found
+        found = own or official or found
         if len(found) > 1 and len({place.size() for place in found}) > 1:
             raise ValueError(f'There are different files {name}: {found[0]} and {found[-1]}. Name with --src only '
                              'folders of this data set.')
@@ -129,3 +174,7 @@ class Source:
 
     def _where(self) -> str:
         return ', '.join(self._catalogue.folders)
+
+
+def _size_at(place: Place) -> tuple[int, int]:
+    return read_image_size(place.path if place.member is None else BytesIO(place.read(MAX_IMAGE_BYTES)))

@@ -13,7 +13,8 @@ from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
 
 from ..base_referring_dataset import BaseReferringDataset
-from ..prepared_folder import ANNOTATIONS, IMAGES, index_of
+from ..json_lines import JSONLinesDataset
+from ..prepared_folder import ANNOTATIONS, IMAGES, checksums_of, index_of
 from ..referent_lines import LineIndex
 from .catalogue import Place
 from .entries import ImageTask, check_image
@@ -40,7 +41,7 @@ class SplitPreparation:
         self._writer = writer
         self._counts = counts or Counts(None, None, None)
         self._lines: dict[int, bytes] = {}
-        self._num_images = 0
+        self._checksums: dict[str, str] = {}
         self._broken: list[str] = []
         self._skip_broken = False
 
@@ -106,9 +107,16 @@ class SplitPreparation:
                 for place in places:
                     self._leave_out(place, f'its image {name} is not among the files')
                 continue
-            referents = {place: self._referents[place] for place in places}
-            for referent in referents.values():
-                referent['image_key'] = dataset.image_key(referent)
+            referents = {}
+            for place in places:
+                referents[place] = referent = self._referents[place]
+                if not isinstance(dataset, JSONLinesDataset):  # which would read the image for it
+                    referent['image_key'] = dataset.image_key(referent)
+                try:
+                    self._source.bring_mask(referent)
+                except (ValueError, OSError) as error:
+                    self._leave_out(place, str(error))
+                    del referents[place]
             yield ImageTask(name, images[name], referents, None if self._writer else self._work_dir / IMAGES / name)
 
     def _take(self, results: Iterator) -> Iterator[tuple[str, bytes]]:
@@ -117,12 +125,13 @@ class SplitPreparation:
             for place, trouble in image.broken.items():
                 self._leave_out(place, trouble)
             self._lines.update(image.lines)
-            self._num_images += bool(image.lines)
+            if image.lines:
+                self._checksums[image.name] = image.sha256
             if image.content:
                 yield IMAGE_PREFIX + image.name, image.content
 
     def _write(self, path: Path) -> LineIndex:
-        """Write the lines, in the order of the data set, and their index."""
+        """Write the lines, in the order of the data set, their index, and the checksums of their images."""
         lines = [self._lines.pop(place) for place in sorted(self._lines)]
         index = LineIndex.of(lines)
         path.parent.mkdir(exist_ok=True)
@@ -130,6 +139,7 @@ class SplitPreparation:
             file.writelines(lines)
             os.fsync(file.fileno())
         write_atomically(index.to_json(), index_of(path))
+        write_atomically(json.dumps(self._checksums).encode(), checksums_of(path))
         return index
 
     def _summary(self, index: LineIndex) -> dict:
@@ -138,7 +148,7 @@ class SplitPreparation:
         if expected not in (None, expressions) and not self._broken:
             warnings.append(f'{self._split} has {expressions} expressions; {expected} are published')
         return {
-            'counts': {'refs': len(index.lengths), 'images': self._num_images, 'expressions': expressions,
+            'counts': {'refs': len(index.lengths), 'images': len(self._checksums), 'expressions': expressions,
                        'broken': len(self._broken)},
             'broken': self._broken,
             'warnings': warnings,
@@ -153,5 +163,5 @@ class SplitPreparation:
     def _leave_out(self, place: int, trouble: str) -> None:
         entry = f'{self._source.data_root}: split {self._split}, ref_id {self._referents[place]["ref_id"]}: {trouble}'
         if not self._skip_broken:
-            raise ValueError(f'{entry}. Mend it, or leave broken entries out with --skip-broken.')
+            raise ValueError(f'{entry.removesuffix(".")}. Mend it, or leave broken entries out with --skip-broken.')
         self._broken.append(entry)

@@ -12,8 +12,9 @@ from mmrefseg.utils.processes import ordered_map
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
-from ..prepared_folder import LMDB, check_finished
+from ..prepared_folder import ANNOTATIONS, LMDB, check_finished, checksums_of
 from ..refer_lmdb import ReferringLMDBDataset
+from ..referent_lines import decode_line
 from .catalogue import Place
 from .entries import ImageTask, check_image
 from .preparing import read_manifest, sha256_of
@@ -41,7 +42,10 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
     if troubles := list(_check_files(out_dir, manifest['files'])):
         return troubles
     if manifest['lmdb']:
-        check_content(out_dir / LMDB)
+        try:
+            check_content(out_dir / LMDB)
+        except ValueError as error:
+            return [str(error)]
     troubles = []
     with ordered_map(workers) as map_over_workers:
         for split, counts in manifest['splits'].items():
@@ -73,10 +77,16 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
         images[referent['img_path']].append(place)
         keys.add(dataset.image_key(referent))
         num_expressions += len(referent['sentences'])
-    tasks = (ImageTask('', Place(path), {place: referents[place] for place in places})
-             for path, places in images.items())
+    checksums_file = checksums_of(Path(dataset.data_root, ANNOTATIONS, f'{dataset.split}.jsonl'))
+    checksums = decode_line(checksums_file.read_bytes(), str(checksums_file))
+    tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), Place(path),
+                       {place: referents[place] for place in places}) for path, places in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
                        disable=not show_progress):
+        if image.sha256 and image.sha256 != checksums.get(image.name):
+            yield (f'{referents.image_folder}/{image.name} was changed: its SHA-256 is not the one in '
+                   f'{checksums_file}')
+            continue
         yield from (f'{dataset.data_root}: split {dataset.split}, line {place + 1}: {trouble}'
                     for place, trouble in image.broken.items())
     found = {'refs': len(referents), 'images': len(images), 'expressions': num_expressions}

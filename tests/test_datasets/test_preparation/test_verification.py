@@ -1,9 +1,10 @@
 import json
 import re
 
+import cv2
 import pytest
 
-from mmrefseg.datasets.preparation import prepare, verify
+from mmrefseg.datasets.preparation import prepare, read_manifest, verify
 from mmrefseg.datasets.preparation.preparing import sha256_of
 from mmrefseg.utils.lmdb_file import LMDBWriter
 
@@ -34,6 +35,19 @@ def test_changed_files(out):
         'train.jsonl was changed', 'val.index.json was changed', 'val.jsonl is missing']
 
 
+def test_changed_checksums(out):
+    (out / 'annotations/val.images.json').write_text('{}')
+    trouble, = verify(out)
+    assert 'val.images.json was changed' in trouble
+    path = out / 'annotations/val.images.json'
+    for content, message in (('{}', 'three.jpg was changed'), ('[]', 'val.images.json: expected an object')):
+        path.write_text(content)
+        _change_manifest(out, lambda manifest: manifest['files'].update(
+            {'annotations/val.images.json': sha256_of(path)}))
+        trouble, = verify(out)
+        assert message in trouble
+
+
 def test_counts_of_the_manifest(out):
     _change_manifest(out, lambda manifest: manifest['splits']['val'].update(refs=5, images=2, expressions=3))
     assert [trouble.partition(': ')[2] for trouble in verify(out)] == [
@@ -43,13 +57,32 @@ def test_counts_of_the_manifest(out):
 
 @pytest.mark.parametrize('manifest, message', [
     ('{', 'prepared.json is damaged'),
-    ('[]', 'not of format_version 1'),
-    ('{"format_version": 2}', 'not of format_version 1'),
+    ('[' * 100_000, 'prepared.json is damaged'),
+    ('[]', 'damaged .*expected a dictionary.* Delete'),
+    ('{"format_version": 1}', 'of format_version 1, not 2. Delete'),
+    ('{"format_version": 2}', "damaged .manifest: 'name' must be of type str, but is missing.. Delete"),
 ])
 def test_broken_manifests(out, manifest, message):
     (out / 'prepared.json').write_text(manifest)
     with pytest.raises(ValueError, match=message):
         verify(out)
+
+
+@pytest.mark.parametrize('key, value, message', [
+    ('lmdb', 0, "'lmdb' must be of type bool, got int"),
+    ('splits', [], "'splits' must be of type dict, got list"),
+    ('splits', {'val': []}, "split 'val': expected a dictionary"),
+    ('splits', {'val': {'refs': 1, 'expressions': 1, 'broken': 0}}, "split 'val': 'images' must be .*missing"),
+    ('warnings', {}, "'warnings' must be of type list"),
+    ('files', {'data.lmdb': 5}, "files: 'data.lmdb' must be of type str, got int"),
+    ('files', {'a/../../b': ''}, "the file 'a/../../b' is not below its folder"),
+    ('files', {'/etc/passwd': ''}, "the file '/etc/passwd' is not below its folder"),
+    ('files', {'a\0': ''}, 'is not below its folder'),
+])
+def test_fields_of_the_manifest(out, key, value, message):
+    _change_manifest(out, lambda manifest: manifest.update({key: value}))
+    with pytest.raises(ValueError, match=f'prepared.json is damaged .*{message}.*Delete .* prepare'):
+        read_manifest(out)
 
 
 def test_unprepared_folders(root, out):
@@ -67,8 +100,31 @@ def test_images_that_changed(root, out):
     (root / 'images/one.jpg').unlink()
     first, second, third, fourth = verify(out)
     assert 'split train, line 1: ' in first and 'one.jpg is missing' in first
-    assert 'split train, line 2: ' in second and 'is (24, 32) (H, W), but' in second
+    assert 'two.png was changed' in second
     assert 'split train, line 3: ' in third and 'split val, line 1: ' in fourth and 'is empty' in fourth
+
+
+def _flip_a_byte(image):
+    content = bytearray(image.read_bytes())
+    content[-3] ^= 1
+    image.write_bytes(content)
+
+
+def _paint_it_white(image):
+    picture = cv2.imread(str(image))
+    picture[:] = 255
+    cv2.imwrite(str(image), picture)
+
+
+@pytest.mark.parametrize('change', [_flip_a_byte, _paint_it_white])
+@pytest.mark.parametrize('out', [False], indirect=True)
+@pytest.mark.parametrize('workers', [1, 2])
+def test_images_that_are_whole_but_others(root, out, change, workers):
+    change(root / 'images/three.jpg')
+    first, second = verify(out, workers)
+    for trouble, split in ((first, 'train'), (second, 'val')):
+        assert trouble == (f'{out}/images/three.jpg was changed: its SHA-256 is not the one in '
+                           f'{out}/annotations/{split}.images.json')
 
 
 @pytest.mark.parametrize('out', [True], indirect=True)
@@ -79,8 +135,8 @@ def test_an_lmdb_file_whose_content_changed(out):
     writer.close()
     assert ['data.lmdb was changed' in trouble for trouble in verify(out)] == [True]
     _change_manifest(out, lambda manifest: manifest['files'].update({'data.lmdb': sha256_of(out / 'data.lmdb')}))
-    with pytest.raises(ValueError, match='content does not fit its checksum'):
-        verify(out)
+    trouble, = verify(out)
+    assert 'content does not fit its checksum' in trouble
 
 
 @pytest.mark.parametrize('change, message', [
