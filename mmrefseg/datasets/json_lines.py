@@ -131,7 +131,7 @@ class JSONLinesDataset(BaseReferringDataset):
 
     def _image_of(self, line: bytes, where: str) -> dict:
         element = decode_line(line, where)
-        name = get_relative_path(element, 'image', where)
+        name = _name_of_image(element, where)
         return {**element, 'img_path': f'{self.data_prefix["img_path"]}/{name}'}
 
     def _file(self, split: str) -> Path:
@@ -193,7 +193,7 @@ class OwnLines:
         """The referent of a line; raises ValueError if it is not as documented."""
         where = f'{self._file}, line {number}'
         element = decode_line(line, where)
-        name = get_relative_path(element, 'image', where)
+        name = _name_of_image(element, where)
         if 'mask' not in element:
             raise ValueError(f"{where}: 'mask' is missing. Write an RLE, polygons or the path of a PNG; or null, if "
                              'the expression refers to nothing.')
@@ -229,6 +229,12 @@ class OwnLines:
         number = len(get_field(element, 'expressions', list, where))
         element.setdefault('sent_ids', list(range(self._next_sent_id, self._next_sent_id + number)))
         self._next_sent_id += number
+
+
+def _name_of_image(element: dict, where: str) -> str:
+    if element.get('image_key') is not None:
+        get_field(element, 'image_key', str, where)
+    return get_relative_path(element, 'image', where)
 
 
 def key_of_content(sha256: str) -> str:

@@ -101,6 +101,7 @@ def test_masks_in_files(write, root):
     ({**LINE, 'mask': {'size': [24, 32], 'counts': [1, None]}}, r'mask.counts\[1\] must be a finite number'),
     ({**LINE, 'mask': {'size': [24, 32], 'counts': 5}}, 'mask.counts must be a list'),
     ({**LINE, 'img_path': 'x', 'text': 'y'}, r"the keys \['img_path', 'text'\] have another meaning"),
+    ({**LINE, 'image_key': 5}, "'image_key' must be of type str, got int"),
     ({**LINE, 'ref_id': 1}, 'ref_id 1 is that of line 1, too'),
 ])
 def test_broken_lines(write, line, message):
@@ -144,6 +145,11 @@ def test_a_picture_is_known_by_its_content(write, root):
     copy.unlink()
     with pytest.raises(FileNotFoundError, match='copy.jpg is missing, whose content is its key. Put'):
         copied.images()
+
+
+def test_a_key_of_another_type(write):
+    with pytest.raises(ValueError, match="train.jsonl, line 1: 'image_key' must be of type str, got list"):
+        write({**LINE, 'image_key': []}, lazy_init=True).images_by_split()
 
 
 def test_ann_file(write, root):

@@ -30,6 +30,12 @@ def test_keeps_order_and_takes_tasks_as_results_are_used(workers):
     assert all((process == os.getpid()) == (workers == 1) for _, process in rest)
 
 
+@pytest.mark.parametrize('workers', [0, -1])
+def test_at_least_one_worker(workers):
+    with pytest.raises(ValueError, match=f'workers must be 1 or more, got {workers}'), ordered_map(workers):
+        pass
+
+
 def _fail(number):
     raise ValueError(f'task {number}')
 
