@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform
 
 from mmrefseg.registry import TRANSFORMS
 
-from .text import swap_left_right
+from .text import sides_are_clear, swap_left_right
 
 # CLIP's mean colour: 0 once the image is normalised.
 BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
@@ -203,6 +203,9 @@ class Stretch(_ToSquare):
 class FlipReferring(BaseTransform):
     """Mirror the image and the mask horizontally, and exchange left and right in the expression.
 
+    :func:`~mmrefseg.datasets.transforms.text.swap_left_right` says which words are exchanged. Nothing is mirrored where
+    it is not clear from the words what names a side ("right next to the door", "the man who left").
+
     It belongs into training pipelines, between ``LoadReferringMask`` and ``Letterbox`` (or ``Stretch``): what comes
     later, ``warp_matrix`` included, speaks of the mirrored image. Anywhere else it raises rather than spoil a sample.
 
@@ -223,7 +226,7 @@ class FlipReferring(BaseTransform):
     - flip_direction (str | None, 'horizontal' where flipped)
 
     Args:
-        prob (float): Chance of a flip, between 0 and 1. Default: 0.5.
+        prob (float): Chance of a flip, between 0 and 1, where the sides are clear. Default: 0.5.
     """
 
     def __init__(self, prob: float = 0.5) -> None:
@@ -238,7 +241,7 @@ class FlipReferring(BaseTransform):
             ValueError: If the image is in the square already, or the expression is not drawn yet.
         """
         check_order('FlipReferring', results, 'text')
-        flip = np.random.rand() < self.prob
+        flip = np.random.rand() < self.prob and sides_are_clear(results['text'])
         if flip:
             for key in ('img', *results.get('seg_fields', ())):
                 results[key] = cv2.flip(results[key], 1)

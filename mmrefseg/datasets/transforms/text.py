@@ -6,14 +6,52 @@ from mmcv.transforms import BaseTransform
 
 from mmrefseg.registry import TRANSFORMS
 
-_SIDE = re.compile(r'\b(left|right)(?=(?:most|wards?|hand(?:ed)?|side)?\b)', re.IGNORECASE)
+_HOURS = ('twelve', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven')
+
+
+def _in_every_case(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Both directions of each pair, in lower case, upper case and capitalised."""
+    return {change(word): change(other) for pair in pairs for word, other in (pair, pair[::-1])
+            for change in (str.lower, str.upper, str.capitalize)}
+
+
+_SIDES = _in_every_case([('left', 'right'), ('lft', 'rt'), ('lhs', 'rhs'), ('east', 'west')])
+_CLOCK = _in_every_case([(_HOURS[hour], _HOURS[-hour % 12]) for hour in range(12)]
+                        + [(str(hour or 12), str(-hour % 12 or 12)) for hour in range(12)])
+_OPPOSITES = _SIDES | _CLOCK
+
+
+def _any(words: str) -> str:
+    return f'(?i:{"|".join(words.split())})'
+
+
+def _behind(words: str, gap: str = r'\s') -> str:
+    """Behind one of the words: Python looks back over a fixed length only."""
+    return '(?:' + '|'.join(rf'(?<=\b(?i:{word}){gap})' for word in words.split()) + ')'
+
+
+# Looking at the first letter only saves time.
+_START = r'(?=(?i:[lrew]))' rf'(?:\b|{_behind("top bottom upper lower far north south", gap="")})'
+_END = r'(?=(?i:most|wards?|hand(?:ed)?|side)?\b)'
+_O_CLOCK = "[ -]?o[-'’ ]{0,2}clock"
+# "right next to it", but "on the right next to it"; "the man who left"; "all right"
+_PLACING = _behind('on the to at in from far top bottom upper lower front back middle very')
+_ADVERB = (r'(?i:left|right)\s' + _any(
+    r'next behind there here now under underneath beneath below above beside besides between by near over before after '
+    r'against across at outside inside up down where off away through in\s(?:front|between|the) on\stop') + r'\b')
+_SIDE = re.compile(
+    rf'{_START}(?!{_behind("who that which has have all")})(?:{_PLACING}|(?!{_ADVERB}))(?:{"|".join(_SIDES)}){_END}'
+    rf'|(?<![\w:])(?:{"|".join(_CLOCK)})(?=(?i:{_O_CLOCK})\b|:00(?![\w:]))')
+_MAYBE_SIDE = re.compile(rf'{_START}(?:{"|".join(_SIDES)}){_END}|\b\w+{_O_CLOCK}\b|\d:\d\d', re.IGNORECASE)
 
 
 def swap_left_right(text: str) -> str:
-    """Say of a mirrored image what ``text`` says of the image.
+    """Say of a mirrored image what ``text`` says of the image; to say it twice gives ``text``.
 
-    "left" and "right" change places as whole words ("left-hand" too) and in "leftmost", "leftward", "leftwards",
-    "lefthand", "lefthanded" and "leftside", keeping their case; "leftover" and "bright" are left alone.
+    "left" and "right" change places as whole words ("left-hand" too), in "leftmost", "leftward", "leftwards",
+    "lefthand", "lefthanded" and "leftside", and behind "top", "bottom" and the like ("topleft"). So do "lft" and "rt",
+    "lhs" and "rhs", "east" and "west" ("northwest" too), and the hours of "3 o'clock", "nine o'clock" and "9:00". Case
+    is kept. "leftover" and "bright" are left alone; so is what may be no side, see :func:`sides_are_clear`.
 
     Args:
         text (str): A referring expression.
@@ -21,15 +59,21 @@ def swap_left_right(text: str) -> str:
     Returns:
         str: The expression with its sides exchanged.
     """
-    return _SIDE.sub(_other_side, text)
+    return _SIDE.sub(lambda match: _OPPOSITES[match.group()], text)
 
 
-def _other_side(match: re.Match) -> str:
-    word = match.group()
-    other = 'right' if word.lower() == 'left' else 'left'
-    if word.isupper():
-        return other.upper()
-    return other.capitalize() if word[0].isupper() else other
+def sides_are_clear(text: str) -> bool:
+    """Whether :func:`swap_left_right` exchanges all that may name a side.
+
+    It leaves alone, and the answer is False, where "left" or "right" may be another part of speech: before "next",
+    "behind", "there", "under", "in front" and the like ("right next to the door"), unless behind "on", "the", "far",
+    "top" or the like ("on the right next to the door"); and behind "who", "that" and "all" ("the man who left"). So it
+    is with unusual case ("lEFT") and with times that are no full hour ("9:30").
+
+    Args:
+        text (str): A referring expression.
+    """
+    return len(_MAYBE_SIDE.findall(text)) == len(_SIDE.findall(text))
 
 
 @TRANSFORMS.register_module()

@@ -3,11 +3,12 @@ import cv2
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrefseg.datasets import FlipReferring, Letterbox, RandomLetterbox, RandomReferentCrop, Stretch
 from mmrefseg.datasets.transforms.geometry import FastLetterbox
+from mmrefseg.datasets.transforms.text import sides_are_clear, swap_left_right
 
 SQUARES = [Letterbox, FastLetterbox, RandomLetterbox, Stretch]
 SIDES, SIZES, SEEDS = st.integers(6, 60), st.integers(6, 80), st.integers(0, 2**32 - 1)
@@ -64,10 +65,21 @@ def test_points_there_and_back(kind, height, width, size):
     assert (in_square > -1).all() and (in_square < size).all()
 
 
-WORDS = st.sampled_from(['left', 'right', 'leftmost', 'right-hand', 'leftside', 'rightwards', 'bright', 'leftover',
-                         'the', 'man', "right's", 'left,', '(right)', '🐕', '']) | st.text(max_size=5)
-TEXTS = st.lists(st.tuples(WORDS, st.sampled_from([str, str.upper, str.capitalize])), max_size=6).map(
-    lambda words: ' '.join(change(word) for word, change in words))
+WORDS = st.sampled_from([
+    'left', 'right', 'leftmost', 'right-hand', 'leftside', 'rightwards', 'bright', 'leftover', 'topleft', 'rt', 'lhs',
+    'northwest', "nine o'clock", '3 oclock', '10:00', '1:30', 'next', 'behind', 'who', 'on', 'the', 'all', "right's",
+    'left,', '(right)', '🐕', '']) | st.one_of(
+        st.text(max_size=5), st.text("0123:o'clk", max_size=9), st.text('leftſıKİ', max_size=5))
+CASES = st.sampled_from([str, str.upper, str.capitalize, str.title, lambda word: word.capitalize().swapcase()])
+TEXTS = st.lists(st.tuples(WORDS, CASES, st.sampled_from([' ', ' ', '', '-', ':', '\n'])), max_size=8).map(
+    lambda words: ''.join(change(word) + gap for word, change, gap in words))
+
+
+@settings(max_examples=500)
+@given(TEXTS)
+def test_sides_exchanged_twice_stay(text):
+    assert swap_left_right(swap_left_right(text)) == text
+    assert sides_are_clear(swap_left_right(text)) == sides_are_clear(text)
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(3))), TEXTS, st.data())
@@ -76,7 +88,9 @@ def test_two_flips_are_none(img, text, data):
     sample = {'img': img, 'gt_seg_map': mask, 'seg_fields': ['gt_seg_map'], 'text': text}
     once = FlipReferring(1.0)(dict(sample))
     twice = FlipReferring(1.0)(dict(once))
-    assert np.array_equal(once['img'], img[:, ::-1]) and np.array_equal(once['gt_seg_map'], mask[:, ::-1])
+    step = -1 if sides_are_clear(text) else 1
+    assert once['flip'] is (step == -1)
+    assert np.array_equal(once['img'], img[:, ::step]) and np.array_equal(once['gt_seg_map'], mask[:, ::step])
     assert np.array_equal(twice['img'], img) and np.array_equal(twice['gt_seg_map'], mask)
     assert twice['text'] == text
 

@@ -5,6 +5,7 @@ import pytest
 
 from mmrefseg.datasets import ConcatSentences, DropExpression, SampleSentence
 from mmrefseg.datasets.transforms import swap_left_right
+from mmrefseg.datasets.transforms.text import sides_are_clear
 
 
 @pytest.mark.parametrize('text, swapped', [
@@ -18,6 +19,13 @@ from mmrefseg.datasets.transforms import swap_left_right
     ('leftward rightwards', 'rightward leftwards'),
     ("left's (right) left,right.", "right's (left) right,left."),
     ('🐕 left', '🐕 right'),
+    ("man at 3 o'clock, 12 oclock, 11 o clock", "man at 9 o'clock, 12 oclock, 1 o clock"),
+    ("nine o'clock Two o’clock SIX O'CLOCK", "three o'clock Ten o’clock SIX O'CLOCK"),
+    ('9:00 12:00, 10:00', '3:00 12:00, 2:00'),
+    ('topleft Bottomright lft RT rhs', 'topright Bottomleft rt LFT lhs'),
+    ('north-east west southwest', 'north-west east southeast'),
+    ('on the right next to the door', 'on the left next to the door'),
+    ('top right behind him, rightmost under it', 'top left behind him, leftmost under it'),
     ('', ''),
 ])
 def test_swap_left_right(text, swapped):
@@ -28,6 +36,22 @@ def test_swap_left_right(text, swapped):
 @pytest.mark.parametrize('word', ['bright', 'leftover', 'copyright', 'upright', 'righteous', 'cleft', 'lefty'])
 def test_words_that_only_contain_a_side_stay(word):
     assert swap_left_right(f'the {word} thing') == f'the {word} thing'
+
+
+@pytest.mark.parametrize('text', [
+    'right next to the door', 'man Right behind him', 'the one RIGHT THERE', 'right in front of us',
+    'left next to the door', 'the man who left', 'one that left', 'all right', 'lEFT one', "nINE o'clock", '9:30',
+    '3:00:15', '13:00'])
+def test_what_may_be_no_side_stays_and_is_told(text):
+    assert swap_left_right(text) == text
+    assert not sides_are_clear(text)
+    assert not sides_are_clear(f'left car, {text}')
+
+
+@pytest.mark.parametrize('text', ['', 'red car', 'left car', 'bright leftover', 'two on the right next to it', '3:00',
+                                  'clock', "number 3 at 9 o'clock", 'topright'])
+def test_clear_sides(text):
+    assert sides_are_clear(text) and sides_are_clear(swap_left_right(text))
 
 
 def _ref(count: int) -> dict:
