@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,9 @@ _LONGEST_SIDE = 1 << 16
 _FIELDS = {'image', 'height', 'width', 'expression', 'expressions', 'sent_ids', 'kinds', 'mask', 'image_id', 'ref_id',
            'ann_id', 'category_id'}
 # Keys that a sample gets from elsewhere.
-_RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind', 'sample_idx'}
+_RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind', 'sample_idx', 'img', 'img_shape',
+             'ori_shape', 'gt_seg_map', 'seg_fields', 'flip', 'flip_direction', 'warp_matrix', 'scale_factor',
+             'img_padding_size'}
 
 
 class LineIndex(NamedTuple):
@@ -110,6 +113,8 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             if len(line) == LONGEST_LINE:
                 raise ValueError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
                                  'line, and large masks as RLE or PNG.')
+            if number == 1:
+                line = line.removeprefix(BOM_UTF8)  # some editors write one
             if line.strip():
                 yield number, line
 
@@ -224,6 +229,10 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
         if isinstance(counts, str):
             return
         check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
+        for place, run in enumerate(counts):
+            if type(run) is not int or not 0 <= run <= height * width:
+                raise ValueError(f'{where}: mask.counts[{place}] must be a run length: a whole number from 0 to the '
+                                 f'{height * width} pixels of the image')
     else:
         for place, polygon in enumerate(mask):
             check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')

@@ -100,6 +100,12 @@ def test_masks_in_files(write, root):
     ({**LINE, 'mask': {'size': [32, 24], 'counts': []}}, r'mask.size must be .* of the image, \[24, 32\]'),
     ({**LINE, 'mask': {'size': [24, 32], 'counts': [1, None]}}, r'mask.counts\[1\] must be a finite number'),
     ({**LINE, 'mask': {'size': [24, 32], 'counts': 5}}, 'mask.counts must be a list'),
+    ({**LINE, 'mask': {'size': [24, 32], 'counts': [773, -5]}}, r'mask.counts\[0\] must be .* the 768 pixels'),
+    ({**LINE, 'mask': {'size': [24, 32], 'counts': [768, -5]}}, r'mask.counts\[1\] must be a run length'),
+    ({**LINE, 'mask': {'size': [24, 32], 'counts': [0.5]}}, r'mask.counts\[0\] must be a run length'),
+    *[({**LINE, key: 1}, rf"the keys \['{key}'\] have another meaning") for key in (
+        'flip', 'flip_direction', 'gt_seg_map', 'img', 'img_padding_size', 'img_shape', 'ori_shape', 'scale_factor',
+        'seg_fields', 'warp_matrix')],
     ({**LINE, 'img_path': 'x', 'text': 'y'}, r"the keys \['img_path', 'text'\] have another meaning"),
     ({**LINE, 'image_key': 5}, "'image_key' must be of type str, got int"),
     ({**LINE, 'ref_id': 1}, 'ref_id 1 is that of line 1, too'),
@@ -107,6 +113,13 @@ def test_masks_in_files(write, root):
 def test_broken_lines(write, line, message):
     with pytest.raises(ValueError, match=f'annotations/train.jsonl, line 3: .*{message}'):
         write(LINE, '  ', line)
+
+
+@pytest.mark.parametrize('first', [json.dumps(LINE), ''])
+def test_a_byte_order_mark(write, first):
+    dataset = write(f'\ufeff{first}', {**LINE, 'image': 'two.png', 'mask': None})
+    assert len(dataset) == 1 + bool(first)
+    assert len(dataset.images_by_split()['train']) == 1 + bool(first)
 
 
 def test_endless_lines(write, monkeypatch):
