@@ -46,7 +46,8 @@ class JSONLinesDataset(BaseReferringDataset):
     - if you like: ``height`` and ``width`` (int, pixels; else read from the image), ``image_id``, ``ref_id``
       and ``category_id`` (int), ``ann_id`` (int or str), ``sent_ids`` (list[int]) and ``kinds`` (list[str]), one for
       each expression, and ``image_key`` (str), which names the image in all data sets: ``coco/<id>`` for one of COCO's,
-      so that no image is trained on that another data set tests on. Further keys are passed on.
+      so that no image is trained on that another data set tests on. Further keys are passed on,
+      but those that a sample gets from the pipeline (``img``, ``text``, ``flip`` and so on) are refused.
 
     An image without an ``image_key`` has the SHA-256 of its file for one: it is the same in every such data set,
     prepared or not, whatever its name and folder. Where keys are asked for, as mixtures and ``audit_leakage.py`` do,
