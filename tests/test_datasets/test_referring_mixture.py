@@ -176,12 +176,13 @@ def test_data_sets_of_other_classes(first, tmp_path):
 def test_files_of_other_names_in_one_folder_are_another_data_set(tmp_path):
     (tmp_path / 'images').mkdir()
     for name, image in (('a_train', 1), ('a_val', 2), ('b_train', 2), ('b_val', 3)):
-        line = {'image': f'{image}.jpg', 'expression': name, 'mask': None, 'height': 8, 'width': 8}
+        line = {'image': f'{image}.jpg', 'expression': name, 'mask': None, 'height': 8, 'width': 8,
+                'image_key': f'own/{image}'}
         (tmp_path / f'{name}.jsonl').write_text(json.dumps(line))
     a, b = ({'type': 'JSONLinesDataset', 'data_root': str(tmp_path), 'ann_file': f'{name}_{{split}}.jsonl'}
             for name in 'ab')
-    with pytest.raises(ValueError, match=r'\(b_\{split\}.jsonl\) train: every one of its 1 refs is on a held-out image, '
-                                         r'of \S+ \(a_\{split\}.jsonl\) val'):
+    with pytest.raises(ValueError, match=r'\(b_\{split\}.jsonl\) train: every one of its 1 refs is on a held-out '
+                                         r'image, of \S+ \(a_\{split\}.jsonl\) val'):
         ReferringMixture([a, b])
 
 

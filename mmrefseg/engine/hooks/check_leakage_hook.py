@@ -20,8 +20,8 @@ class CheckLeakageHook(Hook):
 
     The benchmarks are the data sets of ``val_dataloader`` and ``test_dataloader``, and they hold out every split but
     ``train``, whichever of them the config tests on. A ``ReferringMixture`` with ``allow_leakage=True`` is warned
-    of. So is a data set trained on alone, for some were published so; it is compared with that of ``val_dataloader``
-    only, which is read anyway. Data sets of other libraries are not looked at.
+    of. A data set that is trained on alone is not looked at, for some were published leaking, and neither are those of
+    other libraries.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -32,13 +32,12 @@ class CheckLeakageHook(Hook):
             ValueError: the training data leak.
         """
         trained = referring_sets(runner.train_dataloader.dataset)
-        if not trained:
+        if len(trained) < 2 and not any(isinstance(dataset, ReferringMixture) for dataset in trained):
             return
-        is_alone = len(trained) == 1 and not isinstance(trained[0], ReferringMixture)
-        tested = _tested_images(runner, trained, needs_test=not is_alone)
+        tested = _tested_images(runner, trained)
         refused, allowed = [], []
         for dataset in trained:
-            is_allowed = dataset.allow_leakage if isinstance(dataset, ReferringMixture) else is_alone
+            is_allowed = isinstance(dataset, ReferringMixture) and dataset.allow_leakage
             (allowed if is_allowed else refused).extend(_leaks_of(dataset, tested))
         if refused:
             raise ValueError('train_dataloader mixes data sets and has images that this config tests on:\n'
@@ -46,15 +45,14 @@ class CheckLeakageHook(Hook):
                              'sets beside its own, and the images are left out; with its allow_leakage=True they '
                              'stay, and figures on these splits mean little.')
         if allowed:
-            print_log('Training has images that this config tests on; figures on these splits mean little, unless '
-                      'they are to be compared with others that were got so:\n' + '\n'.join(allowed),
-                      'current', logging.WARNING)
+            print_log('Training has images that this config tests on; figures on these splits mean little:\n'
+                      + '\n'.join(allowed), 'current', logging.WARNING)
 
 
-def _tested_images(runner: Runner, trained: list[BaseReferringDataset], needs_test: bool) -> Splits:
+def _tested_images(runner: Runner, trained: list[BaseReferringDataset]) -> Splits:
     tested = referring_sets(runner.val_dataloader.dataset, open_mixtures=True) if runner.val_loop else []
     test = (runner.cfg.get('test_dataloader') or {}).get('dataset')
-    if needs_test and test:
+    if test:
         tested += [build_unread(dataset) for dataset in referring_configs(test, open_mixtures=True)]
     titles = {dataset.title for dataset in tested}
     # The data sets that are read already first: files of the same title are then not read again.
