@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -63,7 +64,7 @@ def test_rounds_of_a_config_that_counts_iterations(command, tool, monkeypatch, m
     rounds = []
 
     def time_round(loader, batches):
-        rounds.append([int(index) for index in loader.sampler])
+        rounds.append([int(index) for index in islice(loader.sampler, 9)])
         return measured(loader, batches)
 
     measured = tool.time_round
