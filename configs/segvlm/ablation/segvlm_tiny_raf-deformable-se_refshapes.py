@@ -1,5 +1,5 @@
-# The tiny SegVLM as the full-size one trains: from pretrained encoders, at a tenth of the learning rate. For the ablation,
-# whose script pretrains them.
+# The tiny SegVLM as the full-size one trains: from pretrained encoders, at a tenth of the learning rate. For the
+# ablation, whose script pretrains them.
 _base_ = '../segvlm_tiny_refshapes.py'
 clip_weights = 'pretrained/refshapes_128/clip.pth'
 batch_size = 32
