@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ settings.load_profile('mmrefseg')
 @pytest.fixture(scope='session', autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ctrl_c():
+    # Shells start what runs in the background with interruptions ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')

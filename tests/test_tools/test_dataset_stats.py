@@ -68,7 +68,7 @@ def test_sources_of_mixtures_and_other_splits(stats, tiny, tmp_path):
 def test_expressions_without_a_referent(stats, tmp_path):
     (tmp_path / 'own/annotations').mkdir(parents=True)
     (tmp_path / 'own/images').mkdir()
-    lines = [dict(image='a.png', expression=text, mask=mask, height=8, width=8)
+    lines = [dict(image='a.png', image_key='own/a', expression=text, mask=mask, height=8, width=8)
              for text, mask in (('cup', None), ('mug', [[0, 0, 8, 0, 8, 8, 0, 8]]))]
     (tmp_path / 'own/annotations/val.jsonl').write_text('\n'.join(map(json.dumps, lines)))
     found, _ = stats(test=dict(type='JSONLinesDataset', data_root=str(tmp_path / 'own')))

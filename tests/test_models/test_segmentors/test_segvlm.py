@@ -15,6 +15,8 @@ ROWS = ('segvlm_tiny_refshapes', 'segvlm_tiny_raf-deformable_refshapes', 'segvlm
 def build(name=ROWS[0], **changes):
     config = Config.fromfile(mmrefseg.config_path(name))
     config.merge_from_dict({f'model.{key.replace("__", ".")}': value for key, value in changes.items()})
+    for part in ('text_encoder', 'backbone'):
+        config.model[part].init_cfg = None
     model = MODELS.build(config.model)
     model.init_weights()
     return model
