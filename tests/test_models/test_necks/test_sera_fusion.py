@@ -170,3 +170,16 @@ def test_different_strides_unasked():
         make_neck()((maps[0], maps[1][:, :, ::2], maps[2]))
     with pytest.raises(ValueError, match='resize_to is 3; it must be the index of one of the 3 maps'):
         make_neck(resize_to=3)
+
+
+def test_starts_without_the_experts_and_all_of_them_train_from_the_second_step():
+    neck = SERAFusion((8, 16, 8), 12, sentence_channels=10, num_heads=2, noise_std=0.0)
+    maps, text = make_maps(), make_sentence()
+    for mixture, x in zip(neck.mixtures, maps, strict=True):
+        torch.testing.assert_close(mixture(x)[0], x)
+    optimizer = torch.optim.SGD(neck.parameters(), lr=1.0)
+    for _ in range(2):
+        optimizer.zero_grad()
+        neck(maps, text)[0].square().mean().backward()
+        optimizer.step()
+    assert not [name for name, p in neck.mixtures.named_parameters() if p.grad.abs().max() < 1e-7]
