@@ -51,7 +51,7 @@ def check_order(name: str, results: dict, *keys: str) -> None:
 
 
 class _ToSquare(BaseTransform):
-    """What the two ways into a square share: the keys, the check of the masks and the short cut."""
+    """What the ways into a square share: the keys, the check of the masks and the short cut."""
 
     def __init__(self, size: int) -> None:
         if size < 1:
