@@ -31,7 +31,7 @@ def iterate_json_list(path: str | Path) -> Iterator[Any]:
 
 
 def _elements(file: TextIO) -> Iterator[Any]:
-    decoder = json.JSONDecoder()
+    decode = json.JSONDecoder().raw_decode
     text = ' '
     while text.isspace():
         text = file.read(_PIECE)
@@ -44,7 +44,7 @@ def _elements(file: TextIO) -> Iterator[Any]:
             if text[at] == '[' and text[start] == ']':
                 at = start
                 break
-            element, end = decoder.raw_decode(text, start)
+            element, end = decode(text, start)
             after = _BLANKS.match(text, end).end()
             complete = text[after] in ',]'
         except (json.JSONDecodeError, IndexError):

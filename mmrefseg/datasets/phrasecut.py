@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from math import trunc
-from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.logging import print_log
@@ -70,7 +69,7 @@ class PhraseCutDataset(BaseReferringDataset):
         files, images, empty = self._files(), self._images(), []
         tasks = ((path, number, task) for path in files for number, task in enumerate(iterate_json_list(path)))
 
-        def parse(entry: tuple[int, tuple[Path, int, dict]]) -> dict:
+        def parse(entry: tuple[int, tuple[str, int, dict]]) -> dict:
             place, (path, number, task) = entry
             referent = self._referent(task, place, f'{path}: element {number}', path, images)
             if not any(map(any, referent['segmentation']['instances'])):
@@ -104,26 +103,22 @@ class PhraseCutDataset(BaseReferringDataset):
                              "by '_', as in 'val_miniv'.")
         return splits
 
-    def _files(self) -> list[Path]:
+    def _files(self) -> list[str]:
         """The phrases' files, which are there."""
-        root, images = Path(self.data_root), Path(self.data_prefix['img_path'])
-        files = [root / f'refer_{split}.json' for split in self._splits()]
-        for path in (root, images):
-            _require(path.is_dir(), path)
+        files = [os.path.join(self.data_root, f'refer_{split}.json') for split in self._splits()]
+        for path in (self.data_root, self.data_prefix['img_path']):
+            _require(os.path.isdir(path), path)
         for path in files:
-            _require(path.is_file(), path)
+            _require(os.path.isfile(path), path)
         return files
 
     def _images(self) -> dict[int, _Image]:
-        path = Path(self.data_root) / 'image_data_split.json'
-        _require(path.is_file(), path)
-        images = {}
-        for place, element in enumerate(iterate_json_list(path)):
-            image_id = get_field(element, 'image_id', int, f'{path}: element {place}')
-            images[image_id] = _image(element, f'{path}: image {image_id}')
-        return images
+        path = os.path.join(self.data_root, 'image_data_split.json')
+        _require(os.path.isfile(path), path)
+        elements = enumerate(iterate_json_list(path))
+        return dict(_image(element, f'{path}: element {place}') for place, element in elements)
 
-    def _referent(self, task: dict, place: int, where: str, path: Path, images: dict[int, _Image]) -> dict:
+    def _referent(self, task: dict, place: int, where: str, path: str, images: dict[int, _Image]) -> dict:
         task_id = get_field(task, 'task_id', str, where)
         where = f'{path}: task_id {task_id}'
         image_id = get_field(task, 'image_id', int, where)
@@ -149,18 +144,21 @@ class PhraseCutDataset(BaseReferringDataset):
         }
 
 
-def _require(present: bool, path: Path) -> None:
+def _require(present: bool, path: str) -> None:
     if not present:
         raise FileNotFoundError(f'{path} is missing. Set data_root or data_prefix, or get the files by way of '
                                 f'{OFFICIAL_SOURCE}.')
 
 
-def _image(element: dict, where: str) -> _Image:
+def _image(element: dict, where: str) -> tuple[int, _Image]:
+    """An image, behind its id."""
+    image_id = get_field(element, 'image_id', int, where)
+    where = f'{where}, image {image_id}'
     coco_id = element.get('coco_id')
     if coco_id is not None:
         get_field(element, 'coco_id', int, where)
-    return _Image(get_field(element, 'width', int, where), get_field(element, 'height', int, where), coco_id or None,
-                  get_field(element, 'split', str, where))
+    return image_id, _Image(get_field(element, 'width', int, where), get_field(element, 'height', int, where),
+                            coco_id or None, get_field(element, 'split', str, where))
 
 
 def _phrase(task: dict, where: str) -> str:

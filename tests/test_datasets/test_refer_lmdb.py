@@ -15,6 +15,7 @@ from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDat
 from mmrefseg.datasets.preparation import prepare
 from mmrefseg.datasets.refer_lmdb import write_split
 from mmrefseg.datasets.referent_lines import LineIndex
+from mmrefseg.datasets.transforms import FastLetterbox, Letterbox
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
@@ -172,9 +173,10 @@ def test_a_config_on_lmdb(prepared, tmp_path):
         'val_dataloader = dict(dataset=dataset)\n'
         'test_dataloader = val_dataloader\n')
     config = Config.fromfile(tmp_path / 'config.py')
-    for split, size in (('train', 3), ('val', 1)):
+    for split, size, letterbox in (('train', 3, FastLetterbox), ('val', 1, Letterbox)):
         dataset = DATASETS.build(config[f'{split}_dataloader'].dataset)
         assert isinstance(dataset, ReferringLMDBDataset) and dataset.split == split
+        assert letterbox in map(type, dataset.pipeline.transforms)
         loader = DataLoader(dataset, batch_size=size, num_workers=1, collate_fn=list)
         batch, = loader
         assert len(batch) == size and batch[0]['inputs'].shape == (3, 448, 448)
