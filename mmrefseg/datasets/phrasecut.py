@@ -52,6 +52,8 @@ class PhraseCutDataset(BaseReferringDataset):
         split (str): ``'train'``, ``'val'``, ``'test'`` or ``'miniv'``, or several, joined by ``_``. The file of
             ``'val'`` does not hold the 100 images of ``'miniv'``: the published validation set is ``'val_miniv'``.
             Default: ``'train'``.
+        image_source (str | None): Whose images those are that have no COCO id, as in :class:`RefCOCODataset`.
+            Default: ``'vg'``, Visual Genome's.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
@@ -60,7 +62,8 @@ class PhraseCutDataset(BaseReferringDataset):
             phrase is empty.
     """
 
-    def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
+    def __init__(self, data_root: str, split: str = 'train', image_source: str | None = 'vg', **kwargs) -> None:
+        self._image_source = image_source or os.path.realpath(data_root)
         super().__init__(data_root, split, **kwargs)
         self._metainfo.update(data_root=self.data_root)
 
@@ -80,9 +83,9 @@ class PhraseCutDataset(BaseReferringDataset):
         _warn_of_empty(empty)
 
     def image_key(self, referent: Mapping) -> str:
-        """The image's id in COCO, or else that in Visual Genome."""
+        """The image's id in COCO, or else source and id."""
         coco_id = referent['coco_id']
-        return f'vg/{referent["image_id"]}' if coco_id is None else f'coco/{coco_id}'
+        return f'{self._image_source}/{referent["image_id"]}' if coco_id is None else f'coco/{coco_id}'
 
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split in ``image_data_split.json``."""

@@ -39,6 +39,19 @@ def _interruption_put_off() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def check_workers(workers: int) -> None:
+    """Check a number of processes.
+
+    Args:
+        workers (int): The number.
+
+    Raises:
+        ValueError: If there are to be fewer than one.
+    """
+    if workers < 1:
+        raise ValueError(f'workers must be 1 or more, got {workers}')
+
+
 @contextmanager
 def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
     """A ``map`` over processes that keeps order and takes tasks only as fast as its results are used.
@@ -52,8 +65,7 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
     Raises:
         ValueError: If there are to be fewer than one.
     """
-    if workers < 1:
-        raise ValueError(f'workers must be 1 or more, got {workers}')
+    check_workers(workers)
     if workers == 1:
         yield map
         return

@@ -57,6 +57,8 @@ def test_images_have_the_keys_of_coco(root):
     assert [dataset.image_key(referent) for referent in dataset.referents()] == ['coco/501', 'coco/501', 'vg/2']
     assert dataset.images_by_split() == {'train': {'coco/501', 'vg/2'}, 'val': {'coco/503'}, 'miniv': {'vg/4'}}
     assert PhraseCutDataset(root, 'val_miniv', lazy_init=True).images() == {'coco/503', 'vg/4'}
+    assert PhraseCutDataset(root, 'val_miniv', image_source='mine').images() == {'coco/503', 'mine/4'}
+    assert PhraseCutDataset(root, 'val_miniv', image_source=None).images() == {'coco/503', f'{root.resolve()}/4'}
 
 
 def test_in_a_mixture(tmp_path, content):

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.processes import check_workers, ordered_map
 
 from ..fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
@@ -61,6 +61,7 @@ def prepare(name: str,
         ValueError: If a file or an entry is broken, or a split has not as many refs or images as it must.
         OSError: If something cannot be read or written.
     """
+    check_workers(workers)
     if name not in RECIPES:
         raise ValueError(f'there is no recipe for {name!r}, only for {", ".join(RECIPES)}')
     out_dir = Path(out_dir)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from rich.progress import track
 
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.processes import check_workers, ordered_map
 
 from .phrasecut_layout import PhraseCutLayout
 from .picture import PictureTask
@@ -48,8 +48,7 @@ def _check_settings(num_images: Mapping[str, int], splits: Iterable[str], image_
                          f'make both sides at least {SMALLEST_SIDE}')
     if seed < 0:
         raise ValueError(f'the seed must not be negative, got {seed}')
-    if workers < 1:
-        raise ValueError(f'expected at least one worker, got {workers}')
+    check_workers(workers)
 
 
 def _contents_of_any_format(folder: Path) -> list[Path]:

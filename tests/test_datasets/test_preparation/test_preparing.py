@@ -247,6 +247,11 @@ def test_what_json_cannot_hold(root, tmp_path, monkeypatch):
         prepare('refshapes', [root], tmp_path / 'out')
 
 
+def test_without_processes_nothing_is_read(tmp_path):
+    with pytest.raises(ValueError, match='workers must be 1 or more, got 0'):
+        prepare('refcoco-unc', [tmp_path / 'missing'], tmp_path / 'out', workers=0)
+
+
 def test_unknown_name(root, tmp_path):
     with pytest.raises(ValueError, match="there is no recipe for 'refcoc', only for refcoco-unc, "):
         prepare('refcoc', [root], tmp_path / 'out')

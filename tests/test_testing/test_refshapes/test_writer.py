@@ -169,7 +169,7 @@ def test_interruption_leaves_the_folder_as_it_was(made, tmp_path, monkeypatch, w
     ({'layout': 'coco'}, r"unknown format 'coco'.*refcoco, phrasecut"),
     ({'num_images': {'testA': 1}, 'layout': 'phrasecut'}, r"unknown splits \['testA'\].*train, val, test, miniv"),
     ({'seed': -1}, 'seed must not be negative'),
-    ({'workers': 0}, 'at least one worker'),
+    ({'workers': 0}, 'workers must be 1 or more, got 0'),
 ])
 def test_bad_settings(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
