@@ -6,36 +6,57 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mmrefseg.apis.building import read_config
-from mmrefseg.utils.pretrained import download, published_sha256, source_of, weight_files
+from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
+from mmrefseg.utils.safe_load import downloaded_path
 
 
 def parse_args() -> Namespace:
     """Read the command line."""
     parser = ArgumentParser(
         description='Download the pretrained weights that configs ask for, into the places they name. A download that '
-        'was interrupted goes on where it stopped; a file that is there is left alone.')
+        'was interrupted goes on where it stopped; a file that is there is checked against the size and SHA-256 that '
+        'its server tells.')
     parser.add_argument('configs', nargs='+', help='config files, or names of configs of mmrefseg')
     parser.add_argument('--list', action='store_true', help='say which files are needed and where they are from')
     return parser.parse_args()
 
 
 def needed_files(configs: list[str]) -> list[str]:
-    """The paths of all pretrained weights of the configs, each once."""
-    return list(dict.fromkeys(file for config in configs for file in weight_files(read_config(config).model)))
+    """The paths, addresses and tags of all pretrained weights of the configs, each once."""
+    return list(dict.fromkeys(file for config in configs for _, file in weight_files(read_config(config).model)))
+
+
+def is_missing(file: str) -> bool:
+    """Whether it is a local file, and not there."""
+    return not (is_address(file) or is_tag(file) or Path(file).is_file())
 
 
 def describe(file: str) -> str:
     """One line on a file: whether it is there, and where it is from."""
-    state = 'is there' if Path(file).is_file() else 'is missing'
+    if file.startswith(('http://', 'https://')):
+        place = downloaded_path(file)
+        return f'{file} is ' + (f'there, in {place}' if place.is_file() else f'downloaded by training, to {place}')
+    if is_address(file) or is_tag(file):
+        return f'{file} is downloaded by training'
+    state = 'is missing' if is_missing(file) else 'is there'
     return f'{file} {state}; from {source_of(file) or "a place that mmrefseg does not know"}'
 
 
 def fetch(file: str) -> None:
-    """Download one file unless it is there."""
-    address = source_of(file)
-    if address and not Path(file).is_file():
-        download(address, file, published_sha256(address))
-    print(describe(file))
+    """Download one file, or make sure that the one that is there is what its server has."""
+    address, note = source_of(file), ''
+    if address and is_missing(file):
+        check_writable(Path(file).parent)
+        download(address, file, published(address).sha256)
+    elif address:
+        try:
+            expected = published(address)
+        except OSError as error:
+            note = f'; not verified, as the server could not be asked: {error}'
+        else:
+            verify(file, expected)
+    print(describe(file) + note)
 
 
 def main() -> None:
@@ -48,8 +69,9 @@ def main() -> None:
             print('no pretrained weights are needed')
         for file in files:
             print(describe(file)) if args.list else fetch(file)
+        sys.exit(not args.list and any(map(is_missing, files)))
     except (ValueError, OSError) as error:
-        missing = [describe(file) for file in files if not Path(file).is_file()]
+        missing = [describe(file) for file in files if is_missing(file)]
         sys.exit('\n'.join((f'download_weights: {error}', *missing)))
     except KeyboardInterrupt:
         sys.exit('\ndownload_weights: interrupted; the same command goes on where it stopped')

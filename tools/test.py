@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from mmrefseg.apis.mendable import MendableErrors
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.utils.files import check_writable, write_atomically
 
@@ -60,15 +61,15 @@ def write_results(metrics: dict, predictions: dict, figures: Path, out: str | No
         write_atomically(json.dumps(predictions).encode(), out)
 
 
-def main() -> None:
+def test(args: Namespace, errors: MendableErrors) -> None:
     """Test as the command line says."""
-    args = parse_args()
     cfg = load_config(args)
     if args.out:
         check_writable(Path(args.out).parent)
         if Path(args.out).is_dir():
             raise IsADirectoryError(f'--out names the folder {args.out}; name a JSON file in it')
     runner = start_testing(cfg, args.checkpoint)
+    runner.register_hook(errors)
     metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
@@ -82,6 +83,13 @@ def main() -> None:
         print(f'The figures are in {figures}')
         if args.out:
             print(f'The predictions are in {args.out}')
+
+
+def main() -> None:
+    """Test, and end with a message where the user can mend what is wrong."""
+    args = parse_args()
+    with MendableErrors('test') as errors:
+        test(args, errors)
 
 
 if __name__ == '__main__':

@@ -11,7 +11,9 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmrefseg.apis.mendable import MendableErrors
 from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
+from mmrefseg.utils.pretrained import require_files
 
 
 def parse_args() -> Namespace:
@@ -59,16 +61,12 @@ def continuing_command(args: Namespace) -> str:
     return shlex.join([*start, '--resume'])
 
 
-def main() -> None:
-    """Train as the command line says."""
-    args = parse_args()
-    cfg = load_config(args)
-    if args.amp:
-        use_mixed_precision(cfg)
-    if args.resume:
-        resume_from(cfg, args.resume)
+def train(cfg: Config, args: Namespace, errors: MendableErrors) -> None:
+    """Train until the end, or until Ctrl-C, and say then how to continue."""
     try:
-        Runner.from_cfg(cfg).train()
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(errors)
+        runner.train()
     except (KeyboardInterrupt, SyntaxError) as error:
         # mmengine formats the config at each checkpoint, and says SyntaxError when it is interrupted there.
         if isinstance(error, SyntaxError) and not isinstance(error.__context__, KeyboardInterrupt):
@@ -78,6 +76,19 @@ def main() -> None:
         last = find_latest_checkpoint(cfg.work_dir)
         sys.exit(f'\nStopped before the first checkpoint was written to {cfg.work_dir}.' if last is None else
                  f'\nStopped. The last checkpoint is {last}; to continue:\n  {continuing_command(args)}')
+
+
+def main() -> None:
+    """Train as the command line says."""
+    args = parse_args()
+    with MendableErrors('train') as errors:
+        cfg = load_config(args)
+        require_files(cfg)
+        if args.amp:
+            use_mixed_precision(cfg)
+        if args.resume:
+            resume_from(cfg, args.resume)
+        train(cfg, args, errors)
 
 
 if __name__ == '__main__':

@@ -16,6 +16,8 @@ from mmengine.runner import Runner
 from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
 
+from .building import read_config
+
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
@@ -42,13 +44,10 @@ def load_config(args: Namespace) -> Config:
     Raises:
         FileNotFoundError: there is no such config.
         OSError: the work folder cannot be written.
-        ValueError: the launcher needs a GPU, and there is none.
+        ValueError: the config has no model; or the launcher needs a GPU, and there is none.
     """
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'there is no config {args.config}; those of mmrefseg are under configs/')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     check_writable(cfg.work_dir)

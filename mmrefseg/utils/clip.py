@@ -1,13 +1,11 @@
 """Architectures and weights of CLIP, by open_clip's names or from files."""
 from __future__ import annotations
 
-from pathlib import Path
-
 import open_clip
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from .pretrained import how_to_get
+from .pretrained import is_tag, require_weights
 
 _NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
 
@@ -35,15 +33,16 @@ def read_clip_weights(arch: str | dict, checkpoint: str) -> tuple[dict[str, Tens
 
     Args:
         arch: the architecture, as :func:`find_clip_config` takes it.
-        checkpoint: a local file of weights or of open_clip's training, or a pretrained tag that open_clip has for
-            ``arch``, such as ``openai``.
+        checkpoint: path or address of a file of weights or of open_clip's training, or a pretrained tag that open_clip
+            has for ``arch``, such as ``openai``.
 
     Returns:
         name → tensor, without DataParallel's ``module.`` and the three numbers in OpenAI's state dicts that are no
         weights; and the file's path.
 
     Raises:
-        FileNotFoundError: there is neither such a file nor such a tag.
+        FileNotFoundError: there is no such file.
+        ValueError: open_clip has no such tag.
     """
     path = _find_file(arch, checkpoint)
     state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
@@ -52,11 +51,11 @@ def read_clip_weights(arch: str | dict, checkpoint: str) -> tuple[dict[str, Tens
 
 
 def _find_file(arch: str | dict, checkpoint: str) -> str:
-    if Path(checkpoint).is_file():
-        return checkpoint
-    tags = open_clip.list_pretrained_tags_by_model(arch) if isinstance(arch, str) else []
-    if checkpoint in tags:
+    if is_tag(checkpoint) and isinstance(arch, str):
+        tags = open_clip.list_pretrained_tags_by_model(arch)
+        if checkpoint not in tags:
+            raise ValueError(f'there is no file {checkpoint!r}, and open_clip has no such weights for {arch!r}: it has '
+                             f'{", ".join(tags) or "none"}')
         return open_clip.download_pretrained(open_clip.get_pretrained_cfg(arch, checkpoint))
-    raise FileNotFoundError(
-        f'no weights of CLIP at {checkpoint!r}: neither a file nor a tag that open_clip has for {arch!r} '
-        f'({", ".join(tags) or "it has none"}). {how_to_get(checkpoint)}')
+    require_weights(checkpoint, 'CLIP')
+    return checkpoint

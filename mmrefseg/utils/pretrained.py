@@ -5,11 +5,12 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 
+from mmengine.config import Config
 from rich.progress import wrap_file
 
 # The end of a local path and the address of that file.
@@ -23,46 +24,84 @@ _ALREADY_COMPLETE = 416
 _CHUNK = 1 << 20
 
 
+def is_address(name: str) -> bool:
+    """Whether weights are named by an address, such as ``https://...`` or mmengine's ``torchvision://...``."""
+    return '://' in name
+
+
 def source_of(path: str | Path) -> str | None:
     """The address of an official weight file, known by the end of its local path; None for any other file."""
-    for pattern, address in _SOURCES:
+    for pattern, address in () if is_address(str(path)) else _SOURCES:
         if match := pattern.search(Path(path).as_posix()):
             return match.expand(address)
     return None
 
 
-def weight_files(config: Any) -> Iterator[str]:
-    """The checkpoints that a model's config asks for, in ``dict(type='Pretrained', checkpoint=...)`` at any depth."""
+def is_tag(name: str) -> bool:
+    """Whether weights are named by a word, as open_clip's ``openai``, and not by a path or an address."""
+    return re.fullmatch(r'[\w-]+', name) is not None and not Path(name).is_file()
+
+
+def weight_files(config: Any, setting: str = 'model') -> Iterator[tuple[str, str]]:
+    """Find the checkpoints that a model's config asks for, in ``dict(type='Pretrained', checkpoint=...)``.
+
+    Args:
+        config: a model's config, or a part of it; searched at any depth.
+        setting: what ``config`` is called in the whole config. Default ``'model'``.
+
+    Yields:
+        The name of each such setting, such as ``model.backbone.init_cfg``, and the path, address or tag in it.
+    """
     if isinstance(config, Mapping):
         if config.get('type') == 'Pretrained':
-            yield config['checkpoint']
-        config = list(config.values())
-    if isinstance(config, list | tuple):
-        for element in config:
-            yield from weight_files(element)
+            yield setting, config['checkpoint']
+        parts = config.items()
+    else:
+        parts = enumerate(config) if isinstance(config, list | tuple) else ()
+    for name, part in parts:
+        # A list of initialisations is None as a whole or not at all.
+        yield from weight_files(part, setting if setting.endswith('.init_cfg') else f'{setting}.{name}')
 
 
-def how_to_get(path: str | Path) -> str:
-    """What a user does whose weight file is missing; a sentence or two for an error message."""
-    address = source_of(path)
-    mend = (f'Run tools/download_weights.py with your config, or put the file there from {address}.'
-            if address else 'Put the file there, or name another in init_cfg.')
-    return f'{mend} Only init_cfg=None trains from random weights.'
-
-
-def require_weights(path: str, owner: str) -> None:
+def require_weights(path: str, owner: str, config: str = 'CONFIG', setting: str = 'init_cfg') -> None:
     """Make sure that a local weight file is there; addresses (``https://...``) are left to whoever loads them.
 
     Args:
         path: path or address of the file.
         owner: the part of the model that needs it, for the message.
+        config: path of the config that names it, for the message. Default: a placeholder.
+        setting: the config's setting that names it, for the message. Default ``'init_cfg'``.
 
     Raises:
         FileNotFoundError: it is not there; says where it was looked for and how to get it.
     """
-    if '://' not in path and not Path(path).is_file():
-        raise FileNotFoundError(f'{owner} needs the weights {path}, but there is no file {Path(path).resolve()}. '
-                                f'{how_to_get(path)}')
+    if is_address(path) or Path(path).is_file():
+        return
+    address = source_of(path)
+    mend = (f'Run `python tools/download_weights.py {config}`, or put the file there from {address}.'
+            if address else f'Put the file there, or name another in {setting}.')
+    raise FileNotFoundError(f'{owner} needs the weights {path}, but there is no file {Path(path).resolve()}. {mend} '
+                            f'Only {setting}=None, which --cfg-options can set, trains from random weights.')
+
+
+def require_files(config: Config) -> None:
+    """Make sure that all local weight files are there that a training of a config needs.
+
+    Args:
+        config: a whole config.
+
+    Raises:
+        FileNotFoundError: names all that are missing, each as :func:`require_weights` does.
+    """
+    missing = []
+    for setting, file in weight_files(config.model):
+        try:
+            if not is_tag(file):
+                require_weights(file, setting.removesuffix('.init_cfg'), config.filename, setting)
+        except FileNotFoundError as error:
+            missing.append(str(error))
+    if missing:
+        raise FileNotFoundError('\n'.join(missing))
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -71,20 +110,50 @@ class _NoRedirects(HTTPRedirectHandler):
         """Let the answer that redirects come through as an error: it has the headers that the file's place lacks."""
 
 
-def published_sha256(address: str) -> str | None:
-    """The SHA-256 that the server publishes for a file, if it does, as Hugging Face for large files.
+class Published(NamedTuple):
+    """What a server says of a file, None where it doesn't.
+
+    Args:
+        size (int | None): in bytes.
+        sha256 (str | None): in hexadecimal digits, as Hugging Face gives for large files.
+    """
+
+    size: int | None
+    sha256: str | None
+
+
+def published(address: str) -> Published:
+    """Ask a server about a file, without getting it.
 
     Raises:
         OSError: the server cannot be reached, or has no such file.
     """
     try:
         headers = build_opener(_NoRedirects).open(Request(address, method='HEAD'), timeout=60).headers
+        size = headers.get('Content-Length')
     except HTTPError as answer:
         if not 300 <= answer.code < 400:
             raise
         headers = answer.headers
-    found = headers.get('X-Linked-Etag', '').strip('"')
-    return found if re.fullmatch('[0-9a-f]{64}', found) else None
+        size = headers.get('X-Linked-Size')  # Content-Length is that of the answer
+    sha256 = headers.get('X-Linked-Etag', '').strip('"')
+    return Published(int(size) if size else None, sha256 if re.fullmatch('[0-9a-f]{64}', sha256) else None)
+
+
+def verify(path: str | Path, expected: Published) -> None:
+    """Compare a file with what its server says of it.
+
+    Raises:
+        ValueError: the size or the SHA-256 is another.
+    """
+    path = Path(path)
+    wrong = ''
+    if expected.size not in (None, size := path.stat().st_size):
+        wrong = f'it has {size} bytes instead of {expected.size}'
+    elif expected.sha256 not in (None, sha256 := _sha256(path)):
+        wrong = f'its SHA-256 is {sha256} instead of {expected.sha256}'
+    if wrong:
+        raise ValueError(f'{path} is not the published file: {wrong}. Remove it and run the same command again')
 
 
 def download(address: str, path: str | Path, sha256: str | None = None) -> None:

@@ -141,6 +141,11 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
     return checkpoint
 
 
+def downloaded_path(url: str, folder: str | Path | None = None) -> Path:
+    """Where the file of an address is kept; without a folder in PyTorch's own, which ``TORCH_HOME`` moves."""
+    return Path(folder or Path(torch.hub.get_dir(), 'checkpoints'), Path(urlparse(url).path).name)
+
+
 def load_url(url: str,
              model_dir: str | None = None,
              map_location: MapLocation = None,
@@ -157,12 +162,18 @@ def load_url(url: str,
 
     Returns:
         The dict in the file.
+
+    Raises:
+        OSError: the download failed; says where the file is looked for.
+        ValueError: see :func:`load_from_local`.
     """
-    folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
-    path = folder / Path(urlparse(url).path).name
+    path = downloaded_path(url, model_dir)
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), progress=progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), progress=progress)
+        except OSError as error:
+            raise OSError(f'{url} cannot be downloaded to {path} ({error}); put the file there yourself') from error
     return load_from_local(str(path), map_location)
 
 

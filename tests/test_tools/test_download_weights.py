@@ -1,51 +1,158 @@
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
+import torch
+
+from mmrefseg.utils.pretrained import Published
 
 TOOL = Path(__file__).parents[2] / 'tools/download_weights.py'
+DINOV2 = 'pretrained/dinov2_vitb14_reg4_pretrain.pth'
+CLIP = 'pretrained/vit_base_patch16_clip_224.openai/open_clip_model.safetensors'
+ADDRESS = 'https://example.org/swin_tiny-66df6be6.pth'
 
 
 @pytest.fixture
-def run(tmp_path):
+def main(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return runpy.run_path(str(TOOL))['main']
+
+
+@pytest.fixture
+def run(main, monkeypatch, capsys):
+    """Run the tool; returns its exit status, or message, and the lines that it prints."""
 
     def run(*arguments):
-        return subprocess.run([sys.executable, str(TOOL), *arguments],
-                              cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        monkeypatch.setattr('sys.argv', ['download_weights.py', *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().out.splitlines()
 
     return run
 
 
-def test_lists_what_is_needed_once(run, tmp_path):
-    there = tmp_path / 'pretrained/dinov2_vitb14_reg4_pretrain.pth'
-    there.parent.mkdir()
-    there.touch()
-    result = run('--list', 'sera_dinov2_refcoco', 'sera_dinov2_refcoco-plus')
-    assert result.returncode == 0, result.stderr
-    text, vision = result.stdout.splitlines()
-    assert vision.startswith('pretrained/dinov2_vitb14_reg4_pretrain.pth is there; from https://dl.fbaipublicfiles')
-    assert text.startswith('pretrained/vit_base_patch16_clip_224.openai/open_clip_model.safetensors is missing; from')
+@pytest.fixture
+def serve(main, monkeypatch):
+    """Let a server say something of every file, or fail."""
+
+    def serve(said):
+
+        def published(address):
+            if isinstance(said, Exception):
+                raise said
+            return said
+
+        monkeypatch.setitem(main.__globals__, 'published', published)
+        monkeypatch.setitem(main.__globals__, 'download', lambda address, path, sha256: Path(path).write_bytes(b'new'))
+
+    return serve
 
 
-def test_says_where_to_get_what_cannot_be_downloaded(run, tmp_path):
-    config = tmp_path / 'config.py'
-    config.write_text("model = dict(init_cfg=dict(type='Pretrained', checkpoint='here/dinov2_vitb14_pretrain.pth'))")
-    (tmp_path / 'here').touch()  # a file where a folder is needed: fails before anything is asked for
-    result = run(str(config))
-    assert result.returncode == 1
-    assert 'Traceback' not in result.stderr
-    assert 'dinov2_vitb14_pretrain.pth is missing; from https://dl.fbaipublicfiles' in result.stderr
+@pytest.fixture
+def write_config(tmp_path):
+    """Write a config with one pretrained file; returns its path."""
+
+    def write(file):
+        path = tmp_path / 'config.py'
+        path.write_text(f'model = dict(init_cfg=dict(type="Pretrained", checkpoint={file!r}))')
+        return str(path)
+
+    return write
+
+
+def test_lists_what_is_needed_once(run, serve, tmp_path):
+    serve(OSError('asked'))
+    (tmp_path / DINOV2).parent.mkdir()
+    (tmp_path / DINOV2).touch()
+    code, (text, vision) = run('--list', 'sera_dinov2_refcoco', 'sera_dinov2_refcoco-plus')
+    assert not code
+    assert vision.startswith(f'{DINOV2} is there; from https://dl.fbaipublicfiles')
+    assert text.startswith(f'{CLIP} is missing; from')
+
+
+def test_downloads_what_is_missing(run, serve, write_config, tmp_path):
+    serve(Published(3, None))
+    code, lines = run(write_config(DINOV2))
+    assert not code and lines[0].startswith(f'{DINOV2} is there')
+    assert (tmp_path / DINOV2).read_bytes() == b'new'
+
+
+@pytest.mark.parametrize(('said', 'message'), [
+    (Published(4, None), f'download_weights: {DINOV2} is not the published file: it has 3 bytes instead of 4. Remove'),
+    (Published(3, 64 * '0'), f'download_weights: {DINOV2} is not the published file: its SHA-256 is'),
+    (Published(3, None), None),
+    (Published(None, None), None),
+])
+def test_a_file_that_is_there_is_checked(run, serve, write_config, tmp_path, said, message):
+    serve(said)
+    (tmp_path / DINOV2).parent.mkdir()
+    (tmp_path / DINOV2).write_bytes(b'old')
+    code, lines = run(write_config(DINOV2))
+    assert code.startswith(message) and not lines if message else not code and 'is there; from' in lines[0]
+    assert (tmp_path / DINOV2).read_bytes() == b'old'
+
+
+def test_what_cannot_be_checked_is_said(run, serve, write_config, tmp_path):
+    serve(OSError('no network'))
+    (tmp_path / DINOV2).parent.mkdir()
+    (tmp_path / DINOV2).touch()
+    code, lines = run(write_config(DINOV2))
+    assert not code
+    assert lines[0].endswith('; not verified, as the server could not be asked: no network')
+
+
+def test_without_a_network_the_addresses_are_told(run, serve):
+    serve(OSError('no network'))
+    code, lines = run('sera_dinov2_refcoco')
+    error, text, vision = code.splitlines()
+    assert error == 'download_weights: no network' and not lines
+    assert text.startswith(f'{CLIP} is missing; from https://huggingface.co/timm')
+    assert vision.startswith(f'{DINOV2} is missing; from https://dl.fbaipublicfiles')
+
+
+def test_a_file_of_unknown_origin(run, serve, write_config):
+    serve(OSError('asked'))
+    code, lines = run(write_config('pretrained/mine.pth'))
+    assert code == 1, 'it is still missing'
+    assert lines == ['pretrained/mine.pth is missing; from a place that mmrefseg does not know']
+
+
+@pytest.mark.parametrize('file', [ADDRESS, 'https://example.org/dinov2_vitb14_pretrain.pth'])
+def test_addresses_are_left_to_training(run, serve, write_config, monkeypatch, tmp_path, file):
+    serve(OSError('asked'))
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: 'hub')
+    place = f'hub/checkpoints/{Path(file).name}'
+    code, lines = run(write_config(file))
+    assert not code and lines == [f'{file} is downloaded by training, to {place}']
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).touch()
+    assert run(write_config(file))[1] == [f'{file} is there, in {place}']
+
+
+@pytest.mark.parametrize('name', ['openai', 'torchvision://resnet50'])
+def test_names_are_left_to_training(run, serve, write_config, name):
+    serve(OSError('asked'))
+    code, lines = run(write_config(name))
+    assert not code and lines == [f'{name} is downloaded by training']
+
+
+def test_a_folder_that_cannot_be(run, serve, write_config, tmp_path):
+    serve(OSError('asked'))
+    (tmp_path / 'pretrained').touch()
+    code, _ = run(write_config(DINOV2))
+    assert 'cannot write pretrained' in code.splitlines()[0] and f'{DINOV2} is missing; from' in code
 
 
 def test_unknown_config(run):
-    result = run('no-such-config')
-    assert result.returncode == 1
-    assert result.stderr.startswith('download_weights: ') and 'Traceback' not in result.stderr
+    assert run('no-such-config')[0].startswith('download_weights: ')
 
 
 def test_a_config_without_a_model(run, tmp_path):
     (tmp_path / 'data.py').write_text("data_root = 'data'")
-    result = run(str(tmp_path / 'data.py'))
-    assert result.returncode == 1
-    assert 'has no model' in result.stderr and 'Traceback' not in result.stderr
+    assert 'has no model' in run(str(tmp_path / 'data.py'))[0]
+
+
+def test_no_weights(run, tmp_path):
+    (tmp_path / 'config.py').write_text('model = dict(init_cfg=None)')
+    code, lines = run(str(tmp_path / 'config.py'))
+    assert not code and lines == ['no pretrained weights are needed']

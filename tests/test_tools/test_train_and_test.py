@@ -4,9 +4,11 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmrefseg import config_path
+from mmrefseg.registry import MODELS
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -66,6 +68,9 @@ def test_an_interrupt_while_the_config_is_formatted_is_an_interrupt(train, monke
 
     class Interrupted:
 
+        def register_hook(self, hook):
+            pass
+
         def train(self):
             try:
                 raise KeyboardInterrupt
@@ -88,12 +93,67 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
         out_file.write_text('[{"sent_id": 1}]')
         return {'mIoU': 12.0}
 
-    monkeypatch.setitem(test.__globals__, 'start_testing', lambda cfg, checkpoint: Namespace())
+    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace(register_hook=print))
     monkeypatch.setitem(test.__globals__, 'test_split', test_split)
     monkeypatch.setattr('sys.argv', [
         'test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--work-dir', str(tmp_path), '--splits', 'val', 'testA',
         '--out', str(tmp_path / 'out.json')])
-    with pytest.raises(ValueError, match='a broken image'):
+    with pytest.raises(SystemExit, match='test: a broken image'):
         test()
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'val': {'mIoU': 12.0}}
     assert json.loads((tmp_path / 'out.json').read_text()) == {'val': [{'sent_id': 1}]}
+
+
+def run(monkeypatch, folder, tool, *arguments):
+    """Run a tool in a folder as a user does; returns the message with which it ends."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr('sys.argv', [f'{tool}.py', *map(str, arguments), '--work-dir', 'work'])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(TOOLS / f'{tool}.py'), run_name='__main__')
+    return end.value.code
+
+
+def test_missing_weights_are_told_before_anything_is_read(monkeypatch, tmp_path):
+    message = run(monkeypatch, tmp_path, 'train', 'sera_dinov2_refcoco')
+    pretrained = tmp_path / 'pretrained'
+    for part, file in (('text_encoder', 'vit_base_patch16_clip_224.openai/open_clip_model.safetensors'),
+                       ('backbone', 'dinov2_vitb14_reg4_pretrain.pth')):
+        assert f'model.{part} needs the weights pretrained/{file}, but there is no file {pretrained}' in message
+        assert f'Only model.{part}.init_cfg=None, which --cfg-options can set, trains from random weights' in message
+    assert f'Run `python tools/download_weights.py {config_path("sera_dinov2_refcoco")}`' in message
+
+
+def test_a_config_of_data_alone(monkeypatch, tmp_path):
+    assert 'has no model' in run(monkeypatch, tmp_path, 'train', config_path('_base_/datasets/refcoco'))
+
+
+@pytest.fixture
+def on_pretrained(tmp_path):
+    """A config whose backbone has pretrained weights, though not in this folder."""
+    config = tmp_path / 'on_pretrained.py'
+    config.write_text(f"""_base_ = {config_path('sera_tiny_refshapes')!r}
+model = dict(backbone=dict(init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='gone.pth')))""")
+    return config
+
+
+def test_random_weights_need_no_file(monkeypatch, tmp_path, on_pretrained):
+    assert run(monkeypatch, tmp_path, 'train', on_pretrained).startswith('train: model.backbone needs the weights gone.pth')
+    message = run(monkeypatch, tmp_path, 'train', on_pretrained, '--cfg-options', 'model.backbone.init_cfg=None')
+    assert message.startswith('train: data/refshapes is missing. Expected:')
+
+
+def test_a_delta_without_its_base(monkeypatch, tmp_path, on_pretrained):
+    base = dict(backbone=dict(sha256='0' * 64, files=['gone.pth'], names=['backbone.cls_token']))
+    torch.save(dict(meta=dict(base=base), state_dict={}), tmp_path / 'delta.pth')
+    message = run(monkeypatch, tmp_path, 'test', on_pretrained, 'delta.pth')
+    assert message.startswith('test: the checkpoint holds only what was trained and needs the pretrained weights')
+    assert f'there is no file {tmp_path}/gone.pth' in message
+    message = run(monkeypatch, tmp_path, 'test', 'sera_tiny_refshapes', 'delta.pth')
+    assert message.startswith('test: the checkpoint holds only what was trained, and belongs on other weights: ')
+
+
+def test_a_full_checkpoint_is_tested_without_pretrained_files(monkeypatch, tmp_path, on_pretrained):
+    config = Config.fromfile(on_pretrained)
+    torch.save(dict(meta={}, state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'full.pth')
+    message = run(monkeypatch, tmp_path, 'test', on_pretrained, 'full.pth')
+    assert message.startswith('test: data/refshapes is missing. Expected:'), 'the data come after the weights'

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import open_clip
 import pytest
 import torch
@@ -46,5 +48,10 @@ def test_tags_of_open_clip(tmp_path, monkeypatch):
 
 
 def test_missing_file():
-    with pytest.raises(FileNotFoundError, match=r"no-such-tag'.*'RN50-quickgelu' \(openai, .*Put the file there"):
+    with pytest.raises(ValueError, match=r"no-such-tag'.*no such weights for 'RN50-quickgelu': it has openai, "):
         read_clip_weights('RN50-quickgelu', 'no-such-tag')
+    with pytest.raises(FileNotFoundError) as error:
+        read_clip_weights(dict(embed_dim=4), 'pretrained/resnet50_clip.openai/open_clip_model.safetensors')
+    assert 'embed_dim' not in str(error.value)
+    for words in ('CLIP needs the weights pretrained/', str(Path.cwd() / 'pretrained'), 'tools/download_weights.py'):
+        assert words in str(error.value)

@@ -8,7 +8,17 @@ import pytest
 from mmengine.config import Config
 
 from mmrefseg.models import DINOv2
-from mmrefseg.utils.pretrained import download, published_sha256, require_weights, source_of, weight_files
+from mmrefseg.utils.pretrained import (
+    Published,
+    download,
+    is_tag,
+    published,
+    require_files,
+    require_weights,
+    source_of,
+    verify,
+    weight_files,
+)
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -26,6 +36,7 @@ class Server(BaseHTTPRequestHandler):
         self.send_response(404 if self.path != '/weights.pth' else 302 if self.redirects else 200)
         if self.redirects:
             self.send_header('Location', '/elsewhere')
+        self.send_header('X-Linked-Size' if self.redirects else 'Content-Length', str(len(CONTENT)))
         if self.etag:
             self.send_header('X-Linked-Etag', self.etag)
         self.end_headers()
@@ -102,6 +113,7 @@ def test_an_unknown_address(address, tmp_path):
      'https://huggingface.co/timm/vit_base_patch16_clip_224.openai/resolve/main/open_clip_model.safetensors'),
     ('pretrained/my_dinov2.pth', None),
     ('open_clip_model.safetensors', None),
+    ('https://example.org/dinov2_vitb14_pretrain.pth', None),
 ])
 def test_sources(path, address):
     assert source_of(path) == address
@@ -111,26 +123,65 @@ def test_weight_files_at_any_depth():
     config = Config(dict(model=dict(
         a=dict(init_cfg=dict(type='Pretrained', checkpoint='one.pth')),
         b=[dict(init_cfg=[dict(type='Kaiming'), dict(type='Pretrained', checkpoint='two.pth')])])))
-    assert list(weight_files(config.model)) == ['one.pth', 'two.pth']
+    assert list(weight_files(config.model)) == [('model.a.init_cfg', 'one.pth'), ('model.b.0.init_cfg', 'two.pth')]
+
+
+@pytest.mark.parametrize(('name', 'expected'), [
+    ('openai', True), ('laion2b_s34b_b79k', True), ('weights.pth', False), ('pretrained/weights', False),
+    ('https://example.org/weights.pth', False), ('torchvision://resnet50', False), ('here', False)])
+def test_tags(tmp_path, monkeypatch, name, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'here').touch()
+    assert is_tag(name) is expected
+
+
+def test_all_missing_files_of_a_config_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there.pth').touch()
+    files = ['mine.pth', 'there.pth', 'openai', 'https://example.org/a.pth', 'dinov2_vitb14_pretrain.pth']
+    parts = [dict(init_cfg=dict(type='Pretrained', checkpoint=file)) for file in files]
+    (tmp_path / 'config.py').write_text(f'model = dict(parts={parts})')
+    with pytest.raises(FileNotFoundError) as error:
+        require_files(Config.fromfile('config.py'))
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f'model.parts.0 needs the weights mine.pth, but there is no file {tmp_path}/mine.pth. Put')
+    assert 'python tools/download_weights.py config.py' in second and 'model.parts.4.init_cfg=None' in second
+    require_files(Config(dict(model=dict(parts=parts[1:4]))))
 
 
 @pytest.mark.parametrize(('etag', 'expected'), [(f'"{SHA256}"', SHA256), ('"a git hash"', None), (None, None)])
 @pytest.mark.parametrize('redirects', [True, False])
-def test_published_sha256(address, monkeypatch, etag, expected, redirects):
+def test_published(address, monkeypatch, etag, expected, redirects):
     monkeypatch.setattr(Server, 'etag', etag)
     monkeypatch.setattr(Server, 'redirects', redirects)
-    assert published_sha256(address) == expected
+    assert published(address) == Published(len(CONTENT), expected)
     assert Server.asked == (), 'the file itself is not asked for'
 
 
 def test_an_address_without_a_file_has_no_sha256(address):
     with pytest.raises(HTTPError, match='404'):
-        published_sha256(address.replace('weights', 'nothing'))
+        published(address.replace('weights', 'nothing'))
+
+
+@pytest.mark.parametrize(('expected', 'trouble'), [
+    (Published(len(CONTENT), SHA256), None), (Published(len(CONTENT), None), None), (Published(None, None), None),
+    (Published(len(CONTENT) + 1, SHA256), 'has 10240 bytes instead of 10241'),
+    (Published(None, '0' * 64), f'SHA-256 is {SHA256} instead of 0000'),
+])
+def test_verify(tmp_path, expected, trouble):
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(CONTENT)
+    if trouble is None:
+        verify(path, expected)
+    else:
+        with pytest.raises(ValueError, match=rf'weights\.pth is not the published file: it\w* {trouble}.*Remove it'):
+            verify(path, expected)
+    assert path.read_bytes() == CONTENT
 
 
 def test_without_a_network_there_is_an_oserror():
     with pytest.raises(OSError, match='refused'):
-        published_sha256('http://127.0.0.1:9/weights.pth')
+        published('http://127.0.0.1:9/weights.pth')
 
 
 def test_missing_weights_stop_the_model(tmp_path, monkeypatch):

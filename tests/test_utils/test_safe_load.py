@@ -173,6 +173,12 @@ def test_downloads_are_read_the_same_way(tmp_path, monkeypatch, trap, scheme):
     assert len(list((tmp_path / 'checkpoints').iterdir())) == 1
 
 
+def test_a_download_that_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    with pytest.raises(OSError, match=r':9/a\.pth\?b=1 cannot be downloaded to \S+/checkpoints/a\.pth '):
+        load('http://127.0.0.1:9/a.pth?b=1')
+
+
 SCHEDULERS = [
     dict(type='LinearLR', start_factor=0.5), dict(type='MultiStepLR', milestones=[2, 3]), dict(type='PolyLR'),
     dict(type='CosineAnnealingLR', T_max=4), dict(type='OneCycleLR', eta_max=0.1, total_steps=10)]

@@ -128,6 +128,6 @@ def test_tools_train_refuses(first, second, tmp_path, monkeypatch):
     config.dump(tmp_path / 'model.py')
     monkeypatch.setattr('sys.argv', ['train.py', str(tmp_path / 'model.py'), '--work-dir', str(tmp_path / 'work'),
                                      '--cfg-options', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'])
-    with pytest.raises(ValueError, match='train_dataloader mixes data sets and has images that this config tests on'):
+    with pytest.raises(SystemExit, match='train: train_dataloader mixes data sets and has images that this config'):
         runpy.run_path(str(TRAIN), run_name='__main__')
     assert not list((tmp_path / 'work').glob('*.pth'))
