@@ -84,9 +84,10 @@ def test_metafile():
     models = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
     assert {model['Name'] for model in models} == {*R50, *R101}
     for names in (R50, R101):
-        parameters = sum(p.numel() for p in build_on_meta(names[0]).parameters())
+        parameters = [*build_on_meta(names[0]).parameters()]
         for model in (model for model in models if model['Name'] in names):
             name, metadata = model['Name'], model['Metadata']
             assert model['Config'] == f'configs/cris/{name}.py'
             assert (metadata['Epochs'], metadata['Batch Size']) == (50, 64)
-            assert metadata['Parameters'] == parameters
+            assert metadata['Parameters'] == sum(p.numel() for p in parameters)
+            assert metadata['Trained Parameters'] == sum(p.numel() for p in parameters if p.requires_grad)

@@ -201,7 +201,9 @@ def test_metafile():
         name, metadata = model['Name'], model['Metadata']
         config = load(name)
         assert model['Config'] == f'configs/segvlm/{name}.py'
-        assert metadata['Parameters'] == sum(p.numel() for p in build_on_meta(name).parameters())
+        parameters = [*build_on_meta(name).parameters()]
+        assert metadata['Parameters'] == sum(p.numel() for p in parameters)
+        assert metadata['Trained Parameters'] == sum(p.numel() for p in parameters if p.requires_grad)
         if name not in TINIES:
             assert (metadata['Epochs'], metadata['Batch Size']) == (config.train_cfg.max_epochs, 64)
 
