@@ -225,13 +225,15 @@ def test_large():
 
 
 @pytest.mark.parametrize(('settings', 'message'), [
-    (dict(neck__top_k=5), r"top_k of router 'fusion\.0' is 5; it must be between 1 and .* 4 "),
-    (dict(backbone__adapter__top_k=0), r"top_k of router 'adapter\.1' is 0; it must be between 1 and .* 2 "),
+    (dict(neck__in_channels=(768, 768)), r'in_channels of neck \(SERAFusion\) is \(768, 768\); .* \(768, 768, 768\)'),
+    (dict(decode_head__num_heads=7), 'num_heads of DynamicKernelHead is 7; .* divides the 512 channels'),
+    (dict(neck__top_k=5), r"top_k of router 'fusion\.0' is 5; it must be a whole number between 1 and .* 4 "),
+    (dict(backbone__adapter__top_k=0), r"top_k of router 'adapter\.1' is 0; .* a whole number between 1 and .* 2"),
     (dict(backbone__adapter__top_k=3), r'between 1 and .* 2 \(spatial, boundary\)'),
     (dict(neck__experts=['edge']), r"of SERAFusion is \['edge'\]; .*'spatial', 'contextual', 'boundary', 'shape'"),
     (dict(backbone__adapter__experts=['shape']), r"experts of SERAAdapter is \['shape'\]; .*'spatial', 'boundary'"),
     (dict(backbone__adapter__experts=[]), r"router 'adapter\.1' has no experts"),
-    (dict(backbone__adapter__indices=(1, 12)), r'adapter indices \[12\]: there are 12 blocks'),
+    (dict(backbone__adapter__indices=(1, 12)), r'adapter\.indices of DINOv2 is \(1, 12\); .* blocks, 0 to 11,'),
 ])
 def test_impossible_settings_are_refused_when_the_model_is_built(settings, message):
     with pytest.raises(ValueError, match=message):
@@ -243,4 +245,16 @@ def test_metafile():
     for entry in entries:
         name, metadata = entry['Name'], entry['Metadata']
         assert entry['Config'] == f'configs/sera/{name}.py'
-        assert metadata['Parameters'] == sum(p.numel() for p in build(name).parameters())
+        parameters = [*build(name).parameters()]
+        assert metadata['Parameters'] == sum(p.numel() for p in parameters)
+        assert metadata['Trained Parameters'] == sum(p.numel() for p in parameters if p.requires_grad)
+
+
+def test_figures_of_the_metafile_are_those_of_the_readme():
+    names, lines = ('mIoU', 'oIoU', 'Pr@50', 'Pr@90'), (FOLDER / 'README.md').read_text().splitlines()
+    rows = [line.split() for line in lines if '| both |' in line and '±' in line]
+    figures = {row[1]: dict(zip(names, map(float, row[5::4]), strict=True)) for row in rows}
+    entries = yaml.safe_load((FOLDER / 'metafile.yml').read_text())['Models']
+    results = next(entry['Results'] for entry in entries if entry['Name'] == 'sera_tiny-168_refshapes')
+    assert {result['Dataset'].split()[-1]: result['Metrics'] for result in results} == figures
+    assert figures.keys() == {'val', 'testA', 'testB'}

@@ -14,6 +14,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     complete_checkpoint=dict(type='CompleteCheckpointHook'),
     check_weights=dict(type='CheckWeightsHook'),
+    check_input_size=dict(type='CheckInputSizeHook'),
     check_leakage=dict(type='CheckLeakageHook'),
     check_losses=dict(type='CheckLossesHook'),
     broadcast_buffers=dict(type='BroadcastBuffersHook'),

@@ -23,6 +23,7 @@ from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
 from .building import build_model, check_device, question_pipeline, read_config
+from .input_size import check_input_sizes
 
 Image = str | Path | np.ndarray
 
@@ -64,13 +65,14 @@ class RefSegInferencer:
 
     Raises:
         FileNotFoundError: there is no such config or checkpoint, or no pretrained file that it needs.
-        ValueError: the config has no test pipeline, the weights are of another architecture, belong on other
-            pretrained ones, or are unsafe to read, or there is no such device.
+        ValueError: the config has no test pipeline or one whose images don't fit the backbone, the weights are of
+            another architecture, belong on other pretrained ones, or are unsafe to read, or there is no such device.
     """
 
     def __init__(self, config: str | Path | Config, weights: str | Path | None, device: str | None = None) -> None:
         config = read_config(config)
         self.pipeline, self.model = question_pipeline(config), build_model(config)
+        check_input_sizes(config, self.model)
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
         else:

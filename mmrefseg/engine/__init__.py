@@ -2,6 +2,7 @@ from .hooks import (
     AtomicCheckpointHook,
     AtomicLocalBackend,
     BroadcastBuffersHook,
+    CheckInputSizeHook,
     CheckLeakageHook,
     CheckLossesHook,
     CheckWeightsHook,
@@ -12,6 +13,7 @@ from .hooks import (
 from .optimizers import BFloat16OptimWrapper
 
 __all__ = [
-    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckLeakageHook',
-    'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckInputSizeHook',
+    'CheckLeakageHook', 'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook',
+    'RoutingLogHook'
 ]

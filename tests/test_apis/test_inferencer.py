@@ -210,3 +210,11 @@ def test_score_under_a_letterbox():
     logits = torch.linspace(0.05, 0.8, 16).reshape(4, 4).logit()
     matrix = np.array([[2., 0, 1], [0, 2., 0]])
     assert mask_score(np.array([[0], [1]]), logits, matrix, (4, 4)) == pytest.approx(logits[2, 1].sigmoid().item())
+
+
+def test_images_that_the_backbone_cannot_take():
+    config = Config.fromfile(config_path(CONFIG))
+    letterbox = next(step for step in config.test_dataloader.dataset.pipeline if step.type == 'Letterbox')
+    letterbox.size = 100
+    with pytest.raises(ValueError, match='size of Letterbox in .*_dataloader is 100 × 100 pixels; .* multiples of 14'):
+        RefSegInferencer(config, None, 'cpu')

@@ -4,13 +4,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from open_clip.model import _build_vision_tower
+from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.clip import find_clip_config, read_clip_weights
 
+from ..layers import check_setting, check_size, is_whole
 from ..layers.tuning import TunedEncoder
 
 
@@ -34,7 +35,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
             together, or a pretrained tag of open_clip (``openai``); None leaves random weights. Default None.
 
     Raises:
-        ValueError: ``arch`` is unknown or has no ResNet, or ``tuning`` is unknown.
+        ValueError: ``arch`` is unknown, has no ResNet or a ``head_width`` that does not fit, or ``tuning`` is unknown.
     """
 
     def __init__(self,
@@ -49,15 +50,35 @@ class CLIPResNet(TunedEncoder, BaseModule):
         if not isinstance(layers, list | tuple) or len(layers) != 4:
             raise ValueError(f"{arch!r} has no ResNet; choose an architecture such as 'RN50-quickgelu', or a dict with "
                              'four layers in vision_cfg')
+        sizes = CLIPVisionCfg(**vision)
+        check_setting('arch.vision_cfg.head_width of CLIPResNet', sizes.head_width,
+                      is_whole(sizes.head_width, 1) and 32 * sizes.width % sizes.head_width == 0,
+                      f'a whole number that divides the {32 * sizes.width} channels of the attention pool')
         self.tower = _build_vision_tower(config['embed_dim'], vision)
         project = self.tower.attnpool.c_proj
         self.connect = ConvModule(
             project.in_features, project.out_features, 1, norm_cfg=dict(type='BN'), act_cfg=None)
+        coarsest = project.in_features
+        self.out_channels = (coarsest // 4, coarsest // 2, project.out_features)
         self.set_tuning(tuning)
 
     def new_parts(self) -> tuple[nn.Module, ...]:
         """The modules that no pretrained file holds."""
         return (self.connect, )
+
+    @staticmethod
+    def check_input_size(what: str, height: int, width: int) -> None:
+        """Refuse images whose last rows or columns would be on no position of the coarsest map.
+
+        Args:
+            what: what has the size.
+            height: in pixels.
+            width: in pixels.
+
+        Raises:
+            ValueError: height or width is not a multiple of 32.
+        """
+        check_size(what, height, width, 32, 'the coarsest stride of CLIPResNet')
 
     def init_weights(self) -> None:
         """Load the pretrained tower, completely or not at all.

@@ -15,10 +15,11 @@ from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.pretrained import require_weights
 
-from ..layers import RoutingInfo, TextFeatures, check_blocks
+from ..layers import RoutingInfo, TextFeatures, check_heads, check_setting, check_size, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
 from .dinov2_weights import to_own_names
 
+_SIZES = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
 # What forward does its own way, and tuning in the place of frozen_stages.
 _FIXED = ('final_norm', 'frozen_stages', 'interpolate_mode', 'out_type', 'pre_norm', 'with_cls_token')
 
@@ -53,8 +54,9 @@ class DINOv2(TunedEncoder, VisionTransformer):
 
     Raises:
         TypeError: a setting of mmpretrain's VisionTransformer has no meaning here.
-        ValueError: ``arch`` or ``tuning`` is unknown, ``img_size`` is not a multiple of ``patch_size``, or ``adapter``
-            or ``out_indices`` name blocks that the backbone doesn't have, or adapters behind the last map.
+        ValueError: ``arch`` or ``tuning`` is unknown, ``num_heads`` doesn't divide the width, ``img_size`` is not a
+            multiple of ``patch_size``, ``num_registers`` is negative, ``adapter`` or ``out_indices`` name blocks that
+            the backbone doesn't have or name one twice, or adapters lie behind the last map.
     """
 
     ARCHS = dict(small='dinov2-small', base='base', large='large', giant='dinov2-giant')
@@ -78,15 +80,16 @@ class DINOv2(TunedEncoder, VisionTransformer):
         if arch == 'giant':
             kwargs.setdefault('layer_cfgs', dict(ffn_type='swiglu_fused'))
         arch = self._find_arch(arch)
-        depth = arch['num_layers']
-        out_indices = [depth + i if i < 0 else i for i in out_indices]
-        check_blocks('out_indices', out_indices, depth)
-        self._check_size('img_size', *to_2tuple(img_size), patch_size)
+        for setting, value, least in (('num_registers', num_registers, 0), ('patch_size', patch_size, 1)):
+            check_setting(f'{setting} of DINOv2', value, is_whole(value, least), f'a whole number, {least} or larger')
+        blocks = choose_blocks('out_indices of DINOv2', out_indices, arch['num_layers'], from_end=True)
+        check_setting('out_indices of DINOv2', out_indices, len(blocks) > 0, 'at least one block')
+        check_size('img_size of DINOv2', *to_2tuple(img_size), patch_size, 'the patch_size of DINOv2')
         super().__init__(
             arch=arch,
             img_size=img_size,
             patch_size=patch_size,
-            out_indices=out_indices,
+            out_indices=blocks,
             out_type='featmap',
             layer_scale_init_value=layer_scale_init_value,
             init_cfg=init_cfg,
@@ -94,7 +97,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
         for module in self.modules():
             if isinstance(module, DropPath):
                 module.drop_prob = float(module.drop_prob)  # torch.compile can't branch on mmpretrain's numpy number
-        self.patch_size = patch_size
+        self.patch_size, self.out_channels = patch_size, (self.embed_dims, ) * len(blocks)
         self.pos_embed_offset, self.pos_embed_antialias = pos_embed_offset, pos_embed_antialias
         self.register_tokens = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims)) if num_registers else None
         self.adapters = self._build_adapters(dict(adapter or {}))
@@ -105,29 +108,33 @@ class DINOv2(TunedEncoder, VisionTransformer):
 
     @classmethod
     def _find_arch(cls, arch: str | dict) -> dict:
-        if isinstance(arch, dict):
-            return arch
-        if arch not in cls.ARCHS:
-            raise ValueError(f'arch is {arch!r}; it must be one of {", ".join(cls.ARCHS)}, or a dict of sizes')
-        return cls.arch_zoo[cls.ARCHS[arch]]
+        sizes = arch if isinstance(arch, dict) else cls.arch_zoo.get(cls.ARCHS.get(arch), {})
+        check_setting('arch of DINOv2', arch, set(_SIZES) <= sizes.keys(),
+                      f'one of {", ".join(cls.ARCHS)}, or a dict of {", ".join(_SIZES)}')
+        check_heads('arch.num_heads of DINOv2', sizes['num_heads'], sizes['embed_dims'])
+        return sizes
 
-    @staticmethod
-    def _check_size(what: str, height: int, width: int, patch_size: int) -> None:
-        if height % patch_size or width % patch_size:
-            nearest = ' × '.join(str(max(round(side / patch_size), 1) * patch_size) for side in (height, width))
-            raise ValueError(f'{what} is {height} × {width} pixels; height and width must be multiples of patch_size, '
-                             f'{patch_size}: {nearest} is the nearest')
+    def check_input_size(self, what: str, height: int, width: int) -> None:
+        """Refuse images that patches do not fill.
+
+        Args:
+            what: what has the size.
+            height: in pixels.
+            width: in pixels.
+
+        Raises:
+            ValueError: height or width is not a multiple of ``patch_size``.
+        """
+        check_size(what, height, width, self.patch_size, 'the patch_size of DINOv2')
 
     def _build_adapters(self, adapter: dict) -> nn.ModuleDict:
-        indices = adapter.pop('indices', ())
-        check_blocks('adapter indices', indices, self.num_layers)
-        last = max(self.out_indices)
-        if behind := [i for i in indices if i > last]:
-            raise ValueError(f'adapter indices {behind}: the last map leaves block {last} (out_indices), and nothing '
-                             f'behind it has an effect; choose from 0 to {last}, or another map')
+        setting, indices = 'adapter.indices of DINOv2', adapter.pop('indices', ())
+        blocks, last = choose_blocks(setting, indices, self.num_layers), max(self.out_indices)
+        check_setting(setting, indices, all(i <= last for i in blocks),
+                      f'blocks up to {last}: the last map (out_indices) leaves there, and nothing behind it acts')
         return nn.ModuleDict({
             str(i): MODELS.build(dict(adapter, dims=self.embed_dims, name=f'adapter.{i}'))
-            for i in indices
+            for i in blocks
         })
 
     def _unused_parts(self) -> tuple[nn.Module, ...]:
@@ -169,7 +176,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
                              x: Tensor,
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
         """As :meth:`forward`, with what the adapters' routers decided."""
-        self._check_size("the input, whose size the data's pipeline sets (Letterbox),", *x.shape[2:], self.patch_size)
+        self.check_input_size("the input, whose size the data's pipeline sets (Letterbox),", *x.shape[2:])
         x, grid_size = self.patch_embed(x)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1) + self._resized_pos_embed(grid_size)
         num_special = 1

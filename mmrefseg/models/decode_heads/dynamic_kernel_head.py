@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample
 
-from ..layers import TextFeatures
+from ..layers import TextFeatures, check_heads, check_multiple, check_setting, is_whole
 from ..layers.decoder import Decoder
 from ..layers.projector import UpsampleProjector
 
@@ -42,11 +42,11 @@ class DynamicKernelHead(BaseModule):
     linear function of the sentence feature gives the logits.
 
     Args:
-        in_channels: channels of the neck's map. Default 512.
-        text_channels: channels of the word features. Default 512.
+        in_channels: channels of the neck's map, a multiple of 4. Default 512.
+        text_channels: channels of the word features, an even number. Default 512.
         sentence_channels: channels of the sentence feature. Default 512.
         num_layers: decoder layers. Default 3.
-        num_heads: attention heads of the decoder. Default 8.
+        num_heads: attention heads of the decoder; divides ``in_channels``. Default 8.
         ffn_channels: hidden width of the decoder's feed-forward part. Default 512.
         dropout: dropout of the decoder. Default 0.1.
         kernel_size: odd side of the generated kernel. Default 3.
@@ -55,6 +55,9 @@ class DynamicKernelHead(BaseModule):
         loss_decode: config, or list of configs, of losses from logits (B, 1, h, w) and target (B, h, w); each has a
             ``loss_name``. Default None: binary cross-entropy.
         init_cfg: initialisation config of mmengine. Default None.
+
+    Raises:
+        ValueError: a width, ``num_heads`` or ``kernel_size`` does not fit.
     """
 
     takes_text = True
@@ -72,8 +75,13 @@ class DynamicKernelHead(BaseModule):
                  loss_decode: dict | Sequence[dict] | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        check_multiple('in_channels of DynamicKernelHead', in_channels, 4)
+        check_multiple('text_channels of DynamicKernelHead', text_channels, 2)
+        check_heads('num_heads of DynamicKernelHead', num_heads, in_channels)
+        check_setting('kernel_size of DynamicKernelHead', kernel_size,
+                      is_whole(kernel_size, 1) and kernel_size % 2 == 1, 'an odd number, 1 or larger')
         self.kernel_size = kernel_size
-        self.text_channels, self.sentence_channels = text_channels, sentence_channels
+        self.in_channels, self.text_channels, self.sentence_channels = in_channels, text_channels, sentence_channels
         self.decoder = Decoder(in_channels, text_channels, num_layers, num_heads, ffn_channels, dropout)
         widths = dict(in_channels=in_channels, channels=in_channels // 2)
         self.projector = MODELS.build({**projector, **widths}) if projector else UpsampleProjector(**widths)

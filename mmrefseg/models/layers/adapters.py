@@ -12,6 +12,7 @@ from mmrefseg.registry import MODELS
 from .adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
 from .multi_scale import MultiScaleBranches
 from .routing import ExpertMixture, Router, RoutingInfo, choose_experts
+from .settings import check_heads, check_multiple
 from .text_features import TextFeatures
 
 
@@ -30,10 +31,14 @@ class TextAdapter(nn.Module):
         dims: width of the block.
         channels: width of the bottleneck, a multiple of 16. Default 64.
         scale: weight of the adapter in the block. Default 0.2.
+
+    Raises:
+        ValueError: ``channels`` is not a multiple of 16.
     """
 
     def __init__(self, dims: int, channels: int = 64, scale: float = 0.2) -> None:
         super().__init__()
+        check_multiple('channels of TextAdapter', channels, 16)
         self.scale = scale
         self.down = nn.Linear(dims, channels)
         self.branches = MultiScaleBranches(channels, dims=1, dense=True)
@@ -100,6 +105,10 @@ class DETRISAdapter(nn.Module):
         mask_padding: whether padded words are masked out. Default False: DETRIS attends to them.
         dense: whether a branch also sees the outputs of those before it. Default True.
         name: the adapter's name. Default ``adapter``.
+
+    Raises:
+        ValueError: ``channels`` is not a multiple of 16, or ``num_heads`` does not divide the width of the
+            cross-attention.
     """
 
     def __init__(self,
@@ -114,6 +123,8 @@ class DETRISAdapter(nn.Module):
                  dense: bool = True,
                  name: str = 'adapter') -> None:
         super().__init__()
+        check_multiple(f'channels of {type(self).__name__}', channels, 16)
+        check_heads(f'num_heads of {type(self).__name__}', num_heads, attention_channels or channels)
         self.scale, self.name, self.text_channels = scale, name, text_channels
         self.down = nn.Linear(dims, channels)
         self.branches = MultiScaleBranches(channels, dense=dense)

@@ -14,15 +14,10 @@ class MultiScaleBranches(nn.Module):
         channels: channels in and out, a multiple of 16.
         dims: 1 for sequences (B, C, L), 2 for maps (B, C, H, W). Default 2.
         dense: whether a branch also sees the outputs of those before it (DETRIS). Default False (SERA).
-
-    Raises:
-        ValueError: ``channels`` is not a multiple of 16.
     """
 
     def __init__(self, channels: int, dims: int = 2, dense: bool = False) -> None:
         super().__init__()
-        if channels % 16:
-            raise ValueError(f'multi-scale branches need channels divisible by 16, got {channels}')
         self.dense = dense
         half, quarter, reduced = channels // 2, channels // 4, channels // 16
         seen = (channels, channels + half, channels + half + quarter) if dense else (channels, ) * 3

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .settings import check_setting, is_whole
+
 
 class RoutingInfo(NamedTuple):
     """What one router decided for one batch.
@@ -70,7 +72,8 @@ class Router(nn.Module):
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
 
     Raises:
-        ValueError: there is no expert, or ``top_k`` is not a whole number between 1 and the number of experts.
+        ValueError: there is no expert, ``top_k`` is not a whole number between 1 and the number of experts, or
+            ``noise_std`` is negative.
     """
 
     def __init__(self,
@@ -84,10 +87,12 @@ class Router(nn.Module):
         self.name, self.experts, self.noise_std = name, tuple(experts), noise_std
         if not self.experts:
             raise ValueError(f'router {name!r} has no experts to choose from; name at least one')
+        check_setting(f'noise_std of router {name!r}', noise_std,
+                      isinstance(noise_std, int | float) and 0 <= noise_std < float('inf'), 'a number, 0 or larger')
         self.top_k = len(self.experts) if top_k is None else top_k
-        if type(self.top_k) is not int or not 1 <= self.top_k <= len(self.experts):
-            raise ValueError(f'top_k of router {name!r} is {top_k!r}; it must be between 1 and the number of its '
-                             f'experts, {len(self.experts)} ({", ".join(self.experts)})')
+        check_setting(f'top_k of router {name!r}', top_k, is_whole(self.top_k, 1) and self.top_k <= len(self.experts),
+                      f'a whole number between 1 and the number of its experts, {len(self.experts)} '
+                      f'({", ".join(self.experts)}), or None for all of them')
         if hidden_channels is None:
             self.score = nn.Linear(channels, len(self.experts))
         else:

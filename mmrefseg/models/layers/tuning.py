@@ -6,6 +6,8 @@ from typing import Self
 
 from torch import nn
 
+from .settings import check_setting
+
 TUNING_MODES = ('none', 'norm_bias', 'all')
 
 
@@ -20,8 +22,8 @@ def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module]
     Raises:
         ValueError: ``tuning`` is none of the modes.
     """
-    if tuning not in TUNING_MODES:
-        raise ValueError(f'tuning is {tuning!r}; it must be one of {", ".join(TUNING_MODES)}')
+    check_setting(f'tuning of {type(encoder).__name__}', tuning, tuning in TUNING_MODES,
+                  f'one of {", ".join(map(repr, TUNING_MODES))}')
     norms = {id(p) for m in encoder.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()}
     new = {id(p) for part in new_parts for p in part.parameters()}
     for name, parameter in encoder.named_parameters():

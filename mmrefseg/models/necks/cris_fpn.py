@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 
-from ..layers import TextFeatures
+from ..layers import TextFeatures, check_setting
 from ..layers.coordinates import CoordConv
 
 
@@ -48,10 +48,11 @@ class CRISFPN(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         for name, widths in (('in_channels', in_channels), ('channels', channels)):
-            if len(widths) != 3:
-                raise ValueError(f'{name} of CRISFPN is {tuple(widths)}; it must be three numbers, one a map')
+            check_setting(f'{name} of CRISFPN', widths, isinstance(widths, Sequence) and len(widths) == 3,
+                          'three numbers, one a map')
         fine, middle, coarse = channels
         self.sentence_channels = sentence_channels
+        self.in_channels, self.out_channels = tuple(in_channels), (middle, )
         self.project_sentence = nn.Sequential(
             nn.Linear(sentence_channels, coarse, bias=False), nn.BatchNorm1d(coarse), nn.ReLU())
         self.project = nn.ModuleList([

@@ -54,6 +54,7 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
         first, *others = [in_channels] if isinstance(in_channels, int) else in_channels
         super().__init__(first, channels, **additions)
         self.init_cfg = init_cfg
+        self.in_channels, self.out_channels = (first, *others), (channels, ) * (1 + len(others))
         # Beside the first map's weights, not with them in one list: those are named as CRIS's.
         self.others = ModuleList(DeformableSEProjector(width, channels, **additions) for width in others)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 
-from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, choose_experts
+from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, check_heads, check_setting, choose_experts
 from ..layers.coordinates import CoordConv
 from ..layers.fusion_experts import BoundaryExpert, ContextualExpert, ShapeExpert, SpatialExpert
 
@@ -26,6 +26,8 @@ def fusion_experts(channels: int, num_heads: int, names: Sequence[str] = FUSION_
         contextual=partial(ContextualExpert, channels, num_heads),
         boundary=partial(BoundaryExpert, channels),
         shape=partial(ShapeExpert, channels))
+    if 'contextual' in names:
+        check_heads('num_heads of SERAFusion', num_heads, channels)
     return choose_experts('experts of SERAFusion', names, available)
 
 
@@ -65,7 +67,7 @@ class SERAFusion(BaseModule):
         experts: which experts there are; () leaves out experts and routers, which is DETRIS's neck.
             Default ``('spatial', 'contextual', 'boundary', 'shape')``.
         top_k: experts chosen a sample, 1 to their number; None for all of them, the published best. Default None.
-        num_heads: attention heads of the contextual experts (our reading). Default 8.
+        num_heads: attention heads of the contextual experts (our reading); divides ``in_channels``. Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
         resize_to: index of the map whose resolution all maps get ahead of the experts, for backbones with several
@@ -73,7 +75,8 @@ class SERAFusion(BaseModule):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: an expert is unknown, or ``top_k`` or ``resize_to`` is out of range.
+        ValueError: an expert is unknown, ``top_k``, ``resize_to`` or ``noise_std`` is out of range, or ``num_heads``
+            doesn't divide the channels of a map.
     """
 
     takes_text = True
@@ -90,9 +93,12 @@ class SERAFusion(BaseModule):
                  resize_to: int | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        check_setting('in_channels of SERAFusion', in_channels,
+                      isinstance(in_channels, Sequence) and len(in_channels) > 0, 'a list with the width of each map')
         if resize_to is not None and not -len(in_channels) <= resize_to < len(in_channels):
             raise ValueError(f'resize_to is {resize_to}; it must be the index of one of the {len(in_channels)} maps')
         self.resize_to = resize_to
+        self.in_channels, self.out_channels = tuple(in_channels), (channels, )
         norm_cfg = dict(type='BN')
         self.mixtures = nn.ModuleList()
         if experts:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from mmengine.logging import MessageHub
@@ -14,7 +15,7 @@ from mmrefseg.evaluation.functional import cris_mask
 from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample
 
-from ..layers import Router, RoutingInfo, TextFeatures
+from ..layers import Router, RoutingInfo, TextFeatures, check_setting
 
 
 def _takes_text(part: nn.Module) -> bool:
@@ -34,6 +35,14 @@ def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
     if hasattr(part, 'forward_with_routing'):
         return part.forward_with_routing(*arguments)
     return part(*arguments), ()
+
+
+def _given_widths(part: nn.Module) -> tuple[int, ...]:
+    """The width of each map that a part gives, where it says so: ours do, and the pyramids of mmseg and mmdet."""
+    widths = getattr(part, 'out_channels', ())
+    if isinstance(widths, int):
+        return (widths, ) * getattr(part, 'num_outs', 0)
+    return widths if isinstance(widths, tuple) else ()
 
 
 def _as_mmseg(sample: RefSegDataSample) -> SegDataSample:
@@ -61,7 +70,8 @@ class ReferringSegmentor(BaseModel):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives.
+        ValueError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives,
+            or ``in_channels`` not the widths of the maps from the part before.
     """
 
     def __init__(self,
@@ -82,6 +92,7 @@ class ReferringSegmentor(BaseModel):
         self.routing_losses = nn.ModuleList(MODELS.build(config) for config in routing_losses)
         self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, **(test_cfg or {})}
         self._check_text_widths()
+        self._check_map_widths()
         self.data_preprocessor.tokenize = self.text_encoder.tokenize
         self.experts = {module.name: module.experts for module in self.modules() if isinstance(module, Router)}
 
@@ -97,6 +108,28 @@ class ReferringSegmentor(BaseModel):
                 if module is not encoder and None not in (expected, width) and expected != width:
                     raise ValueError(f'{setting} of {name} ({type(module).__name__}) is {expected}; it must be {width},'
                                      f" the width of {type(encoder).__name__}'s {kind} features")
+
+    def _check_map_widths(self) -> None:
+        """Refuse a neck or head that expects maps of other widths than it gets, where both sides say what they are."""
+        names = {module: name for name, module in self.named_modules()}
+        necks = self.neck if isinstance(self.neck, nn.Sequential) else [self.neck] if self.neck else []
+        for before, after in pairwise((self.backbone, *necks, self.decode_head)):
+            given, expected = _given_widths(before), getattr(after, 'in_channels', None)
+            if not given or expected is None:
+                continue
+            part, source = f'{names[after]} ({type(after).__name__})', f'{names[before]} ({type(before).__name__})'
+            # As in mmseg: one number means the last map, unless in_index chooses others, whose widths may be summed.
+            index = getattr(after, 'in_index', -1 if isinstance(expected, int) else range(len(given)))
+            indices = [index] if isinstance(index, int) else index
+            check_setting(f'in_index of {part}', index, all(-len(given) <= i < len(given) for i in indices),
+                          f'from 0 to {len(given) - 1}: {source} gives {len(given)} maps')
+            widths = tuple(given[i] for i in indices)
+            if isinstance(expected, int):
+                check_setting(f'in_channels of {part}', expected, expected == sum(widths),
+                              f'{sum(widths)}, the width of what {source} gives')
+            else:
+                check_setting(f'in_channels of {part}', tuple(expected), tuple(expected) == widths,
+                              f'{widths}, the widths of the maps that {source} gives')
 
     def extract_feat(self, inputs: Tensor, token_ids: Tensor,
                      token_mask: Tensor) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:

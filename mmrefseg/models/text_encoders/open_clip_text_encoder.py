@@ -5,7 +5,7 @@ import open_clip
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from open_clip.model import _build_text_tower
+from open_clip.model import CLIPTextCfg, _build_text_tower
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.clip import find_clip_config, read_clip_weights
 
-from ..layers import TextAdapter, TextFeatures, check_blocks
+from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
 
 
@@ -52,15 +52,19 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         self.arch = arch
         self.num_tokens = num_tokens
         config = self._find_config(arch)
+        sizes = CLIPTextCfg(**config['text_cfg'])
+        check_heads('arch.text_cfg.heads of OpenCLIPTextEncoder', sizes.heads, sizes.width)
         self.tower = _build_text_tower(config['embed_dim'], dict(config['text_cfg']), config.get('quick_gelu', False))
-        if not 3 <= num_tokens <= self.tower.context_length:
-            raise ValueError(f'num_tokens is {num_tokens}; it must be 3 to {self.tower.context_length} for {arch!r}')
+        longest = self.tower.context_length
+        check_setting('num_tokens of OpenCLIPTextEncoder', num_tokens,
+                      is_whole(num_tokens, 3) and num_tokens <= longest,
+                      f'a whole number from 3 to {longest}, the context length of its arch')
         self.tokenizer = open_clip.SimpleTokenizer()
         self.channels, self.sentence_channels = self.tower.width, config['embed_dim']
         adapter = dict(adapter or {})
         indices = adapter.pop('indices', ())
-        check_blocks('adapter indices', indices, len(self.tower.transformer.resblocks))
-        self.adapters = nn.ModuleDict({str(i): TextAdapter(self.tower.width, **adapter) for i in indices})
+        blocks = choose_blocks('adapter.indices of OpenCLIPTextEncoder', indices, len(self.tower.transformer.resblocks))
+        self.adapters = nn.ModuleDict({str(i): TextAdapter(self.tower.width, **adapter) for i in blocks})
         self.set_tuning(tuning)
         self._ids: dict[str, list[int]] = {}
         self._has_warned = False

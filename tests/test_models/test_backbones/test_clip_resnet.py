@@ -173,7 +173,7 @@ def test_the_connection_is_new():
 
 
 def test_unknown_tuning():
-    with pytest.raises(ValueError, match="'some'"):
+    with pytest.raises(ValueError, match="tuning of CLIPResNet is 'some'"):
         CLIPResNet(ARCH, tuning='some')
 
 
@@ -229,6 +229,7 @@ def test_without_pretrained_weights_nothing_changes():
     ('RN-7', "open_clip has no architecture 'RN-7'"),
     ('ViT-B-16', "'ViT-B-16' has no ResNet.*'RN50-quickgelu'"),
     (dict(embed_dim=20, vision_cfg=dict(VISION, layers=[1, 1, 2])), 'has no ResNet.*four layers'),
+    (dict(embed_dim=20, vision_cfg=dict(VISION, head_width=60)), r'head_width of CLIPResNet is 60; .* the 256 '),
 ])
 def test_unknown_architecture(arch, message):
     with pytest.raises(ValueError, match=message):

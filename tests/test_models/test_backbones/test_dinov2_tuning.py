@@ -83,5 +83,5 @@ def test_what_lies_behind_the_last_map_neither_runs_nor_trains():
 
 
 def test_adapters_behind_the_last_map():
-    with pytest.raises(ValueError, match=r'adapter indices \[2\]: the last map leaves block 1 .*choose from 0 to 1'):
+    with pytest.raises(ValueError, match=r'adapter\.indices of DINOv2 is \(0, 2\); it must be blocks up to 1: the '):
         make_tiny(out_indices=(0, 1), adapter=ADAPTER)

@@ -47,8 +47,9 @@ def test_convolve_each_under_bfloat16():
 
 
 def make_head(**kwargs):
-    return DynamicKernelHead(
-        8, text_channels=12, sentence_channels=12, num_layers=1, num_heads=2, ffn_channels=16, **kwargs).eval()
+    settings = dict(
+        in_channels=8, text_channels=12, sentence_channels=12, num_layers=1, num_heads=2, ffn_channels=16)
+    return DynamicKernelHead(**{**settings, **kwargs}).eval()
 
 
 def make_samples(masks):
@@ -142,3 +143,15 @@ def test_losses_are_float32_under_bfloat16(make_text):
     assert loss.dtype == torch.float32
     loss.backward()
     assert all(p.grad is not None for p in head.parameters())
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(in_channels=6), 'in_channels of DynamicKernelHead is 6; it must be a multiple of 4'),
+    (dict(text_channels=5), 'text_channels of DynamicKernelHead is 5; it must be a multiple of 2'),
+    (dict(num_heads=3), 'num_heads of DynamicKernelHead is 3; it must be a whole number that divides the 8 channels'),
+    (dict(num_heads=0), 'num_heads of DynamicKernelHead is 0; '),
+    (dict(kernel_size=2), 'kernel_size of DynamicKernelHead is 2; it must be an odd number'),
+])
+def test_impossible_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_head(**settings)

@@ -10,7 +10,7 @@ from mmrefseg.models.layers.adapters import WordAttention
 
 
 def make_adapter(kind=SERAAdapter, **kwargs):
-    adapter = kind(24, text_channels=12, channels=16, num_heads=2, **kwargs).eval()
+    adapter = kind(24, **{**dict(text_channels=12, channels=16, num_heads=2), **kwargs}).eval()
     nn.init.normal_(adapter.up.weight)
     return adapter
 
@@ -93,11 +93,14 @@ def test_sparse_adapter_takes_the_better_expert_of_each_sample(make_text):
 @pytest.mark.parametrize(('settings', 'message'), [
     (dict(experts=('spatial', 'shape')), r"experts of SERAAdapter is .*'spatial', 'boundary'"),
     (dict(experts=()), "router 'adapter' has no experts"),
+    (dict(num_heads=3), 'num_heads of SERAAdapter is 3; .* divides the 16 channels of the attention'),
+    (dict(attention_channels=9), 'num_heads of SERAAdapter is 2; .* divides the 9 channels of the attention'),
+    (dict(channels=24), 'channels of SERAAdapter is 24; it must be a multiple of 16'),
     (dict(top_k=1.5), r"top_k of router 'adapter' is 1\.5"),
     (dict(top_k='2'), "top_k of router 'adapter' is '2'"),
-    (dict(top_k=3), "top_k of router 'adapter' is 3; it must be between 1 and .* 2"),
+    (dict(top_k=3), "top_k of router 'adapter' is 3; it must be a whole number between 1 and .* 2"),
 ])
-def test_impossible_experts(settings, message):
+def test_impossible_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         make_adapter(**settings)
 

@@ -50,8 +50,3 @@ def test_published_widths():
     assert shapes == [(64, 128, 1, 1), (8, 128, 1, 1), (32, 8, 3, 3), (8, 128, 1, 1), (32, 8, 5, 5)]
     dense = [tuple(p.shape) for p in MultiScaleBranches(64, dims=1, dense=True).parameters() if p.ndim == 3]
     assert dense == [(32, 64, 1), (4, 96, 1), (16, 4, 3), (4, 112, 1), (16, 4, 5)]
-
-
-def test_channels_that_do_not_divide():
-    with pytest.raises(ValueError, match='divisible by 16, got 24'):
-        MultiScaleBranches(24)

@@ -189,10 +189,17 @@ def test_first_choice():
     assert info.first_choice().tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
-@pytest.mark.parametrize('top_k', [0, 5, -1])
+@pytest.mark.parametrize('top_k', [0, 5, -1, 2.5, True, '2'])
 def test_impossible_top_k(top_k):
-    with pytest.raises(ValueError, match=rf"top_k of router 'fusion.0' is {top_k}.*between 1.*4 \(a, b, c, d\)"):
+    said = rf"top_k of router 'fusion.0' is {top_k!r}; .*a whole number between 1.*4 \(a, b, c, d\)"
+    with pytest.raises(ValueError, match=said):
         Router(6, NAMES, 'fusion.0', top_k=top_k)
+
+
+@pytest.mark.parametrize('noise_std', [-1, float('inf'), float('nan'), '1'])
+def test_impossible_noise(noise_std):
+    with pytest.raises(ValueError, match=f"noise_std of router 'fusion.0' is {noise_std!r}; it must be a number, 0"):
+        Router(6, NAMES, 'fusion.0', noise_std=noise_std)
 
 
 def test_no_experts():

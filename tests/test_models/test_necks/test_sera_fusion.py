@@ -9,7 +9,8 @@ from mmrefseg.models.necks.sera_fusion import SentenceGate
 
 
 def make_neck(**kwargs):
-    neck = SERAFusion((8, 16, 8), 12, sentence_channels=10, num_heads=2, router_channels=6, **kwargs)
+    settings = dict(in_channels=(8, 16, 8), channels=12, sentence_channels=10, num_heads=2, router_channels=6)
+    neck = SERAFusion(**{**settings, **kwargs})
     for module in neck.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
@@ -127,9 +128,12 @@ def test_some_of_the_experts(experts):
     (dict(experts=('shape', 'edge')),
      r"experts of SERAFusion is \('shape', 'edge'\); .* some of 'spatial', 'contextual', 'boundary', 'shape'"),
     (dict(experts=('shape', 'shape')), 'each at most once'),
+    (dict(num_heads=5), 'num_heads of SERAFusion is 5; it must be a whole number that divides the '),
+    (dict(noise_std=-1), r"noise_std of router 'fusion\.0' is -1"),
+    (dict(in_channels=96), 'in_channels of SERAFusion is 96; it must be a list with the width of each map'),
     (dict(experts='shape'), "experts of SERAFusion is 'shape'; it must be a list"),
 ])
-def test_impossible_experts(settings, message):
+def test_impossible_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         make_neck(**settings)
 

@@ -4,6 +4,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
@@ -226,3 +227,51 @@ def test_text_of_another_width(tiny_config, part, setting, place):
     config[setting] = 128
     with pytest.raises(ValueError, match=f"{setting} of {place} is 128; it must be {width}, .*OpenCLIPTextEncoder's"):
         MODELS.build(tiny_config)
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'neck.in_channels': (96, 96)},
+     r'in_channels of neck \(SERAFusion\) is \(96, 96\); it must be \(96, 96, 96\), .* backbone \(DINOv2\) gives'),
+    ({'neck.in_channels': (96, 96, 48)}, r'is \(96, 96, 48\); it must be \(96, 96, 96\)'),
+    ({'backbone.out_indices': (1, -1)}, r'is \(96, 96, 96\); it must be \(96, 96\)'),
+    ({'decode_head.in_channels': 96},
+     r'in_channels of decode_head \(DynamicKernelHead\) is 96; it must be 64, .* neck \(SERAFusion\) gives'),
+    ({'neck': None}, r'is 64; it must be 96, .* backbone \(DINOv2\) gives'),
+])
+def test_maps_of_another_width(tiny_config, changes, message):
+    config = Config(tiny_config)
+    config.merge_from_dict(changes)
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(config.to_dict())
+
+
+PYRAMID = dict(type='mmseg.FPN', in_channels=[96] * 3, out_channels=32, num_outs=3)
+
+
+def with_fcn_head(config, **settings):
+    loss = dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True)
+    config.decode_head = dict(
+        type='mmseg.FCNHead', channels=8, num_classes=2, out_channels=1, threshold=0.35, loss_decode=loss, **settings)
+    return config
+
+
+@pytest.mark.parametrize(('neck', 'head', 'message'), [
+    (PYRAMID, dict(in_channels=32, in_index=2), None),
+    (PYRAMID, dict(in_channels=64, in_index=2), r'decode_head \(FCNHead\) is 64; it must be 32, .* neck \(FPN\) gives'),
+    (PYRAMID, dict(in_channels=32, in_index=3), r'in_index of decode_head \(FCNHead\) is 3; it must be from 0 to 2'),
+    (PYRAMID, dict(in_channels=[32, 32], in_index=[0, 2], input_transform='resize_concat'), None),
+    (PYRAMID, dict(in_channels=[32, 96], in_index=[0, 2], input_transform='resize_concat'), 'is 128; it must be 64'),
+    (dict(PYRAMID, in_channels=[96, 96, 48]), dict(in_channels=32), r'neck \(FPN\) is \(96, 96, 48\); .* \(96, 96, '),
+    ([PYRAMID, dict(type='SERAFusion', in_channels=(96, ) * 3, sentence_channels=64)], dict(in_channels=512),
+     r'in_channels of neck\.1 \(SERAFusion\) is \(96, 96, 96\); it must be \(32, 32, 32\), .*neck\.0 \(FPN\)'),
+    (dict(type='mmseg.Feature2Pyramid', embed_dim=96, rescales=[2, 1, 0.5]), dict(in_channels=48, in_index=3), None),
+])
+def test_widths_of_parts_of_mmseg(tiny_config, neck, head, message):
+    """What a part doesn't say is left to PyTorch."""
+    tiny_config.neck = neck
+    config = with_fcn_head(tiny_config, **head)
+    if message is None:
+        MODELS.build(config)
+    else:
+        with pytest.raises(ValueError, match=message):
+            MODELS.build(config)

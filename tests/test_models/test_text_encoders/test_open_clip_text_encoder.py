@@ -125,9 +125,16 @@ def test_adapters_start_as_nothing():
     assert not torch.allclose(adapted(ids, mask).tokens, plain(ids, mask).tokens)
 
 
-def test_an_adapter_in_a_block_that_is_not_there():
-    with pytest.raises(ValueError, match='7'):
-        make_encoder(adapter=dict(indices=(1, 7), channels=16))
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(adapter=dict(indices=(1, 7))), r'adapter\.indices of OpenCLIPTextEncoder is \(1, 7\); .* 0 to 2, each'),
+    (dict(adapter=dict(indices=(1, 1))), r'adapter\.indices of OpenCLIPTextEncoder is \(1, 1\); .* at most once'),
+    (dict(adapter=dict(indices=(1, ), channels=40)), 'channels of TextAdapter is 40; it must be a multiple of 16'),
+    (dict(tuning='some'), "tuning of OpenCLIPTextEncoder is 'some'; it must be one of 'none', 'norm_bias', 'all'"),
+    (dict(arch=dict(ARCH, text_cfg=dict(ARCH['text_cfg'], heads=5))), r'text_cfg\.heads of OpenCLIPTextEncoder is 5; '),
+])
+def test_impossible_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_encoder(**settings)
 
 
 def test_tuning():
@@ -231,7 +238,7 @@ def test_cutting_is_said_once(monkeypatch):
 
 @pytest.mark.parametrize('num_tokens', [2, 13])
 def test_impossible_number_of_tokens(num_tokens):
-    with pytest.raises(ValueError, match=f'num_tokens is {num_tokens}.*3 to 12'):
+    with pytest.raises(ValueError, match=f'num_tokens of OpenCLIPTextEncoder is {num_tokens};.*3 to 12'):
         make_encoder(num_tokens)
 
 
