@@ -104,6 +104,25 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
     assert json.loads((tmp_path / 'out.json').read_text()) == {'val': [{'sent_id': 1}]}
 
 
+def test_bugs_keep_their_traceback_while_batches_flow(monkeypatch, tmp_path):
+    hooks = []
+
+    def fail(*args):
+        hooks[-1].before_train_epoch(None)
+        raise ValueError('a bug')
+
+    runner = Namespace(register_hook=hooks.append, train=fail)
+    for tool, fakes in (('train', dict(Runner=Namespace(from_cfg=lambda cfg: runner))),
+                        ('test', dict(start_testing=lambda *args: runner, test_split=fail))):
+        main = runpy.run_path(str(TOOLS / f'{tool}.py'))['main']
+        for name, fake in fakes.items():
+            monkeypatch.setitem(main.__globals__, name, fake)
+        monkeypatch.setattr('sys.argv', [f'{tool}.py', 'sera_tiny_refshapes', *(['x.pth'] if tool == 'test' else []),
+                                         '--work-dir', str(tmp_path)])
+        with pytest.raises(ValueError, match='a bug'):
+            main()
+
+
 def run(monkeypatch, folder, tool, *arguments):
     """Run a tool in a folder as a user does; returns the message with which it ends."""
     monkeypatch.chdir(folder)
@@ -137,7 +156,8 @@ model = dict(backbone=dict(init_cfg=dict(_delete_=True, type='Pretrained', check
 
 
 def test_random_weights_need_no_file(monkeypatch, tmp_path, on_pretrained):
-    assert run(monkeypatch, tmp_path, 'train', on_pretrained).startswith('train: model.backbone needs the weights gone.pth')
+    message = run(monkeypatch, tmp_path, 'train', on_pretrained)
+    assert message.startswith('train: model.backbone needs the weights gone.pth')
     message = run(monkeypatch, tmp_path, 'train', on_pretrained, '--cfg-options', 'model.backbone.init_cfg=None')
     assert message.startswith('train: data/refshapes is missing. Expected:')
 
