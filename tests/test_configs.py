@@ -86,7 +86,8 @@ def test_pieces_fit_each_other(name):
     config = load(name)
     orders = {split: [step.type for step in config[f'{split}_dataloader'].dataset.pipeline]
               for split in ('train', 'val', 'test')}
-    assert orders['train'].index('LoadReferringMask') < orders['train'].index('Letterbox')
+    letterbox = 'FastLetterbox' if 'lmdb' in name else 'Letterbox'
+    assert orders['train'].index('LoadReferringMask') < orders['train'].index(letterbox)
     assert 'SampleSentence' in orders['train']
     for split in ('val', 'test'):
         assert orders[split].index('LoadReferringMask') > orders[split].index('Letterbox')

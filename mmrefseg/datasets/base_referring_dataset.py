@@ -176,11 +176,11 @@ class BaseReferringDataset(BaseDataset, ABC):
 
 
 def _check_expressions(referent: dict, data_root: str) -> dict:
-    where = f'{data_root}: ref_id {referent["ref_id"]}'
     if not referent['sentences']:
-        raise ValueError(f'{where} has no expression. Remove the ref or write one.')
+        raise ValueError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
         if not sentence['text'].strip():
-            raise ValueError(f'{where}, sent_id {sentence["sent_id"]}: the expression is empty. It must hold at least '
-                             'one character that is not blank: remove the sentence or mend it.')
+            raise ValueError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
+                             'is empty. It must hold at least one character that is not blank: remove the sentence or '
+                             'mend it.')
     return referent

@@ -188,22 +188,21 @@ def _whole_pixels(instances: list, image: _Image, where: str) -> list[list[list[
     outlines = []
     for number, polygons in enumerate(instances):
         try:
-            kept = [polygon for polygon in polygons if _num_points(polygon) > 1]
-            outline = [list(map(trunc, chain.from_iterable(polygon))) for polygon in kept]
+            outline = [numbers for numbers in map(_truncated, polygons) if len(numbers) > 2]
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f'{where}: Polygons[{number}] must be a list of polygons, each a list of points [x, y] in '
                              'pixels. Remove the task or mend it.') from None
-        if any(max(polygon) > far or min(polygon) < -far for polygon in outline):
+        if outline and (max(map(max, outline)) > far or min(map(min, outline)) < -far):
             raise ValueError(f'{where}: Polygons[{number}] has a point far outside of its image of '
                              f'{image.width}x{image.height} pixels. Remove the task or mend it.')
         outlines.append(outline)
     return outlines
 
 
-def _num_points(polygon: list) -> int:
+def _truncated(polygon: list) -> list[int]:
     if set(map(len, polygon)) - {2}:
         raise ValueError('a point is no pair')
-    return len(polygon)
+    return list(map(trunc, chain.from_iterable(polygon)))
 
 
 def _warn_of_empty(tasks: list[str]) -> None:
