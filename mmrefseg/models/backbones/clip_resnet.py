@@ -84,7 +84,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
         """Load the pretrained tower, completely or not at all.
 
         Raises:
-            FileNotFoundError: there is no such file, and open_clip has no such tag for the architecture.
+            FileNotFoundError: there is no such file.
             ValueError: the file's visual tower is of another architecture.
         """
         if self.init_cfg is None:
