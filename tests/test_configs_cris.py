@@ -91,3 +91,11 @@ def test_metafile():
             assert (metadata['Epochs'], metadata['Batch Size']) == (50, 64)
             assert metadata['Parameters'] == sum(p.numel() for p in parameters)
             assert metadata['Trained Parameters'] == sum(p.numel() for p in parameters if p.requires_grad)
+
+
+def test_the_small_model_of_the_readme(tmp_path):
+    snippet = (FOLDER / 'README.md').read_text().split('```python\n')[1].split('```')[0]
+    (tmp_path / 'small.py').write_text(snippet)
+    model = MODELS.build(Config.fromfile(tmp_path / 'small.py').model)
+    words = torch.ones(2, 17, dtype=torch.long)
+    assert model(torch.randn(2, 3, 128, 128), token_ids=words, token_mask=words.bool()).shape == (2, 1, 32, 32)

@@ -44,8 +44,8 @@ class PhraseCutDataset(BaseReferringDataset):
     ``instance_boxes`` (a list of [x, y, w, h] in pixels) and ``coco_id`` (int, or None where the image is not of COCO).
 
     Outlines are cut down to whole pixels, and drawn, as the official evaluation does: one of a single point is nothing,
-    one of two points a line, and what lies outside of the image is cut off. Phrases that are left without any outline
-    keep an empty mask, and a warning names them.
+    one of two points a line, and what lies outside of the image is cut off. Phrases that are left without an outline
+    on their image keep an empty mask, and a warning names them.
 
     Args:
         data_root (str): Folder of the data set.
@@ -75,7 +75,8 @@ class PhraseCutDataset(BaseReferringDataset):
         def parse(entry: tuple[int, tuple[str, int, dict]]) -> dict:
             place, (path, number, task) = entry
             referent = self._referent(task, place, f'{path}: element {number}', path, images)
-            if not any(map(any, referent['segmentation']['instances'])):
+            outlines = chain.from_iterable(referent['segmentation']['instances'])
+            if not any(_is_visible(outline, referent['height'], referent['width']) for outline in outlines):
                 empty.append(f'{path}: task_id {referent["task_id"]}')
             return referent
 
@@ -205,8 +206,16 @@ def _truncated(polygon: list) -> list[int]:
     return list(map(trunc, chain.from_iterable(polygon)))
 
 
+def _is_visible(outline: list[int], height: int, width: int) -> bool:
+    """Whether the box around an outline has pixels of the image."""
+    if 0 <= outline[0] < width and 0 <= outline[1] < height:  # which tells of nearly all, and fast
+        return True
+    x, y = outline[::2], outline[1::2]
+    return min(x) < width and max(x) >= 0 and min(y) < height and max(y) >= 0
+
+
 def _warn_of_empty(tasks: list[str]) -> None:
     if tasks:
         shown = '\n'.join(f'  {task}' for task in tasks[:10]) + ('\n  ...' if len(tasks) > 10 else '')
-        print_log('Phrases without an outline of two points or more, whose masks therefore are empty '
+        print_log('Phrases without an outline of two points or more on their image, whose masks therefore are empty '
                   f'({len(tasks)}):\n{shown}', 'current', logging.WARNING)

@@ -76,8 +76,8 @@ def _refuse_foreign(path: Path) -> None:
         if 'constants.pkl' in members:
             raise ValueError(
                 f"{path} is a TorchScript archive, as OpenAI's CLIP files are: a program, which is not run here. Use "
-                'the same weights as safetensors, such as open_clip_model.safetensors of timm/vit_base_patch16_clip_224'
-                '.openai on the Hugging Face hub')
+                'the same weights as safetensors: open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai,'
+                ' timm/resnet50_clip.openai or timm/resnet101_clip.openai on the Hugging Face hub')
         if 'data.pkl' in members:
             return
     # Without an archive around it, the older format begins like any pickle of protocol 2.

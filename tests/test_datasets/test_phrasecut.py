@@ -105,6 +105,18 @@ def test_phrases_without_an_outline_are_named(tmp_path, content, monkeypatch):
     assert message.endswith('refer_train.json: task_id 1__0')
 
 
+@pytest.mark.parametrize('outline, visible', [
+    ([[-9, 3], [-1, 9]], False), ([[32, 3], [40, 9]], False), ([[3, -9], [9, -1]], False), ([[3, 24], [9, 30]], False),
+    ([[-9, 3], [1, 9]], True), ([[40, 30], [31, 23]], True), ([[-5, -5], [40, 30], [-5, 30]], True),
+])
+def test_outlines_outside_of_their_image_are_named(outline, visible, tmp_path, content, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmrefseg.datasets.phrasecut.print_log', lambda message, *_: said.append(message))
+    content['tasks']['train'][0].update(Polygons=[[outline]])
+    PhraseCutDataset(write_phrasecut(tmp_path, content)).referents()
+    assert len(said) == (not visible)
+
+
 @pytest.mark.parametrize('change, message', [
     ({'task_id': 5}, r"refer_train\.json: element 0: 'task_id' must be of type str, got int"),
     ({'image_id': 9}, r'refer_train\.json: task_id 1__0 refers to image 9, which image_data_split\.json .* get both'),

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError
 
@@ -70,3 +72,13 @@ def test_mmcv_without_operators(installed, monkeypatch, tmp_path):
         check_requirements()
     (tmp_path / 'mmcv' / '_ext.cpython-311-x86_64-linux-gnu.so').touch()
     check_requirements()
+
+
+def test_operators_that_cannot_be_imported():
+    # In a process of its own, where mmcv is not imported yet.
+    blocked = ("import sys; sys.modules['mmcv._ext'] = None\n"
+               'import mmrefseg.models')
+    ended = subprocess.run([sys.executable, '-c', blocked], capture_output=True, text=True)
+    said = ended.stderr.strip().splitlines()
+    assert ended.returncode == 1 and 'compiled operators cannot be imported' in said[-2] and '_ext' in said[-2]
+    assert 'bash tools/install.sh' in said[-1]

@@ -18,14 +18,17 @@ SHOWN = 20
 """Troubles to show."""
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def parse_args(name: str | None) -> Namespace:
+    """Read the command line, which says the name of the data set unless it is known."""
     parser = ArgumentParser(
         description='Prepare a data set: find its files, also in zip archives, check every image, mask and count, and '
         'write annotations in JSON Lines (and with --lmdb an LMDB file) that open at once.',
         epilog=f'Exit status: 0 all is well; {LEFT_OUT} prepared, but for broken entries; 1 not prepared, or not well; '
         '130 interrupted. A preparation that was stopped, by whatever, goes on with the same command.')
-    parser.add_argument('name', choices=RECIPES, metavar='NAME', help=', '.join(RECIPES))
+    if name is None:
+        parser.add_argument('name', choices=RECIPES, metavar='NAME', help=', '.join(RECIPES))
+    else:
+        parser.set_defaults(name=name)
     parser.add_argument('--src', nargs='+', default=[], metavar='DIR',
                         help='folders that hold annotations and images; needed unless --out is prepared')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to fill')
@@ -61,9 +64,9 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
         print('verified: every checksum, image, mask and count holds')
 
 
-def main() -> None:
+def main(name: str | None = None) -> None:
     """Prepare, and verify, as the command line says."""
-    args = parse_args()
+    args = parse_args(name)
     try:
         made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
         troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None

@@ -57,7 +57,7 @@ class DynamicKernelHead(BaseModule):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: a width, ``num_heads`` or ``kernel_size`` does not fit.
+        ValueError: a width, ``num_heads`` or ``kernel_size`` does not fit, or all losses have a weight of 0.
     """
 
     takes_text = True
@@ -89,6 +89,9 @@ class DynamicKernelHead(BaseModule):
         loss_decode = loss_decode or dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)
+        weights = [getattr(loss, 'loss_weight', 1.0) for loss in self.loss_decode]
+        check_setting('loss_weight of the losses of DynamicKernelHead', weights, any(weights),
+                      'other than 0 for one at least: nothing would be learnt')
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
         """The last of ``maps`` (B, C, H, W) → logits (B, 1, 4H, 4W)."""

@@ -9,6 +9,7 @@ from mmseg.models.utils import SELayer
 from torch import Tensor, nn
 
 from .deformable_conv import DeformableConv
+from .settings import check_setting, is_whole
 
 
 class UpsampleStage(ConvModule):
@@ -26,6 +27,9 @@ class UpsampleStage(ConvModule):
         dcn_operator: see :class:`DeformableConv`. Default ``'mmcv'``.
         residual: whether F(y) is added. Default False.
         se_ratio: how many times narrower the middle of SE is (at least 8 channels); None leaves SE out. Default None.
+
+    Raises:
+        ValueError: ``se_ratio`` is no whole number from 1.
     """
 
     def __init__(self,
@@ -36,6 +40,7 @@ class UpsampleStage(ConvModule):
                  dcn_operator: str = 'mmcv',
                  residual: bool = False,
                  se_ratio: int | None = None) -> None:
+        check_setting('se_ratio', se_ratio, se_ratio is None or is_whole(se_ratio, 1), 'a whole number from 1, or None')
         norm_cfg = dict(type='BN')
         super().__init__(in_channels, channels, 3, padding=1, norm_cfg=norm_cfg)
         if dcn is not None:

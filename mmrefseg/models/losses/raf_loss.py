@@ -1,6 +1,8 @@
 """SegVLM's loss."""
 from __future__ import annotations
 
+from math import isfinite
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -33,7 +35,8 @@ class RAFLoss(nn.Module):
         loss_name: name in the log; holds ``loss`` to count in the sum. Default ``loss_raf``.
 
     Raises:
-        ValueError: a λ or γ is negative, all λ are 0, ε isn't positive, α is not in 0 … 1, or a name is unknown.
+        ValueError: a λ or γ is negative, a λ isn't finite, all λ are 0, ε isn't positive, α is not in 0 … 1, or a name
+            is unknown.
     """
 
     def __init__(self,
@@ -51,9 +54,9 @@ class RAFLoss(nn.Module):
         super().__init__()
         weights = dict(lambda_bce=lambda_bce, lambda_focal=lambda_focal, lambda_dice=lambda_dice)
         settings = ', '.join(f'{name}={value}' for name, value in weights.items())
-        if min(weights.values()) < 0 or not any(weights.values()):
-            raise ValueError(f'RAFLoss has {settings}; none may be negative, and one at least must be positive')
-        if not 0 <= alpha <= 1 or gamma < 0 or eps <= 0:
+        if not all(map(isfinite, weights.values())) or min(weights.values()) < 0 or not any(weights.values()):
+            raise ValueError(f'RAFLoss has {settings}; each must be a number, 0 or larger, and one at least positive')
+        if not (0 <= alpha <= 1 and gamma >= 0 and eps > 0):
             raise ValueError(f'RAFLoss has alpha={alpha}, gamma={gamma}, eps={eps}; it needs 0 ≤ alpha ≤ 1, gamma ≥ 0 '
                              'and eps > 0')
         if pixel_weight not in ('error', 'hard'):

@@ -209,6 +209,7 @@ class ReferringSegmentor(BaseModel):
             logits = self.decode_head.predict(maps, metas, self.test_cfg)
         return logits if logits.shape[1] == 1 else logits[:, 1:2] - logits[:, 0:1]
 
+    @torch.compiler.disable  # its graphs cannot hold OpenCV's work
     def _postprocess(self, logits: Tensor, inputs: Tensor,
                      data_samples: list[RefSegDataSample]) -> list[RefSegDataSample]:
         """Write each sample's logits and its mask at original size."""

@@ -122,6 +122,13 @@ def test_target_of_a_size_that_does_not_divide():
     torch.testing.assert_close(head.loss_by_feat(logits, mask[None, None])['loss_ce'], expected)
 
 
+def test_losses_without_any_weight():
+    silent = [dict(type='BinaryDiceLoss', loss_weight=0.0), dict(type='RAFLoss', loss_weight=0)]
+    with pytest.raises(ValueError, match=r'losses of DynamicKernelHead is \[0.0, 0\]; .* other than 0'):
+        make_head(loss_decode=silent)
+    make_head(loss_decode=[*silent, dict(type='BinaryDiceLoss')])
+
+
 def test_losses_by_name_and_ignored_pixels(make_text):
     bce = dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
     head = make_head(loss_decode=[bce, dict(type='BinaryDiceLoss'), dict(bce, loss_weight=2.0)])

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmrefseg.models.layers.projector import UpsampleProjector
+from mmrefseg.models.layers.projector import UpsampleProjector, UpsampleStage
 
 ADDITIONS = dict(dcn='DCN', residual=True, se_ratio=2)
 
@@ -90,6 +90,12 @@ def test_each_addition_has_weights_of_its_own(name):
                    for settings in ({}, {name: ADDITIONS[name]}))
     assert on - without == {f'{stage}.{part}' for stage in ('conv1', 'conv2') for part in added[name]}
     assert without <= on
+
+
+@pytest.mark.parametrize('se_ratio', [0, -1, 2.5])
+def test_impossible_ratio(se_ratio):
+    with pytest.raises(ValueError, match=f'se_ratio is {se_ratio}; it must be a whole number from 1, or None'):
+        UpsampleStage(8, 8, se_ratio=se_ratio)
 
 
 def test_without_additions_it_is_made_from_the_same_random_numbers():

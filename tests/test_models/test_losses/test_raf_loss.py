@@ -208,8 +208,11 @@ def test_in_our_head(tiny_config, make_batch):
 
 
 @pytest.mark.parametrize(('settings', 'message'), [
-    (dict(lambda_bce=0, lambda_focal=0, lambda_dice=0), r'RAFLoss has lambda_bce=0, .* one at least must be positive'),
-    (dict(lambda_dice=-1), r'lambda_dice=-1; none may be negative'),
+    (dict(lambda_bce=0, lambda_focal=0, lambda_dice=0), r'RAFLoss has lambda_bce=0, .* one at least positive'),
+    (dict(lambda_dice=float('nan')), r'lambda_dice=nan; each must be a number, 0 or larger'),
+    (dict(lambda_bce=float('inf')), r'lambda_bce=inf.*; each must be a number, 0 or larger'),
+    (dict(lambda_dice=-1), r'lambda_dice=-1; each must be a number, 0 or larger'),
+    (dict(gamma=float('nan')), r'gamma=nan, eps=1.0; it needs .* gamma ≥ 0'),
     (dict(alpha=1.5), r'alpha=1\.5.* needs 0 ≤ alpha ≤ 1'),
     (dict(gamma=-1), r'gamma=-1.* gamma ≥ 0'),
     (dict(eps=0), r'eps=0; .* eps > 0'),
