@@ -88,17 +88,17 @@ class InstancesFile:
         return table[key]
 
 
-def read_json(path: Path, object_hook: Any = None) -> Any:
+def read_json(path: str | Path, object_hook: Any = None) -> Any:
     """What a JSON file holds.
 
     Args:
-        path (Path): The file.
+        path (str | Path): The file.
         object_hook (Callable | None): As :func:`json.loads` takes it. Default: None.
 
     Raises:
         ValueError: If it is no whole JSON file.
     """
     try:
-        return json.loads(path.read_text('utf-8'), object_hook=object_hook)
+        return json.loads(Path(path).read_text('utf-8'), object_hook=object_hook)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is not a whole JSON file ({error}). Get it again.') from error

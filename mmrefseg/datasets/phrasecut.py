@@ -15,6 +15,7 @@ from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
 from .fields import get_field
+from .instances_file import read_json
 from .json_list import iterate_json_list
 
 SPLITS = ('train', 'val', 'test', 'miniv')
@@ -70,11 +71,12 @@ class PhraseCutDataset(BaseReferringDataset):
     def load_referents(self) -> Iterator[dict]:
         """Read the phrases of the split, one after the other: their outlines as JSON has them would fill gigabytes."""
         files, images, empty = self._files(), self._images(), []
+        folder = os.path.join(self.data_prefix['img_path'], '')
         tasks = ((path, number, task) for path in files for number, task in enumerate(iterate_json_list(path)))
 
         def parse(entry: tuple[int, tuple[str, int, dict]]) -> dict:
             place, (path, number, task) = entry
-            referent = self._referent(task, place, f'{path}: element {number}', path, images)
+            referent = self._referent(task, place, f'{path}: element {number}', path, folder, images)
             outlines = chain.from_iterable(referent['segmentation']['instances'])
             if not any(_is_visible(outline, referent['height'], referent['width']) for outline in outlines):
                 empty.append(f'{path}: task_id {referent["task_id"]}')
@@ -119,10 +121,14 @@ class PhraseCutDataset(BaseReferringDataset):
     def _images(self) -> dict[int, _Image]:
         path = os.path.join(self.data_root, 'image_data_split.json')
         _require(os.path.isfile(path), path)
-        elements = enumerate(iterate_json_list(path))
-        return dict(_image(element, f'{path}: element {place}') for place, element in elements)
+        elements = read_json(path)
+        if not isinstance(elements, list):
+            raise ValueError(f'{path} must hold a list of images, but holds an object of type '
+                             f'{type(elements).__name__}. Get the file again.')
+        return dict(_image(element, f'{path}: element {place}') for place, element in enumerate(elements))
 
-    def _referent(self, task: dict, place: int, where: str, path: str, images: dict[int, _Image]) -> dict:
+    def _referent(self, task: dict, place: int, where: str, path: str, folder: str,
+                  images: dict[int, _Image]) -> dict:
         task_id = get_field(task, 'task_id', str, where)
         where = f'{path}: task_id {task_id}'
         image_id = get_field(task, 'image_id', int, where)
@@ -132,7 +138,7 @@ class PhraseCutDataset(BaseReferringDataset):
         image = images[image_id]
         structure = _structure(task, where)
         return {
-            'img_path': os.path.join(self.data_prefix['img_path'], f'{image_id}.jpg'),
+            'img_path': f'{folder}{image_id}.jpg',
             'height': image.height,
             'width': image.width,
             'segmentation': {'instances': _whole_pixels(get_field(task, 'Polygons', list, where), image, where)},

@@ -154,6 +154,12 @@ def test_broken_images(root, content, change, message):
         PhraseCutDataset(root)
 
 
+def test_images_that_are_no_list(root):
+    (root / 'image_data_split.json').write_text('{}')
+    with pytest.raises(ValueError, match=r'image_data_split\.json must hold a list of images, but .* of type dict'):
+        PhraseCutDataset(root)
+
+
 @pytest.mark.parametrize('name', ['images', 'image_data_split.json', 'refer_train.json'])
 def test_missing_files(root, name):
     (root / name).rename(root / 'elsewhere')

@@ -123,8 +123,8 @@ class ExpertMixture(nn.Module):
     """Weighted sum of the experts that a router chooses for each sample.
 
     With a sparse router an expert sees only the samples that chose it. An expert without samples still joins the
-    graph with zero times its parameters: DDP waits for a gradient of every parameter. Experts that hold batch
-    statistics see all samples even so, because a varying subset would change what they normalise by.
+    graph with zero times its parameters: DDP waits for a gradient of every parameter. An expert that takes batch
+    statistics sees all samples while it does, because a varying subset would change what it normalises by.
 
     Args:
         experts: name → module that maps (B, C, H, W) to the same shape.
@@ -135,13 +135,11 @@ class ExpertMixture(nn.Module):
         super().__init__()
         self.experts = nn.ModuleDict(experts)
         self.router = router
-        has_batch_statistics = any(isinstance(module, _BatchNorm) for module in self.experts.modules())
-        self.dispatches = router.is_sparse and not has_batch_statistics
 
     def forward(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
         """Mix the experts' outputs on ``grid`` (B, C, H, W); the mixture has the same shape."""
         routing = self.router(grid)
-        mix = self._mix_chosen if self.dispatches else self._mix_all
+        mix = self._mix_chosen if self.router.is_sparse else self._mix_all
         return mix(grid, routing), routing
 
     def _mix_all(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
@@ -153,8 +151,14 @@ class ExpertMixture(nn.Module):
         mixed = torch.zeros_like(grid)
         for i, expert in enumerate(self.experts.values()):
             rows = routing.chosen[:, i].nonzero().squeeze(1)
-            if len(rows):
+            if _takes_batch_statistics(expert):
+                mixed = mixed + weights[:, i] * expert(grid)
+            elif len(rows):
                 mixed = mixed.index_add(0, rows, (weights[rows, i] * expert(grid[rows])).to(mixed.dtype))
             else:
                 mixed = mixed + sum(0 * parameter.sum() for parameter in expert.parameters())
         return mixed
+
+
+def _takes_batch_statistics(expert: nn.Module) -> bool:
+    return any(isinstance(module, _BatchNorm) and module.training for module in expert.modules())

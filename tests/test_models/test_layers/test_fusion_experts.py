@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from mmrefseg.models.layers import ExpertMixture, Router
 from mmrefseg.models.layers.fusion_experts import (
     BoundaryExpert,
     ContextualExpert,
@@ -152,4 +151,3 @@ def test_the_four_experts():
         assert expert(x).shape == x.shape, name
         # what a sample becomes must not depend on its batch
         torch.testing.assert_close(expert(x)[1:], expert(x[1:]), msg=name)
-    assert ExpertMixture(experts, Router(8, tuple(experts), 'r', top_k=2)).dispatches

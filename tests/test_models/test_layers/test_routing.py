@@ -92,12 +92,16 @@ def test_sparse_experts_see_only_the_samples_that_chose_them():
     assert sum(expert.seen for expert in mixture.experts.values()) == 16
 
 
-def test_experts_with_batch_statistics_see_all_samples():
-    experts = {name: nn.Sequential(Shift(6), nn.BatchNorm2d(6)) for name in NAMES}
-    mixture = make_mixture(1, experts)
+@pytest.mark.parametrize('training', [True, False])
+def test_experts_that_take_batch_statistics_see_all_samples(training):
+    experts = {name: nn.Sequential(Shift(6), nn.BatchNorm2d(6) if name == 'b' else nn.Identity()) for name in NAMES}
+    mixture = make_mixture(1, experts).train(training)
     grid = torch.randn(8, 6, 3, 3)
     output, routing = mixture(grid)
-    assert [expert[0].seen for expert in experts.values()] == [8] * 4
+    chosen = dict(zip(NAMES, routing.chosen.sum(0).tolist(), strict=True))
+    assert 0 < chosen['b'] < 8
+    assert {name: expert[0].seen for name, expert in experts.items()} == (
+        {**chosen, 'b': 8} if training else chosen)
     first = routing.chosen.int().argmax(1).tolist()
     every = [expert(grid) for expert in experts.values()]
     torch.testing.assert_close(output, torch.stack([every[i][n] for n, i in enumerate(first)]))
