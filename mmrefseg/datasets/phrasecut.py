@@ -197,7 +197,7 @@ def _whole_pixels(instances: list, where: str) -> list[list[list[int]]]:
             outlines.append([numbers for numbers in map(_truncated, polygons) if len(numbers) > 2])
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f'{where}: Polygons[{number}] must be a list of polygons, each a list of points [x, y] in '
-                             'pixels, from -32768 to 32767. Remove the task or mend it.') from None
+                             'pixels, between -32768 and 32768. Remove the task or mend it.') from None
     return outlines
 
 

@@ -114,7 +114,7 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If a polygon is not a list of points near the image; NaN is nowhere near it.
+        ValueError: If a polygon is not a list of points, or a coordinate is not between -32768 and 32768.
     """
     canvas = Image.new('L', (width, height))
     draw = ImageDraw.Draw(canvas)
@@ -122,8 +122,8 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
         for polygon in polygons:
             points = np.asarray(polygon, np.float64)
             flat = points.ndim == 1 and len(points) % 2 == 0
-            if not (flat or points.shape[1:] == (2, )) or not _is_near(points, height, width):
-                raise ValueError(f'a polygon must be a list of [x, y] near the image of {(height, width)} (H, W)')
+            if not (flat or points.shape[1:] == (2, )) or not np.abs(points).max(initial=0) <= 2**15:
+                raise ValueError('a polygon must be a list of [x, y] in pixels, between -32768 and 32768')
             if points.size >= 4:
                 draw.polygon(points.astype(np.int64).ravel().tolist(), outline=1, fill=1)
     return np.array(canvas)

@@ -42,6 +42,7 @@ def test_polygon_beside_the_image_is_nothing():
 @pytest.mark.parametrize('number', [math.nan, math.inf, -math.inf, -1e6])
 def test_no_number_or_far_away(number):
     points = [*SQUARE[:3], [5, number]]
-    for segmentation in ([np.ravel(points).tolist()], {'instances': [[points]]}):
-        with pytest.raises(ValueError, match=r'near the image of \(40, 40\)'):
+    for segmentation, place in (([np.ravel(points).tolist()], r'near the image of \(40, 40\)'),
+                                ({'instances': [[points]]}, 'between -32768 and 32768')):
+        with pytest.raises(ValueError, match=place):
             draw_mask(segmentation, 40, 40)
