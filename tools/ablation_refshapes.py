@@ -65,7 +65,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation_refshapes'), metavar='DIR',
                         help='folder for everything, one below it for each method and number of iterations')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='seeds of the trainings')
-    parser.add_argument('--iterations', type=int, default=280,
+    parser.add_argument('--iterations', type=int, default=560,
                         help='length of each training but that of the encoders; the learning rate falls in the same '
                              'last third')
     return parser.parse_args()

@@ -89,19 +89,19 @@ def test_the_whole_ablation(command, pretrained):
     trained = [(Path(call[1]).stem, call[3]) for call in tools.calls if call[0] == 'train.py']
     stems = ['sera_tiny-168_baseline_refshapes', 'sera_tiny-168_adapter-only_refshapes',
              'sera_tiny-168_fusion-only_refshapes', 'sera_tiny-168_refshapes']
-    assert trained == [(stem, f'work_dirs/ablation_refshapes/sera/280_iterations/{name}/seed_{seed}')
+    assert trained == [(stem, f'work_dirs/ablation_refshapes/sera/560_iterations/{name}/seed_{seed}')
                        for seed in range(3) for name, stem in zip(VARIANTS, stems, strict=True)]
     for train, test in zip(tools.calls[1:-1:2], tools.calls[2:-1:2], strict=True):
         assert f'randomness.seed={train[3][-1]}' in train
-        assert train[1] == test[1] and test[2] == f'{train[3]}/iter_280.pth' and test[4] == train[3]
+        assert train[1] == test[1] and test[2] == f'{train[3]}/iter_560.pth' and test[4] == train[3]
         assert test[5:9] == ['--splits', 'val', 'testA', 'testB']
     compared = ' '.join(tools.calls[-1])
     for name in VARIANTS:
-        folder = f'work_dirs/ablation_refshapes/sera/280_iterations/{name}'
+        folder = f'work_dirs/ablation_refshapes/sera/560_iterations/{name}'
         files = ' '.join(f'{folder}/seed_{seed}/predictions.json' for seed in range(3))
         assert f'--variant {name} {files}' in compared
     assert compared.startswith('compare_models.py --variant baseline ')
-    assert compared.endswith('--out work_dirs/ablation_refshapes/sera/280_iterations/comparison.md')
+    assert compared.endswith('--out work_dirs/ablation_refshapes/sera/560_iterations/comparison.md')
 
 
 def test_encoders_are_pretrained_once_on_images_of_their_own(command, tmp_path):
