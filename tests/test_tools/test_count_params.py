@@ -67,7 +67,7 @@ def test_models_that_need_values_to_be_built(command, tmp_path):
     ('x = 1', (), r'config\.py has no model'),
     ("model = dict(type='NoSuchModel')", (), 'NoSuchModel is not in'),
     (f'_base_ = {mmrefseg.config_path("sera_tiny_refshapes")!r}', ('--cfg-options', 'model.backbone.tuning=most'),
-     "tuning is 'most'; it must be one of none, norm_bias, all"),
+     "tuning of DINOv2 is 'most'; it must be one of 'none', 'norm_bias', 'all'"),
 ], ids=['no config', 'no model', 'unknown part', 'unknown mode'])
 def test_mistakes_get_one_line(command, tmp_path, text, options, message):
     config = tmp_path / 'config.py'
