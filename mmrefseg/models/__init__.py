@@ -1,15 +1,14 @@
-from mmrefseg.utils.requirements import check_operators
+# First, for much of what follows imports them, and would not say what to do where they fail.
+import mmrefseg.utils.operators  # noqa: F401
 
-check_operators()
-
-from .backbones import CLIPResNet, DINOv2  # noqa: E402
-from .data_preprocessor import ReferringDataPreProcessor  # noqa: E402
-from .decode_heads import DynamicKernelHead  # noqa: E402
-from .layers import DETRISAdapter, SERAAdapter, TextFeatures  # noqa: E402
-from .losses import AssignmentLoss, BinaryDiceLoss, LoadBalanceLoss, RAFLoss, RouterZLoss  # noqa: E402
-from .necks import CRISFPN, DeformableSEProjector, SERAFusion  # noqa: E402
-from .segmentors import ReferringSegmentor  # noqa: E402
-from .text_encoders import OpenCLIPTextEncoder  # noqa: E402
+from .backbones import CLIPResNet, DINOv2
+from .data_preprocessor import ReferringDataPreProcessor
+from .decode_heads import DynamicKernelHead
+from .layers import DETRISAdapter, SERAAdapter, TextFeatures
+from .losses import AssignmentLoss, BinaryDiceLoss, LoadBalanceLoss, RAFLoss, RouterZLoss
+from .necks import CRISFPN, DeformableSEProjector, SERAFusion
+from .segmentors import ReferringSegmentor
+from .text_encoders import OpenCLIPTextEncoder
 
 __all__ = [
     'CRISFPN', 'AssignmentLoss', 'BinaryDiceLoss', 'CLIPResNet', 'DETRISAdapter', 'DINOv2', 'DeformableSEProjector',

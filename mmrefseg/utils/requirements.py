@@ -1,7 +1,6 @@
 """Refusing versions of other packages that are known not to work."""
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +15,7 @@ REQUIREMENTS = {
     'mmsegmentation': '>=1.2.2,<2',
     'mmpretrain': '>=1.2.0,<2',
 }
-_MEND = 'Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set.'
+MEND = 'Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set.'
 
 
 def _unmet(name: str, supported: str) -> str | None:
@@ -50,19 +49,6 @@ def _has_operators() -> bool:
         next(Path(folder).glob('_ext.*'), None) for folder in spec.submodule_search_locations or ())
 
 
-def check_operators() -> None:
-    """Make sure that mmcv's compiled operators can be imported, which those built for another PyTorch cannot.
-
-    Raises:
-        ImportError: they cannot; says why, and the mend.
-    """
-    try:
-        import_module('mmcv.ops')
-    except ImportError as error:
-        raise ImportError(f"mmcv's compiled operators cannot be imported ({error}): perhaps they were built for "
-                          f'another PyTorch.\n{_MEND}') from error
-
-
 def check_requirements() -> None:
     """Make sure that the packages mmrefseg stands on have versions it is known to work with; imports none of them.
 
@@ -76,4 +62,4 @@ def check_requirements() -> None:
         problems = ['mmcv is installed without its compiled operators (as mmcv-lite is), needed are those too']
     if problems:
         raise ImportError('mmrefseg cannot run here:\n' + ''.join(f'  - {problem}\n' for problem in problems) +
-                          _MEND)
+                          MEND)
