@@ -137,7 +137,7 @@ class Letterbox(_ToSquare):
 
 @TRANSFORMS.register_module()
 class FastLetterbox(_ToSquare):
-    """Put the image into the middle of a square, its aspect kept, in a seventh of :class:`Letterbox`'s time.
+    """Put the image into the middle of a square, its aspect kept, in a sixth of :class:`Letterbox`'s time.
 
     For training. As there, the image is resampled bicubically without smoothing, with CLIP's mean colour around it,
     and a mask linearly, then cut at one half. But sides and borders are whole pixels here, and pixels areas instead of

@@ -53,10 +53,10 @@ class DINOv2(TunedEncoder, VisionTransformer):
             ``layer_cfgs=dict(ffn_type='swiglu_fused')`` for the gated feed-forward part that ``giant`` has.
 
     Raises:
-        TypeError: a setting of mmpretrain's VisionTransformer has no meaning here.
-        ValueError: ``arch`` or ``tuning`` is unknown, ``num_heads`` doesn't divide the width, ``img_size`` is not a
-            multiple of ``patch_size``, ``num_registers`` is negative, ``adapter`` or ``out_indices`` name blocks that
-            the backbone doesn't have or name one twice, or adapters lie behind the last map.
+        ValueError: a setting of mmpretrain's VisionTransformer has no meaning here, ``arch`` or ``tuning`` is unknown,
+            ``num_heads`` doesn't divide the width, ``img_size`` is not a multiple of ``patch_size``, ``num_registers``
+            is negative, ``adapter`` or ``out_indices`` name blocks that the backbone doesn't have or name one twice, or
+            adapters lie behind the last map.
     """
 
     ARCHS = dict(small='dinov2-small', base='base', large='large', giant='dinov2-giant')
@@ -75,8 +75,8 @@ class DINOv2(TunedEncoder, VisionTransformer):
                  init_cfg: dict | None = None,
                  **kwargs) -> None:
         if foreign := sorted(kwargs.keys() & set(_FIXED)):
-            raise TypeError(f'DINOv2 has no setting {", ".join(foreign)}; `tuning` says what is frozen, `out_indices` '
-                            'which maps leave')
+            raise ValueError(f'DINOv2 has no setting {", ".join(foreign)}; `tuning` says what is frozen, `out_indices` '
+                             'which maps leave')
         if arch == 'giant':
             kwargs.setdefault('layer_cfgs', dict(ffn_type='swiglu_fused'))
         arch = self._find_arch(arch)

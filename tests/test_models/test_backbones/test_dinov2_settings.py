@@ -71,7 +71,7 @@ def test_unknown_architecture():
 
 @pytest.mark.parametrize('name', ['frozen_stages', 'final_norm', 'with_cls_token'])
 def test_settings_without_a_meaning(name):
-    with pytest.raises(TypeError, match=f'no setting {name}'):
+    with pytest.raises(ValueError, match=f'no setting {name}'):
         make_tiny(**{name: True})
 
 
