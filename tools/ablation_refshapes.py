@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
+from mmrefseg.apis import command_line
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.checkpoint import checkpoint_bytes
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.paths import config_path
@@ -52,8 +54,8 @@ ABLATIONS = {
 }
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description="Train the rows of a method's ablation at the tiny size with equal budgets; test all, and write "
                     'comparison.md and comparison.json. What is finished already is not repeated: after Ctrl-C the '
@@ -68,28 +70,29 @@ def parse_args() -> Namespace:
     parser.add_argument('--iterations', type=int, default=560,
                         help='length of each training but that of the encoders; the learning rate falls in the same '
                              'last third')
-    return parser.parse_args()
+    return parser
 
 
 def call(tool: str, *arguments: object) -> None:
     """Run one of the tools beside this file.
 
     Raises:
-        CalledProcessError: it failed.
+        UserError: it failed, and has said why.
     """
     command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
     print('\n==', *command[1:], flush=True)
-    subprocess.run(command, check=True)
+    if subprocess.run(command).returncode:
+        raise UserError(f'{Path(tool).name} failed; see above. The same command tries again.')
 
 
 def schedule(config: Config, iterations: int) -> list[str]:
     """Settings that make a training as long as asked, with the learning rate's course in proportion.
 
     Raises:
-        ValueError: the training is too short for a course of the learning rate.
+        InputError: the training is too short for a course of the learning rate.
     """
     if iterations < 3:
-        raise ValueError(f'--iterations is {iterations}; the learning rate needs 3 or more to rise and fall')
+        raise InputError(f'--iterations is {iterations}; the learning rate needs 3 or more to rise and fall')
     warm_up, decay = config.param_scheduler
     begin = max(1, decay.begin * iterations // config.train_cfg.max_iters)
     return [f'train_cfg.max_iters={iterations}', f'param_scheduler.0.end={min(warm_up.end, begin)}',
@@ -156,14 +159,7 @@ def run(args: Namespace) -> None:
 
 def main() -> None:
     """Run as the command line says."""
-    try:
-        run(parse_args())
-    except KeyboardInterrupt:
-        sys.exit('\nStopped; the same command goes on where this one was.')
-    except subprocess.CalledProcessError as error:
-        sys.exit(f'ablation_refshapes: {Path(error.cmd[1]).name} failed; see above. The same command tries again.')
-    except ValueError as error:
-        sys.exit(f'ablation_refshapes: {error}')
+    command_line.run(make_parser(), run, interrupted='stopped; the same command goes on where this one was')
 
 
 if __name__ == '__main__':

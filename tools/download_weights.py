@@ -1,25 +1,26 @@
 """Download the pretrained weights that configs ask for: tools/download_weights.py CONFIG..."""
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.errors import UserError
 from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
 from mmrefseg.utils.safe_load import downloaded_path
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Download the pretrained weights that configs ask for, into the places they name. A download that '
         'was interrupted goes on where it stopped; a file that is there is checked against the size and SHA-256 that '
         'its server tells.')
     parser.add_argument('configs', nargs='+', help='config files, or names of configs of mmrefseg')
     parser.add_argument('--list', action='store_true', help='say which files are needed and where they are from')
-    return parser.parse_args()
+    return parser
 
 
 def needed_files(configs: list[str]) -> list[str]:
@@ -59,22 +60,22 @@ def fetch(file: str) -> None:
     print(describe(file) + note)
 
 
-def main() -> None:
-    """Download, or list, as the command line says."""
-    args = parse_args()
-    files: list[str] = []
+def download_all(args: Namespace) -> bool:
+    """Download, or list; returns whether any file is missing in the end."""
+    files = needed_files(args.configs)
+    if not files:
+        print('no pretrained weights are needed')
     try:
-        files += needed_files(args.configs)
-        if not files:
-            print('no pretrained weights are needed')
         for file in files:
             print(describe(file)) if args.list else fetch(file)
-        sys.exit(not args.list and any(map(is_missing, files)))
-    except (ValueError, OSError) as error:
-        missing = [describe(file) for file in files if is_missing(file)]
-        sys.exit('\n'.join((f'download_weights: {error}', *missing)))
-    except KeyboardInterrupt:
-        sys.exit('\ndownload_weights: interrupted; the same command goes on where it stopped')
+    except UserError as error:
+        raise UserError('\n'.join((str(error), *(describe(file) for file in files if is_missing(file))))) from error
+    return not args.list and any(map(is_missing, files))
+
+
+def main() -> None:
+    """Download, or list, as the command line says."""
+    command_line.run(make_parser(), download_all, interrupted='interrupted; the same command goes on where it stopped')
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 """Ask a trained model what expressions refer to in an image, and draw the answers."""
 import argparse
-import sys
 
-from mmrefseg.apis import RefSegInferencer
+from mmrefseg.apis import RefSegInferencer, command_line
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: %(prog)s street.jpg "the red car" "the man left of it" --config sera_tiny_refshapes '
@@ -16,19 +16,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--weights', required=True, help='checkpoint that was trained with this config')
     parser.add_argument('--out', default='answers.png', help='picture to draw (default: %(default)s)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: a GPU if there is one)')
-    return parser.parse_args()
+    return parser
+
+
+def demonstrate(args: argparse.Namespace) -> None:
+    """Ask and draw."""
+    ask = RefSegInferencer(args.config, args.weights, args.device)
+    for result in ask(args.image, args.expressions, out=args.out):
+        print(f'{result.expression}: score {result.score:.2f}, {result.mask.mean():.1%} of the image')
+    print(f'The picture is in {args.out}')
 
 
 def main() -> None:
-    args = parse_args()
-    try:
-        ask = RefSegInferencer(args.config, args.weights, args.device)
-        results = ask(args.image, args.expressions, out=args.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f'image_demo: {error}')
-    for result in results:
-        print(f'{result.expression}: score {result.score:.2f}, {result.mask.mean():.1%} of the image')
-    print(f'The picture is in {args.out}')
+    """Ask as the command line says."""
+    command_line.run(make_parser(), demonstrate)
 
 
 if __name__ == '__main__':

@@ -11,13 +11,14 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mmrefseg.apis.mendable import MendableErrors
+from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
+from mmrefseg.errors import FileError
 from mmrefseg.utils.files import check_writable, write_atomically
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(description='Test a trained model; figures go to metrics.json in the work folder.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument('checkpoint', help='trained weights')
@@ -29,7 +30,7 @@ def parse_args() -> Namespace:
         help='splits to test with their expressions shuffled among samples: how well a model does that cannot read')
     parser.add_argument('--out', help='write predictions as COCO RLE to this JSON file')
     add_common_arguments(parser)
-    return parser.parse_args()
+    return parser
 
 
 def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: list[str]) -> dict[str, dict]:
@@ -61,15 +62,14 @@ def write_results(metrics: dict, predictions: dict, figures: Path, out: str | No
         write_atomically(json.dumps(predictions).encode(), out)
 
 
-def test(args: Namespace, errors: MendableErrors) -> None:
+def test(args: Namespace) -> None:
     """Test as the command line says."""
     cfg = load_config(args)
     if args.out:
         check_writable(Path(args.out).parent)
         if Path(args.out).is_dir():
-            raise IsADirectoryError(f'--out names the folder {args.out}; name a JSON file in it')
+            raise FileError(f'--out names the folder {args.out}; name a JSON file in it')
     runner = start_testing(cfg, args.checkpoint)
-    runner.register_hook(errors)
     metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
@@ -86,10 +86,8 @@ def test(args: Namespace, errors: MendableErrors) -> None:
 
 
 def main() -> None:
-    """Test, and end with a message where the user can mend what is wrong."""
-    args = parse_args()
-    with MendableErrors('test') as errors:
-        test(args, errors)
+    """Test as the command line says."""
+    command_line.run(make_parser(), test)
 
 
 if __name__ == '__main__':

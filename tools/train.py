@@ -11,13 +11,13 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmrefseg.apis.mendable import MendableErrors
+from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
 from mmrefseg.utils.pretrained import require_files
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(description='Train a model.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument(
@@ -27,7 +27,7 @@ def parse_args() -> Namespace:
         metavar='CHECKPOINT',
         help='continue from a checkpoint; without a name from the latest in the work folder')
     add_common_arguments(parser)
-    return parser.parse_args()
+    return parser
 
 
 def use_mixed_precision(cfg: Config) -> None:
@@ -61,11 +61,10 @@ def continuing_command(args: Namespace) -> str:
     return shlex.join([*start, '--resume'])
 
 
-def train(cfg: Config, args: Namespace, errors: MendableErrors) -> None:
+def train(cfg: Config, args: Namespace) -> None:
     """Train until the end, or until Ctrl-C, and say then how to continue."""
     try:
         runner = Runner.from_cfg(cfg)
-        runner.register_hook(errors)
         runner.train()
     except (KeyboardInterrupt, SyntaxError) as error:
         # mmengine formats the config at each checkpoint, and says SyntaxError when it is interrupted there.
@@ -78,17 +77,20 @@ def train(cfg: Config, args: Namespace, errors: MendableErrors) -> None:
                  f'\nStopped. The last checkpoint is {last}; to continue:\n  {continuing_command(args)}')
 
 
+def run(args: Namespace) -> None:
+    """Prepare the config, and train."""
+    cfg = load_config(args)
+    require_files(cfg)
+    if args.amp:
+        use_mixed_precision(cfg)
+    if args.resume:
+        resume_from(cfg, args.resume)
+    train(cfg, args)
+
+
 def main() -> None:
     """Train as the command line says."""
-    args = parse_args()
-    with MendableErrors('train') as errors:
-        cfg = load_config(args)
-        require_files(cfg)
-        if args.amp:
-            use_mixed_precision(cfg)
-        if args.resume:
-            resume_from(cfg, args.resume)
-        train(cfg, args, errors)
+    command_line.run(make_parser(), run)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS, TRANSFORMS
 from mmrefseg.utils.paths import config_path
 
@@ -28,15 +29,15 @@ def read_config(config: str | Path | Config, options: Mapping[str, Any] | None =
         needs_model: whether a config of data alone is refused. Default True.
 
     Raises:
-        FileNotFoundError: there is no such config.
-        ValueError: it has no model.
+        MissingInputError: there is no such config.
+        InputError: it has no model.
     """
     if not isinstance(config, Config):
         config = Config.fromfile(config if Path(config).is_file() else config_path(str(config)))
     if options:
         config.merge_from_dict(dict(options))
     if needs_model and 'model' not in config:
-        raise ValueError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
+        raise InputError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
                          'whole config.')
     return config
 
@@ -54,11 +55,11 @@ def question_pipeline(config: Config) -> Compose:
     It takes dicts with ``img``, ``img_shape``, ``ori_shape`` and ``text``.
 
     Raises:
-        ValueError: the config has no test pipeline.
+        InputError: the config has no test pipeline.
     """
     steps = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
     if steps is None:
-        raise ValueError(f'{config.filename or "the config"} has no test_dataloader.dataset.pipeline, which tells how '
+        raise InputError(f'{config.filename or "the config"} has no test_dataloader.dataset.pipeline, which tells how '
                          'the model wants its images. Add one, such as that of _base_/datasets/refcoco.py.')
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
         return Compose([TRANSFORMS.build(step) for step in steps if step['type'].split('.')[-1] not in _LOADING])
@@ -68,13 +69,13 @@ def check_device(name: str) -> torch.device:
     """The device of a name.
 
     Raises:
-        ValueError: there is no such device.
+        InputError: there is no such device.
     """
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f'{name!r} is no device: {error}') from error
+        raise InputError(f'{name!r} is no device: {error}') from error
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs here. Use 'cpu', "
+        raise InputError(f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs here. Use 'cpu', "
                          'or leave the device out.')
     return device

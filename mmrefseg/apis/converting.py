@@ -1,8 +1,7 @@
 """What tools/model_converters share: from a published checkpoint file to one of ours."""
 from __future__ import annotations
 
-import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,14 @@ from mmengine.config import Config
 from torch import Tensor
 
 import mmrefseg
+from mmrefseg.errors import FileError, InputError
 from mmrefseg.models.converters import Conversion
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.safe_load import load_from_local
+
+from . import command_line
 
 _EXAMPLES = 2
 
@@ -34,7 +36,7 @@ def find_config(weights: Mapping[str, Tensor], configs: Sequence[str], source: s
         The path of the config.
 
     Raises:
-        ValueError: none has; says how the nearest differs.
+        InputError: none has; says how the nearest differs.
     """
     shapes = {(name, value.shape) for name, value in weights.items()}
     models = {}
@@ -67,18 +69,18 @@ def convert_file(source: str, target: str, convert: Callable[[Mapping[str, Any]]
         A report: which config the weights fit, and what was left out.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint of the method, or fits none of the configs.
-        OSError: ``target`` cannot be written.
+        MissingInputError: there is no such file.
+        InputError: it is no checkpoint of the method, or fits none of the configs.
+        FileError: ``target`` cannot be written.
     """
     if Path(target).resolve() == Path(source).resolve():
-        raise OSError(f'{target} is the file to convert; name another to write')
+        raise FileError(f'{target} is the file to convert; name another to write')
     check_writable(Path(target).parent)
     checkpoint = load_from_local(source)
     try:
         weights, dropped = convert(checkpoint)
-    except ValueError as error:
-        raise ValueError(f'{source} is {error}') from None
+    except InputError as error:
+        raise InputError(f'{source} is {error}') from None
     config = find_config(weights, configs, source)
     meta = dict(mmrefseg_version=mmrefseg.__version__, converted_from=Path(source).name)
     write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=weights)), target)
@@ -104,11 +106,11 @@ def run_converter(convert: Callable[[Mapping[str, Any]], Conversion], configs: S
     parser.add_argument('target', metavar='DST', help='file to write')
     parser.add_argument('--config', help='config of the model, a path or the name of one in configs/, '
                         'where its settings are not the published ones')
-    args = parser.parse_args()
-    mmrefseg.register_all_modules()
-    try:
+
+    def convert_checkpoint(args: Namespace) -> None:
+        mmrefseg.register_all_modules()
         names = [args.config] if args.config else configs
         paths = [name if Path(name).is_file() else mmrefseg.config_path(name) for name in names]
         print(convert_file(args.source, args.target, convert, paths))
-    except (ValueError, OSError) as error:
-        sys.exit(f'{Path(sys.argv[0]).stem}: {error}')
+
+    command_line.run(parser, convert_checkpoint)

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
 LOADERS = ('train', 'val', 'test')
@@ -20,11 +21,11 @@ def dataset_config(config: Config, loader: str) -> dict[str, Any]:
         loader: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        ValueError: there is none.
+        InputError: there is none.
     """
     dataset = (config.get(f'{loader}_dataloader') or {}).get('dataset')
     if dataset is None:
-        raise ValueError(f'{config.filename or "the config"} has no {loader}_dataloader.dataset; name a config with '
+        raise InputError(f'{config.filename or "the config"} has no {loader}_dataloader.dataset; name a config with '
                          'data, such as _base_/datasets/refcoco.py')
     return dataset
 
@@ -37,7 +38,7 @@ def config_of_split(config: Config, split: str) -> dict[str, Any]:
         split: ``'train'`` means what the config trains on, whatever its split.
 
     Raises:
-        ValueError: there is none.
+        InputError: there is none.
     """
     return dataset_config(config, 'train') if split == 'train' else {**dataset_config(config, 'test'), 'split': split}
 

@@ -15,6 +15,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmrefseg.datasets.transforms.loading import read_image
+from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.checkpoint import load_weights
@@ -64,8 +65,8 @@ class RefSegInferencer:
             one, else the CPU.
 
     Raises:
-        FileNotFoundError: there is no such config or checkpoint, or no pretrained file that it needs.
-        ValueError: the config has no test pipeline or one whose images don't fit the backbone, the weights are of
+        MissingInputError: there is no such config or checkpoint, or no pretrained file that it needs.
+        InputError: the config has no test pipeline or one whose images don't fit the backbone, the weights are of
             another architecture, belong on other pretrained ones, or are unsafe to read, or there is no such device.
     """
 
@@ -105,16 +106,16 @@ class RefSegInferencer:
             list[RefSegResult]: one a pair, in order, also where there is only one.
 
         Raises:
-            FileNotFoundError: an image is missing.
-            TypeError: an image is neither a path nor an array, or an expression is no string.
-            ValueError: an image is damaged or of another shape or type, an expression is blank, or the numbers of
+            MissingInputError: an image is missing.
+            InputTypeError: an image is neither a path nor an array, or an expression is no string.
+            InputError: an image is damaged or of another shape or type, an expression is blank, or the numbers of
                 images and expressions don't go together; ``out`` isn't the name of a picture.
-            OSError: ``out`` cannot be written.
+            FileError: ``out`` cannot be written.
         """
         images, expressions = _as_list(images), _as_list(expressions)
         pairs = _pair(len(images), len(expressions))
         if batch_size < 1:
-            raise ValueError(f'batch_size must be at least 1, got {batch_size}')
+            raise InputError(f'batch_size must be at least 1, got {batch_size}')
         for expression in expressions:
             _check_expression(expression)
         if out is not None:
@@ -176,29 +177,29 @@ def _pair(num_images: int, num_expressions: int) -> list[tuple[int, int]]:
     """Which image goes with which expression."""
     number = max(num_images, num_expressions)
     if not min(num_images, num_expressions) or {num_images, num_expressions} - {1, number}:
-        raise ValueError(f'{num_images} images and {num_expressions} expressions do not go together: give as many of '
+        raise InputError(f'{num_images} images and {num_expressions} expressions do not go together: give as many of '
                          'one as of the other, or a single image, or a single expression.')
     return [(i % num_images, i % num_expressions) for i in range(number)]
 
 
 def _check_expression(expression: str) -> None:
     if not isinstance(expression, str):
-        raise TypeError(f'an expression must be a string, got {type(expression).__name__}')
+        raise InputTypeError(f'an expression must be a string, got {type(expression).__name__}')
     if not expression.strip():
-        raise ValueError(f"the expression {expression!r} is blank: say what to look for, such as 'the left cup'")
+        raise InputError(f"the expression {expression!r} is blank: say what to look for, such as 'the left cup'")
 
 
 def _load(image: Image) -> np.ndarray:
     """RGB uint8 (H, W, 3) of a file or a user's array."""
     if isinstance(image, str | Path):
         if not Path(image).is_file():
-            raise FileNotFoundError(f'there is no image file {str(image)!r}')
+            raise MissingInputError(f'there is no image file {str(image)!r}')
         return read_image(image)
     if not isinstance(image, np.ndarray):
-        raise TypeError(f"an image must be a path or an RGB array, got {type(image).__name__}; np.asarray(image.convert"
-                        "('RGB')) makes an array of a PIL image")
+        raise InputTypeError(f'an image must be a path or an RGB array, got {type(image).__name__}; '
+                             "np.asarray(image.convert('RGB')) makes an array of a PIL image")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f'an image array must be RGB, uint8 and (H, W, 3), got {image.dtype} and {image.shape}'
+        raise InputError(f'an image array must be RGB, uint8 and (H, W, 3), got {image.dtype} and {image.shape}'
                          f'{_mend(image)}')
     return image
 

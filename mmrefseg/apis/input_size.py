@@ -22,7 +22,7 @@ def check_input_sizes(config: Config, model: nn.Module) -> None:
         model: its model.
 
     Raises:
-        ValueError: they do; names the transform and the sizes that may be.
+        InputError: they do; names the transform and the sizes that may be.
     """
     check = getattr(getattr(model, 'backbone', None), 'check_input_size', None)
     if check is None:

@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
 
@@ -42,9 +43,9 @@ def load_config(args: Namespace) -> Config:
         args: parsed arguments: ``config`` and those of :func:`add_common_arguments`.
 
     Raises:
-        FileNotFoundError: there is no such config.
-        OSError: the work folder cannot be written.
-        ValueError: the config has no model; or the launcher needs a GPU, and there is none.
+        MissingInputError: there is no such config.
+        FileError: the work folder cannot be written.
+        InputError: the config has no model; or the launcher needs a GPU, and there is none.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
@@ -75,8 +76,8 @@ def start_testing(cfg: Config, checkpoint: str) -> Runner:
         checkpoint: trained weights.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint.
-        ValueError: the weights are of another architecture, or the file is damaged or unsafe.
+        MissingInputError: there is no such checkpoint.
+        InputError: the weights are of another architecture, or the file is damaged or unsafe.
     """
     cfg.load_from = checkpoint
     runner = Runner.from_cfg(cfg)
@@ -109,7 +110,7 @@ def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[
 def _distribute_on_cpu(cfg: Config) -> None:
     """Let several processes work without a GPU: mmengine's own start-up selects CUDA devices."""
     if cfg.launcher != 'pytorch':
-        raise ValueError(f'without a GPU several processes need --launcher pytorch, not {cfg.launcher}')
+        raise InputError(f'without a GPU several processes need --launcher pytorch, not {cfg.launcher}')
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     cfg.pop('sync_bn', None)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 from .referents import Referents, ReferentsInMemory
@@ -46,7 +47,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             and described there. Default: None.
 
     Raises:
-        ValueError: If ``unit`` is neither of the two, or an expression is empty.
+        InputError: If ``unit`` is neither of the two, or an expression is empty.
     """
 
     broken: list[str] | None = None
@@ -60,7 +61,7 @@ class BaseReferringDataset(BaseDataset, ABC):
                  pipeline: Sequence[dict | Callable] = (),
                  **kwargs) -> None:
         if unit not in ('sentence', 'ref'):
-            raise ValueError(f"unit must be 'sentence' or 'ref', got {unit!r}")
+            raise InputError(f"unit must be 'sentence' or 'ref', got {unit!r}")
         self.split = split
         self.unit = unit
         self._referents: Referents | None = None
@@ -105,11 +106,11 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Keys of the images of this split.
 
         Raises:
-            ValueError: If the files know no such split.
+            InputError: If the files know no such split.
         """
         images = self.images_by_split()
         if self.split not in images:
-            raise ValueError(f'{self.title} has no split {self.split!r}. It has: {", ".join(sorted(images))}.')
+            raise InputError(f'{self.title} has no split {self.split!r}. It has: {", ".join(sorted(images))}.')
         return images[self.split]
 
     def referents(self) -> Referents:
@@ -127,18 +128,18 @@ class BaseReferringDataset(BaseDataset, ABC):
 
         Args:
             entries (Iterable): The entries.
-            parse (Callable): Makes a referent of an entry, or raises ``ValueError``.
+            parse (Callable): Makes a referent of an entry, or raises ``InputError``.
 
         Yields:
             dict: What ``parse`` made.
 
         Raises:
-            ValueError: If an entry is broken and ``broken`` is None.
+            InputError: If an entry is broken and ``broken`` is None.
         """
         for entry in entries:
             try:
                 referent = parse(entry)
-            except ValueError as error:
+            except InputError as error:
                 if self.broken is None:
                     raise
                 self.broken.append(str(error))
@@ -177,10 +178,10 @@ class BaseReferringDataset(BaseDataset, ABC):
 
 def _check_expressions(referent: dict, data_root: str) -> dict:
     if not referent['sentences']:
-        raise ValueError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
+        raise InputError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
         if not sentence['text'].strip():
-            raise ValueError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
+            raise InputError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
                              'is empty. It must hold at least one character that is not blank: remove the sentence or '
                              'mend it.')
     return referent

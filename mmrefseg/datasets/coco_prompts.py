@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
 from .instance_prompts import Instance, InstancePromptDataset
@@ -31,8 +32,8 @@ class CocoPromptDataset(InstancePromptDataset):
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        FileNotFoundError: If the folder or file is missing.
-        ValueError: If the file doesn't hold what it should.
+        MissingInputError: If the folder or file is missing.
+        InputError: If the file doesn't hold what it should.
     """
 
     def __init__(self,
@@ -49,7 +50,7 @@ class CocoPromptDataset(InstancePromptDataset):
         path, folder = self._file(self.split), Path(self.data_prefix['img_path'])
         for needed in (path, folder):
             if not needed.exists():
-                raise FileNotFoundError(
+                raise MissingInputError(
                     f'{needed} is missing. Expected were {path} and the images in {folder}/. Set data_root, year or '
                     'data_prefix, or get both from https://cocodataset.org/#download.')
         file = InstancesFile(path)
@@ -76,11 +77,11 @@ class CocoPromptDataset(InstancePromptDataset):
                                     self.data_prefix['img_path'])
         category_id = file.field(annotation, 'category_id', int)
         if category_id not in categories:
-            raise ValueError(f'{where}: category_id {category_id} is not among the categories of the file. Get it '
+            raise InputError(f'{where}: category_id {category_id} is not among the categories of the file. Get it '
                              'again.')
         box, area = file.field(annotation, 'bbox', list), file.field(annotation, 'area', (int, float))
         if len(box) != 4 or not all(isinstance(number, int | float) and abs(number) < _FAR for number in (*box, area)):
-            raise ValueError(f"{where}: 'bbox' must hold four numbers [x, y, width, height] and 'area' be one, all "
+            raise InputError(f"{where}: 'bbox' must hold four numbers [x, y, width, height] and 'area' be one, all "
                              f'below {_FAR:.0e}.')
         return Instance(
             category=categories[category_id],

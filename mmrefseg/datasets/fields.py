@@ -4,6 +4,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
+from mmrefseg.errors import InputError
+
 
 def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
     """Take a field out of an element of a file and check its type.
@@ -20,16 +22,16 @@ def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str)
         Any: The value.
 
     Raises:
-        ValueError: If the element is no dictionary, or the field is missing or of another type.
+        InputError: If the element is no dictionary, or the field is missing or of another type.
     """
     if not isinstance(element, dict):
-        raise ValueError(f'{where}: expected a dictionary, got an object of type {type(element).__name__}.')
+        raise InputError(f'{where}: expected a dictionary, got an object of type {type(element).__name__}.')
     value = element.get(key)
     if type(value) is kind:  # what millions of fields are is told at once
         return value
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
+        raise InputError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
                          + (f'got {type(value).__name__}.' if key in element else 'but is missing.'))
     return value
 
@@ -43,15 +45,15 @@ def check_numbers(numbers: Any, where: str, expected: str) -> None:
         expected (str): What such a list means, for errors.
 
     Raises:
-        ValueError: If it is no list, or one of its elements is no finite number; names the element.
+        InputError: If it is no list, or one of its elements is no finite number; names the element.
     """
     if not isinstance(numbers, list):
-        raise ValueError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
+        raise InputError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
     if set(map(type, numbers)) <= {int, float} and all(map(isfinite, numbers)):
         return
     place = next(place for place, number in enumerate(numbers)
                  if type(number) not in (int, float) or not isfinite(number))
-    raise ValueError(f'{where}[{place}] must be a finite number')
+    raise InputError(f'{where}[{place}] must be a finite number')
 
 
 def check_outline(outline: list | dict, where: str) -> None:
@@ -62,7 +64,7 @@ def check_outline(outline: list | dict, where: str) -> None:
         where (str): File and path of the outline, for errors.
 
     Raises:
-        ValueError: If it has another shape, or holds what is no finite number; names the element.
+        InputError: If it has another shape, or holds what is no finite number; names the element.
     """
     if isinstance(outline, list):
         for place, part in enumerate(outline):

@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
 from .fields import get_field
@@ -38,8 +39,8 @@ class GRefCOCODataset(RefCOCODataset):
             :class:`BaseReferringDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: As :class:`RefCOCODataset`, or if a ref names no annotation or nothing but crowds.
+        MissingInputError: If a folder or file is missing.
+        InputError: As :class:`RefCOCODataset`, or if a ref names no annotation or nothing but crowds.
     """
 
     REFS_FILE = 'grefs({split_by}).json'
@@ -57,7 +58,7 @@ class GRefCOCODataset(RefCOCODataset):
         outlines = [instances.outline(annotation) for annotation in annotations
                     if not annotation.get('iscrowd')]
         if not outlines:
-            raise ValueError(f"{where}: 'ann_id' names no annotation but those of crowds. It must name at least one "
+            raise InputError(f"{where}: 'ann_id' names no annotation but those of crowds. It must name at least one "
                              'object, or be [-1] where the expression refers to nothing.')
         categories = {instances.field(annotation, 'category_id', int) for annotation in annotations}
         return {

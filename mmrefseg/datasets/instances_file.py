@@ -6,6 +6,8 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from mmrefseg.errors import InputError
+
 from .fields import check_outline, get_field
 
 Id = int | str
@@ -26,7 +28,7 @@ class InstancesFile:
         annotations (dict[Id, dict]): Annotations by their id.
 
     Raises:
-        ValueError: If the file is no JSON, or the tables or ids are missing or of another type.
+        InputError: If the file is no JSON, or the tables or ids are missing or of another type.
     """
 
     def __init__(self,
@@ -63,7 +65,7 @@ class InstancesFile:
         name, height, width = (get_field(image, key, kind, where)
                                for key, kind in (('file_name', str), ('height', int), ('width', int)))
         if min(height, width) < 1:
-            raise ValueError(f"{where}: 'height' and 'width' must be positive, got {height} and {width}.")
+            raise InputError(f"{where}: 'height' and 'width' must be positive, got {height} and {width}.")
         return {'img_path': str(Path(folder, name)), 'height': height, 'width': width, 'image_id': image['id']}
 
     def field(self, annotation: dict, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -83,7 +85,7 @@ class InstancesFile:
 
     def _look_up(self, table: dict[Any, dict], key: Id, name: str, where: str) -> dict:
         if key not in table:
-            raise ValueError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
+            raise InputError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
                              'The two files do not belong together, or one is incomplete: get both from one place.')
         return table[key]
 
@@ -96,9 +98,9 @@ def read_json(path: str | Path, object_hook: Any = None) -> Any:
         object_hook (Callable | None): As :func:`json.loads` takes it. Default: None.
 
     Raises:
-        ValueError: If it is no whole JSON file.
+        InputError: If it is no whole JSON file.
     """
     try:
         return json.loads(Path(path).read_text('utf-8'), object_hook=object_hook)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
+        raise InputError(f'{path} is not a whole JSON file ({error}). Get it again.') from error

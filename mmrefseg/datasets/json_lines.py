@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.image_size import read_image_size
 
@@ -73,8 +74,8 @@ class JSONLinesDataset(BaseReferringDataset):
             Default: :func:`~mmrefseg.utils.image_size.read_image_size`.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: If a line is not as above, or the index does not fit the file.
+        MissingInputError: If a folder or file is missing.
+        InputError: If a line is not as above, or the index does not fit the file.
     """
 
     size_of: Callable[[str], tuple[int, int]] = staticmethod(read_image_size)
@@ -85,7 +86,7 @@ class JSONLinesDataset(BaseReferringDataset):
                  ann_file: str = _ANN_FILE,
                  **kwargs) -> None:
         if '{split}' not in ann_file:
-            raise ValueError(f"ann_file must hold {{split}}, as in 'annotations/{{split}}.jsonl', got {ann_file!r}")
+            raise InputError(f"ann_file must hold {{split}}, as in 'annotations/{{split}}.jsonl', got {ann_file!r}")
         self._ann_pattern = ann_file
         super().__init__(data_root, split, **kwargs)
 
@@ -93,12 +94,12 @@ class JSONLinesDataset(BaseReferringDataset):
         """Open the prepared file of the split, or read a hand-written one."""
         files, images = self._files(), Path(self.data_prefix['img_path'])
         if self.split not in files:
-            raise FileNotFoundError(f'{self._file(self.split)} is missing. {self.data_root} has the splits: '
+            raise MissingInputError(f'{self._file(self.split)} is missing. {self.data_root} has the splits: '
                                     f'{", ".join(sorted(files)) or "none"}. Set split, ann_file or data_root.')
         if not images.is_dir():
             mend = (f'The images are in {LMDB}: use ReferringLMDBDataset.' if Path(self.data_root, LMDB).exists() else
                     'Put them there, or set data_prefix=dict(img_path=...) to the folder which holds them.')
-            raise FileNotFoundError(f'The folder {images} of the images is missing. {mend}')
+            raise MissingInputError(f'The folder {images} of the images is missing. {mend}')
         file = files[self.split]
         if index_of(file).is_file():
             return _ReferentsOfFile(file, str(images))
@@ -155,7 +156,7 @@ class _ReferentsOfFile(ReferentsOfLines):
         super().__init__(index, str(path), image_folder)
         self._bounds = np.concatenate([[0], np.cumsum(index.lengths)])
         if (size := path.stat().st_size) != self._bounds[-1]:
-            raise ValueError(f'{path} has {size} bytes, but {index_of(path).name} beside it was made for '
+            raise InputError(f'{path} has {size} bytes, but {index_of(path).name} beside it was made for '
                              f'{self._bounds[-1]}. Prepare the data set again; or delete the index, if you changed the '
                              'file on purpose: it is then read as one of your own.')
         self._file = None
@@ -196,7 +197,7 @@ class OwnLines:
         element = decode_line(line, where)
         name = _name_of_image(element, where)
         if 'mask' not in element:
-            raise ValueError(f"{where}: 'mask' is missing. Write an RLE, polygons or the path of a PNG; or null, if "
+            raise InputError(f"{where}: 'mask' is missing. Write an RLE, polygons or the path of a PNG; or null, if "
                              'the expression refers to nothing.')
         element.setdefault('image_id', self._image_ids.setdefault(name, len(self._image_ids)))
         element.setdefault('ref_id', number)
@@ -208,23 +209,23 @@ class OwnLines:
         referent = referent_of(element, where, *self._folders)
         check_mask(element['mask'], referent['height'], referent['width'], where)
         if not referent['sentences'] or not all(sentence['text'].strip() for sentence in referent['sentences']):
-            raise ValueError(f'{where}: an expression is empty, or there is none. Write one, or remove the line.')
+            raise InputError(f'{where}: an expression is empty, or there is none. Write one, or remove the line.')
         other = self._lines_of_refs.setdefault(referent['ref_id'], number)
         if other != number:
-            raise ValueError(f'{where}: ref_id {referent["ref_id"]} is that of line {other}, too. Give every line a '
+            raise InputError(f'{where}: ref_id {referent["ref_id"]} is that of line {other}, too. Give every line a '
                              'ref_id of its own, or give none.')
         return referent
 
     def _complete_size(self, element: dict, name: str, where: str) -> None:
         try:
             element['height'], element['width'] = self._size_of(f'{self._folders[0]}/{name}')
-        except (OSError, ValueError) as error:
-            raise ValueError(f'{where}: height and width are not given, and cannot be read from the image {name}: '
+        except (OSError, UserError) as error:
+            raise InputError(f'{where}: height and width are not given, and cannot be read from the image {name}: '
                              f'{str(error).removesuffix(".")}. Mend the path or the image, or write both.') from error
 
     def _complete_expressions(self, element: dict, where: str) -> None:
         if ('expression' in element) == ('expressions' in element):
-            raise ValueError(f"{where}: write either 'expression' (a string) or 'expressions' (a list of strings)")
+            raise InputError(f"{where}: write either 'expression' (a string) or 'expressions' (a list of strings)")
         if 'expression' in element:
             element['expressions'] = [element['expression']]
         number = len(get_field(element, 'expressions', list, where))
@@ -247,7 +248,7 @@ def _key_of_file(path: str) -> str:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f'The image {path} is missing, whose content is its key. Put it there, or write its '
+        raise MissingInputError(f'The image {path} is missing, whose content is its key. Put it there, or write its '
                                 'image_key.') from None
     return _key_of_version(path, status.st_mtime_ns, status.st_size)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from mmrefseg.errors import InputError
+
 _PIECE = 1 << 20
 _BLANKS = re.compile('[ \t\n\r]*')
 
@@ -21,13 +23,13 @@ def iterate_json_list(path: str | Path) -> Iterator[Any]:
         Any: An element.
 
     Raises:
-        ValueError: If the file isn't JSON, or something else than one list.
+        InputError: If the file isn't JSON, or something else than one list.
     """
     with Path(path).open(encoding='utf-8') as file:
         try:
             yield from _elements(file)
         except (ValueError, IndexError, RecursionError) as error:
-            raise ValueError(f'{path} is not one whole list in JSON ({error}). Get the file again.') from error
+            raise InputError(f'{path} is not one whole list in JSON ({error}). Get the file again.') from error
 
 
 def _elements(file: TextIO) -> Iterator[Any]:
@@ -37,7 +39,7 @@ def _elements(file: TextIO) -> Iterator[Any]:
         text = file.read(_PIECE)
     at = _BLANKS.match(text).end()  # of the bracket or comma before the next element
     if text[at:at + 1] != '[':
-        raise ValueError("it doesn't start with '['")
+        raise InputError("it doesn't start with '['")
     while text[at] != ']':
         try:
             start = _BLANKS.match(text, at + 1).end()
@@ -55,8 +57,8 @@ def _elements(file: TextIO) -> Iterator[Any]:
             text, at = text[at:] + more, 0
             continue
         if not complete:
-            raise ValueError(f'after an element stands {text[after]!r}')
+            raise InputError(f'after an element stands {text[after]!r}')
         yield element
         at = after
     if (text[at + 1:] + file.read()).strip():
-        raise ValueError("something stands after the closing ']'")
+        raise InputError("something stands after the closing ']'")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
@@ -59,8 +60,8 @@ class PhraseCutDataset(BaseReferringDataset):
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, or a
+        MissingInputError: If a folder or file is missing.
+        InputError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, or a
             phrase is empty.
     """
 
@@ -105,7 +106,7 @@ class PhraseCutDataset(BaseReferringDataset):
     def _splits(self) -> list[str]:
         splits = self.split.split('_')
         if not set(splits) <= set(SPLITS) or len(set(splits)) < len(splits):
-            raise ValueError(f'PhraseCut has no split {self.split!r}. It has {", ".join(SPLITS)}; several are joined '
+            raise InputError(f'PhraseCut has no split {self.split!r}. It has {", ".join(SPLITS)}; several are joined '
                              "by '_', as in 'val_miniv'.")
         return splits
 
@@ -123,7 +124,7 @@ class PhraseCutDataset(BaseReferringDataset):
         _require(os.path.isfile(path), path)
         elements = read_json(path)
         if not isinstance(elements, list):
-            raise ValueError(f'{path} must hold a list of images, but holds an object of type '
+            raise InputError(f'{path} must hold a list of images, but holds an object of type '
                              f'{type(elements).__name__}. Get the file again.')
         return dict(_image(element, f'{path}: element {place}') for place, element in enumerate(elements))
 
@@ -133,7 +134,7 @@ class PhraseCutDataset(BaseReferringDataset):
         where = f'{path}: task_id {task_id}'
         image_id = get_field(task, 'image_id', int, where)
         if image_id not in images:
-            raise ValueError(f'{where} refers to image {image_id}, which image_data_split.json does not have. The two '
+            raise InputError(f'{where} refers to image {image_id}, which image_data_split.json does not have. The two '
                              f'files do not belong together, or one is incomplete: get both from {OFFICIAL_SOURCE}.')
         image = images[image_id]
         structure = _structure(task, where)
@@ -156,7 +157,7 @@ class PhraseCutDataset(BaseReferringDataset):
 
 def _require(present: bool, path: str) -> None:
     if not present:
-        raise FileNotFoundError(f'{path} is missing. Set data_root or data_prefix, or get the files by way of '
+        raise MissingInputError(f'{path} is missing. Set data_root or data_prefix, or get the files by way of '
                                 f'{OFFICIAL_SOURCE}.')
 
 
@@ -174,7 +175,7 @@ def _image(element: dict, where: str) -> tuple[int, _Image]:
 def _phrase(task: dict, where: str) -> str:
     text = get_field(task, 'phrase', str, where)
     if not text.strip():
-        raise ValueError(f'{where}: the phrase is empty. It must hold at least one character that is not blank: remove '
+        raise InputError(f'{where}: the phrase is empty. It must hold at least one character that is not blank: remove '
                          'the task or mend it.')
     return text
 
@@ -184,7 +185,7 @@ def _structure(task: dict, where: str) -> dict:
     get_field(structure, 'name', str, where)
     get_field(structure, 'type', str, where)
     if not all(isinstance(attribute, str) for attribute in get_field(structure, 'attributes', list, where)):
-        raise ValueError(f"{where}: 'attributes' must be a list of str.")
+        raise InputError(f"{where}: 'attributes' must be a list of str.")
     get_field(structure, 'relation_descriptions', list, where)
     return structure
 
@@ -196,14 +197,14 @@ def _whole_pixels(instances: list, where: str) -> list[list[list[int]]]:
         try:
             outlines.append([numbers for numbers in map(_truncated, polygons) if len(numbers) > 2])
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f'{where}: Polygons[{number}] must be a list of polygons, each a list of points [x, y] in '
+            raise InputError(f'{where}: Polygons[{number}] must be a list of polygons, each a list of points [x, y] in '
                              'pixels, between -32768 and 32768. Remove the task or mend it.') from None
     return outlines
 
 
 def _truncated(polygon: list) -> list[int]:
     if set(map(len, polygon)) - {2}:
-        raise ValueError('a point is no pair')
+        raise InputError('a point is no pair')
     numbers = list(map(trunc, chain.from_iterable(polygon)))
     array('h', numbers)  # in one pass, whether none is so far away that drawing would never end
     return numbers

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmrefseg.errors import InputError
+
 MANIFEST = 'prepared.json'
 """Written last; tells that the folder is whole."""
 
@@ -29,8 +31,8 @@ def check_finished(folder: str | Path) -> None:
     """Make sure that no preparation of the folder was interrupted; of a folder that was not prepared nothing is asked.
 
     Raises:
-        ValueError: If one was, or is still on its way.
+        InputError: If one was, or is still on its way.
     """
     if Path(folder, UNFINISHED).exists():
-        raise ValueError(f'{folder} is not whole: its preparation is on its way or was interrupted. Run the same '
+        raise InputError(f'{folder} is not whole: its preparation is on its way or was interrupted. Run the same '
                          'prepare.py command again: it goes on where it stopped.')

@@ -30,8 +30,8 @@ class RefCLEFDataset(RefCOCODataset):
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: As :class:`RefCOCODataset`.
+        MissingInputError: If a folder or file is missing.
+        InputError: As :class:`RefCOCODataset`.
     """
 
     ANN_ID_TYPE = (int, str)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
@@ -39,8 +40,8 @@ class RefCOCODataset(BaseReferringDataset):
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: If the split is unknown, the files do not hold what they should, a ref's image or annotation is
+        MissingInputError: If a folder or file is missing.
+        InputError: If the split is unknown, the files do not hold what they should, a ref's image or annotation is
             missing, an expression is empty, the pickle tries to import anything, or it repeats sentences without end.
     """
 
@@ -107,14 +108,14 @@ class RefCOCODataset(BaseReferringDataset):
                 message += f'The folder has {", ".join(present)}: set split_by to what stands between the brackets.'
             else:
                 message += f'Set data_root or data_prefix, or get the files by way of {self.SOURCE}.'
-            raise FileNotFoundError(message)
+            raise MissingInputError(message)
         return refs_file, instances_file
 
     def _refs(self, path: Path) -> list[dict]:
         """All refs of the file, each of which is a dictionary with a split."""
         refs = self._read_refs(path)
         if not isinstance(refs, list):
-            raise ValueError(f'{path} must hold a list of refs, but holds an object of type {type(refs).__name__}: it '
+            raise InputError(f'{path} must hold a list of refs, but holds an object of type {type(refs).__name__}: it '
                              'is not a refs file.')
         for place, ref in enumerate(refs):
             get_field(ref, 'split', str, f'{path}: element {place}')
@@ -134,7 +135,7 @@ class RefCOCODataset(BaseReferringDataset):
         counts = Counter(split for ref in refs for split in self._splits(ref))
         if self.split not in counts:
             present = ', '.join(f'{split!r} ({count} refs)' for split, count in sorted(counts.items()))
-            raise ValueError(f'{refs_file} has no split {self.split!r}. It has: {present or "no ref at all"}.')
+            raise InputError(f'{refs_file} has no split {self.split!r}. It has: {present or "no ref at all"}.')
         return [ref for ref in refs if self.split in self._splits(ref)]
 
     def _referent(self, ref: dict, instances: InstancesFile, refs_file: Path, room: _Room) -> dict:
@@ -187,7 +188,7 @@ class _Room:
     def take(self, size: int, where: str) -> None:
         self._left -= size
         if self._left < 0:
-            raise ValueError(f'{where}: the sentences up to here are far larger than the file, which repeats them over '
+            raise InputError(f'{where}: the sentences up to here are far larger than the file, which repeats them over '
                              'and over. It may be malicious; get the official one.')
 
 

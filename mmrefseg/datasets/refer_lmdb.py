@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_header, read_value
 
@@ -30,20 +31,20 @@ class ReferringLMDBDataset(BaseReferringDataset):
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``.
 
     Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If the file is damaged, of another version or no LMDB file, or the split is unknown.
+        MissingInputError: If the file is missing.
+        InputError: If the file is damaged, of another version or no LMDB file, or the split is unknown.
     """
 
     def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
         if 'data_prefix' in kwargs:
-            raise ValueError('ReferringLMDBDataset has its images within itself: leave data_prefix out')
+            raise InputError('ReferringLMDBDataset has its images within itself: leave data_prefix out')
         super().__init__(data_root, split, **kwargs)
 
     def load_referents(self) -> Referents:
         """Open the split."""
         splits = self._splits()
         if self.split not in splits:
-            raise ValueError(f'{self._file} has no split {self.split!r}. It has: {", ".join(splits)}.')
+            raise InputError(f'{self._file} has no split {self.split!r}. It has: {", ".join(splits)}.')
         return _ReferentsInLMDB(self._file, self.split)
 
     def image_key(self, referent: Mapping) -> str:
@@ -75,7 +76,7 @@ class _ReferentsInLMDB(ReferentsOfLines):
         key = _ref_key(self._split, place)
         content = read_value(self._file, key)
         if content is None:
-            raise ValueError(f'{self._file} lacks {key}. Copy it again, or prepare the data set again.')
+            raise InputError(f'{self._file} lacks {key}. Copy it again, or prepare the data set again.')
         return content
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mmrefseg.errors import InputError
+
 OFFICIAL_SOURCE = 'https://github.com/lichengunc/refer'
 
 MAX_BYTES = 2**29
@@ -63,12 +65,12 @@ def load_refer_pickle(path: str | Path) -> Any:
         Any: What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
 
     Raises:
-        ValueError: If the file tries to import or call anything, holds anything else, is not a whole pickle, or is
+        InputError: If the file tries to import or call anything, holds anything else, is not a whole pickle, or is
             larger than ``MAX_BYTES``.
     """
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f'{path} has {path.stat().st_size} bytes; a refs pickle of more than {MAX_BYTES} is not read. '
+        raise InputError(f'{path} has {path.stat().st_size} bytes; a refs pickle of more than {MAX_BYTES} is not read. '
                          f'Get the official file by way of {OFFICIAL_SOURCE}.')
     content = path.read_bytes()
     content = content[:_end_of_data(content)]
@@ -78,12 +80,12 @@ def load_refer_pickle(path: str | Path) -> Any:
         except UnicodeDecodeError:
             return _load(content, 'latin-1')
     except ForbiddenGlobalError as error:
-        raise ValueError(
+        raise InputError(
             f'{path} was not loaded: it asks for {error}, but a refs pickle holds only lists, dictionaries, strings '
             'and numbers. The file may be malicious: do not open it with pickle. Get the official one by way of '
             f'{OFFICIAL_SOURCE}.') from None
     except _DAMAGED as error:
-        raise ValueError(
+        raise InputError(
             f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {len(content)} bytes '
             f'({type(error).__name__}: {error}). It is perhaps cut off, or a web page saved under this name: get the '
             f'official file by way of {OFFICIAL_SOURCE}.') from error

@@ -11,6 +11,8 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from mmrefseg.errors import InputError
+
 from .fields import check_numbers, get_field
 from .referents import Referents
 
@@ -61,15 +63,15 @@ class LineIndex(NamedTuple):
         mend = 'Prepare the data set again.'
         element = decode_line(content, where)
         if (version := element.get('format_version')) != INDEX_VERSION:
-            raise ValueError(f'{where}: expected an index of format_version {INDEX_VERSION}, got {version!r}. {mend}')
+            raise InputError(f'{where}: expected an index of format_version {INDEX_VERSION}, got {version!r}. {mend}')
         columns = []
         for key in ('lengths', 'num_sentences'):
             column = get_field(element, key, list, where)
             if not all(type(number) is int and 0 < number < 1 << 40 for number in column):
-                raise ValueError(f'{where}: {key!r} must hold positive whole numbers. {mend}')
+                raise InputError(f'{where}: {key!r} must hold positive whole numbers. {mend}')
             columns.append(np.array(column, np.int64))
         if len(columns[0]) != len(columns[1]):
-            raise ValueError(f'{where}: lengths has {len(columns[0])} entries, num_sentences {len(columns[1])}. {mend}')
+            raise InputError(f'{where}: lengths has {len(columns[0])} entries, num_sentences {len(columns[1])}. {mend}')
         return cls(*columns, get_field(element, 'images', list, where))
 
 
@@ -96,7 +98,7 @@ class ReferentsOfLines(Referents):
         where = f'{self.where}, line {place + 1}'
         referent = referent_of(decode_line(self.line(place), where), where, self.image_folder)
         if len(referent['sentences']) != self.num_sentences[place]:
-            raise ValueError(f'{where}: the line was changed after its index was made, which counts '
+            raise InputError(f'{where}: the line was changed after its index was made, which counts '
                              f'{self.num_sentences[place]} expressions. Prepare the data set again; or delete the '
                              'index, and the lines are read as those of your own.')
         return referent
@@ -106,12 +108,12 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not blank, with their numbers from 1.
 
     Raises:
-        ValueError: If a line is endless.
+        InputError: If a line is endless.
     """
     with path.open('rb') as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
             if len(line) == LONGEST_LINE:
-                raise ValueError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
+                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
                                  'line, and large masks as RLE or PNG.')
             if number == 1:
                 line = line.removeprefix(BOM_UTF8)  # some editors write one
@@ -123,14 +125,14 @@ def decode_line(line: bytes, where: str) -> dict:
     """Decode a line of JSON that holds one object.
 
     Raises:
-        ValueError: If it is anything else.
+        InputError: If it is anything else.
     """
     try:
         element = _DECODER.decode(line.decode('utf-8'))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
+        raise InputError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
     if not isinstance(element, dict):
-        raise ValueError(f'{where}: expected an object {{...}}, got one of type {type(element).__name__}.')
+        raise InputError(f'{where}: expected an object {{...}}, got one of type {type(element).__name__}.')
     return element
 
 
@@ -147,18 +149,18 @@ def referent_of(element: dict, where: str, image_folder: str, mask_folder: str |
         dict: As :meth:`BaseReferringDataset.load_referents` has it; further keys of the element are kept.
 
     Raises:
-        ValueError: If a field is missing or of another type, or a key has another meaning in samples.
+        InputError: If a field is missing or of another type, or a key has another meaning in samples.
     """
     if wrong := _RESERVED & element.keys():
-        raise ValueError(f'{where}: the keys {sorted(wrong)} have another meaning in samples. Name them otherwise.')
+        raise InputError(f'{where}: the keys {sorted(wrong)} have another meaning in samples. Name them otherwise.')
     name = get_relative_path(element, 'image', where)
     mask = element.get('mask')
     if isinstance(mask, str):
         if mask_folder is None:
-            raise ValueError(f"{where}: 'mask' must be an RLE or null, got a path")
+            raise InputError(f"{where}: 'mask' must be an RLE or null, got a path")
         mask = {'file': f'{mask_folder}/{get_relative_path(element, "mask", where)}'}
     elif mask is not None and not isinstance(mask, list) and not (isinstance(mask, dict) and 'counts' in mask):
-        raise ValueError(f'{where}: mask must be an RLE, a list of polygons, the path of a PNG, or null')
+        raise InputError(f'{where}: mask must be an RLE, a list of polygons, the path of a PNG, or null')
     return {
         'img_path': f'{image_folder}/{name}',
         'height': _get_side(element, 'height', where),
@@ -182,7 +184,7 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
         mask (dict | None): Its mask as an RLE; None if it has none.
 
     Raises:
-        ValueError: If a value is nothing that JSON can hold.
+        InputError: If a value is nothing that JSON can hold.
     """
     sentences = referent['sentences']
     element = {'image': image, 'expressions': [sentence['text'] for sentence in sentences], 'mask': mask,
@@ -193,18 +195,18 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
     try:
         return json.dumps(element, ensure_ascii=False, allow_nan=False, separators=(',', ':')).encode() + b'\n'
     except (TypeError, ValueError) as error:
-        raise ValueError(f'ref_id {referent["ref_id"]} holds what JSON cannot: {error}') from error
+        raise InputError(f'ref_id {referent["ref_id"]} holds what JSON cannot: {error}') from error
 
 
 def get_relative_path(element: dict, key: str, where: str) -> str:
     """Take a path out of an element that leads to no place outside the folder that it is relative to.
 
     Raises:
-        ValueError: If it is anything else.
+        InputError: If it is anything else.
     """
     path = get_field(element, key, str, where)
     if not path or path.startswith('/') or '\0' in path or '..' in path.split('/'):
-        raise ValueError(f"{where}: {key!r} must be a path below its folder, without '..', got {path[:200]!r}")
+        raise InputError(f"{where}: {key!r} must be a path below its folder, without '..', got {path[:200]!r}")
     return path
 
 
@@ -218,26 +220,26 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
         where (str): File and line, for errors.
 
     Raises:
-        ValueError: Names the element that has not the shape it should.
+        InputError: Names the element that has not the shape it should.
     """
     if mask is None or isinstance(mask, str):
         return
     if isinstance(mask, dict):
         size, counts = mask.get('size'), mask.get('counts')
         if size != [height, width]:
-            raise ValueError(f'{where}: mask.size must be [height, width] of the image, [{height}, {width}]')
+            raise InputError(f'{where}: mask.size must be [height, width] of the image, [{height}, {width}]')
         if isinstance(counts, str):
             return
         check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
         for place, run in enumerate(counts):
             if type(run) is not int or not 0 <= run <= height * width:
-                raise ValueError(f'{where}: mask.counts[{place}] must be a run length: a whole number from 0 to the '
+                raise InputError(f'{where}: mask.counts[{place}] must be a run length: a whole number from 0 to the '
                                  f'{height * width} pixels of the image')
     else:
         for place, polygon in enumerate(mask):
             check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
             if len(polygon) % 2:
-                raise ValueError(f'{where}: mask[{place}] must be x, y pairs, got {len(polygon)} numbers')
+                raise InputError(f'{where}: mask[{place}] must be x, y pairs, got {len(polygon)} numbers')
 
 
 def _sentences(element: dict, where: str) -> list[dict]:
@@ -246,10 +248,10 @@ def _sentences(element: dict, where: str) -> list[dict]:
                'kind': get_field(element, 'kinds', list, where) if 'kinds' in element else [''] * len(texts)}
     for key, name, kind in (('text', 'expressions', str), ('sent_id', 'sent_ids', int), ('kind', 'kinds', str)):
         if len(columns[key]) != len(texts):
-            raise ValueError(f'{where}: {name} has {len(columns[key])} entries, expressions {len(texts)}')
+            raise InputError(f'{where}: {name} has {len(columns[key])} entries, expressions {len(texts)}')
         for place, value in enumerate(columns[key]):
             if type(value) is not kind:
-                raise ValueError(f'{where}: {name}[{place}] must be of type {kind.__name__}, got '
+                raise InputError(f'{where}: {name}[{place}] must be of type {kind.__name__}, got '
                                  f'{type(value).__name__}')
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -257,12 +259,12 @@ def _sentences(element: dict, where: str) -> list[dict]:
 def _get_side(element: dict, key: str, where: str) -> int:
     side = get_field(element, key, int, where)
     if not 0 < side < _LONGEST_SIDE:
-        raise ValueError(f'{where}: {key!r} must be a number of pixels from 1 to {_LONGEST_SIDE - 1}')
+        raise InputError(f'{where}: {key!r} must be a number of pixels from 1 to {_LONGEST_SIDE - 1}')
     return side
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f'{constant} is no number in JSON')
+    raise InputError(f'{constant} is no number in JSON')
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from mmengine.logging import print_log
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
@@ -38,7 +39,7 @@ class ReferringMixture(BaseReferringDataset):
             ``split``.
 
     Raises:
-        ValueError: If there is no source, one is named twice, a source loses all its refs, or, without
+        InputError: If there is no source, one is named twice, a source loses all its refs, or, without
             ``allow_leakage``, images remain that a source holds out.
     """
 
@@ -48,7 +49,7 @@ class ReferringMixture(BaseReferringDataset):
                  allow_leakage: bool = False,
                  **kwargs) -> None:
         if not datasets:
-            raise ValueError('datasets is empty: name at least one data set to train on')
+            raise InputError('datasets is empty: name at least one data set to train on')
         self.sources = _build(datasets)
         _refuse_repetition(self.sources)
         self.held_out = self.sources if held_out is None else _build(held_out)
@@ -101,7 +102,7 @@ class ReferringMixture(BaseReferringDataset):
             return
         message = 'The mixture trains on images that its own data sets hold out:\n' + '\n'.join(leaks)
         if not self.allow_leakage:
-            raise ValueError(f'{message}\nLeave held_out at None or name these data sets there, too, and they are left '
+            raise InputError(f'{message}\nLeave held_out at None or name these data sets there, too, and they are left '
                              'out; with allow_leakage=True they stay, and figures on these splits mean little.')
         print_log(message, 'current', logging.WARNING)
 
@@ -142,7 +143,7 @@ def _refuse_repetition(sources: list[BaseReferringDataset]) -> None:
         # However the path of the folder is written.
         name = source.title.replace(source.data_root, os.path.realpath(source.data_root)), source.split
         if name in seen:
-            raise ValueError(f'datasets names {_name(source)} twice. Name each data set once; whoever wants more of '
+            raise InputError(f'datasets names {_name(source)} twice. Name each data set once; whoever wants more of '
                              'one than of another can weight them with a sampler.')
         seen.add(name)
 
@@ -150,6 +151,6 @@ def _refuse_repetition(sources: list[BaseReferringDataset]) -> None:
 def _refuse_nothing(name: str, keys: list[str], left_out: Splits) -> None:
     splits = ', '.join(f'{" ".join(split)} ({len(images)} images)'
                        for split, images in shared_images(keys, left_out).items())
-    raise ValueError(f'{name}: every one of its {len(keys)} refs is on a held-out image, of {splits}. Every split that '
+    raise InputError(f'{name}: every one of its {len(keys)} refs is on a held-out image, of {splits}. Every split that '
                      'is not called train is held out: remove the data set from datasets, rename or remove its split, '
                      'or name in held_out what must not be trained on.')

@@ -8,6 +8,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
 from .seeding import seeded
@@ -28,7 +29,7 @@ class ShuffledExpressions(Dataset):
         lazy_init (bool): Whether to wait with loading until the first sample is asked for. Default: False.
 
     Raises:
-        ValueError: If the data set has no ``text``, or fewer than two samples.
+        InputError: If the data set has no ``text``, or fewer than two samples.
     """
 
     def __init__(self, dataset: BaseDataset | dict, seed: int = 0, lazy_init: bool = False) -> None:
@@ -50,7 +51,7 @@ class ShuffledExpressions(Dataset):
         self.dataset.full_init()
         infos = [self.dataset.get_data_info(i) for i in range(len(self.dataset))]
         if len(infos) < 2 or 'text' not in infos[0]:
-            raise ValueError("ShuffledExpressions needs at least two samples with one expression each: set "
+            raise InputError("ShuffledExpressions needs at least two samples with one expression each: set "
                              f"unit='sentence' in the data set inside, which has {len(infos)} samples.")
         images = [info['image_id'] for info in infos]
         texts = [info['text'].strip().lower() for info in infos]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import mask_to_rle
 
@@ -46,8 +47,8 @@ class VOCPromptDataset(InstancePromptDataset):
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: If a file doesn't hold what it should.
+        MissingInputError: If a folder or file is missing.
+        InputError: If a file doesn't hold what it should.
     """
 
     def __init__(self, data_root: str, split: str = 'val', data_prefix: dict | None = None, **kwargs) -> None:
@@ -58,7 +59,7 @@ class VOCPromptDataset(InstancePromptDataset):
         folders = [Path(self.data_root, name) for name in ('SegmentationClass', 'SegmentationObject')]
         for needed in (self._file(self.split), Path(self.data_prefix['img_path']), *folders):
             if not needed.exists():
-                raise FileNotFoundError(
+                raise MissingInputError(
                     f'{needed} is missing. data_root must be the folder VOCdevkit/VOC2012 with ImageSets/Segmentation, '
                     'JPEGImages, SegmentationClass and SegmentationObject. Set data_root, or get the files from '
                     'http://host.robots.ox.ac.uk/pascal/VOC/voc2012.')
@@ -81,7 +82,7 @@ class VOCPromptDataset(InstancePromptDataset):
         names = path.read_text('utf-8', 'replace').split()
         for name in names:
             if not _NAME.fullmatch(name):
-                raise ValueError(f'{path} must hold names such as 2007_000032, one a line, but holds {name[:40]!r}.')
+                raise InputError(f'{path} must hold names such as 2007_000032, one a line, but holds {name[:40]!r}.')
         return names
 
     def _instances(self, name: str) -> list[Instance]:
@@ -90,7 +91,7 @@ class VOCPromptDataset(InstancePromptDataset):
                                for folder in ('SegmentationClass', 'SegmentationObject'))
         classes, objects = _read_labels(of_class), _read_labels(of_object)
         if classes.shape != objects.shape:
-            raise ValueError(f'{of_object} is {objects.shape} (H, W), but {of_class} {classes.shape}. Get both again.')
+            raise InputError(f'{of_object} is {objects.shape} (H, W), but {of_class} {classes.shape}. Get both again.')
         image_id = int(name.replace('_', ''))
         height, width = objects.shape
         instances = []
@@ -98,7 +99,7 @@ class VOCPromptDataset(InstancePromptDataset):
             mask = objects == number
             votes = np.bincount(classes[mask], minlength=256)[1:len(VOC_CATEGORIES) + 1]
             if not votes.any():
-                raise ValueError(f'{of_object}: object {number} has no pixel of a category in {of_class}. Get both '
+                raise InputError(f'{of_object}: object {number} has no pixel of a category in {of_class}. Get both '
                                  'again.')
             category_id = int(votes.argmax()) + 1
             rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
@@ -127,7 +128,7 @@ def _read_labels(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.mode not in ('P', 'L'):
-                raise ValueError(f'{path} must be an image of a palette, as VOC has it, but its mode is {image.mode}.')
+                raise InputError(f'{path} must be an image of a palette, as VOC has it, but its mode is {image.mode}.')
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f'{path} is missing, damaged or far too large ({error}). Get it again.') from error
+        raise InputError(f'{path} is missing, damaged or far too large ({error}). Get it again.') from error

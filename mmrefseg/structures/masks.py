@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pycocotools import mask as mask_utils
 
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.image_size import read_image_size
 
 Segmentation = None | list | dict
@@ -38,7 +39,7 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If it has none of these forms, does not fit the size, or is damaged.
+        InputError: If it has none of these forms, does not fit the size, or is damaged.
     """
     if segmentation is None:
         return np.zeros((height, width), np.uint8)
@@ -51,7 +52,7 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
     if 'instances' in segmentation:
         return instances_to_mask(segmentation['instances'], height, width)
     if 'union' not in segmentation:
-        raise ValueError('it is a dictionary with none of the keys counts, file, instances and union')
+        raise InputError('it is a dictionary with none of the keys counts, file, instances and union')
     mask = np.zeros((height, width), np.uint8)
     for part in segmentation['union']:
         mask |= draw_mask(part, height, width)
@@ -83,17 +84,17 @@ def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If the file is missing, no image, or of another size.
+        InputError: If the file is missing, no image, or of another size.
     """
     try:
         size = read_image_size(path)  # first, for a small file may be the picture of a hundred million pixels
-    except (ValueError, OSError) as error:
-        raise ValueError(f'{path}: {error}') from error
+    except UserError as error:
+        raise InputError(f'{path}: {error}') from error
     if size != (height, width):
-        raise ValueError(f'{path} is {size} (H, W), but its image {(height, width)}')
+        raise InputError(f'{path} is {size} (H, W), but its image {(height, width)}')
     mask = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     if mask is None:
-        raise ValueError(f'{path} is damaged or cut off')
+        raise InputError(f'{path} is damaged or cut off')
     return (mask.reshape(height, width, -1) != 0).any(axis=2).astype(np.uint8)
 
 
@@ -114,7 +115,7 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If a polygon is not a list of points, or a coordinate is not between -32768 and 32768.
+        InputError: If a polygon is not a list of points, or a coordinate is not between -32768 and 32768.
     """
     canvas = Image.new('L', (width, height))
     draw = ImageDraw.Draw(canvas)
@@ -123,7 +124,7 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
             points = np.asarray(polygon, np.float64)
             flat = points.ndim == 1 and len(points) % 2 == 0
             if not (flat or points.shape[1:] == (2, )) or not np.abs(points).max(initial=0) <= 2**15:
-                raise ValueError('a polygon must be a list of [x, y] in pixels, between -32768 and 32768')
+                raise InputError('a polygon must be a list of [x, y] in pixels, between -32768 and 32768')
             if points.size >= 4:
                 draw.polygon(points.astype(np.int64).ravel().tolist(), outline=1, fill=1)
     return np.array(canvas)
@@ -144,14 +145,14 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If no polygon has three points, or a coordinate is missing, NaN or far from the image.
+        InputError: If no polygon has three points, or a coordinate is missing, NaN or far from the image.
     """
     outlines = [np.asarray(polygon, np.float64) for polygon in polygons if len(polygon) >= 6]
     if not outlines:
-        raise ValueError(f'none of its {len(polygons)} polygons has three points or more')
+        raise InputError(f'none of its {len(polygons)} polygons has three points or more')
     for outline in outlines:
         if outline.ndim != 1 or len(outline) % 2 or not _is_near(outline, height, width):
-            raise ValueError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
+            raise InputError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
     return _decode(mask_utils.merge(mask_utils.frPyObjects(outlines, height, width))['counts'], height, width)
 
 
@@ -167,17 +168,17 @@ def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
         np.ndarray: (H, W), uint8, 1 inside.
 
     Raises:
-        ValueError: If the size differs, or the counts are damaged.
+        InputError: If the size differs, or the counts are damaged.
     """
     if tuple(rle.get('size', ())) != (height, width):
-        raise ValueError(f'its RLE must have the size [{height}, {width}] of the image, got {rle.get("size")}')
+        raise InputError(f'its RLE must have the size [{height}, {width}] of the image, got {rle.get("size")}')
     counts = rle.get('counts')
     if isinstance(counts, list):
         counts = mask_utils.frPyObjects(rle, height, width)['counts']
     elif isinstance(counts, str) and _RLE_STRING.fullmatch(counts):
         counts = counts.encode()
     else:
-        raise ValueError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
+        raise InputError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
     return _decode(counts, height, width)
 
 
@@ -195,7 +196,7 @@ def _decode(counts: bytes, height: int, width: int) -> np.ndarray:
         # From the fourth on, a run is the difference to the one before the last.
         runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
     if runs.min() < 0 or runs.sum() != height * width:
-        raise ValueError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
+        raise InputError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
     # They go down the columns; OpenCV turns these into rows ten times as fast as NumPy.
     return cv2.transpose(np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(width, height))
 

@@ -9,6 +9,8 @@ import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
+
 _NAMED = 10
 
 
@@ -39,25 +41,25 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: st
         source: where the weights come from, for the message.
 
     Raises:
-        ValueError: the weights are of another architecture; names the keys and shapes that don't fit. The module's
+        InputError: the weights are of another architecture; names the keys and shapes that don't fit. The module's
             weights are undefined then.
     """
     if not all(isinstance(value, Tensor) for value in state_dict.values()):
-        raise ValueError(f'{source} holds no state dict where one was expected: some of its entries are no tensors')
+        raise InputError(f'{source} holds no state dict where one was expected: some of its entries are no tensors')
     missing, unexpected, shapes = [], [], []
     try:
         missing, unexpected = module.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
         shapes = _wrong_shapes(module, state_dict)
         if not shapes:
-            raise ValueError(f'{source} does not fit {type(module).__name__}: {error}') from error
+            raise InputError(f'{source} does not fit {type(module).__name__}: {error}') from error
         own = module.state_dict().keys()
         missing, unexpected = own - state_dict.keys(), state_dict.keys() - own
     missing = [name for name in missing if not name.endswith('num_batches_tracked')]
     report = (_listed('weights of the model are missing there', missing) +
               _listed('weights there are unknown to the model', unexpected) + _listed('have another shape', shapes))
     if report:
-        raise ValueError(f'{source} is of another architecture than {type(module).__name__}:{report}\n'
+        raise InputError(f'{source} is of another architecture than {type(module).__name__}:{report}\n'
                          'Use the config that these weights were trained with, or other weights.')
 
 

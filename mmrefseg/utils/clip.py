@@ -5,6 +5,8 @@ import open_clip
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from mmrefseg.errors import InputError
+
 from .pretrained import is_tag, require_weights
 
 _NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
@@ -20,11 +22,11 @@ def find_clip_config(arch: str | dict) -> dict:
         A dict of ``embed_dim``, ``text_cfg`` and ``vision_cfg``; of a given one, what is in there.
 
     Raises:
-        ValueError: open_clip has no such architecture.
+        InputError: open_clip has no such architecture.
     """
     config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
     if config is None:
-        raise ValueError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
+        raise InputError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
     return config
 
 
@@ -41,8 +43,8 @@ def read_clip_weights(arch: str | dict, checkpoint: str) -> tuple[dict[str, Tens
         weights; and the file's path.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: open_clip has no such tag.
+        MissingInputError: there is no such file.
+        InputError: open_clip has no such tag.
     """
     path = _find_file(arch, checkpoint)
     state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
@@ -54,7 +56,7 @@ def _find_file(arch: str | dict, checkpoint: str) -> str:
     if is_tag(checkpoint) and isinstance(arch, str):
         tags = open_clip.list_pretrained_tags_by_model(arch)
         if checkpoint not in tags:
-            raise ValueError(f'there is no file {checkpoint!r}, and open_clip has no such weights for {arch!r}: it has '
+            raise InputError(f'there is no file {checkpoint!r}, and open_clip has no such weights for {arch!r}: it has '
                              f'{", ".join(tags) or "none"}')
         return open_clip.download_pretrained(open_clip.get_pretrained_cfg(arch, checkpoint))
     require_weights(checkpoint, 'CLIP')

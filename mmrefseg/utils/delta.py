@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import MODELS
 
 _EMA = 'module.'
@@ -129,7 +130,7 @@ def _read_base(checkpoint: dict, source: str) -> dict[str, dict]:
     except (AttributeError, KeyError, TypeError):
         intact = False
     if not intact:
-        raise ValueError(f'{source} is damaged: meta["base"] does not say which weights it was trained upon')
+        raise InputError(f'{source} is damaged: meta["base"] does not say which weights it was trained upon')
     return base
 
 
@@ -139,8 +140,8 @@ def _initialise(model: nn.Module, source: str) -> None:
         return
     try:
         _init_weights(model)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'{source} holds only what was trained and needs the pretrained weights that it was '
+    except MissingInputError as error:
+        raise MissingInputError(f'{source} holds only what was trained and needs the pretrained weights that it was '
                                 f'trained upon: {error}') from error
 
 
@@ -172,8 +173,8 @@ def complete(checkpoint: dict, model: nn.Module, source: str) -> None:
         source: where the checkpoint comes from, for the message.
 
     Raises:
-        FileNotFoundError: a pretrained file that the model's config names isn't there.
-        ValueError: the model's frozen weights are not those that the delta was trained upon; names the parts and
+        MissingInputError: a pretrained file that the model's config names isn't there.
+        InputError: the model's frozen weights are not those that the delta was trained upon; names the parts and
             the hashes.
     """
     if not is_delta(checkpoint):
@@ -183,7 +184,7 @@ def complete(checkpoint: dict, model: nn.Module, source: str) -> None:
     own = model.state_dict()
     differences = list(filter(None, (_difference(model, own, part, entry) for part, entry in base.items())))
     if differences:
-        raise ValueError(
+        raise InputError(
             f'{source} holds only what was trained, and belongs on other weights: {"; ".join(differences)}. Let '
             'init_cfg.checkpoint in the config name the files that it was trained with, or use a full checkpoint: '
             'tools/model_converters/merge_checkpoint.py makes one where those files are')

@@ -7,10 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mmrefseg.errors import FileError, InputError, MissingInputError
 
-def _explained(error: OSError, path: Path) -> OSError:
-    return OSError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to and that '
-                   'has space left')
+
+def _explained(error: OSError, path: Path) -> FileError:
+    return FileError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to and '
+                     'that has space left')
 
 
 def check_writable(folder: str | Path) -> None:
@@ -20,7 +22,7 @@ def check_writable(folder: str | Path) -> None:
         folder: path of the folder.
 
     Raises:
-        OSError: the folder cannot be made or written.
+        FileError: the folder cannot be made or written.
     """
     folder = Path(folder)
     try:
@@ -39,7 +41,7 @@ def write_atomically(data: bytes, path: str | Path) -> None:
         path: path of the file; its folder is made if it isn't there.
 
     Raises:
-        OSError: the file cannot be written; the old one is untouched.
+        FileError: the file cannot be written; the old one is untouched.
     """
     path = Path(path)
     # The same name at each call, so that what a killed process left is overwritten by the next.
@@ -66,16 +68,16 @@ def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
         made_by: the tool that writes such files, for the messages.
 
     Raises:
-        FileNotFoundError: the file is missing; names what writes it.
-        ValueError: it is damaged, or no JSON object.
+        MissingInputError: the file is missing; names what writes it.
+        InputError: it is damaged, or no JSON object.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'{path} is missing; {made_by} writes it')
+        raise MissingInputError(f'{path} is missing; {made_by} writes it')
     try:
         content = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f'{path} is not a whole JSON file ({error}); let {made_by} write it again') from error
+        raise InputError(f'{path} is not a whole JSON file ({error}); let {made_by} write it again') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
+        raise InputError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
     return content

@@ -6,6 +6,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from mmrefseg.errors import InputError, MissingInputError
+
 MAX_PIXELS = 89_478_485
 """Larger images are not decoded; Pillow calls them possible bombs, too. The largest of COCO have 410,000 pixels."""
 
@@ -22,24 +24,24 @@ def read_image_size(file: str | Path | BinaryIO) -> tuple[int, int]:
         file: path of the image, or its open file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than ``MAX_PIXELS``.
+        MissingInputError: there is no such file.
+        InputError: it is no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than ``MAX_PIXELS``.
     """
     try:
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise MissingInputError(f'there is no image {file}') from error
     except Image.DecompressionBombError as error:
         raise _too_large(str(error)) from None
     except (OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise ValueError('it is damaged, cut off or not an image (JPEG, PNG, WebP, BMP, GIF, TIFF and PPM are read). '
+        raise InputError('it is damaged, cut off or not an image (JPEG, PNG, WebP, BMP, GIF, TIFF and PPM are read). '
                          'Copy or download it again') from error
     if width * height > MAX_PIXELS:
         raise _too_large(f'{width} x {height} pixels')
     return height, width
 
 
-def _too_large(size: str) -> ValueError:
-    return ValueError(f'it declares a size that may exhaust the memory ({size}; at most {MAX_PIXELS} are read). Shrink '
+def _too_large(size: str) -> InputError:
+    return InputError(f'it declares a size that may exhaust the memory ({size}; at most {MAX_PIXELS} are read). Shrink '
                       'it if you trust it, else remove it')

@@ -15,6 +15,8 @@ from typing import Any
 
 import lmdb
 
+from mmrefseg.errors import InputError, MissingInputError
+
 FORMAT = 'mmrefseg'
 FORMAT_VERSION = 1
 IMAGE_PREFIX = 'images/'
@@ -43,13 +45,13 @@ def read_image_bytes(address: str) -> bytes:
     """The value at the address of an image.
 
     Raises:
-        FileNotFoundError: If there is no such file or image.
-        ValueError: If the file is damaged or something else.
+        MissingInputError: If there is no such file or image.
+        InputError: If the file is damaged or something else.
     """
     file, _, name = address.removeprefix(_SCHEME).partition(f'#{IMAGE_PREFIX}')
     content = read_value(file, IMAGE_PREFIX + name)
     if content is None:
-        raise FileNotFoundError(f'The image {name!r} is not in {file}, which belongs to other annotations.')
+        raise MissingInputError(f'The image {name!r} is not in {file}, which belongs to other annotations.')
     return content
 
 
@@ -60,8 +62,8 @@ def read_value(file: str | Path, key: str) -> bytes | None:
     system and be read by any number of processes.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or something else.
+        MissingInputError: If there is no such file.
+        InputError: If it is damaged or something else.
     """
     encoded = key.encode()
     if len(encoded) > _LONGEST_KEY:
@@ -77,8 +79,8 @@ def read_header(file: str | Path) -> dict[str, Any]:
     """The header of an LMDB file, checked.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, something else or of another version.
+        MissingInputError: If there is no such file.
+        InputError: If it is damaged, something else or of another version.
     """
     digest, _, content = (read_value(file, 'header') or b'').partition(b'\n')
     if hashlib.sha256(content).hexdigest().encode() != digest:
@@ -88,7 +90,7 @@ def read_header(file: str | Path) -> dict[str, Any]:
         raise _damaged(file, 'its header is no JSON object')
     found = header.get('format'), header.get('format_version')
     if found != (FORMAT, FORMAT_VERSION):
-        raise ValueError(f'{file} is of format {found}, but this version of mmrefseg reads {(FORMAT, FORMAT_VERSION)}. '
+        raise InputError(f'{file} is of format {found}, but this version of mmrefseg reads {(FORMAT, FORMAT_VERSION)}. '
                          'Prepare the data set again.')
     return header
 
@@ -97,8 +99,8 @@ def check_content(file: str | Path) -> None:
     """Read an LMDB file from end to end.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If anything in it is damaged.
+        MissingInputError: If there is no such file.
+        InputError: If anything in it is damaged.
     """
     expected = read_header(file).get('content_sha256')
     try:
@@ -116,7 +118,7 @@ class LMDBWriter:
         path (str | Path): The file; its folder is there.
 
     Raises:
-        ValueError: If the file is there, but is no LMDB file.
+        InputError: If the file is there, but is no LMDB file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -131,13 +133,13 @@ class LMDBWriter:
         """Write values, from time to time so that they survive the end of the process.
 
         Raises:
-            ValueError: If a key is too long.
+            InputError: If a key is too long.
         """
         batch, size = [], 0
         for key, value in items:
             encoded = key.encode()
             if len(encoded) > _LONGEST_KEY:
-                raise ValueError(f'{key!r} is longer than the {_LONGEST_KEY} bytes that LMDB takes for a name. Give '
+                raise InputError(f'{key!r} is longer than the {_LONGEST_KEY} bytes that LMDB takes for a name. Give '
                                  'the file a shorter one.')
             batch.append((encoded, value))
             size += len(value)
@@ -177,7 +179,7 @@ def _environment(file: str) -> lmdb.Environment:
     try:
         status = os.stat(file)
     except FileNotFoundError:
-        raise FileNotFoundError(f'{file} is missing. Set data_root to the folder of a data set that '
+        raise MissingInputError(f'{file} is missing. Set data_root to the folder of a data set that '
                                 'tools/dataset_converters/prepare.py prepared with --lmdb.') from None
     key = status.st_dev, status.st_ino
     process, environment = _opened.get(key, (None, None))
@@ -207,6 +209,6 @@ def _content_sha256(environment: lmdb.Environment) -> str:
     return digest.hexdigest()
 
 
-def _damaged(file: str | Path, reason: object) -> ValueError:
-    return ValueError(f'{file} is damaged, or no LMDB file of mmrefseg ({reason}). Copy it again, or prepare the data '
+def _damaged(file: str | Path, reason: object) -> InputError:
+    return InputError(f'{file} is damaged, or no LMDB file of mmrefseg ({reason}). Copy it again, or prepare the data '
                       'set again.')

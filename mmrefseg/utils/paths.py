@@ -4,6 +4,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from mmrefseg.errors import InputError, MissingInputError
+
 
 def _configs_folder() -> Path:
     package = Path(__file__).resolve().parents[1]
@@ -27,8 +29,8 @@ def config_path(name: str) -> str:
         Absolute path of the file.
 
     Raises:
-        FileNotFoundError: there is no such config; names those with similar names.
-        ValueError: several configs end so; names them.
+        MissingInputError: there is no such config; names those with similar names.
+        InputError: several configs end so; names them.
     """
     folder = _configs_folder()
     wanted = name.removesuffix('.py') + '.py'
@@ -37,10 +39,10 @@ def config_path(name: str) -> str:
     if wanted in found:
         found = [wanted]
     if len(found) > 1:
-        raise ValueError(f'{name!r} may be any of {", ".join(found)}; say which')
+        raise InputError(f'{name!r} may be any of {", ".join(found)}; say which')
     if not found:
         stems = {Path(path).stem: path for path in known}
         similar = get_close_matches(wanted, known) or get_close_matches(Path(wanted).stem, stems)
         hint = ', '.join(stems.get(match, match) for match in similar) or f'one of those in {folder}'
-        raise FileNotFoundError(f'mmrefseg has no config {name!r}; did you mean {hint}?')
+        raise MissingInputError(f'mmrefseg has no config {name!r}; did you mean {hint}?')
     return str(folder / found[0])

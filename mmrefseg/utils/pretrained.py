@@ -13,6 +13,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 from mmengine.config import Config
 from rich.progress import wrap_file
 
+from mmrefseg.errors import FileError, InputError, MissingInputError
+
 # The end of a local path and the address of that file.
 _SOURCES = (
     (re.compile(r'(?:^|/)((dinov2_vit[sblg]14)(?:_reg4)?_pretrain\.pth)$'),
@@ -73,14 +75,14 @@ def require_weights(path: str, owner: str, config: str = 'CONFIG', setting: str 
         setting: the config's setting that names it, for the message. Default ``'init_cfg'``.
 
     Raises:
-        FileNotFoundError: it is not there; says where it was looked for and how to get it.
+        MissingInputError: it is not there; says where it was looked for and how to get it.
     """
     if is_address(path) or Path(path).is_file():
         return
     address = source_of(path)
     mend = (f'Run `python tools/download_weights.py {config}`, or put the file there from {address}.'
             if address else f'Put the file there, or name another in {setting}.')
-    raise FileNotFoundError(f'{owner} needs the weights {path}, but there is no file {Path(path).resolve()}. {mend} '
+    raise MissingInputError(f'{owner} needs the weights {path}, but there is no file {Path(path).resolve()}. {mend} '
                             f'Only {setting}=None, which --cfg-options can set, trains from random weights.')
 
 
@@ -91,17 +93,17 @@ def require_files(config: Config) -> None:
         config: a whole config.
 
     Raises:
-        FileNotFoundError: names all that are missing, each as :func:`require_weights` does.
+        MissingInputError: names all that are missing, each as :func:`require_weights` does.
     """
     missing = []
     for setting, file in weight_files(config.model):
         try:
             if not is_tag(file):
                 require_weights(file, setting.removesuffix('.init_cfg'), config.filename, setting)
-        except FileNotFoundError as error:
+        except MissingInputError as error:
             missing.append(str(error))
     if missing:
-        raise FileNotFoundError('\n'.join(missing))
+        raise MissingInputError('\n'.join(missing))
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -126,7 +128,7 @@ def published(address: str) -> Published:
     """Ask a server about a file, without getting it.
 
     Raises:
-        OSError: the server cannot be reached, or has no such file.
+        FileError: the server cannot be reached, or has no such file.
     """
     try:
         headers = build_opener(_NoRedirects).open(Request(address, method='HEAD'), timeout=60).headers
@@ -144,7 +146,7 @@ def verify(path: str | Path, expected: Published) -> None:
     """Compare a file with what its server says of it.
 
     Raises:
-        ValueError: the size or the SHA-256 is another.
+        InputError: the size or the SHA-256 is another.
     """
     path = Path(path)
     wrong = ''
@@ -153,7 +155,7 @@ def verify(path: str | Path, expected: Published) -> None:
     elif expected.sha256 not in (None, sha256 := _sha256(path)):
         wrong = f'its SHA-256 is {sha256} instead of {expected.sha256}'
     if wrong:
-        raise ValueError(f'{path} is not the published file: {wrong}. Remove it and run the same command again')
+        raise InputError(f'{path} is not the published file: {wrong}. Remove it and run the same command again')
 
 
 def download(address: str, path: str | Path, sha256: str | None = None) -> None:
@@ -167,8 +169,8 @@ def download(address: str, path: str | Path, sha256: str | None = None) -> None:
         sha256: what the file's SHA-256 must be, in hexadecimal digits; None checks its size alone. Default None.
 
     Raises:
-        OSError: the connection fails or ends too early; what came is kept.
-        ValueError: the SHA-256 is another; what came is removed.
+        FileError: the connection fails or ends too early; what came is kept.
+        InputError: the SHA-256 is another; what came is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +185,7 @@ def download(address: str, path: str | Path, sha256: str | None = None) -> None:
             raise
     if sha256 and _sha256(part) != sha256:
         part.unlink()
-        raise ValueError(f'what came from {address} is damaged: its SHA-256 is not {sha256}. It was removed; try again')
+        raise InputError(f'what came from {address} is damaged: its SHA-256 is not {sha256}. It was removed; try again')
     part.replace(path)
 
 
@@ -197,8 +199,8 @@ def _receive(response: Any, part: Path) -> None:
             file.write(chunk)
     came = part.stat().st_size - before
     if 0 <= left != came:
-        raise OSError(f'the connection ended after {before + came} of {before + left} bytes of {name}; run it again to '
-                      'continue')
+        raise FileError(f'the connection ended after {before + came} of {before + left} bytes of {name}; run it again '
+                        'to continue')
 
 
 def _sha256(path: Path) -> str:

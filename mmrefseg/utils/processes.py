@@ -7,11 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
 import cv2
+
+from mmrefseg.errors import InputError, UserError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -46,10 +49,10 @@ def check_workers(workers: int) -> None:
         workers (int): The number.
 
     Raises:
-        ValueError: If there are to be fewer than one.
+        InputError: If there are to be fewer than one.
     """
     if workers < 1:
-        raise ValueError(f'workers must be 1 or more, got {workers}')
+        raise InputError(f'workers must be 1 or more, got {workers}')
 
 
 @contextmanager
@@ -63,7 +66,8 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
         Callable: Called as ``map`` is, with one iterable.
 
     Raises:
-        ValueError: If there are to be fewer than one.
+        InputError: If there are to be fewer than one.
+        UserError: If one of them is killed.
     """
     check_workers(workers)
     if workers == 1:
@@ -84,5 +88,8 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
         with _interruption_put_off():
             pool.submit(int).result()  # forks them all, before a progress bar starts its thread
         yield over_pool
+    except BrokenProcessPool as error:
+        raise UserError('a worker process was killed, perhaps for want of memory; run the same command with fewer '
+                        '--workers') from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -24,6 +24,8 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError
 
+from mmrefseg.errors import FileError, InputError, MissingInputError
+
 MapLocation = str | torch.device | Callable | None
 
 # Methods that mmengine's objects keep a reference to, and so name in a checkpoint.
@@ -57,11 +59,11 @@ def _refuse_missing(path: Path) -> None:
     if path.is_file():
         return
     if not path.parent.is_dir():
-        raise FileNotFoundError(f'no checkpoint {path}: there is no folder {path.parent}')
+        raise MissingInputError(f'no checkpoint {path}: there is no folder {path.parent}')
     kind = 'it is a folder' if path.is_dir() else 'there is no such file'
     names = sorted(file.name for file in path.parent.iterdir() if file.suffix in ('.pth', '.pt', '.safetensors'))
     similar = get_close_matches(path.name, names, cutoff=0.4) or names[:5]
-    raise FileNotFoundError(f'no checkpoint {path}: {kind}. {path.parent} holds {", ".join(similar) or "none at all"}')
+    raise MissingInputError(f'no checkpoint {path}: {kind}. {path.parent} holds {", ".join(similar) or "none at all"}')
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -70,11 +72,11 @@ def _refuse_foreign(path: Path) -> None:
         start = file.read(4)
     if start == b'PK\x03\x04':
         if not zipfile.is_zipfile(path):
-            raise ValueError(f'{path} is truncated; copy or download it again, or use an older checkpoint')
+            raise InputError(f'{path} is truncated; copy or download it again, or use an older checkpoint')
         with zipfile.ZipFile(path) as archive:
             members = {Path(name).name for name in archive.namelist()}
         if 'constants.pkl' in members:
-            raise ValueError(
+            raise InputError(
                 f"{path} is a TorchScript archive, as OpenAI's CLIP files are: a program, which is not run here. Use "
                 'the same weights as safetensors: open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai,'
                 ' timm/resnet50_clip.openai or timm/resnet101_clip.openai on the Hugging Face hub')
@@ -84,7 +86,7 @@ def _refuse_foreign(path: Path) -> None:
     elif start[:2] == b'\x80\x02':
         return
     what = 'empty' if not start else 'no PyTorch checkpoint'
-    raise ValueError(f'{path} is {what}; expected was a file written by torch.save, or .safetensors')
+    raise InputError(f'{path} is {what}; expected was a file written by torch.save, or .safetensors')
 
 
 def _read_pickle(path: Path, map_location: MapLocation) -> Any:
@@ -95,13 +97,13 @@ def _read_pickle(path: Path, map_location: MapLocation) -> Any:
         # PyTorch's own text advises to switch the protection off.
         refused = re.search(r"(?:GLOBAL |<class ')([\w.]+)", str(error))
         if refused is None:
-            raise ValueError(f'{path} is damaged, or holds more than weights and numbers; it was not loaded') from None
-        raise ValueError(
+            raise InputError(f'{path} is damaged, or holds more than weights and numbers; it was not loaded') from None
+        raise InputError(
             f'{path} holds {refused[1]}, which is neither weights nor a state of mmengine. Loading it could run code '
             'that came with the file, so it was refused. Take weights from a source that publishes plain state dicts '
             'or safetensors') from None
     except (EOFError, LookupError, TypeError, AttributeError, ValueError, RuntimeError, struct.error) as error:
-        raise ValueError(f'{path} cannot be read as a PyTorch checkpoint: {error}') from error
+        raise InputError(f'{path} cannot be read as a PyTorch checkpoint: {error}') from error
 
 
 def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, torch.Tensor]:
@@ -109,7 +111,7 @@ def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, torch.
     try:
         return safetensors.torch.load_file(path, device=str(device))
     except SafetensorError as error:
-        raise ValueError(f'{path} is truncated or no safetensors file: {error}') from error
+        raise InputError(f'{path} is truncated or no safetensors file: {error}') from error
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -124,8 +126,8 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
         The dict in the file.
 
     Raises:
-        FileNotFoundError: there is no such file; names those beside it.
-        ValueError: the file is truncated, no checkpoint, a TorchScript archive, holds something that isn't data
+        MissingInputError: there is no such file; names those beside it.
+        InputError: the file is truncated, no checkpoint, a TorchScript archive, holds something that isn't data
             (named in the message), or its content isn't a dict.
     """
     path = Path(filename).expanduser()
@@ -133,7 +135,7 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
     read = _read_safetensors if path.suffix == '.safetensors' else _read_pickle
     checkpoint = read(path, map_location)
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} holds a {type(checkpoint).__name__}; expected was a dict of weights')
+        raise InputError(f'{path} holds a {type(checkpoint).__name__}; expected was a dict of weights')
     meta = checkpoint.get('meta')
     if isinstance(meta, dict):
         # mmengine runs this entry of old checkpoints as Python when it resumes; all it looks for is a number of GPUs.
@@ -164,8 +166,8 @@ def load_url(url: str,
         The dict in the file.
 
     Raises:
-        OSError: the download failed; says where the file is looked for.
-        ValueError: see :func:`load_from_local`.
+        FileError: the download failed; says where the file is looked for.
+        InputError: see :func:`load_from_local`.
     """
     path = downloaded_path(url, model_dir)
     if not path.is_file():
@@ -173,7 +175,7 @@ def load_url(url: str,
         try:
             torch.hub.download_url_to_file(url, str(path), progress=progress)
         except OSError as error:
-            raise OSError(f'{url} cannot be downloaded to {path} ({error}); put the file there yourself') from error
+            raise FileError(f'{url} cannot be downloaded to {path} ({error}); put the file there yourself') from error
     return load_from_local(str(path), map_location)
 
 

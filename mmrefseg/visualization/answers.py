@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmrefseg.errors import InputError
+
 from .figure import DPI, INK, add_panel, save_figure, wrap
 from .masks import show_mask
 
@@ -38,11 +40,11 @@ def draw_answers(answers: Sequence[Answer], path: str | Path) -> None:
         path (str | Path): the picture, ``.png`` or ``.jpg``.
 
     Raises:
-        ValueError: there are no answers, or ``path`` doesn't end as a picture does.
-        OSError: the picture cannot be written.
+        InputError: there are no answers, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
     """
     if not answers:
-        raise ValueError('there are no answers to draw')
+        raise InputError('there are no answers to draw')
     columns = min(len(answers), 3)
     rows = ceil(len(answers) / columns)
     shapes = [answer.image.shape for answer in answers]

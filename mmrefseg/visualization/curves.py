@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmrefseg.errors import InputError
+
 from .figure import FAINT, INK, add_legend, dress, expert_colours, save_figure
 from .log import Log
 
@@ -25,12 +27,12 @@ def draw_curves(log: Log, path: str | Path) -> None:
         path (str | Path): the picture, ``.png`` or ``.jpg``.
 
     Raises:
-        ValueError: there is no ``loss`` in the log, or ``path`` doesn't end as a picture does.
-        OSError: the picture cannot be written.
+        InputError: there is no ``loss`` in the log, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
     """
     names = list(dict.fromkeys(name for scalars in log.values() for name in scalars))
     if 'loss' not in names:
-        raise ValueError("the log holds no 'loss' to draw: was anything trained?")
+        raise InputError("the log holds no 'loss' to draw: was anything trained?")
     routers: dict[str, dict[str, str]] = {}
     for name in names:
         if name.startswith('routing/') and name.endswith('/weight'):

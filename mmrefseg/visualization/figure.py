@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
 
 DPI = 150
@@ -56,11 +57,11 @@ def check_picture(path: str | Path) -> None:
     """Make sure that a picture can be written, before work is done for it.
 
     Raises:
-        ValueError: the ending is not that of a picture.
-        OSError: the folder cannot be made or written.
+        InputError: the ending is not that of a picture.
+        FileError: the folder cannot be made or written.
     """
     if Path(path).suffix.lower() not in KINDS:
-        raise ValueError(f'cannot draw into {str(path)!r}: the name must end in one of {", ".join(KINDS)}')
+        raise InputError(f'cannot draw into {str(path)!r}: the name must end in one of {", ".join(KINDS)}')
     check_writable(Path(path).parent)
 
 
@@ -72,8 +73,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         path (str | Path): the picture; its ending says which format. Its folder is made if it isn't there.
 
     Raises:
-        ValueError: the ending is not that of a picture.
-        OSError: the file cannot be written.
+        InputError: the ending is not that of a picture.
+        FileError: the file cannot be written.
     """
     check_picture(path)
     picture = BytesIO()

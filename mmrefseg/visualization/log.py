@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mmrefseg.errors import InputError, MissingInputError
+
 Log = dict[int, dict[str, float]]
 
 
@@ -17,12 +19,12 @@ def find_runs(work_dir: str | Path) -> list[Path]:
         list[Path]: ``<time>/vis_data`` of every run that logged a loss, oldest first; at least one.
 
     Raises:
-        FileNotFoundError: nothing was trained there.
+        MissingInputError: nothing was trained there.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     runs = [file.parent for file in files if '"loss":' in file.read_text()]
     if not runs:
-        raise FileNotFoundError(f'{work_dir} has no <time>/vis_data/scalars.json with a loss in it: it must be the '
+        raise MissingInputError(f'{work_dir} has no <time>/vis_data/scalars.json with a loss in it: it must be the '
                                 'work dir of a training that went on for as long as its logging interval at least')
     return runs
 
@@ -38,8 +40,8 @@ def read_log(work_dir: str | Path) -> Log:
         and after a training was resumed, count as they went the second time.
 
     Raises:
-        FileNotFoundError: nothing was trained there.
-        ValueError: a line of the log is damaged.
+        MissingInputError: nothing was trained there.
+        InputError: a line of the log is damaged.
     """
     log: Log = {}
     for folder in find_runs(work_dir):
@@ -55,5 +57,5 @@ def _read_run(file: Path) -> Log:
             scalars = json.loads(line)
             run.setdefault(scalars.pop('step'), {}).update(scalars)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"line {number} of {file} is not a JSON object with a 'step': {error!r}") from error
+            raise InputError(f"line {number} of {file} is not a JSON object with a 'step': {error!r}") from error
     return dict(sorted(run.items()))

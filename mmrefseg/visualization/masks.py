@@ -4,6 +4,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from mmrefseg.errors import InputError
+
 MASK_COLOUR = '#ff2d87'
 _PAPER = 245
 
@@ -20,10 +22,10 @@ def draw_mask(image: np.ndarray, mask: np.ndarray, fade: float = 0.65) -> np.nda
         np.ndarray: RGB uint8 (H, W, 3).
 
     Raises:
-        ValueError: image and mask differ in size.
+        InputError: image and mask differ in size.
     """
     if mask.shape != image.shape[:2]:
-        raise ValueError(f'the mask is {mask.shape} (H, W), but its image {image.shape[:2]}; both must have one size')
+        raise InputError(f'the mask is {mask.shape} (H, W), but its image {image.shape[:2]}; both must have one size')
     faded = ((1 - fade) * image + fade * _PAPER).round().astype(np.uint8)
     return np.where(mask[..., None] != 0, image, faded)
 

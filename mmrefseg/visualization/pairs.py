@@ -8,6 +8,8 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmrefseg.errors import InputError
+
 from .answers import Answer
 from .figure import FAINT, INK, add_panel, save_figure, wrap
 from .masks import show_mask
@@ -39,11 +41,11 @@ def draw_pairs(pairs: Sequence[Pair], path: str | Path) -> None:
         path (str | Path): the picture, ``.png`` or ``.jpg``.
 
     Raises:
-        ValueError: there are no pairs, or ``path`` doesn't end as a picture does.
-        OSError: the picture cannot be written.
+        InputError: there are no pairs, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
     """
     if not pairs:
-        raise ValueError('there are no samples to draw')
+        raise InputError('there are no samples to draw')
     columns = min(len(pairs), _COLUMNS)
     rows = [pairs[start:start + columns] for start in range(0, len(pairs), columns)]
     heights = [_SIDE * min(max(_aspect(image) for pair in row for image in pair[:2]), 1.5) for row in rows]

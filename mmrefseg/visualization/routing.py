@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from mmrefseg.errors import InputError
+
 from .figure import FAINT, INK, add_legend, dress, expert_colours, save_figure
 
 Shares = Mapping[str, Mapping[str, float]]
@@ -32,11 +34,11 @@ def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[st
         path (str | Path): the picture, ``.png`` or ``.jpg``.
 
     Raises:
-        ValueError: there are no routers, or ``path`` doesn't end as a picture does.
-        OSError: the picture cannot be written.
+        InputError: there are no routers, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
     """
     if not routers:
-        raise ValueError('there are no routers to draw')
+        raise InputError('there are no routers to draw')
     columns = min(len(routers), _COLUMNS)
     rows = ceil(len(routers) / columns)
     figure = Figure((_WIDTH, 2.4 * rows + 0.6), layout='constrained')

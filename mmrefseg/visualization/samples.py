@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmrefseg.errors import InputError
+
 from .figure import FAINT, INK, add_panel, save_figure, wrap
 from .masks import MASK_COLOUR, show_mask
 
@@ -47,11 +49,11 @@ def draw_samples(samples: Sequence[Sample], path: str | Path) -> None:
         path (str | Path): the picture, ``.png`` or ``.jpg``.
 
     Raises:
-        ValueError: there are no samples, or ``path`` doesn't end as a picture does.
-        OSError: the picture cannot be written.
+        InputError: there are no samples, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
     """
     if not samples:
-        raise ValueError('there are no samples to draw')
+        raise InputError('there are no samples to draw')
     columns = min(len(samples), _COLUMNS)
     rows = ceil(len(samples) / columns)
     height = _SIDE * min(max(sample.image.shape[0] / sample.image.shape[1] for sample in samples), 1.5)

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from mmrefseg.errors import InputError
+
 from .figure import FAINT, dress, expert_colours, save_figure
 
 _PANELS = {'words': 'words an expression', 'size': "referent's share of the image", 'kinds': 'kinds of expressions',
@@ -27,11 +29,11 @@ def draw_statistics(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], path: s
         path (str | Path): the picture, ``.png`` or ``.jpg``.
 
     Raises:
-        ValueError: there are no data sets, or ``path`` doesn't end as a picture does.
-        OSError: the picture cannot be written.
+        InputError: there are no data sets, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
     """
     if not sets:
-        raise ValueError('there are no data sets to draw')
+        raise InputError('there are no data sets to draw')
     figure = Figure((17, 3.7 * len(sets)), layout='constrained')
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     rows = figure.subfigures(len(sets), squeeze=False)[:, 0]

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +12,10 @@ from mmengine.runner import Runner
 from rich.progress import track
 from torch import Tensor, nn
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.running import load_config, start_testing
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
+from mmrefseg.errors import InputError
 from mmrefseg.models.layers import RoutingInfo
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.visualization import draw_routing
@@ -23,8 +24,8 @@ ALL = 'all'
 FIGURES = ('weight', 'chosen', 'first')
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Run a split and write routing.json and routing.png: for each router and kind of expression, the '
                     'mean weight of each expert, and the shares of expressions that chose it and that weighted it '
@@ -37,7 +38,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config, such as test_dataloader.batch_size=8')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
-    return parser.parse_args()
+    return parser
 
 
 class RoutingTable:
@@ -92,8 +93,8 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path) -> Routi
     """Write routing.json and routing.png.
 
     Raises:
-        ValueError: the model has no routers, or the split is unknown.
-        OSError: a file is missing, or ``out`` cannot be written.
+        InputError: the model has no routers, or the split is unknown.
+        FileError: a file is missing, or ``out`` cannot be written.
     """
     check_writable(out)
     cfg.log_level = 'WARNING'
@@ -101,7 +102,7 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path) -> Routi
         cfg.test_dataloader.dataset.split = split
     model = start_testing(cfg, checkpoint).model
     if not getattr(model, 'experts', None):
-        raise ValueError(f'the model of {cfg.filename} has no routers: those are in a ReferringSegmentor '
+        raise InputError(f'the model of {cfg.filename} has no routers: those are in a ReferringSegmentor '
                          'with SERA-Adapter, or with SERA-Fusion that has experts')
     table = collect(model, track(Runner.build_dataloader(cfg.test_dataloader), 'routing'))
     report = dict(config=cfg.filename, checkpoint=checkpoint, split=cfg.test_dataloader.dataset.get('split'),
@@ -111,17 +112,18 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path) -> Routi
     return table
 
 
-def main() -> None:
-    """Analyze as the command line says."""
-    args = parse_args()
-    try:
-        table = analyze(load_config(args), args.checkpoint, args.split, args.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f'analyze_routing: {error}')
+def tell(args: Namespace) -> None:
+    """Analyze and print the mean weights."""
+    table = analyze(load_config(args), args.checkpoint, args.split, args.out)
     for router, kinds in table.summary().items():
         shares = ', '.join(f'{expert} {figures["weight"]:.0%}' for expert, figures in kinds[ALL].items())
         print(f'{router}: mean weights {shares}')
     print(f'By kind of expression ({len(table.kinds()) - 1} kinds): routing.json and routing.png in {args.out}')
+
+
+def main() -> None:
+    """Analyze as the command line says."""
+    command_line.run(make_parser(), tell)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,10 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.apis.data import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
+from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
 
 
@@ -39,8 +40,8 @@ class Training(NamedTuple):
         return {split: len(images) for split, images in shared_images(self.trained, self.tested).items()}
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Print how many images the splits of all data sets that the configs name have in common, and '
                     'whether a config trains on images of a split (val, test, ...) of the data sets that it validates '
@@ -50,7 +51,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the numbers')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the configs')
-    return parser.parse_args()
+    return parser
 
 
 class Audit:
@@ -64,13 +65,13 @@ class Audit:
         """Look at a config.
 
         Raises:
-            ValueError: it has no referring data set, or files do not hold what they should.
-            FileNotFoundError: files are missing.
+            InputError: it has no referring data set, or files do not hold what they should.
+            MissingInputError: files are missing.
         """
         found = {loader: [build_unread(dataset) for dataset in referring_configs(dataset_config(config, loader))]
                  for loader in LOADERS if config.get(f'{loader}_dataloader')}
         if not any(found.values()):
-            raise ValueError(f'{name} names no data set of mmrefseg, such as RefCOCODataset')
+            raise InputError(f'{name} names no data set of mmrefseg, such as RefCOCODataset')
         for datasets in found.values():
             self._read(_leaves(datasets))
         trained = set().union(*(dataset.images() for dataset in found.pop('train', ())))
@@ -139,24 +140,25 @@ def verdict(training: Training) -> str:
     return f'clean {training.config} trains on {number} images, none of which is in a split that it can test on'
 
 
-def main() -> None:
-    """Audit as the command line says."""
-    args = parse_args()
+def audit_configs(args: Namespace) -> bool:
+    """Audit and print; returns whether any config leaks."""
     audit = Audit()
-    try:
-        if args.out:
-            check_writable(args.out.parent)
-        for name in args.configs:
-            audit.add(name, read_config(name, args.cfg_options, needs_model=False))
-    except (ValueError, OSError) as error:
-        sys.exit(f'audit_leakage: {" ".join(str(error).split())}')
+    if args.out:
+        check_writable(args.out.parent)
+    for name in args.configs:
+        audit.add(name, read_config(name, args.cfg_options, needs_model=False))
     table = matrix(list(audit.splits), audit.overlap())
     Console(width=max(Console().width, 80 + 8 * len(audit.splits))).print(table)
     print('\n'.join(map(verdict, audit.trainings)))
     if args.out:
         write_atomically((json.dumps(audit.report(), indent=2) + '\n').encode(), args.out)
         print(f'The numbers are in {args.out}')
-    sys.exit(any(training.leaks() for training in audit.trainings))
+    return any(training.leaks() for training in audit.trainings)
+
+
+def main() -> None:
+    """Audit as the command line says."""
+    command_line.run(make_parser(), audit_configs)
 
 
 if __name__ == '__main__':

@@ -18,8 +18,10 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from torch import nn
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import build_model, check_device, question_pipeline, read_config
 from mmrefseg.apis.running import mixed_precision_dtype
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.flops import count_flops
@@ -36,8 +38,8 @@ SCOPES = {
 }
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Print parameters, floating-point operations, latency, images per second and peak memory of a '
         "config's model at the input size of its test pipeline. Weights are random, images and expressions made up: "
@@ -52,29 +54,29 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config, such as model.text_encoder.num_tokens=22')
-    return parser.parse_args()
+    return parser
 
 
 def check_numbers(batch: int, warmup: int, repeats: int) -> None:
     """Refuse numbers that nothing can be measured with.
 
     Raises:
-        ValueError: names the number, and the least that it may be.
+        InputError: names the number, and the least that it may be.
     """
     for name, value, least in (('batch', batch, 1), ('warmup', warmup, 1), ('repeats', repeats, 2)):
         if value < least:
-            raise ValueError(f'--{name} is {value}; it must be at least {least}')
+            raise InputError(f'--{name} is {value}; it must be at least {least}')
 
 
 def build(config: Config) -> ReferringSegmentor:
     """The model that is measured.
 
     Raises:
-        ValueError: it answers no expressions.
+        InputError: it answers no expressions.
     """
     model = build_model(config)
     if not isinstance(model, ReferringSegmentor):
-        raise ValueError(f'the model of {config.filename} is a {type(model).__name__}; only a ReferringSegmentor can '
+        raise InputError(f'the model of {config.filename} is a {type(model).__name__}; only a ReferringSegmentor can '
                          'be measured, as others take no expressions')
     return model
 
@@ -148,8 +150,8 @@ def measure(args: Namespace) -> tuple[nn.Module, dict[str, Any]]:
     """The model and all figures.
 
     Raises:
-        FileNotFoundError: there is no such config.
-        ValueError: the config has no model or test pipeline, or a setting is out of range.
+        MissingInputError: there is no such config.
+        InputError: the config has no model or test pipeline, or a setting is out of range.
     """
     check_numbers(args.batch, args.warmup, args.repeats)
     config, device = read_config(args.config, args.cfg_options), check_device(args.device or get_device())
@@ -203,20 +205,23 @@ def to_text(figures: dict[str, Any]) -> str:
     ])
 
 
+def benchmark(args: Namespace) -> None:
+    """Measure and print."""
+    if args.out:
+        check_writable(args.out.parent)
+    try:
+        model, figures = measure(args)
+    except torch.OutOfMemoryError as error:
+        raise UserError(f'the GPU has too little memory for batches of {args.batch}; choose a smaller --batch'
+                        ) from error
+    print(parameter_table(model), to_text(figures), sep='\n')
+    if args.out:
+        write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
+
+
 def main() -> None:
     """Measure as the command line says."""
-    args = parse_args()
-    try:
-        if args.out:
-            check_writable(args.out.parent)
-        model, figures = measure(args)
-        print(parameter_table(model), to_text(figures), sep='\n')
-        if args.out:
-            write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
-    except torch.OutOfMemoryError:
-        sys.exit(f'benchmark: the GPU has too little memory for batches of {args.batch}; choose a smaller --batch')
-    except (KeyError, ImportError, ValueError, OSError) as error:
-        sys.exit(f'benchmark: {" ".join(str(error).split())}')
+    command_line.run(make_parser(), benchmark)
 
 
 if __name__ == '__main__':

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 from itertools import islice
@@ -21,10 +20,12 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.testing.coco_like import write_coco_like
@@ -56,8 +57,8 @@ class Floor(Dataset):
         return torch.from_numpy(cv2.resize(img, (self.size, self.size)))
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description="Print samples a second of a config's train_dataloader: from its data set, from LMDB, and the "
         'ratios to a floor (JPEG decoding of the same images and one resize) and to the design of the published '
@@ -72,24 +73,24 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config, such as train_dataloader.batch_size=16')
-    return parser.parse_args()
+    return parser
 
 
 def use_made_data(config: Config, number: str, folder: str) -> None:
     """Point the config to made-up data, which are made if they are not there.
 
     Raises:
-        ValueError: the number is none, or the folder holds something else.
+        InputError: the number is none, or the folder holds something else.
     """
     if not number.isdecimal() or int(number) < 2:
-        raise ValueError(f'--make-data {number}: the number of images must be a whole number from 2')
+        raise InputError(f'--make-data {number}: the number of images must be a whole number from 2')
     root = Path(folder)
     present = len(list(root.glob('images/*.jpg')))
     if not (root / 'refs(unc).p').is_file() and not any(root.glob('*')):
         check_writable(root)
         write_coco_like(root, int(number))
     elif present != int(number):
-        raise ValueError(f'{folder} holds other data, or {present} images instead of {number}: name another folder, '
+        raise InputError(f'{folder} holds other data, or {present} images instead of {number}: name another folder, '
                          'or empty it')
     dataset = config.train_dataloader.dataset
     made = {key: dataset[key] for key in ('unit', 'pipeline') if key in dataset}
@@ -100,13 +101,13 @@ def build_dataset(config: Config) -> BaseReferringDataset:
     """The data set of the config's train_dataloader.
 
     Raises:
-        ValueError: there is none, or it is none of ours.
+        InputError: there is none, or it is none of ours.
     """
     if 'train_dataloader' not in config:
-        raise ValueError(f'{config.filename} has no train_dataloader')
+        raise InputError(f'{config.filename} has no train_dataloader')
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if not isinstance(dataset, BaseReferringDataset):
-        raise ValueError(f'the train_dataloader of {config.filename} loads a {type(dataset).__name__}; only data sets '
+        raise InputError(f'the train_dataloader of {config.filename} loads a {type(dataset).__name__}; only data sets '
                          'of referring expressions can be measured')
     return dataset
 
@@ -166,12 +167,12 @@ def time_round(loader: DataLoader, batches: int) -> tuple[float, float]:
     """Seconds of the clock and of all processors that some batches take.
 
     Raises:
-        ValueError: there are fewer batches.
+        InputError: there are fewer batches.
     """
     start, busy = time.perf_counter(), cpu_seconds()
     number = sum(1 for _ in islice(loader, batches))
     if number < batches:
-        raise ValueError(f'the train_dataloader gave {number} batches of {batches} in a round: its figures would mean '
+        raise InputError(f'the train_dataloader gave {number} batches of {batches} in a round: its figures would mean '
                          'nothing. Take its batch_sampler out, with --cfg-options if you like.')
     return time.perf_counter() - start, cpu_seconds() - busy
 
@@ -190,16 +191,16 @@ def measure(config: Config, args: Namespace, folder: Path) -> dict[str, Any]:
     """All figures.
 
     Raises:
-        ValueError: a number is out of range, or the config cannot be measured.
+        InputError: a number is out of range, or the config cannot be measured.
     """
     for name, least in (('workers', 0), ('samples', 1), ('rounds', 1)):
         if getattr(args, name) < least:
-            raise ValueError(f'--{name} is {getattr(args, name)}; it must be at least {least}')
+            raise InputError(f'--{name} is {getattr(args, name)}; it must be at least {least}')
     datasets, data = build_datasets(config, args.samples, folder)
     loaders = {name: build_loader(config, name, dataset, args.workers) for name, dataset in datasets.items()}
     batches = data['samples'] // config.train_dataloader.batch_size
     if not batches:
-        raise ValueError(f'{data["samples"]} samples make no batch of {config.train_dataloader.batch_size}: set '
+        raise InputError(f'{data["samples"]} samples make no batch of {config.train_dataloader.batch_size}: set '
                          '--samples higher, or train_dataloader.batch_size lower')
     seconds = {name: [] for name in loaders}
     for _ in range(1 + args.rounds):
@@ -252,24 +253,25 @@ def to_text(figures: dict[str, Any]) -> str:
     ])
 
 
-def main() -> None:
-    """Measure as the command line says."""
-    args = parse_args()
+def benchmark(args: Namespace) -> None:
+    """Measure and print."""
     cv2.setNumThreads(0)  # as the Runner does: every worker is one process on one core
     torch.set_num_threads(1)
-    try:
-        if args.out:
-            check_writable(args.out.parent)
-        config = read_config(args.config, args.cfg_options)
-        if args.make_data:
-            use_made_data(config, *args.make_data)
-        with TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope('mmrefseg'):
-            figures = measure(config, args, Path(folder))
-        print(to_text(figures))
-        if args.out:
-            write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
-    except (KeyError, ValueError, OSError) as error:
-        sys.exit(f'benchmark_data: {" ".join(str(error).split())}')
+    if args.out:
+        check_writable(args.out.parent)
+    config = read_config(args.config, args.cfg_options)
+    if args.make_data:
+        use_made_data(config, *args.make_data)
+    with TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope('mmrefseg'):
+        figures = measure(config, args, Path(folder))
+    print(to_text(figures))
+    if args.out:
+        write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
+
+
+def main() -> None:
+    """Measure as the command line says."""
+    command_line.run(make_parser(), benchmark)
 
 
 if __name__ == '__main__':

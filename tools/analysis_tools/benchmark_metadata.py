@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
@@ -17,8 +16,10 @@ from typing import Any, NamedTuple
 from pycocotools import mask as mask_utils
 from torch.utils.data import DataLoader, Dataset
 
+from mmrefseg.apis import command_line
 from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
+from mmrefseg.errors import InputError
 from mmrefseg.testing.coco_like import write_coco_like
 from mmrefseg.testing.lmdb_files import write_lmdb
 from mmrefseg.testing.phrasecut_like import write_phrasecut_like
@@ -58,8 +59,8 @@ MEANING = {
 }
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description="Print seconds and memory of the metadata of data sets of RefCOCO's and PhraseCut's size (142,000 "
         'and 348,000 expressions), which are made up: building them from the official formats, opening them prepared, '
@@ -68,7 +69,7 @@ def parse_args() -> Namespace:
     parser.add_argument('--images', type=int, help='images of each (default: as many as the published one)')
     parser.add_argument('--workers', type=int, default=2, help='worker processes, against one (default: 2)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
-    return parser.parse_args()
+    return parser
 
 
 def alone(function: Callable, *arguments: Any) -> Any:
@@ -180,17 +181,17 @@ def measure(args: Namespace) -> dict[str, Any]:
     """All figures.
 
     Raises:
-        ValueError: a set is unknown, or a number out of range.
+        InputError: a set is unknown, or a number out of range.
     """
     names = args.sets or list(SETS)
     if unknown := set(names) - set(SETS):
-        raise ValueError(f'there is no set {sorted(unknown)}; choose from {", ".join(SETS)}')
+        raise InputError(f'there is no set {sorted(unknown)}; choose from {", ".join(SETS)}')
     for name, least in (('images', 40), ('workers', 2)):
         value = getattr(args, name)
         if value is not None and value < least:
-            raise ValueError(f'--{name} is {value}; it must be at least {least}')
+            raise InputError(f'--{name} is {value}; it must be at least {least}')
     if not Path('/proc/self/smaps_rollup').is_file():
-        raise ValueError('the memory of processes can be read on Linux only')
+        raise InputError('the memory of processes can be read on Linux only')
     return {'sets': {name: measure_set(name, args.images, args.workers) for name in names},
             'workers': args.workers, 'machine': machine(), 'versions': versions()}
 
@@ -215,18 +216,19 @@ def to_text(figures: dict[str, Any]) -> str:
     ])
 
 
+def benchmark(args: Namespace) -> None:
+    """Measure and print."""
+    if args.out:
+        check_writable(args.out.parent)
+    figures = measure(args)
+    print(to_text(figures))
+    if args.out:
+        write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
+
+
 def main() -> None:
     """Measure as the command line says."""
-    args = parse_args()
-    try:
-        if args.out:
-            check_writable(args.out.parent)
-        figures = measure(args)
-        print(to_text(figures))
-        if args.out:
-            write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f'benchmark_metadata: {" ".join(str(error).split())}')
+    command_line.run(make_parser(), benchmark)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,12 @@ from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from rich.progress import track
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.apis.data import config_of_split
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.seeding import SampleIndex
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.files import check_writable
@@ -26,8 +27,8 @@ from mmrefseg.visualization import Answer, Pair, draw_pairs
 PER_PICTURE = 12
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Write pictures SPLIT_1.png, SPLIT_2.png, ... of samples drawn at random: each as it is stored, '
                     'with all its expressions, and beside it as the model gets it, with the expression that goes '
@@ -43,17 +44,17 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the pictures')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config, such as train_dataloader.dataset.data_root=DIR')
-    return parser.parse_args()
+    return parser
 
 
 def choose(total: int, number: int, seed: int) -> list[int]:
     """Places of samples drawn at random, in order, none of them twice.
 
     Raises:
-        ValueError: the number or the total is below 1.
+        InputError: the number or the total is below 1.
     """
     if number < 1 or total < 1:
-        raise ValueError(f'at least one sample must be drawn from at least one, got {number} from {total}')
+        raise InputError(f'at least one sample must be drawn from at least one, got {number} from {total}')
     return sorted(random.Random(seed).sample(range(total), min(number, total)))
 
 
@@ -83,8 +84,8 @@ def load_pairs(dataset: Any, places: Sequence[int], seed: int) -> list[Pair]:
     """Samples of any data set whose infos are those of mmrefseg.
 
     Raises:
-        FileNotFoundError: an image is missing.
-        ValueError: an image or a mask is broken.
+        MissingInputError: an image is missing.
+        InputError: an image or a mask is broken.
     """
     pairs = []
     for place in track(places, 'samples'):
@@ -99,8 +100,8 @@ def browse(args: Namespace) -> list[Path]:
     """Write the pictures; returns their paths.
 
     Raises:
-        ValueError: the config, the split or a sample is not as it should be.
-        OSError: a file is missing, or ``out`` cannot be written.
+        InputError: the config, the split or a sample is not as it should be.
+        FileError: a file is missing, or ``out`` cannot be written.
     """
     config = read_config(args.config, args.cfg_options, needs_model=False)
     check_writable(args.out)
@@ -116,11 +117,7 @@ def browse(args: Namespace) -> list[Path]:
 
 def main() -> None:
     """Browse as the command line says."""
-    try:
-        paths = browse(parse_args())
-    except (ValueError, OSError) as error:
-        sys.exit(f'browse_dataset: {" ".join(str(error).split())}')
-    print('\n'.join(map(str, paths)))
+    command_line.run(make_parser(), lambda args: print('\n'.join(map(str, browse(args)))))
 
 
 if __name__ == '__main__':

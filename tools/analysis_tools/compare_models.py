@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mmrefseg.apis import command_line
+from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import PairedDifference, Spread, paired_difference, spread_over_seeds, summarise_iou
 from mmrefseg.utils.files import check_writable, read_json_object, write_atomically
 
@@ -41,8 +42,8 @@ class Answers(NamedTuple):
         return 100 * self.intersections / np.maximum(self.unions, 1)
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Print figures of variants of a model as mean ± standard deviation over seeds, in percent, and by '
                     'how much their mIoU differs from that of the first variant, with a 95 % confidence interval. '
@@ -53,23 +54,23 @@ def parse_args() -> Namespace:
                                               'order of seeds for all variants; give it twice or more')
     parser.add_argument('--out', type=Path, metavar='FILE.md',
                         help='Markdown file for the tables; all numbers go to FILE.json beside it')
-    return parser.parse_args()
+    return parser
 
 
 def read_variants(variants: Sequence[Sequence[str]]) -> dict[str, dict[str, Answers]]:
     """Read variant → split → answers, from lists of a name and files.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a file is damaged, or cannot be compared with the first one.
+        MissingInputError: a file is missing.
+        InputError: a file is damaged, or cannot be compared with the first one.
     """
     names = [name for name, *_ in variants]
     if len(set(names)) < max(len(names), 2):
-        raise ValueError(f'the variants are named {", ".join(names)}; expected were two or more different names')
+        raise InputError(f'the variants are named {", ".join(names)}; expected were two or more different names')
     files = {name: rest for name, *rest in variants}
     numbers = {name: len(rest) for name, rest in files.items()}
     if 0 in numbers.values() or len(set(numbers.values())) > 1:
-        raise ValueError(f'expected was a file for each seed, and as many for all variants, got {numbers}')
+        raise InputError(f'expected was a file for each seed, and as many for all variants, got {numbers}')
     read = {file: read_predictions(file) for rest in files.values() for file in rest}
     first, *others = read
     for file in others:
@@ -82,19 +83,19 @@ def read_predictions(file: str) -> dict[str, dict[tuple, tuple[int, int]]]:
     """Read split → expression → intersection and union; the expressions are sorted.
 
     Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: it isn't a file of predictions, or holds an expression twice.
+        MissingInputError: the file is missing.
+        InputError: it isn't a file of predictions, or holds an expression twice.
     """
     splits: dict[str, dict[tuple, tuple[int, int]]] = {}
     for split, answers in read_json_object(file, WRITER).items():
         try:
             rows = sorted([answer[field] for field in FIELDS] for answer in answers)
         except (TypeError, KeyError) as error:
-            raise ValueError(f'{split} of {file} is not a list of predictions with {", ".join(FIELDS)}; {WRITER} '
+            raise InputError(f'{split} of {file} is not a list of predictions with {", ".join(FIELDS)}; {WRITER} '
                              'writes such a file') from error
         splits[split] = {tuple(expression): (inter, union) for *expression, inter, union in rows}
         if len(splits[split]) < len(rows):
-            raise ValueError(f'{split} of {file} holds {len(rows) - len(splits[split])} expressions twice')
+            raise InputError(f'{split} of {file} holds {len(rows) - len(splits[split])} expressions twice')
     return splits
 
 
@@ -103,16 +104,16 @@ def check_same_expressions(first: str, expected: Mapping[str, Mapping], file: st
     """Compare the expressions of two files.
 
     Raises:
-        ValueError: they differ; says in what.
+        InputError: they differ; says in what.
     """
     advice = 'only models that were tested on the same data can be compared'
     if expected.keys() != found.keys():
-        raise ValueError(f'{first} holds the splits {", ".join(expected)}, and {file} {", ".join(found)}; {advice}')
+        raise InputError(f'{first} holds the splits {", ".join(expected)}, and {file} {", ".join(found)}; {advice}')
     for split, answers in expected.items():
         missing, unknown = answers.keys() - found[split].keys(), found[split].keys() - answers.keys()
         if missing or unknown:
             ref, sent, image, text = min(missing or unknown)
-            raise ValueError(
+            raise InputError(
                 f'{split} of {first} holds {len(missing)} expressions that {file} lacks, and lacks {len(unknown)} of '
                 f'its, such as {text!r} (ref_id {ref}, sent_id {sent}, image_id {image}); {advice}')
 
@@ -185,24 +186,25 @@ def _plain(value: Any) -> Any:
     return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
-def main() -> None:
-    """Compare as the command line says."""
-    args = parse_args()
-    try:
-        if args.out:
-            check_writable(args.out.parent)
-            if args.out.suffix != '.md' or args.out.is_dir():
-                raise ValueError(f'--out is {args.out}; expected was a file whose name ends in .md')
-        results = compare(read_variants(args.variants))
-        if args.out:
-            write_report(results, args.variants, args.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f'compare_models: {error}')
+def print_comparison(args: Namespace) -> None:
+    """Compare and print."""
+    if args.out:
+        check_writable(args.out.parent)
+        if args.out.suffix != '.md' or args.out.is_dir():
+            raise InputError(f'--out is {args.out}; expected was a file whose name ends in .md')
+    results = compare(read_variants(args.variants))
+    if args.out:
+        write_report(results, args.variants, args.out)
     console = Console(width=max(Console().width, REPORT_WIDTH))
     for table in tables(results):
         console.print(table)
     if args.out:
         print(f'The tables are in {args.out}, all numbers in {args.out.with_suffix(".json")}')
+
+
+def main() -> None:
+    """Compare as the command line says."""
+    command_line.run(make_parser(), print_comparison)
 
 
 if __name__ == '__main__':

@@ -1,26 +1,26 @@
 """Count the parameters of a config's model, and those that train: tools/analysis_tools/count_params.py CONFIG."""
 from __future__ import annotations
 
-import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 
 import torch
 from mmengine.config import Config, DictAction
 from torch import nn
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import build_model, read_config
 from mmrefseg.utils.parameters import parameter_table
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Print how many parameters the model of a config has, in total and of each part, and how many of '
         'them train. Needs neither weights nor data.')
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config, such as model.backbone.tuning=none')
-    return parser.parse_args()
+    return parser
 
 
 def build(config: Config) -> nn.Module:
@@ -34,11 +34,8 @@ def build(config: Config) -> nn.Module:
 
 def main() -> None:
     """Count as the command line says."""
-    args = parse_args()
-    try:
-        print(parameter_table(build(read_config(args.config, args.cfg_options))))
-    except (KeyError, ImportError, ValueError, OSError) as error:
-        sys.exit(f'count_params: {" ".join(str(error).split())}')
+    command_line.run(make_parser(),
+                     lambda args: print(parameter_table(build(read_config(args.config, args.cfg_options)))))
 
 
 if __name__ == '__main__':

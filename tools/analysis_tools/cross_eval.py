@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.datasets import BaseReferringDataset
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.paths import config_path
@@ -40,8 +41,8 @@ class Target(NamedTuple):
     evaluator: dict | list
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Test one checkpoint on the splits of other data sets and print a table of figures in percent. '
                     'Images are prepared as CONFIG says. "seen" is the share of expressions about images that '
@@ -55,15 +56,15 @@ def parse_args() -> Namespace:
                                                     'but train)')
     parser.add_argument('--out', type=Path, help='JSON file for the figures')
     add_common_arguments(parser)
-    return parser.parse_args()
+    return parser
 
 
 def read_targets(configs: Sequence[str], cfg: Config, splits: Sequence[str] | None) -> list[Target]:
     """Read the configs of the data sets, and which splits these have.
 
     Raises:
-        FileNotFoundError: a config or a data set is missing.
-        ValueError: a config names no referring data set, or the data set has none of the splits.
+        MissingInputError: a config or a data set is missing.
+        InputError: a config names no referring data set, or the data set has none of the splits.
     """
     stems = [Path(config).stem for config in configs]
     names = [stem if stems.count(stem) == 1 else config for stem, config in zip(stems, configs, strict=True)]
@@ -75,17 +76,17 @@ def read_target(name: str, file: str, cfg: Config, splits: Sequence[str] | None)
     config = Config.fromfile(file if Path(file).is_file() else config_path(file))
     dataset = config.get('test_dataloader', {}).get('dataset')
     if dataset is None:
-        raise ValueError(f'{file} has no test_dataloader.dataset; name a config of a data set, such as '
+        raise InputError(f'{file} has no test_dataloader.dataset; name a config of a data set, such as '
                          'configs/_base_/datasets/refcoco.py')
     kind = DATASETS.get(dataset.type)
     if kind is None or not issubclass(kind, BaseReferringDataset):
-        raise ValueError(f'{file} tests on a {dataset.type}; expected was a data set of mmrefseg, such as '
+        raise InputError(f'{file} tests on a {dataset.type}; expected was a data set of mmrefseg, such as '
                          'RefCOCODataset')
     unloaded = DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True})
     there = sorted(split for split in unloaded.images_by_split() if split != 'train')
     wanted = tuple(split for split in splits or there if split in there)
     if not wanted:
-        raise ValueError(f'{unloaded.title} has no split to test: it has {", ".join(there) or "only train"}'
+        raise InputError(f'{unloaded.title} has no split to test: it has {", ".join(there) or "only train"}'
                          + (f', and --splits asks for {", ".join(splits)}' if splits else ''))
     pipeline = cfg.test_dataloader.dataset.pipeline
     return Target(name, {**dataset, 'pipeline': pipeline}, wanted, config.get('test_evaluator', cfg.test_evaluator))
@@ -136,25 +137,26 @@ def cell(value: float | None) -> str:
     return f'{value:.1f}' if isinstance(value, float) else str(value)
 
 
-def main() -> None:
-    """Test as the command line says."""
-    args = parse_args()
-    try:
-        cfg = load_config(args)
-        if args.out:
-            check_writable(args.out.parent)
-        targets = read_targets(args.on, cfg, args.splits)
-        trained = trained_images(cfg)
-        runner = start_testing(cfg, args.checkpoint)
-        results = {target.name: test_target(runner, target, trained, args.amp) for target in targets}
-    except (ValueError, OSError) as error:
-        sys.exit(f'cross_eval: {error}')
+def evaluate(args: Namespace) -> None:
+    """Test and print the table."""
+    cfg = load_config(args)
+    if args.out:
+        check_writable(args.out.parent)
+    targets = read_targets(args.on, cfg, args.splits)
+    trained = trained_images(cfg)
+    runner = start_testing(cfg, args.checkpoint)
+    results = {target.name: test_target(runner, target, trained, args.amp) for target in targets}
     if is_main_process():
         Console(width=max(Console().width, MATRIX_WIDTH)).print(matrix(results))
         if args.out:
             report = dict(config=args.config, checkpoint=args.checkpoint, results=results)
             write_atomically((json.dumps(report, indent=2) + '\n').encode(), args.out)
             print(f'The figures are in {args.out}')
+
+
+def main() -> None:
+    """Test as the command line says."""
+    command_line.run(make_parser(), evaluate)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, Namespace
 from bisect import bisect_left
 from collections import Counter
@@ -16,10 +15,12 @@ from mmengine.config import Config, DictAction
 from rich.markup import escape
 from rich.progress import track
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.apis.data import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
+from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.visualization import draw_statistics
@@ -30,8 +31,8 @@ SIZES = (0, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 Statistics = dict[str, Any]
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Write dataset_stats.json and dataset_stats.png about all splits of the data sets that a config '
                     "names (of a mixture: its sources'): images, referents, expressions, words an expression, kinds "
@@ -43,14 +44,14 @@ def parse_args() -> Namespace:
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the two files')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
-    return parser.parse_args()
+    return parser
 
 
 def describe(dataset: BaseReferringDataset) -> Statistics:
     """Count one split.
 
     Raises:
-        ValueError: a mask cannot be drawn.
+        InputError: a mask cannot be drawn.
     """
     images, kinds, words, expressions, shares = Counter(), Counter(), Counter(), Counter(), []
     for referent in track(dataset.referents(), escape(f'{dataset.title} {dataset.split}')):
@@ -79,7 +80,7 @@ def size_of(referent: Mapping[str, Any]) -> float:
     try:
         return float(draw_mask(referent['segmentation'], referent['height'], referent['width']).mean())
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f'the mask of annotation {referent["ann_id"]} of the image {referent["img_path"]} cannot be '
+        raise InputError(f'the mask of annotation {referent["ann_id"]} of the image {referent["img_path"]} cannot be '
                          f'drawn: {error}') from error
 
 
@@ -99,8 +100,8 @@ def collect(config: Config, splits: Sequence[str] | None) -> dict[str, dict[str,
     """Data set → split → statistics.
 
     Raises:
-        ValueError: the config names no referring data set or none with these splits, or files are broken.
-        FileNotFoundError: files are missing.
+        InputError: the config names no referring data set or none with these splits, or files are broken.
+        MissingInputError: files are missing.
     """
     sets: dict[str, dict[str, Statistics]] = {}
     loaders = [loader for loader in LOADERS if config.get(f'{loader}_dataloader')]
@@ -111,26 +112,27 @@ def collect(config: Config, splits: Sequence[str] | None) -> dict[str, dict[str,
             there = [split for split in dataset.images_by_split() if split in (splits or [split])]
             sets[dataset.title] = {split: describe(build_unread(found, split=split)) for split in there}
     if not any(sets.values()):
-        raise ValueError(f'{config.filename} names no data set of mmrefseg, such as RefCOCODataset'
+        raise InputError(f'{config.filename} names no data set of mmrefseg, such as RefCOCODataset'
                          + (f', with a split {" or ".join(splits)}' if splits else ''))
     return {title: found for title, found in sets.items() if found}
 
 
-def main() -> None:
-    """Count as the command line says."""
-    args = parse_args()
-    try:
-        check_writable(args.out)
-        sets = collect(read_config(args.config, args.cfg_options, needs_model=False), args.splits)
-        draw_statistics(sets, args.out / 'dataset_stats.png')
-        write_atomically((json.dumps(sets, indent=2) + '\n').encode(), args.out / 'dataset_stats.json')
-    except (ValueError, OSError) as error:
-        sys.exit(f'dataset_stats: {" ".join(str(error).split())}')
+def count(args: Namespace) -> None:
+    """Count, write and print."""
+    check_writable(args.out)
+    sets = collect(read_config(args.config, args.cfg_options, needs_model=False), args.splits)
+    draw_statistics(sets, args.out / 'dataset_stats.png')
+    write_atomically((json.dumps(sets, indent=2) + '\n').encode(), args.out / 'dataset_stats.json')
     for title, splits in sets.items():
         for split, found in splits.items():
             print(f'{title} {split}: {found["images"]} images, {found["refs"]} referents, {found["expressions"]} '
                   'expressions')
     print(f'dataset_stats.json and dataset_stats.png are in {args.out}')
+
+
+def main() -> None:
+    """Count as the command line says."""
+    command_line.run(make_parser(), count)
 
 
 if __name__ == '__main__':

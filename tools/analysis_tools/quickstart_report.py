@@ -5,7 +5,6 @@ import argparse
 import json
 import random
 import statistics
-import sys
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmrefseg.apis import command_line
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.files import read_json_object, write_atomically
@@ -30,7 +31,8 @@ def duration(text: str) -> tuple[str, float]:
     return name, float(seconds)
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description='Write report.json, report.md, curves.png and samples.png into the work dir of a training, from '
                     'what tools/train.py and tools/test.py left there.')
@@ -39,7 +41,7 @@ def parse_args() -> argparse.Namespace:
                         help="file that tools/test.py wrote by --out (default: the work dir's predictions.json)")
     parser.add_argument('--durations', type=duration, nargs='*', default=[], metavar='NAME=SECONDS',
                         help='how long each step took, for the report, such as data=21 training=212')
-    return parser.parse_args()
+    return parser
 
 
 def collect(metrics: dict, log: dict, config: Config, durations: dict[str, float]) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
     """Draw test expressions at random, in turn from each kind of expression and split.
 
     Raises:
-        ValueError: a prediction is of an expression that the data set doesn't hold.
+        InputError: a prediction is of an expression that the data set doesn't hold.
     """
     groups: dict[str, dict[str, list]] = {}
     for split, answers in predictions.items():
@@ -70,7 +72,7 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
         infos = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
         for answer in answers:
             if answer['sent_id'] not in infos:
-                raise ValueError(f'the predictions for {split} hold sent_id {answer["sent_id"]}, which is not in '
+                raise InputError(f'the predictions for {split} hold sent_id {answer["sent_id"]}, which is not in '
                                  f'{dataset.data_root}: were they made with other data?')
             info = infos[answer['sent_id']]
             groups.setdefault(info['kind'], {}).setdefault(split, []).append((split, info, answer))
@@ -149,16 +151,17 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     return metrics
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        metrics = write_report(args.work_dir, args.predictions or args.work_dir / 'predictions.json',
-                               dict(args.durations))
-    except (ValueError, OSError) as error:
-        sys.exit(f'quickstart_report: {error}')
+def report(args: argparse.Namespace) -> None:
+    """Write the report and print the figures."""
+    metrics = write_report(args.work_dir, args.predictions or args.work_dir / 'predictions.json', dict(args.durations))
     for split, figures in metrics.items():
         print(f'{split:13}', '  '.join(f'{name} {value:5.1f}' for name, value in figures.items()))
     print(f'report.json, report.md, curves.png and samples.png are in {args.work_dir}')
+
+
+def main() -> None:
+    """Report as the command line says."""
+    command_line.run(make_parser(), report)
 
 
 if __name__ == '__main__':

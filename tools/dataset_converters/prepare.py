@@ -4,13 +4,14 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from concurrent.futures.process import BrokenProcessPool
 
 from rich.console import Console
 from rich.table import Table
 
 import mmrefseg.datasets  # noqa: F401 - registers the data sets
+from mmrefseg.apis import command_line
 from mmrefseg.datasets.preparation import RECIPES, prepare, read_manifest, verify
+from mmrefseg.errors import InputError
 
 LEFT_OUT = 3
 """Exit status if entries were left out."""
@@ -18,8 +19,8 @@ SHOWN = 20
 """Troubles to show."""
 
 
-def parse_args(name: str | None) -> Namespace:
-    """Read the command line, which says the name of the data set unless it is known."""
+def make_parser(name: str | None) -> ArgumentParser:
+    """The command line, which says the name of the data set unless it is known."""
     parser = ArgumentParser(
         description='Prepare a data set: find its files, also in zip archives, check every image, mask and count, and '
         'write annotations in JSON Lines (and with --lmdb an LMDB file) that open at once.',
@@ -38,7 +39,7 @@ def parse_args(name: str | None) -> Namespace:
                         help='leave broken entries out, and list them in broken.json')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes (default: all cores)')
-    return parser.parse_args()
+    return parser
 
 
 def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -> None:
@@ -58,33 +59,29 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
         print(f'WARNING: {warning}', file=sys.stderr)
     if troubles:
         more = [f'... and {len(troubles) - SHOWN} more'] if len(troubles) > SHOWN else []
-        sys.exit('\n'.join((*troubles[:SHOWN], *more, f'{args.out} is not well (troubles: {len(troubles)}). '
-                            'Bring its files back as they were, or delete it and prepare it again.')))
+        raise InputError('\n'.join((*troubles[:SHOWN], *more, f'{args.out} is not well (troubles: {len(troubles)}). '
+                                    'Bring its files back as they were, or delete it and prepare it again.')))
     if troubles is not None:
         print('verified: every checksum, image, mask and count holds')
 
 
-def main(name: str | None = None) -> None:
-    """Prepare, and verify, as the command line says."""
-    args = parse_args(name)
-    try:
-        made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
-        troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None
-        manifest = read_manifest(args.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f'{args.name} was not prepared: {error}')
-    except BrokenProcessPool:
-        sys.exit(f'{args.name} was not prepared: a worker process was killed, perhaps for want of memory; run the same '
-                 'command with fewer --workers, and it goes on where it stopped')
-    except KeyboardInterrupt:
-        print(f'\n{args.name} was not prepared: interrupted; the same command goes on where it stopped',
-              file=sys.stderr)
-        sys.exit(130)
+def prepare_and_verify(args: Namespace) -> int:
+    """Prepare, verify and print what is there; returns the exit status."""
+    made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
+    troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None
+    manifest = read_manifest(args.out)
     print_summary(args, manifest, troubles)
     print(f'{args.name} is {"prepared" if made else "prepared already: nothing to do"}')
-    if broken := sum(counts['broken'] for counts in manifest['splits'].values()):
+    broken = sum(counts['broken'] for counts in manifest['splits'].values())
+    if broken:
         print(f'{broken} broken entries were left out: see {args.out}/broken.json', file=sys.stderr)
-        sys.exit(LEFT_OUT)
+    return LEFT_OUT if broken else 0
+
+
+def main(name: str | None = None) -> None:
+    """Prepare, and verify, as the command line says."""
+    command_line.run(make_parser(name), prepare_and_verify,
+                     interrupted='interrupted; the same command goes on where it stopped')
 
 
 if __name__ == '__main__':

@@ -1,15 +1,16 @@
 """Make RefShapes, a made-up data set in the format of RefCOCO or PhraseCut."""
 import argparse
 import os
-import sys
 
+from mmrefseg.apis import command_line
 from mmrefseg.testing import make_refshapes
 from mmrefseg.testing.refshapes import LAYOUTS
 
 SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
 
 
-def parse_args() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description='Make RefShapes: pictures of coloured shapes with referring expressions. In the format of RefCOCO '
                     '(images/, instances.json, refs(unc).p) each refers to one object; val is like train, testA has '
@@ -33,27 +34,26 @@ def parse_args() -> argparse.Namespace:
                         help='processes to draw with')
     parser.add_argument('--overwrite', action='store_true',
                         help='replace RefShapes data made with other options; other data is never replaced')
-    return parser.parse_args()
+    return parser
 
 
-def main() -> None:
-    args = parse_args()
+def make(args: argparse.Namespace) -> None:
+    """Make the data."""
     default = 'data/refshapes' if args.format == 'refcoco' else f'data/refshapes-{args.format}'
     out_dir = getattr(args, 'out_dir', default)
     given = {split: getattr(args, f'num_{split}') for split in SPLITS if f'num_{split}' in args}
     num_images = {**LAYOUTS[args.format].NUM_IMAGES, **given}
-    try:
-        made = make_refshapes(out_dir, num_images, tuple(args.image_size), args.seed, args.workers,
-                              args.overwrite, show_progress=True, layout=args.format)
-    except (ValueError, OSError) as error:
-        sys.exit(f'RefShapes was not made: {error}')
-    except KeyboardInterrupt:
-        print('\nRefShapes was not made: interrupted; the folder is as it was', file=sys.stderr)
-        sys.exit(130)
+    made = make_refshapes(out_dir, num_images, tuple(args.image_size), args.seed, args.workers, args.overwrite,
+                          show_progress=True, layout=args.format)
     if made:
         print(f'RefShapes is in {out_dir}: {sum(num_images.values())} images')
     else:
         print(f'RefShapes is in {out_dir} already, made with the same options: nothing to do')
+
+
+def main() -> None:
+    """Make the data as the command line says."""
+    command_line.run(make_parser(), make, interrupted='interrupted; the folder is as it was')
 
 
 if __name__ == '__main__':

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 
+from mmrefseg.apis import command_line
 from mmrefseg.datasets.preparation import validate
 
 
-def parse_args() -> Namespace:
-    """Read the command line."""
+def make_parser() -> ArgumentParser:
+    """The command line."""
     parser = ArgumentParser(
         description='Check files in JSON Lines: every line, every image, every mask. The format is documented at '
         'mmrefseg.datasets.JSONLinesDataset.',
@@ -18,23 +18,22 @@ def parse_args() -> Namespace:
     parser.add_argument('--images', metavar='DIR', help='folder of the images (default: images/ beside annotations/)')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes (default: all cores)')
-    return parser.parse_args()
+    return parser
+
+
+def check(args: Namespace) -> bool:
+    """Check the files and print what is broken; returns whether anything is."""
+    any_broken = False
+    for file in args.files:
+        number, troubles = validate(file, args.images, args.workers, show_progress=True)
+        any_broken |= bool(troubles)
+        print('\n'.join((*troubles, f'{file}: {number} lines, {len(troubles)} broken')))
+    return any_broken
 
 
 def main() -> None:
-    """Check the files and tell what is broken."""
-    args = parse_args()
-    any_broken = False
-    for file in args.files:
-        try:
-            number, troubles = validate(file, args.images, args.workers, show_progress=True)
-        except (ValueError, OSError) as error:
-            sys.exit(f'validate_jsonl: {error}')
-        except KeyboardInterrupt:
-            sys.exit('\nvalidate_jsonl: interrupted')
-        any_broken |= bool(troubles)
-        print('\n'.join((*troubles, f'{file}: {number} lines, {len(troubles)} broken')))
-    sys.exit(int(any_broken))
+    """Check the files as the command line says."""
+    command_line.run(make_parser(), check)
 
 
 if __name__ == '__main__':

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 
+from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
 from mmrefseg.utils.delta import complete, is_delta
@@ -15,8 +16,8 @@ from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.safe_load import load_from_local
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=f'{__doc__} Optimizer and schedules, where there are any, stay in it, so that it can be resumed.',
         epilog='example: %(prog)s sera_dinov2_refcoco work_dirs/sera_dinov2_refcoco/epoch_65.pth sera_full.pth')
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', metavar='OUT', help='file to write')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config, such as model.backbone.init_cfg.checkpoint=dinov2.pth')
-    return parser.parse_args()
+    return parser
 
 
 def merge(config: Config, delta: str) -> dict:
@@ -38,12 +39,12 @@ def merge(config: Config, delta: str) -> dict:
         delta: path of the checkpoint that lacks them.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint or pretrained file.
-        ValueError: the checkpoint lacks nothing, is damaged, or doesn't fit the config.
+        MissingInputError: there is no such checkpoint or pretrained file.
+        InputError: the checkpoint lacks nothing, is damaged, or doesn't fit the config.
     """
     checkpoint = load_from_local(delta, map_location='cpu')
     if not is_delta(checkpoint):
-        raise ValueError(f'{delta} is not a checkpoint that was saved with trained_only; there is nothing to merge')
+        raise InputError(f'{delta} is not a checkpoint that was saved with trained_only; there is nothing to merge')
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
         model = MODELS.build(config.model)
         complete(checkpoint, model, source=delta)
@@ -51,15 +52,16 @@ def merge(config: Config, delta: str) -> dict:
     return checkpoint
 
 
+def write_merged(args: argparse.Namespace) -> None:
+    """Merge and write."""
+    config = read_config(args.config, args.cfg_options)
+    write_atomically(checkpoint_bytes(merge(config, args.delta)), args.out)
+    print(f'The full checkpoint is {args.out}')
+
+
 def main() -> None:
     """Merge as the command line says."""
-    args = parse_args()
-    try:
-        config = read_config(args.config, args.cfg_options)
-        write_atomically(checkpoint_bytes(merge(config, args.delta)), args.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f'merge_checkpoint: {" ".join(str(error).split())}')
-    print(f'The full checkpoint is {args.out}')
+    command_line.run(make_parser(), write_merged)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from mmrefseg.errors import InputError, MissingInputError
+
 from ..prepared_folder import MANIFEST, UNFINISHED
 
 MAX_IMAGE_BYTES = 1 << 28
@@ -50,22 +52,22 @@ class Place(NamedTuple):
             limit (int): Bytes that it may have.
 
         Raises:
-            ValueError: If it is larger, suspiciously small in its archive, or damaged there.
-            OSError: If it cannot be read.
+            InputError: If it is larger, suspiciously small in its archive, or damaged there.
+            FileError: If it cannot be read.
         """
         if (size := self.size()) > limit:
-            raise ValueError(f'{self} has {size} bytes; no file of this kind has more than {limit}. Get it again.')
+            raise InputError(f'{self} has {size} bytes; no file of this kind has more than {limit}. Get it again.')
         if self.member is None:
             return Path(self.path).read_bytes()
         archive = _archive(self.path)
         member = archive.getinfo(self.member)
         if size > _MAX_RATIO * max(member.compress_size, 1000) or stat.S_ISLNK(member.external_attr >> 16):
-            raise ValueError(f'{self} is refused: it is a link, or a few bytes that unpack to {size}. Get the archive '
+            raise InputError(f'{self} is refused: it is a link, or a few bytes that unpack to {size}. Get the archive '
                              'again.')
         try:
             return archive.read(member)  # never more than the size that the archive declares
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-            raise ValueError(f'{self} cannot be unpacked ({error}). Get the archive again.') from error
+            raise InputError(f'{self} cannot be unpacked ({error}). Get the archive again.') from error
 
 
 class Catalogue:
@@ -75,8 +77,8 @@ class Catalogue:
         folders (Sequence[str | Path]): The folders. Links are followed; prepared data sets within are passed by.
 
     Raises:
-        FileNotFoundError: If a folder is missing.
-        ValueError: If an archive is damaged, or has a member that points outside of it.
+        MissingInputError: If a folder is missing.
+        InputError: If an archive is damaged, or has a member that points outside of it.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
@@ -115,7 +117,7 @@ def _files(folders: list[str]) -> Iterator[Place]:
     seen = set()
     for top in folders:
         if not os.path.isdir(top):
-            raise FileNotFoundError(f'The folder {top} is missing. Name with --src the folders that hold the files.')
+            raise MissingInputError(f'The folder {top} is missing. Name with --src the folders that hold the files.')
         for folder, subfolders, files in os.walk(top, followlinks=True):
             real = os.path.realpath(folder)
             prepared = folder != top and (MANIFEST in files or UNFINISHED in subfolders)
@@ -130,7 +132,7 @@ def _members(path: str) -> list[str]:
     names = [name for name in _archive(path).namelist() if not name.endswith('/')]
     for name in names:
         if name.startswith(('/', '\\')) or '..' in name.replace('\\', '/').split('/') or ':' in name.split('/')[0]:
-            raise ValueError(f'{path} is refused: its member {name[:200]!r} points outside of it. Get the archive from '
+            raise InputError(f'{path} is refused: its member {name[:200]!r} points outside of it. Get the archive from '
                              'its official address, or move it away.')
     return names
 
@@ -145,4 +147,4 @@ def _open_archive(path: str, process: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f'{path} is no whole zip archive ({error}). Get it again, or move it away.') from error
+        raise InputError(f'{path} is no whole zip archive ({error}). Get it again, or move it away.') from error

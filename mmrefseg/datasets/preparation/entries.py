@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 
 from ..json_lines import key_of_content
@@ -55,14 +56,14 @@ def check_image(task: ImageTask) -> CheckedImage:
     try:
         content = image_bytes(task.place.path) if task.place.member is None else task.place.read(MAX_IMAGE_BYTES)
         shape = decode_image(content, str(task.place)).shape[:2]
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         return CheckedImage(task.name, '', b'', {}, dict.fromkeys(task.referents, str(error)))
     sha256 = hashlib.sha256(content).hexdigest()
     for place, referent in task.referents.items():
         referent['image_key'] = referent.get('image_key') or key_of_content(sha256)
         try:
             lines[place] = line_of(referent, task.name, _rle(referent, shape))
-        except ValueError as error:
+        except InputError as error:
             broken[place] = f'annotation {referent["ann_id"]} of the image {task.place}: {error}'
     if task.link_to is None:
         return CheckedImage(task.name, sha256, content if lines else b'', lines, broken)
@@ -74,7 +75,7 @@ def check_image(task: ImageTask) -> CheckedImage:
 def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
     annotated = referent['height'], referent['width']
     if shape != annotated:
-        raise ValueError(f'the image is {shape} (H, W), but its annotations were made for {annotated}. Use the '
+        raise InputError(f'the image is {shape} (H, W), but its annotations were made for {annotated}. Use the '
                          'original image file')
     segmentation = referent['segmentation']
     if segmentation is None:
@@ -82,12 +83,12 @@ def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
     try:
         mask = draw_mask(segmentation, *shape)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f'the mask cannot be drawn: {error}') from error
+        raise InputError(f'the mask cannot be drawn: {error}') from error
     if mask.any():
         return mask_to_rle(mask)
     if 'instances' in segmentation:  # PhraseCut has phrases without an outline
         return None
-    raise ValueError('its mask has no pixel inside the image. Mend the outline; or write null, if the expression '
+    raise InputError('its mask has no pixel inside the image. Mend the outline; or write null, if the expression '
                      'refers to nothing')
 
 

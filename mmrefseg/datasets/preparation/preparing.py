@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.processes import check_workers, ordered_map
@@ -56,21 +57,21 @@ def prepare(name: str,
         bool: True if the data set was prepared, False if it was there already.
 
     Raises:
-        FileNotFoundError: If files are missing, with their official address; or no folder is named.
-        FileExistsError: If the folder holds something else.
-        ValueError: If a file or an entry is broken, or a split has not as many refs or images as it must.
-        OSError: If something cannot be read or written.
+        MissingInputError: If files are missing, with their official address; or no folder is named.
+        FileError: If the folder holds something else.
+        InputError: If a file or an entry is broken, or a split has not as many refs or images as it must.
+        FileError: If something cannot be read or written.
     """
     check_workers(workers)
     if name not in RECIPES:
-        raise ValueError(f'there is no recipe for {name!r}, only for {", ".join(RECIPES)}')
+        raise InputError(f'there is no recipe for {name!r}, only for {", ".join(RECIPES)}')
     out_dir = Path(out_dir)
     work_dir = out_dir / UNFINISHED
     if _is_prepared(out_dir, name, lmdb):
         shutil.rmtree(work_dir, ignore_errors=True)
         return False
     if not sources:
-        raise FileNotFoundError('name the folders that hold the files with --src')
+        raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
     with _alone(work_dir):
         _take_back(out_dir, work_dir)
@@ -87,22 +88,22 @@ def read_manifest(out_dir: str | Path) -> dict[str, Any]:
     """What ``prepared.json`` of a prepared data set says.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged or of another version.
+        MissingInputError: If there is none.
+        InputError: If it is damaged or of another version.
     """
     path = Path(out_dir, MANIFEST)
     if not path.is_file():
-        raise FileNotFoundError(f'{path} is missing: {out_dir} is not prepared, or not to the end')
+        raise MissingInputError(f'{path} is missing: {out_dir} is not prepared, or not to the end')
     try:
         manifest = json.loads(path.read_bytes())
         version = get_field(manifest, 'format_version', int, 'manifest')
         if version == MANIFEST_VERSION:
             _check_manifest(manifest)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is damaged ({str(error).removesuffix(".")}). Delete {out_dir} and prepare the data '
+        raise InputError(f'{path} is damaged ({str(error).removesuffix(".")}). Delete {out_dir} and prepare the data '
                          'set again.') from error
     if version != MANIFEST_VERSION:
-        raise ValueError(f'{path} is of format_version {version}, not {MANIFEST_VERSION}. Delete {out_dir} and prepare '
+        raise InputError(f'{path} is of format_version {version}, not {MANIFEST_VERSION}. Delete {out_dir} and prepare '
                          'the data set again.')
     return manifest
 
@@ -116,7 +117,7 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
     for name in manifest['files']:
         get_field(manifest['files'], name, str, 'files')
         if Path(name).is_absolute() or '..' in Path(name).parts or '\0' in name:
-            raise ValueError(f'the file {name[:200]!r} is not below its folder')
+            raise InputError(f'the file {name[:200]!r} is not below its folder')
 
 
 def sha256_of(path: Path) -> str:
@@ -130,14 +131,14 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
     if not (out_dir / MANIFEST).exists():
         others = [path.name for path in out_dir.glob('*')] if not (out_dir / UNFINISHED).exists() else []
         if others:
-            raise FileExistsError(f'{out_dir} holds {", ".join(sorted(others)[:3])} and was not made by this tool: '
-                                  'choose another folder for --out, or empty it')
+            raise FileError(f'{out_dir} holds {", ".join(sorted(others)[:3])} and was not made by this tool: '
+                            'choose another folder for --out, or empty it')
         return False
     manifest = read_manifest(out_dir)
     if manifest['name'] != name or lmdb > manifest['lmdb']:
         without = '' if manifest['lmdb'] else ', prepared without --lmdb'
-        raise FileExistsError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or '
-                              'delete this one')
+        raise FileError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or '
+                        'delete this one')
     return True
 
 
@@ -148,8 +149,8 @@ def _alone(work_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FileExistsError(f'{work_dir.parent} is being prepared by another process: wait for it to '
-                                  'end') from None
+            raise FileError(f'{work_dir.parent} is being prepared by another process: wait for it to '
+                            'end') from None
         yield
 
 
@@ -175,7 +176,7 @@ def _prepare_splits(source: Source, name: str, work_dir: Path, lmdb: bool, skip_
     """Prepare what is not finished yet, and gather what is known of all splits."""
     splits, counts = source.splits(), RECIPES[name].counts
     if missing := sorted(set(counts) - set(splits)):
-        raise ValueError(f'The files in {source.data_root} have no split {", ".join(missing)}, but {name} has. They '
+        raise InputError(f'The files in {source.data_root} have no split {", ".join(missing)}, but {name} has. They '
                          f'are those of another data set, or incomplete: get them from {RECIPES[name].files_from}.')
     writer = LMDBWriter(work_dir / LMDB) if lmdb else None
     try:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.image_size import read_image_size
 
@@ -26,8 +27,8 @@ class Source:
         work_dir (Path): Where annotations and masks are unpacked that are in an archive.
 
     Raises:
-        FileNotFoundError: If the annotations are missing; names their official address.
-        ValueError: If there are several of them, or an archive is damaged.
+        MissingInputError: If the annotations are missing; names their official address.
+        InputError: If there are several of them, or an archive is damaged.
     """
 
     def __init__(self, recipe: Recipe, catalogue: Catalogue, work_dir: Path) -> None:
@@ -90,25 +91,25 @@ class Source:
         """The name of a referent's image below the folder of images.
 
         Raises:
-            ValueError: If it leads out of there.
+            InputError: If it leads out of there.
         """
         name = os.path.relpath(referent['img_path'], self.image_folder)
         if name.startswith('..'):
-            raise ValueError(f'the name of its image, {name[:200]!r}, leads out of the folder of images')
+            raise InputError(f'the name of its image, {name[:200]!r}, leads out of the folder of images')
         return name
 
     def find_images(self, names: Iterable[str]) -> dict[str, Place]:
         """Where images are; those that are nowhere are left out.
 
         Raises:
-            FileNotFoundError: If none was ever found; names the official address.
-            ValueError: If there are different files of a name.
+            MissingInputError: If none was ever found; names the official address.
+            InputError: If there are different files of a name.
         """
         names = list(names)
         places = {name: place for name in names if (place := self._find_image(name))}
         self._found_images |= bool(places)
         if names and not self._found_images:
-            raise FileNotFoundError(f'None of the {len(names)} images is in {self._where()}: {", ".join(names[:3])}, '
+            raise MissingInputError(f'None of the {len(names)} images is in {self._where()}: {", ".join(names[:3])}, '
                                     f'... They are from {self._recipe.images_from}; name with --src, too, the folder '
                                     'that holds them or their zip archive.')
         return places
@@ -117,8 +118,8 @@ class Source:
         """Unpack the file of a referent's mask, or find it, unless it is where it should be.
 
         Raises:
-            ValueError: If there are different files of its name, or it is damaged.
-            OSError: If it cannot be read or written.
+            InputError: If there are different files of its name, or it is damaged.
+            FileError: If it cannot be read or written.
         """
         mask = referent['segmentation']
         if not isinstance(mask, dict) or 'file' not in mask or os.path.isfile(mask['file']):
@@ -136,7 +137,7 @@ class Source:
     def _size_of(self, path: str) -> tuple[int, int]:
         place = self._find_image(os.path.relpath(path, self.image_folder))
         if place is None:
-            raise FileNotFoundError(f'no such file in {self._where()}')
+            raise MissingInputError(f'no such file in {self._where()}')
         return self._size_at(place)
 
     def _find_image(self, name: str) -> Place | None:
@@ -151,7 +152,7 @@ class Source:
         official = [place for place in found if set(place.full_path.parts) & set(self._recipe.image_folders)]
         found = own or official or found
         if len(found) > 1 and len({place.size() for place in found}) > 1:
-            raise ValueError(f'There are different files {name}: {found[0]} and {found[-1]}. Name with --src only '
+            raise InputError(f'There are different files {name}: {found[0]} and {found[-1]}. Name with --src only '
                              'folders of this data set.')
         return found[0] if found else None
 
@@ -162,13 +163,13 @@ class Source:
         unpacked = [folder for folder in named or folders if Path(folder).is_dir()]
         folders = unpacked or named or folders
         if len(folders) > 1:
-            raise ValueError(f'{len(folders)} folders hold {", ".join(recipe.files)}: '
+            raise InputError(f'{len(folders)} folders hold {", ".join(recipe.files)}: '
                              f'{", ".join(map(str, folders[:4]))}. Name with --src the right one, and the folder of '
                              'the images.')
         if folders:
             return folders[0]
         missing = [name for name in recipe.files if not self._catalogue.folders_with([name])] or recipe.files
-        raise FileNotFoundError(f'{", ".join(missing)} missing: no folder in {self._where()} holds '
+        raise MissingInputError(f'{", ".join(missing)} missing: no folder in {self._where()} holds '
                                 f'{" and ".join(recipe.files)}. They are from {recipe.files_from}, the images from '
                                 f'{recipe.images_from}. Put them there, unpacked or as the zip archives they are.')
 

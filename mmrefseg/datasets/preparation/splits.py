@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
 
@@ -57,8 +58,8 @@ class SplitPreparation:
             dict: ``counts`` (of ``refs``, ``images``, ``expressions`` and ``broken``), ``broken`` and ``warnings``.
 
         Raises:
-            FileNotFoundError: If all images are missing.
-            ValueError: If an entry is broken and must not be left out, or the split holds too little or too much.
+            MissingInputError: If all images are missing.
+            InputError: If an entry is broken and must not be left out, or the split holds too little or too much.
         """
         lines_file = self._work_dir / ANNOTATIONS / f'{self._split}.jsonl'
         finished = self._work_dir / f'{self._split}.finished.json'
@@ -94,7 +95,7 @@ class SplitPreparation:
         for place in range(len(self._referents)):
             try:
                 names[self._source.image_name(self._referents[place])].append(place)
-            except ValueError as error:
+            except InputError as error:
                 self._leave_out(place, str(error))
         if not self._broken:
             self._check_count('images', len(names), self._counts.images)
@@ -114,7 +115,7 @@ class SplitPreparation:
                     referent['image_key'] = dataset.image_key(referent)
                 try:
                     self._source.bring_mask(referent)
-                except (ValueError, OSError) as error:
+                except (UserError, OSError) as error:
                     self._leave_out(place, str(error))
                     del referents[place]
             yield ImageTask(name, images[name], referents, None if self._writer else self._work_dir / IMAGES / name)
@@ -156,12 +157,12 @@ class SplitPreparation:
 
     def _check_count(self, what: str, found: int, expected: int | None) -> None:
         if expected not in (None, found):
-            raise ValueError(f'{self._source.data_root}: split {self._split} has {found} {what}, but must have '
+            raise InputError(f'{self._source.data_root}: split {self._split} has {found} {what}, but must have '
                              f'{expected}. The files are incomplete, or those of another data set or version: get '
                              f'them from {self._source.files_from}.')
 
     def _leave_out(self, place: int, trouble: str) -> None:
         entry = f'{self._source.data_root}: split {self._split}, ref_id {self._referents[place]["ref_id"]}: {trouble}'
         if not self._skip_broken:
-            raise ValueError(f'{entry.removesuffix(".")}. Mend it, or leave broken entries out with --skip-broken.')
+            raise InputError(f'{entry.removesuffix(".")}. Mend it, or leave broken entries out with --skip-broken.')
         self._broken.append(entry)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from mmrefseg.errors import InputError
 from mmrefseg.utils.processes import ordered_map
 
 from ..json_lines import OwnLines
@@ -30,8 +31,8 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
         tuple[int, list[str]]: The number of lines, and what is wrong, in the order of the lines.
 
     Raises:
-        OSError: If the file cannot be read.
-        ValueError: If a line is endless.
+        FileError: If the file cannot be read.
+        InputError: If a line is endless.
     """
     file = Path(file)
     folder = file.absolute().parent
@@ -43,7 +44,7 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
         try:
             referent = reader.parse(number, line)
             images[referent['img_path']][number] = referent
-        except ValueError as error:
+        except InputError as error:
             troubles[number] = str(error)
     tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
     with ordered_map(workers) as map_over_workers:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.utils.processes import ordered_map
 
@@ -32,8 +33,8 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
         list[str]: What is wrong; nothing if all is well.
 
     Raises:
-        FileNotFoundError: If the folder holds no prepared data set.
-        ValueError: If its manifest is damaged, or the preparation not finished.
+        MissingInputError: If the folder holds no prepared data set.
+        InputError: If its manifest is damaged, or the preparation not finished.
     """
     out_dir = Path(out_dir)
     check_finished(out_dir)
@@ -44,7 +45,7 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
     if manifest['lmdb']:
         try:
             check_content(out_dir / LMDB)
-        except ValueError as error:
+        except InputError as error:
             return [str(error)]
     troubles = []
     with ordered_map(workers) as map_over_workers:
@@ -55,7 +56,7 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
                 dataset = JSONLinesDataset(str(out_dir), split, lazy_init=True)
             try:
                 troubles += _check_split(dataset, counts, map_over_workers, show_progress)
-            except (ValueError, OSError) as error:
+            except (UserError, OSError) as error:
                 troubles.append(str(error))
     return troubles
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefseg.errors import InputError, MissingPackageError
 from mmrefseg.registry import TRANSFORMS
 
 
@@ -35,15 +36,15 @@ class Albumentations(BaseTransform):
             one are configs again.
 
     Raises:
-        ImportError: If Albumentations is missing; mmrefseg does not install it.
-        ValueError: If it has no transform of such a name.
+        MissingPackageError: If Albumentations is missing; mmrefseg does not install it.
+        InputError: If it has no transform of such a name.
     """
 
     def __init__(self, transforms: Sequence[Mapping]) -> None:
         try:
             import albumentations
         except ImportError:
-            raise ImportError(
+            raise MissingPackageError(
                 'Albumentations is missing. Its own list asks for a second OpenCV, which would overwrite the first: '
                 'pip install --no-deps albumentations==2.0.8 albucore==0.0.24 && '
                 'pip install pydantic scipy simsimd stringzilla') from None
@@ -68,7 +69,7 @@ def _build(albumentations: Any, config: Mapping) -> Any:
     arguments = dict(config)
     name = arguments.pop('type')
     if not hasattr(albumentations, name):
-        raise ValueError(f'Albumentations {albumentations.__version__} has no transform {name!r}')
+        raise InputError(f'Albumentations {albumentations.__version__} has no transform {name!r}')
     if 'transforms' in arguments:
         arguments['transforms'] = [_build(albumentations, inner) for inner in arguments['transforms']]
     return getattr(albumentations, name)(**arguments)

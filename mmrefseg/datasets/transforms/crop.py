@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 from ..expression_kind import names_place, needs_others
@@ -15,12 +16,12 @@ def check_shares(area: tuple[float, float], ratio: tuple[float, float]) -> None:
     """Check the bounds that :func:`draw_shares` takes.
 
     Raises:
-        ValueError: If the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
+        InputError: If the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
     """
     if not 0 < area[0] <= area[1] <= 1:
-        raise ValueError(f'area must be two ascending shares above 0 and up to 1, got {area}')
+        raise InputError(f'area must be two ascending shares above 0 and up to 1, got {area}')
     if not 0 < ratio[0] <= ratio[1]:
-        raise ValueError(f'ratio must be two ascending numbers above 0, got {ratio}')
+        raise InputError(f'ratio must be two ascending numbers above 0, got {ratio}')
 
 
 def draw_shares(area: tuple[float, float], ratio: tuple[float, float]) -> tuple[float, float]:
@@ -76,7 +77,7 @@ class RandomReferentCrop(BaseTransform):
             Default: (0.75, 1.33).
 
     Raises:
-        ValueError: If the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
+        InputError: If the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
     """
 
     def __init__(self, area: tuple[float, float] = (0.4, 1.0), ratio: tuple[float, float] = (0.75, 1.33)) -> None:
@@ -87,7 +88,7 @@ class RandomReferentCrop(BaseTransform):
         """Crop, or not.
 
         Raises:
-            ValueError: If the image is in the square already, or mask or expression are not there yet.
+            InputError: If the image is in the square already, or mask or expression are not there yet.
         """
         check_order('RandomReferentCrop', results, 'text', 'gt_seg_map')
         left, top, width, height = cv2.boundingRect(results['gt_seg_map'])

@@ -2,6 +2,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 from .crop import check_shares, draw_shares
@@ -37,7 +38,7 @@ class RandomErasing(BaseTransform):
             rectangle nothing is covered. Default: 0.2.
 
     Raises:
-        ValueError: If a chance or a share is none.
+        InputError: If a chance or a share is none.
     """
 
     def __init__(self,
@@ -46,7 +47,7 @@ class RandomErasing(BaseTransform):
                  ratio: tuple[float, float] = (0.3, 3.3),
                  max_referent: float = 0.2) -> None:
         if not (0 <= prob <= 1 and 0 <= max_referent <= 1):
-            raise ValueError(f'prob and max_referent must lie between 0 and 1, got {prob} and {max_referent}')
+            raise InputError(f'prob and max_referent must lie between 0 and 1, got {prob} and {max_referent}')
         check_shares(area, ratio)
         self.prob, self.area, self.ratio, self.max_referent = prob, tuple(area), tuple(ratio), max_referent
 
@@ -54,7 +55,7 @@ class RandomErasing(BaseTransform):
         """Cover a rectangle, or not.
 
         Raises:
-            ValueError: If the image is in the square already, or the mask is not there yet.
+            InputError: If the image is in the square already, or the mask is not there yet.
         """
         check_order('RandomErasing', results, 'gt_seg_map')
         if np.random.rand() >= self.prob:

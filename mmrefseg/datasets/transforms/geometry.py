@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 from .text import sides_are_clear, swap_left_right
@@ -41,13 +42,13 @@ def check_order(name: str, results: dict, *keys: str) -> None:
         *keys (str): What it needs: ``text`` and ``gt_seg_map`` are known.
 
     Raises:
-        ValueError: If the image is in the square already, or a key is missing.
+        InputError: If the image is in the square already, or a key is missing.
     """
     if 'warp_matrix' in results:
-        raise ValueError(f'{name} must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
+        raise InputError(f'{name} must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
     for key in keys:
         if key not in results:
-            raise ValueError(f'{name} needs {key!r}: {_SOURCES[key]} must stand before it.')
+            raise InputError(f'{name} needs {key!r}: {_SOURCES[key]} must stand before it.')
 
 
 class _ToSquare(BaseTransform):
@@ -55,7 +56,7 @@ class _ToSquare(BaseTransform):
 
     def __init__(self, size: int) -> None:
         if size < 1:
-            raise ValueError(f'size must be a positive number of pixels, got {size}')
+            raise InputError(f'size must be a positive number of pixels, got {size}')
         self.size = size
 
     @abstractmethod
@@ -76,7 +77,7 @@ class _ToSquare(BaseTransform):
         matrix = self.matrix(*shape)
         for key in results.get('seg_fields', ()):
             if results[key].shape != shape:
-                raise ValueError(f'{key} is {results[key].shape} (H, W), but the image {results.get("img_path")} is '
+                raise InputError(f'{key} is {results[key].shape} (H, W), but the image {results.get("img_path")} is '
                                  f'{shape}: a mask must have the size of its image.')
         if not np.array_equal(matrix, np.eye(2, 3)):
             results['img'] = self.warp_image(results['img'], matrix)
@@ -231,14 +232,14 @@ class FlipReferring(BaseTransform):
 
     def __init__(self, prob: float = 0.5) -> None:
         if not 0 <= prob <= 1:
-            raise ValueError(f'prob must lie between 0 and 1, got {prob}')
+            raise InputError(f'prob must lie between 0 and 1, got {prob}')
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
         """Flip, or not.
 
         Raises:
-            ValueError: If the image is in the square already, or the expression is not drawn yet.
+            InputError: If the image is in the square already, or the expression is not drawn yet.
         """
         check_order('FlipReferring', results, 'text')
         flip = np.random.rand() < self.prob and sides_are_clear(results['text'])

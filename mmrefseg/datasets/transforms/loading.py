@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.image_size import MAX_PIXELS, read_image_size
@@ -38,8 +39,8 @@ class LoadReferringImage(BaseTransform):
         """Read ``img_path``.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is empty, cut off or not an image.
+            MissingInputError: If there is no such file.
+            InputError: If the file is empty, cut off or not an image.
         """
         img = read_image(results['img_path'])
         results['img'] = img
@@ -54,8 +55,8 @@ def read_image(path: str | Path) -> np.ndarray:
         path (str | Path): The file, or the address of an image in an LMDB file, ``lmdb:///a/data.lmdb#images/b.jpg``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, cut off, not an image, or declares more pixels than
+        MissingInputError: If there is no such file.
+        InputError: If the file is empty, cut off, not an image, or declares more pixels than
             :data:`mmrefseg.utils.image_size.MAX_PIXELS`.
     """
     return decode_image(image_bytes(path), path)
@@ -68,14 +69,14 @@ def image_bytes(path: str | Path) -> bytes:
         path (str | Path): As :func:`read_image` takes it.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingInputError: If there is no such file.
     """
     if is_lmdb_address(path):
         return read_image_bytes(str(path))
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise FileNotFoundError(f'The image {path} is missing. Put it there, or set data_root and '
+        raise MissingInputError(f'The image {path} is missing. Put it there, or set data_root and '
                                 "data_prefix=dict(img_path=...) to the folder which holds it.") from None
 
 
@@ -87,22 +88,22 @@ def decode_image(content: bytes, path: str | Path) -> np.ndarray:
         path (str | Path): Where it is from, for errors.
 
     Raises:
-        ValueError: If the image is empty, cut off, none, or declares more pixels than
+        InputError: If the image is empty, cut off, none, or declares more pixels than
             :data:`mmrefseg.utils.image_size.MAX_PIXELS`.
     """
     if not content:
-        raise ValueError(f'The image {path} is empty (0 bytes). Copy or download it again.')
+        raise InputError(f'The image {path} is empty (0 bytes). Copy or download it again.')
     if _is_cut_off_jpeg(content):
-        raise ValueError(f'The image {path} is cut off: the JPEG ends after {len(content)} bytes without its end '
+        raise InputError(f'The image {path} is cut off: the JPEG ends after {len(content)} bytes without its end '
                          'marker. Copy or download it again.')
     try:
         if not 0 < _jpeg_pixels(content) <= MAX_PIXELS:
             read_image_size(BytesIO(content))
         img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except (ValueError, cv2.error) as error:
-        raise ValueError(f'The image {path} cannot be decoded: {error}') from error
+        raise InputError(f'The image {path} cannot be decoded: {error}') from error
     if img is None:
-        raise ValueError(f'The image {path} cannot be decoded: it is damaged, cut off or not an image '
+        raise InputError(f'The image {path} cannot be decoded: it is damaged, cut off or not an image '
                          f'({len(content)} bytes). Copy or download it again.')
     return img
 
@@ -156,19 +157,19 @@ class LoadReferringMask(BaseTransform):
         """Draw ``segmentation``.
 
         Raises:
-            ValueError: If the image does not have the size for which it was annotated, or the segmentation cannot be
+            InputError: If the image does not have the size for which it was annotated, or the segmentation cannot be
                 drawn at that size.
         """
         if results.get('flip'):
-            raise ValueError('LoadReferringMask must stand before FlipReferring, which mirrors the mask.')
+            raise InputError('LoadReferringMask must stand before FlipReferring, which mirrors the mask.')
         where = f'annotation {results["ann_id"]} of the image {results["img_path"]}'
         shape, annotated = tuple(results['ori_shape']), (results['height'], results['width'])
         if shape != annotated:
-            raise ValueError(f'The image {results["img_path"]} is {shape} (H, W), but its annotations were made '
+            raise InputError(f'The image {results["img_path"]} is {shape} (H, W), but its annotations were made '
                              f'for {annotated}. Use the original image file.')
         try:
             results['gt_seg_map'] = draw_mask(results['segmentation'], *shape)
         except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f'The mask of {where} cannot be drawn: {error}') from error
+            raise InputError(f'The mask of {where} cannot be drawn: {error}') from error
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results

@@ -1,6 +1,7 @@
 """Training at several scales in batches of one size."""
 import numpy as np
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 from .geometry import Letterbox, letterbox_matrix
@@ -20,13 +21,13 @@ class RandomLetterbox(Letterbox):
             between has the same chance. Default: (0.5, 1.0).
 
     Raises:
-        ValueError: If ``size`` is not positive, or ``scale`` are not two ascending numbers above 0 and up to 1.
+        InputError: If ``size`` is not positive, or ``scale`` are not two ascending numbers above 0 and up to 1.
     """
 
     def __init__(self, size: int, scale: tuple[float, float] = (0.5, 1.0)) -> None:
         super().__init__(size)
         if not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError(f'scale must be two ascending numbers above 0 and up to 1, got {scale}')
+            raise InputError(f'scale must be two ascending numbers above 0 and up to 1, got {scale}')
         self.scale = tuple(scale)
 
     def matrix(self, height: int, width: int) -> np.ndarray:

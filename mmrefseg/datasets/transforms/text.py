@@ -4,6 +4,7 @@ import re
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 _HOURS = ('twelve', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven')
@@ -95,7 +96,7 @@ class SampleSentence(BaseTransform):
         """Replace ``sentences`` by the keys of one of them.
 
         Raises:
-            ValueError: If there are no ``sentences``.
+            InputError: If there are no ``sentences``.
         """
         sentences = _take_sentences(results, 'SampleSentence')
         results.update(sentences[np.random.randint(len(sentences))])
@@ -123,12 +124,12 @@ class ConcatSentences(BaseTransform):
         separator (str): What stands between two. Default: ``'. '``.
 
     Raises:
-        ValueError: If ``max_sentences`` is not positive.
+        InputError: If ``max_sentences`` is not positive.
     """
 
     def __init__(self, max_sentences: int | None = None, separator: str = '. ') -> None:
         if max_sentences is not None and max_sentences < 1:
-            raise ValueError(f'max_sentences must be None or at least 1, got {max_sentences}')
+            raise InputError(f'max_sentences must be None or at least 1, got {max_sentences}')
         self.max_sentences = max_sentences
         self.separator = separator
 
@@ -136,7 +137,7 @@ class ConcatSentences(BaseTransform):
         """Replace ``sentences`` by the keys of all of them together.
 
         Raises:
-            ValueError: If there are no ``sentences``.
+            InputError: If there are no ``sentences``.
         """
         sentences = _take_sentences(results, 'ConcatSentences')
         chosen = [sentences[i] for i in np.random.permutation(len(sentences))[:self.max_sentences]]
@@ -169,12 +170,12 @@ class DropExpression(BaseTransform):
         prob (float): Chance that the expression is dropped, between 0 and 1. Default: 0.1.
 
     Raises:
-        ValueError: If ``prob`` does not lie between 0 and 1.
+        InputError: If ``prob`` does not lie between 0 and 1.
     """
 
     def __init__(self, prob: float = 0.1) -> None:
         if not 0 <= prob <= 1:
-            raise ValueError(f'prob must lie between 0 and 1, got {prob}')
+            raise InputError(f'prob must lie between 0 and 1, got {prob}')
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
@@ -189,5 +190,5 @@ class DropExpression(BaseTransform):
 
 def _take_sentences(results: dict, name: str) -> list[dict]:
     if 'sentences' not in results:
-        raise ValueError(f"{name} needs 'sentences': set unit='ref' in the data set, or leave this transform out.")
+        raise InputError(f"{name} needs 'sentences': set unit='ref' in the data set, or leave this transform out.")
     return results.pop('sentences')

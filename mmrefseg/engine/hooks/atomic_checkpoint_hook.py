@@ -9,6 +9,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.checkpoint import unwrap_model
 from mmrefseg.utils.delta import base_digests, digests, leave_out, part_of
@@ -50,7 +51,7 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: the arguments of mmengine's ``CheckpointHook``.
 
     Raises:
-        ValueError: with ``trained_only``, when training begins: there is no ``CompleteCheckpointHook``, or the runner
+        InputError: with ``trained_only``, when training begins: there is no ``CompleteCheckpointHook``, or the runner
             got a model where a config was needed.
     """
 
@@ -65,10 +66,10 @@ class AtomicCheckpointHook(CheckpointHook):
         if not self.trained_only:
             return
         if not any(isinstance(hook, CompleteCheckpointHook) for hook in runner.hooks):
-            raise ValueError("trained_only needs CompleteCheckpointHook to load what it saves: add dict(type='mmrefseg."
+            raise InputError("trained_only needs CompleteCheckpointHook to load what it saves: add dict(type='mmrefseg."
                              "CompleteCheckpointHook') to custom_hooks")
         if 'model' not in runner.cfg:
-            raise ValueError('trained_only needs a runner whose cfg has the config of the model: use Runner.from_cfg')
+            raise InputError('trained_only needs a runner whose cfg has the config of the model: use Runner.from_cfg')
         # In every process: loaders of weights may wait for each other.
         self._base = base_digests(runner.cfg.model)
         if is_main_process():

@@ -21,6 +21,6 @@ class CheckInputSizeHook(Hook):
         """Compare the sizes.
 
         Raises:
-            ValueError: one doesn't fit; names the transform and the sizes that may be.
+            InputError: one doesn't fit; names the transform and the sizes that may be.
         """
         check_input_sizes(runner.cfg, unwrap_model(runner.model))

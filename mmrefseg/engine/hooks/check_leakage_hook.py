@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmrefseg.apis.data import build_unread, referring_configs, referring_sets
 from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
 from mmrefseg.datasets.leakage import Splits, describe_leaks, held_out_images, shared_images
+from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 
 
@@ -28,8 +29,8 @@ class CheckLeakageHook(Hook):
         """Compare the images.
 
         Raises:
-            FileNotFoundError: files of what the config tests on are missing.
-            ValueError: the training data leak.
+            MissingInputError: files of what the config tests on are missing.
+            InputError: the training data leak.
         """
         trained = referring_sets(runner.train_dataloader.dataset)
         if len(trained) < 2 and not any(isinstance(dataset, ReferringMixture) for dataset in trained):
@@ -40,7 +41,7 @@ class CheckLeakageHook(Hook):
             is_allowed = isinstance(dataset, ReferringMixture) and dataset.allow_leakage
             (allowed if is_allowed else refused).extend(_leaks_of(dataset, tested))
         if refused:
-            raise ValueError('train_dataloader mixes data sets and has images that this config tests on:\n'
+            raise InputError('train_dataloader mixes data sets and has images that this config tests on:\n'
                              + '\n'.join(refused) + '\nTrain on a ReferringMixture whose held_out names these data '
                              'sets beside its own, and the images are left out; with its allow_leakage=True they '
                              'stay, and figures on these splits mean little.')

@@ -7,6 +7,7 @@ from math import isfinite
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 
 
@@ -33,7 +34,7 @@ class CheckLossesHook(Hook):
             outputs: what the training step returned; values whose names hold ``loss`` are checked. Default None.
 
         Raises:
-            ValueError: a loss is NaN or infinite.
+            InputError: a loss is NaN or infinite.
         """
         losses = {name: runner.message_hub.get_scalar(f'train/{name}').current()
                   for name in outputs or {} if 'loss' in name}
@@ -41,6 +42,6 @@ class CheckLossesHook(Hook):
         if wrong:
             samples = '\n'.join(f'  {sample.get("img_path")}: {sample.get("text")!r}'
                                 for sample in (data_batch or {}).get('data_samples', ()))
-            raise ValueError(f'iteration {runner.iter + 1}: {wrong}; a loss must be finite. If nothing is wrong '
+            raise InputError(f'iteration {runner.iter + 1}: {wrong}; a loss must be finite. If nothing is wrong '
                              'with the samples of the batch, go on from the last checkpoint with a lower learning '
                              f'rate, with clip_grad in optim_wrapper, or without AMP:\n{samples}')

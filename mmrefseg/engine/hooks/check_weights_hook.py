@@ -29,7 +29,7 @@ class CheckWeightsHook(Hook):
             checkpoint: a checkpoint of mmengine, or a bare state dict.
 
         Raises:
-            ValueError: they don't fit; names keys and shapes.
+            InputError: they don't fit; names keys and shapes.
         """
         state_dict = checkpoint.get('state_dict', checkpoint)
         bare = OrderedDict((name.removeprefix('module.'), value) for name, value in state_dict.items())

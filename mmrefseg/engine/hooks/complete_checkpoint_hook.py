@@ -28,7 +28,7 @@ class CompleteCheckpointHook(Hook):
             checkpoint: a checkpoint of mmengine, or a bare state dict.
 
         Raises:
-            FileNotFoundError: a pretrained file isn't there.
-            ValueError: the checkpoint was trained upon other weights; names the parts and the hashes.
+            MissingInputError: a pretrained file isn't there.
+            InputError: the checkpoint was trained upon other weights; names the parts and the hashes.
         """
         complete(checkpoint, unwrap_model(runner.model), source='the checkpoint')

@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 
 
@@ -29,7 +30,7 @@ class RoutingLogHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         if interval < 1:
-            raise ValueError(f'interval must be at least 1 iteration, got {interval}')
+            raise InputError(f'interval must be at least 1 iteration, got {interval}')
         self.interval = interval
         self._experts: dict[str, tuple[str, ...]] = {}
         self._sums: dict[str, Tensor] = {}

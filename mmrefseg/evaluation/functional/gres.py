@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmrefseg.errors import InputError
+
 
 def summarise_gres(intersections: Sequence[int],
                    predicted: Sequence[int],
@@ -35,16 +37,16 @@ def summarise_gres(intersections: Sequence[int],
         more*. A figure that no expression bears on is left out (ReLA's code gives 0 or divides by it).
 
     Raises:
-        ValueError: there are no expressions, not equally many of each number, or numbers that contradict each other.
+        InputError: there are no expressions, not equally many of each number, or numbers that contradict each other.
     """
     inter, pred, target = (np.asarray(pixels, dtype=np.int64) for pixels in (intersections, predicted, targets))
     if not inter.shape == pred.shape == target.shape or inter.ndim != 1:
-        raise ValueError(f'intersections, predicted and targets are of shapes {inter.shape}, {pred.shape} and '
+        raise InputError(f'intersections, predicted and targets are of shapes {inter.shape}, {pred.shape} and '
                          f'{target.shape}; they must be flat and equally long')
     if inter.size == 0:
-        raise ValueError('there are no expressions to evaluate; is the split empty, or did the metric see no samples?')
+        raise InputError('there are no expressions to evaluate; is the split empty, or did the metric see no samples?')
     if (inter < 0).any() or (inter > np.minimum(pred, target)).any():
-        raise ValueError('an intersection is negative, or larger than its prediction or target')
+        raise InputError('an intersection is negative, or larger than its prediction or target')
     answered = pred >= max(min_pixels, 1)
     inter, pred = inter * answered, pred * answered
     union = pred + target - inter

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefseg.errors import InputError, InputTypeError
+
 
 def _as_bool(mask: np.ndarray | Tensor, device: torch.device | None = None) -> Tensor:
     mask = torch.as_tensor(mask, device=device)
     if mask.is_floating_point():
-        raise TypeError(f'a mask must be boolean or integer, got {mask.dtype}; threshold scores first')
+        raise InputTypeError(f'a mask must be boolean or integer, got {mask.dtype}; threshold scores first')
     return mask != 0
 
 
@@ -26,13 +28,13 @@ def intersection_and_union(pred: np.ndarray | Tensor, gt: np.ndarray | Tensor) -
         Intersection and union in pixels, exact.
 
     Raises:
-        ValueError: the shapes differ.
-        TypeError: a mask holds floating point numbers.
+        InputError: the shapes differ.
+        InputTypeError: a mask holds floating point numbers.
     """
     gt = _as_bool(gt)
     pred = _as_bool(pred, gt.device)
     if pred.shape != gt.shape:
-        raise ValueError(f'the prediction is {tuple(pred.shape)} and the ground truth {tuple(gt.shape)} pixels large; '
+        raise InputError(f'the prediction is {tuple(pred.shape)} and the ground truth {tuple(gt.shape)} pixels large; '
                          'both must have the size of the original image')
     return int((pred & gt).sum()), int((pred | gt).sum())
 
@@ -54,18 +56,18 @@ def summarise_iou(intersections: Sequence[int],
         threshold ``Pr@X``, the share of expressions whose IoU is strictly greater than X.
 
     Raises:
-        ValueError: there are no expressions, or not as many unions as intersections, or an intersection is negative
+        InputError: there are no expressions, or not as many unions as intersections, or an intersection is negative
             or larger than its union.
     """
     inter = np.asarray(intersections, dtype=np.int64)
     union = np.asarray(unions, dtype=np.int64)
     if inter.shape != union.shape or inter.ndim != 1:
-        raise ValueError(f'intersections are of shape {inter.shape} and unions of {union.shape}; '
+        raise InputError(f'intersections are of shape {inter.shape} and unions of {union.shape}; '
                          'both must be flat and equally long')
     if inter.size == 0:
-        raise ValueError('there are no expressions to evaluate; is the split empty, or did the metric see no samples?')
+        raise InputError('there are no expressions to evaluate; is the split empty, or did the metric see no samples?')
     if (inter < 0).any() or (inter > union).any():
-        raise ValueError('an intersection is negative or larger than its union')
+        raise InputError('an intersection is negative or larger than its union')
     figures = {
         'mIoU': (inter / np.maximum(union, 1)).mean(),
         'oIoU': inter.sum() / max(union.sum(), 1),

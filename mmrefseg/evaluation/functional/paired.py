@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmrefseg.errors import InputError
+
 INTERVAL = (0.025, 0.975)
 
 
@@ -47,10 +49,10 @@ def spread_over_seeds(figures: Sequence[Mapping[str, float]]) -> dict[str, Sprea
         Name → spread, in the order of the first seed's names.
 
     Raises:
-        ValueError: there are no seeds.
+        InputError: there are no seeds.
     """
     if not figures:
-        raise ValueError('there are no seeds to summarise')
+        raise InputError('there are no seeds to summarise')
     columns = {name: np.array([row[name] for row in figures], dtype=np.float64) for name in figures[0]}
     single = len(figures) == 1
     return {name: Spread(float(values.mean()), None if single else float(values.std(ddof=1)))
@@ -84,15 +86,15 @@ def paired_difference(ious: np.ndarray,
         The difference ``ious - reference``.
 
     Raises:
-        ValueError: the shapes don't fit, there are no expressions or seeds, or all are about one image.
+        InputError: the shapes don't fit, there are no expressions or seeds, or all are about one image.
     """
     ious, reference = np.asarray(ious, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if ious.shape != reference.shape or ious.ndim != 2 or not ious.size or ious.shape[1] != len(images):
-        raise ValueError(f'IoUs of shapes {ious.shape} and {reference.shape} with {len(images)} images cannot be '
+        raise InputError(f'IoUs of shapes {ious.shape} and {reference.shape} with {len(images)} images cannot be '
                          'compared; expected were (seeds, expressions) twice and an image for each expression')
     groups = {image: number for number, image in enumerate(dict.fromkeys(images))}
     if len(groups) < 2:
-        raise ValueError('all expressions are about one image; a confidence interval needs at least two images')
+        raise InputError('all expressions are about one image; a confidence interval needs at least two images')
     differences = ious - reference
     members = [groups[image] for image in images]
     totals = np.bincount(members, weights=differences.mean(axis=0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from mmrefseg.errors import InputError
+
 from .iou import summarise_iou
 
 ATTRIBUTE_WORDS = ('color', 'shape', 'material', 'texture', 'state', 'adj', 'noun', 'loc', 'count', 'bad')
@@ -45,7 +47,7 @@ class PhraseCutSubsets:
             Subsets whose list is missing are left out.
 
     Raises:
-        ValueError: a word list has an unknown name.
+        InputError: a word list has an unknown name.
     """
 
     def __init__(self,
@@ -54,7 +56,7 @@ class PhraseCutSubsets:
                  word_lists: Mapping[str, Collection[str]] | None = None) -> None:
         unknown = sorted(set(word_lists or ()) - set(WORD_LISTS))
         if unknown:
-            raise ValueError(f'the word lists {", ".join(unknown)} are unknown; there are {", ".join(WORD_LISTS)}')
+            raise InputError(f'the word lists {", ".join(unknown)} are unknown; there are {", ".join(WORD_LISTS)}')
         self._categories, self._attributes = _ranks(categories), _ranks(attributes)
         self._words = {'coco': COCO_NAMES, **(word_lists or {})}
 
@@ -128,13 +130,13 @@ def summarise_subsets(subsets: Sequence[Collection[str]],
         are left out.
 
     Raises:
-        ValueError: there are no phrases, or not equally many of everything.
+        InputError: there are no phrases, or not equally many of everything.
     """
     members: dict[str, list[tuple[int, int]]] = {name: [] for name in SUBSETS}
     for names, *counts in zip(subsets, intersections, unions, strict=True):
         for name in names:
             members[name].append(counts)
     if not members['all']:
-        raise ValueError('there are no phrases to evaluate; is the split empty?')
+        raise InputError('there are no phrases to evaluate; is the split empty?')
     return {name: {'count': len(rows), **summarise_iou(*zip(*rows, strict=True), thresholds)}
             for name, rows in members.items() if rows}

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrefseg.errors import InputError
+
 
 def cris_mask(logits: Tensor,
               input_size: tuple[int, int],
@@ -29,12 +31,12 @@ def cris_mask(logits: Tensor,
         (H0, W0), boolean, on the CPU.
 
     Raises:
-        ValueError: ``logits`` isn't two-dimensional, or ``warp_matrix`` isn't 2x3.
+        InputError: ``logits`` isn't two-dimensional, or ``warp_matrix`` isn't 2x3.
     """
     if logits.ndim != 2:
-        raise ValueError(f'logits must be (h, w) of one sample, got {tuple(logits.shape)}')
+        raise InputError(f'logits must be (h, w) of one sample, got {tuple(logits.shape)}')
     if np.shape(warp_matrix) != (2, 3):
-        raise ValueError(f'warp_matrix must be 2x3, got {np.shape(warp_matrix)}')
+        raise InputError(f'warp_matrix must be 2x3, got {np.shape(warp_matrix)}')
     scores = torch.sigmoid(logits.detach().float())[None, None]
     scores = F.interpolate(scores, size=tuple(input_size), mode='bicubic', align_corners=True)[0, 0].cpu().numpy()
     height, width = ori_shape

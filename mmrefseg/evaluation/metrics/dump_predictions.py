@@ -29,7 +29,7 @@ class DumpPredictions(BaseMetric):
         collect_device: see :class:`ReferringIoUMetric`. Default ``'gpu'``.
 
     Raises:
-        OSError: the folder cannot be written; said at once rather than after the evaluation.
+        FileError: the folder cannot be written; said at once rather than after the evaluation.
     """
 
     default_prefix = ''

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.datasets.fields import get_field
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import check_writable, write_atomically
@@ -47,7 +48,7 @@ def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phras
     title, referents, places = f'split {split} of {data_root}', dataset.referents(), {}
     for place, referent in enumerate(referents):
         if places.setdefault(referent['task_id'], place) != place:
-            raise ValueError(f'{title} has the task_id {referent["task_id"]} twice, so predictions cannot be told '
+            raise InputError(f'{title} has the task_id {referent["task_id"]} twice, so predictions cannot be told '
                              'apart. Remove one of the two.')
     counts_file = data_root / 'name_att_rel_count.json'
     counts = _read_object(counts_file)
@@ -55,19 +56,19 @@ def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phras
     words = _read_object(Path(vocabulary)) if vocabulary else {}
     for name, entries in words.items():
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-            raise ValueError(f'{vocabulary}: {name!r} must be a list of words')
+            raise InputError(f'{vocabulary}: {name!r} must be a list of words')
     return _Phrases(split, title, referents, places, PhraseCutSubsets(categories, attributes, words))
 
 
 def _read_object(path: Path) -> dict:
     if not path.is_file():
-        raise FileNotFoundError(f'{path} is missing; PhraseCutMetric takes the subsets from it')
+        raise MissingInputError(f'{path} is missing; PhraseCutMetric takes the subsets from it')
     try:
         content = json.loads(path.read_text('utf-8'))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
+        raise InputError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} must hold a JSON object, but holds a {type(content).__name__}')
+        raise InputError(f'{path} must hold a JSON object, but holds a {type(content).__name__}')
     return content
 
 
@@ -76,7 +77,7 @@ def _names(counts: dict, key: str, path: Path) -> list[str]:
     rows = get_field(counts, key, list, str(path))
     for place, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str):
-            raise ValueError(f'{path}: {key}[{place}] must be a name and how often it occurs')
+            raise InputError(f'{path}: {key}[{place}] must be a name and how often it occurs')
     return [name for name, _ in rows]
 
 
@@ -107,9 +108,9 @@ class PhraseCutMetric(BaseMetric):
         prefix: put before the figures' names, with a slash. Default None: bare names.
 
     Raises:
-        OSError: ``out_dir`` cannot be written; said at once rather than after the evaluation.
-        FileNotFoundError: a file is missing.
-        ValueError: the files don't hold what they should, or a sample is no phrase of the split.
+        FileError: ``out_dir`` cannot be written; said at once rather than after the evaluation.
+        MissingInputError: a file is missing.
+        InputError: the files don't hold what they should, or a sample is no phrase of the split.
     """
 
     default_prefix = ''
@@ -134,7 +135,7 @@ class PhraseCutMetric(BaseMetric):
         meta = self.dataset_meta or {}
         data_root, split = self.data_root or meta.get('data_root'), self.split or meta.get('split')
         if not data_root or not split:
-            raise ValueError("PhraseCutMetric cannot tell from the data set where PhraseCut's own files are: set "
+            raise InputError("PhraseCutMetric cannot tell from the data set where PhraseCut's own files are: set "
                              'data_root and split')
         return _read_phrases(Path(data_root), split, self.vocabulary)
 
@@ -143,7 +144,7 @@ class PhraseCutMetric(BaseMetric):
         for sample in data_samples:
             task_id = sample.get('task_id')
             if task_id not in self.phrases.places:
-                raise ValueError(f'the sample of {sample.get("img_path")} has the task_id {task_id}, which '
+                raise InputError(f'the sample of {sample.get("img_path")} has the task_id {task_id}, which '
                                  f'{self.phrases.title} does not have: the metric needs the data_root and split of the '
                                  'data set that is tested, and PackRefSegInputs the meta key task_id')
             truth = sample['gt_sem_seg']['data']

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.clip import find_clip_config, read_clip_weights
@@ -35,7 +36,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
             together, or a pretrained tag of open_clip (``openai``); None leaves random weights. Default None.
 
     Raises:
-        ValueError: ``arch`` is unknown, has no ResNet or a ``head_width`` that does not fit, or ``tuning`` is unknown.
+        InputError: ``arch`` is unknown, has no ResNet or a ``head_width`` that does not fit, or ``tuning`` is unknown.
     """
 
     def __init__(self,
@@ -48,7 +49,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
         vision = dict(config['vision_cfg'])
         layers = vision.get('layers')
         if not isinstance(layers, list | tuple) or len(layers) != 4:
-            raise ValueError(f"{arch!r} has no ResNet; choose an architecture such as 'RN50-quickgelu', or a dict with "
+            raise InputError(f"{arch!r} has no ResNet; choose an architecture such as 'RN50-quickgelu', or a dict with "
                              'four layers in vision_cfg')
         sizes = CLIPVisionCfg(**vision)
         check_setting('arch.vision_cfg.head_width of CLIPResNet', sizes.head_width,
@@ -76,7 +77,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
             width: in pixels.
 
         Raises:
-            ValueError: height or width is not a multiple of 32.
+            InputError: height or width is not a multiple of 32.
         """
         check_size(what, height, width, 32, 'the coarsest stride of CLIPResNet')
 
@@ -84,8 +85,8 @@ class CLIPResNet(TunedEncoder, BaseModule):
         """Load the pretrained tower, completely or not at all.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file's visual tower is of another architecture.
+            MissingInputError: there is no such file.
+            InputError: the file's visual tower is of another architecture.
         """
         if self.init_cfg is None:
             return

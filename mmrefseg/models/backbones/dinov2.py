@@ -11,6 +11,7 @@ from mmengine.utils import to_2tuple
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.pretrained import require_weights
@@ -53,7 +54,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
             ``layer_cfgs=dict(ffn_type='swiglu_fused')`` for the gated feed-forward part that ``giant`` has.
 
     Raises:
-        ValueError: a setting of mmpretrain's VisionTransformer has no meaning here, ``arch`` or ``tuning`` is unknown,
+        InputError: a setting of mmpretrain's VisionTransformer has no meaning here, ``arch`` or ``tuning`` is unknown,
             ``num_heads`` doesn't divide the width, ``img_size`` is not a multiple of ``patch_size``, ``num_registers``
             is negative, ``adapter`` or ``out_indices`` name blocks that the backbone doesn't have or name one twice, or
             adapters lie behind the last map.
@@ -75,7 +76,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
                  init_cfg: dict | None = None,
                  **kwargs) -> None:
         if foreign := sorted(kwargs.keys() & set(_FIXED)):
-            raise ValueError(f'DINOv2 has no setting {", ".join(foreign)}; `tuning` says what is frozen, `out_indices` '
+            raise InputError(f'DINOv2 has no setting {", ".join(foreign)}; `tuning` says what is frozen, `out_indices` '
                              'which maps leave')
         if arch == 'giant':
             kwargs.setdefault('layer_cfgs', dict(ffn_type='swiglu_fused'))
@@ -123,7 +124,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
             width: in pixels.
 
         Raises:
-            ValueError: height or width is not a multiple of ``patch_size``.
+            InputError: height or width is not a multiple of ``patch_size``.
         """
         check_size(what, height, width, self.patch_size, 'the patch_size of DINOv2')
 
@@ -150,8 +151,8 @@ class DINOv2(TunedEncoder, VisionTransformer):
         """Load the official weights, completely or not at all; without ``init_cfg``, initialise at random.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file holds another architecture.
+            MissingInputError: there is no such file.
+            InputError: the file holds another architecture.
         """
         if self.init_cfg is None:
             super().init_weights()

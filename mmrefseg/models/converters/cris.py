@@ -47,7 +47,7 @@ def convert_cris(checkpoint: Mapping[str, Any]) -> Conversion:
         Weights for a model of ``configs/cris``, and what was left out.
 
     Raises:
-        ValueError: it is no checkpoint of CRIS.
+        InputError: it is no checkpoint of CRIS.
     """
     state, others = find_weights(checkpoint)
     parts = split_parts(state, ('backbone', 'neck', 'decoder', 'proj'), 'CRIS')

@@ -66,7 +66,7 @@ def convert_detris(checkpoint: Mapping[str, Any]) -> Conversion:
         Weights for a model of ``configs/detris``, and what was left out.
 
     Raises:
-        ValueError: it is no checkpoint of DETRIS.
+        InputError: it is no checkpoint of DETRIS.
     """
     state, others = find_weights(checkpoint)
     parts = split_parts(state, _PARTS, 'DETRIS')

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
+from mmrefseg.errors import InputError
+
 Names = tuple[tuple[str, str], ...]
 
 
@@ -105,7 +107,7 @@ def split_parts(state: Mapping[str, Tensor], parts: Iterable[str], what: str) ->
         Module → name within it → tensor.
 
     Raises:
-        ValueError: a module has no weights, there are other modules, or there is something else than tensors.
+        InputError: a module has no weights, there are other modules, or there is something else than tensors.
     """
     found: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
     foreign = []
@@ -121,7 +123,7 @@ def split_parts(state: Mapping[str, Tensor], parts: Iterable[str], what: str) ->
         if foreign:
             examples = ', '.join(foreign[:3]) + (' …' if len(foreign) > 3 else '')
             problems.append(f'{len(foreign)} entries belong to none of them ({examples})')
-        raise ValueError(f'no checkpoint of {what}, whose weights lie under {", ".join(found)}: {"; ".join(problems)}')
+        raise InputError(f'no checkpoint of {what}, whose weights lie under {", ".join(found)}: {"; ".join(problems)}')
     return found
 
 

@@ -57,7 +57,7 @@ class DynamicKernelHead(BaseModule):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: a width, ``num_heads`` or ``kernel_size`` does not fit, or all losses have a weight of 0.
+        InputError: a width, ``num_heads`` or ``kernel_size`` does not fit, or all losses have a weight of 0.
     """
 
     takes_text = True

@@ -33,7 +33,7 @@ class TextAdapter(nn.Module):
         scale: weight of the adapter in the block. Default 0.2.
 
     Raises:
-        ValueError: ``channels`` is not a multiple of 16.
+        InputError: ``channels`` is not a multiple of 16.
     """
 
     def __init__(self, dims: int, channels: int = 64, scale: float = 0.2) -> None:
@@ -107,7 +107,7 @@ class DETRISAdapter(nn.Module):
         name: the adapter's name. Default ``adapter``.
 
     Raises:
-        ValueError: ``channels`` is not a multiple of 16, or ``num_heads`` does not divide the width of the
+        InputError: ``channels`` is not a multiple of 16, or ``num_heads`` does not divide the width of the
             cross-attention.
     """
 
@@ -172,7 +172,7 @@ class SERAAdapter(DETRISAdapter):
         kwargs: as in :class:`DETRISAdapter`.
 
     Raises:
-        ValueError: an expert is unknown, there is none, or ``top_k`` is out of range.
+        InputError: an expert is unknown, there is none, or ``top_k`` is out of range.
     """
 
     def __init__(self,

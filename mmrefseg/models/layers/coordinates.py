@@ -5,6 +5,8 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
+
 
 def coordinate_grid(like: Tensor) -> Tensor:
     """Coordinates of each pixel of ``like`` (B, C, H, W): (B, 2, H, W), x then y, both from -1 to 1."""
@@ -38,10 +40,10 @@ def sine_positions(channels: int, length: int, device: torch.device | None = Non
     """Sine-cosine embedding of 0 … length-1 (arXiv 1706.03762), sine and cosine interleaved: (length, channels).
 
     Raises:
-        ValueError: ``channels`` is odd.
+        InputError: ``channels`` is odd.
     """
     if channels % 2:
-        raise ValueError(f'sine positions need an even number of channels, got {channels}')
+        raise InputError(f'sine positions need an even number of channels, got {channels}')
     frequencies = torch.exp(torch.arange(0, channels, 2, device=device) * (-math.log(10000.0) / channels))
     angles = torch.arange(length, device=device)[:, None] * frequencies
     return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)
@@ -51,10 +53,10 @@ def sine_positions_2d(channels: int, height: int, width: int, device: torch.devi
     """Sine-cosine embedding of a grid: (height·width, channels), the first half for x and the second for y.
 
     Raises:
-        ValueError: ``channels`` is not a multiple of 4.
+        InputError: ``channels`` is not a multiple of 4.
     """
     if channels % 4:
-        raise ValueError(f'2D sine positions need channels divisible by 4, got {channels}')
+        raise InputError(f'2D sine positions need channels divisible by 4, got {channels}')
     x = sine_positions(channels // 2, width, device)
     y = sine_positions(channels // 2, height, device)
     return torch.cat((x.expand(height, -1, -1), y[:, None].expand(-1, width, -1)), dim=2).flatten(0, 1)

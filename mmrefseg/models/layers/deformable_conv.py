@@ -9,6 +9,8 @@ from mmcv.ops import modulated_deform_conv2d
 from torch import Tensor, nn
 from torch.nn.init import zeros_
 
+from mmrefseg.errors import InputError
+
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
 def _with_mmcv(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
@@ -59,7 +61,7 @@ class DeformableConv(nn.Conv2d):
             training is several times faster. Default ``'mmcv'``.
 
     Raises:
-        ValueError: version or operator is unknown, or the groups don't divide the input channels.
+        InputError: version or operator is unknown, or the groups don't divide the input channels.
     """
 
     def __init__(self,
@@ -69,11 +71,11 @@ class DeformableConv(nn.Conv2d):
                  deform_groups: int = 1,
                  operator: str = 'mmcv') -> None:
         if version not in _MODULATED:
-            raise ValueError(f"dcn is {version!r}; it must be 'DCN', 'DCNv2' or None")
+            raise InputError(f"dcn is {version!r}; it must be 'DCN', 'DCNv2' or None")
         if operator not in _OPERATORS:
-            raise ValueError(f"dcn_operator is {operator!r}; it must be 'mmcv' or 'torch'")
+            raise InputError(f"dcn_operator is {operator!r}; it must be 'mmcv' or 'torch'")
         if deform_groups < 1 or in_channels % deform_groups:
-            raise ValueError(f'deform_groups is {deform_groups}; it must divide the {in_channels} input channels')
+            raise InputError(f'deform_groups is {deform_groups}; it must divide the {in_channels} input channels')
         super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
         self.modulated, self.deform_groups = _MODULATED[version], deform_groups
         self.operator = _OPERATORS[operator]

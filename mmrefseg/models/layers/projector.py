@@ -29,7 +29,7 @@ class UpsampleStage(ConvModule):
         se_ratio: how many times narrower the middle of SE is (at least 8 channels); None leaves SE out. Default None.
 
     Raises:
-        ValueError: ``se_ratio`` is no whole number from 1.
+        InputError: ``se_ratio`` is no whole number from 1.
     """
 
     def __init__(self,

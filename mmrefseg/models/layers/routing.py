@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmrefseg.errors import InputError
+
 from .settings import check_setting, is_whole
 
 
@@ -52,10 +54,10 @@ def choose_experts(setting: str, names: Sequence[str],
         Name → expert.
 
     Raises:
-        ValueError: a name is unknown or occurs twice.
+        InputError: a name is unknown or occurs twice.
     """
     if len(set(names) & available.keys()) < len(names):
-        raise ValueError(f'{setting} is {names!r}; it must be a list of some of {", ".join(map(repr, available))}, '
+        raise InputError(f'{setting} is {names!r}; it must be a list of some of {", ".join(map(repr, available))}, '
                          'each at most once')
     return {name: available[name]() for name in names}
 
@@ -72,7 +74,7 @@ class Router(nn.Module):
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
 
     Raises:
-        ValueError: there is no expert, ``top_k`` is not a whole number between 1 and the number of experts, or
+        InputError: there is no expert, ``top_k`` is not a whole number between 1 and the number of experts, or
             ``noise_std`` is negative.
     """
 
@@ -86,7 +88,7 @@ class Router(nn.Module):
         super().__init__()
         self.name, self.experts, self.noise_std = name, tuple(experts), noise_std
         if not self.experts:
-            raise ValueError(f'router {name!r} has no experts to choose from; name at least one')
+            raise InputError(f'router {name!r} has no experts to choose from; name at least one')
         check_setting(f'noise_std of router {name!r}', noise_std,
                       isinstance(noise_std, int | float) and 0 <= noise_std < float('inf'), 'a number, 0 or larger')
         self.top_k = len(self.experts) if top_k is None else top_k

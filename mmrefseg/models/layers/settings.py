@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmrefseg.errors import InputError
+
 
 def check_setting(setting: str, value: object, fits: bool, allowed: str) -> None:
     """Refuse a setting that doesn't fit.
@@ -14,10 +16,10 @@ def check_setting(setting: str, value: object, fits: bool, allowed: str) -> None
         allowed: what it must be, to stand behind 'it must be'.
 
     Raises:
-        ValueError: it doesn't fit.
+        InputError: it doesn't fit.
     """
     if not fits:
-        raise ValueError(f'{setting} is {value!r}; it must be {allowed}')
+        raise InputError(f'{setting} is {value!r}; it must be {allowed}')
 
 
 def is_whole(value: object, least: int) -> bool:
@@ -29,7 +31,7 @@ def check_multiple(setting: str, value: int, divisor: int) -> None:
     """Refuse a width that is not a positive multiple of ``divisor``.
 
     Raises:
-        ValueError: it is not.
+        InputError: it is not.
     """
     check_setting(setting, value, is_whole(value, 1) and value % divisor == 0, f'a multiple of {divisor}')
 
@@ -38,7 +40,7 @@ def check_heads(setting: str, num_heads: int, channels: int) -> None:
     """Refuse a number of attention heads that does not divide the channels of the attention.
 
     Raises:
-        ValueError: it does not.
+        InputError: it does not.
     """
     check_setting(setting, num_heads, is_whole(num_heads, 1) and channels % num_heads == 0,
                   f'a whole number that divides the {channels} channels of the attention')
@@ -54,7 +56,7 @@ def choose_blocks(setting: str, indices: Sequence[int], num_blocks: int, from_en
         from_end: whether -1 means the last block, and so on. Default False.
 
     Raises:
-        ValueError: a block isn't there, or is named twice.
+        InputError: a block isn't there, or is named twice.
     """
     lowest = -num_blocks if from_end else 0
     known = isinstance(indices, Sequence) and all(is_whole(i, lowest) and i < num_blocks for i in indices)
@@ -76,9 +78,9 @@ def check_size(what: str, height: int, width: int, divisor: int, reason: str) ->
         reason: what ``divisor`` is.
 
     Raises:
-        ValueError: they are not.
+        InputError: they are not.
     """
     if height < 1 or width < 1 or height % divisor or width % divisor:
         nearest = ' × '.join(str(max(round(side / divisor), 1) * divisor) for side in (height, width))
-        raise ValueError(f'{what} is {height} × {width} pixels; height and width must be multiples of {divisor}, '
+        raise InputError(f'{what} is {height} × {width} pixels; height and width must be multiples of {divisor}, '
                          f'{reason}: {nearest} is the nearest')

@@ -20,7 +20,7 @@ def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module]
         new_parts: modules inside the encoder that are not pretrained, such as adapters.
 
     Raises:
-        ValueError: ``tuning`` is none of the modes.
+        InputError: ``tuning`` is none of the modes.
     """
     check_setting(f'tuning of {type(encoder).__name__}', tuning, tuning in TUNING_MODES,
                   f'one of {", ".join(map(repr, TUNING_MODES))}')
@@ -50,7 +50,7 @@ class TunedEncoder(nn.Module):
         """Choose which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
 
         Raises:
-            ValueError: ``tuning`` is none of these.
+            InputError: ``tuning`` is none of these.
         """
         apply_tuning(self, tuning, self.new_parts())
         self.tuning = tuning

@@ -37,7 +37,7 @@ class BinaryDiceLoss(nn.Module):
             ignore_index: value of pixels that don't count. Default 255.
 
         Raises:
-            ValueError: the shapes are others.
+            InputError: the shapes are others.
         """
         pixels = pixels_that_count('BinaryDiceLoss', logits, target, ignore_index, weight)
         truth = pixels.truth * pixels.weight

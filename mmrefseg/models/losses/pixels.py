@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from mmrefseg.errors import InputError
+
 
 class Pixels(NamedTuple):
     """Pixels in a row, N of each sample, in float32.
@@ -34,14 +36,14 @@ def pixels_that_count(what: str, logits: Tensor, target: Tensor, ignore_index: i
         The pixels.
 
     Raises:
-        ValueError: there is not one channel, or target or weight is of another size.
+        InputError: there is not one channel, or target or weight is of another size.
     """
     shape = (logits.shape[0], *logits.shape[2:])
     if logits.ndim != 4 or logits.shape[1] != 1 or target.shape != shape or (weight is not None
                                                                            and weight.shape != shape):
         sizes = f'logits {tuple(logits.shape)}, target {tuple(target.shape)}'
         sizes += f', weight {tuple(weight.shape)}' if weight is not None else ''
-        raise ValueError(f'{what} got {sizes}; it needs logits (B, 1, H, W), the rest (B, H, W): '
+        raise InputError(f'{what} got {sizes}; it needs logits (B, 1, H, W), the rest (B, H, W): '
                          'set out_channels=1 in a head of mmseg')
     counts = (target != ignore_index).float()
     if weight is not None:

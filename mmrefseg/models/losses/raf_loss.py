@@ -6,6 +6,7 @@ from math import isfinite
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 
 from .pixels import Pixels, pixels_that_count
@@ -35,7 +36,7 @@ class RAFLoss(nn.Module):
         loss_name: name in the log; holds ``loss`` to count in the sum. Default ``loss_raf``.
 
     Raises:
-        ValueError: a λ or γ is negative, a λ isn't finite, all λ are 0, ε isn't positive, α is not in 0 … 1, or a name
+        InputError: a λ or γ is negative, a λ isn't finite, all λ are 0, ε isn't positive, α is not in 0 … 1, or a name
             is unknown.
     """
 
@@ -55,14 +56,14 @@ class RAFLoss(nn.Module):
         weights = dict(lambda_bce=lambda_bce, lambda_focal=lambda_focal, lambda_dice=lambda_dice)
         settings = ', '.join(f'{name}={value}' for name, value in weights.items())
         if not all(map(isfinite, weights.values())) or min(weights.values()) < 0 or not any(weights.values()):
-            raise ValueError(f'RAFLoss has {settings}; each must be a number, 0 or larger, and one at least positive')
+            raise InputError(f'RAFLoss has {settings}; each must be a number, 0 or larger, and one at least positive')
         if not (0 <= alpha <= 1 and gamma >= 0 and eps > 0):
-            raise ValueError(f'RAFLoss has alpha={alpha}, gamma={gamma}, eps={eps}; it needs 0 ≤ alpha ≤ 1, gamma ≥ 0 '
+            raise InputError(f'RAFLoss has alpha={alpha}, gamma={gamma}, eps={eps}; it needs 0 ≤ alpha ≤ 1, gamma ≥ 0 '
                              'and eps > 0')
         if pixel_weight not in ('error', 'hard'):
-            raise ValueError(f"pixel_weight of RAFLoss is {pixel_weight!r}; it must be 'error' or 'hard'")
+            raise InputError(f"pixel_weight of RAFLoss is {pixel_weight!r}; it must be 'error' or 'hard'")
         if reduction not in ('mean', 'sum'):
-            raise ValueError(f"reduction of RAFLoss is {reduction!r}; it must be 'mean' or 'sum'")
+            raise InputError(f"reduction of RAFLoss is {reduction!r}; it must be 'mean' or 'sum'")
         self.lambda_bce, self.lambda_focal, self.lambda_dice = lambda_bce, lambda_focal, lambda_dice
         self.alpha, self.gamma, self.eps = alpha, gamma, eps
         self.pixel_weight, self.reduction, self.detach_weight = pixel_weight, reduction, detach_weight
@@ -78,7 +79,7 @@ class RAFLoss(nn.Module):
             ignore_index: value of pixels that don't count. Default 255.
 
         Raises:
-            ValueError: the shapes are others.
+            InputError: the shapes are others.
         """
         pixels = pixels_that_count('RAFLoss', logits, target, ignore_index, weight)
         # softplus(−z) of the logit z towards the truth, and log(1 − p_t): exact where a probability is 0 or 1

@@ -9,6 +9,7 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 
 from ..layers import TextFeatures, check_setting
@@ -36,7 +37,7 @@ class CRISFPN(BaseModule):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: ``in_channels`` or ``channels`` is not three numbers.
+        InputError: ``in_channels`` or ``channels`` is not three numbers.
     """
 
     takes_text = True
@@ -70,7 +71,7 @@ class CRISFPN(BaseModule):
             One map (B, channels[1], H_1, W_1).
 
         Raises:
-            ValueError: the sizes of the maps are not such.
+            InputError: the sizes of the maps are not such.
         """
         self._check_sizes(maps)
         fine, middle, coarse = (project(x) for project, x in zip(self.project, maps, strict=True))
@@ -90,6 +91,6 @@ class CRISFPN(BaseModule):
         sizes = [tuple(x.shape[-2:]) for x in maps]
         height, width = sizes[-1]
         if sizes != [(4 * height, 4 * width), (2 * height, 2 * width), (height, width)]:
-            raise ValueError(f'the maps are {", ".join(f"{h}×{w}" for h, w in sizes)}; CRISFPN takes three, each half '
+            raise InputError(f'the maps are {", ".join(f"{h}×{w}" for h, w in sizes)}; CRISFPN takes three, each half '
                              'as high and wide as the one before. With CLIPResNet the height and width of the images '
                              'must be multiples of 32')

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 
 from ..layers.projector import UpsampleProjector
@@ -37,7 +38,7 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
         init_cfg: initialisation config of mmengine. Offsets start at zero nevertheless. Default None.
 
     Raises:
-        ValueError: ``dcn`` or ``dcn_operator`` is unknown, or ``deform_groups`` doesn't divide the channels.
+        InputError: ``dcn`` or ``dcn_operator`` is unknown, or ``deform_groups`` doesn't divide the channels.
     """
 
     def __init__(self,
@@ -62,12 +63,12 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
         """One map (B, C, H, W), or a tuple of maps (B, C_i, H_i, W_i); returns the same, (B, channels, 4H, 4W) each.
 
         Raises:
-            ValueError: there are more or fewer maps than ``in_channels``.
+            InputError: there are more or fewer maps than ``in_channels``.
         """
         if isinstance(maps, Tensor):
             return super().forward(maps)
         if len(maps) != 1 + len(self.others):
-            raise ValueError(f'got {len(maps)} maps, but in_channels of DeformableSEProjector names '
+            raise InputError(f'got {len(maps)} maps, but in_channels of DeformableSEProjector names '
                              f'{1 + len(self.others)}: one number a map')
         first, *others = maps
         return (super().forward(first), *(project(x) for project, x in zip(self.others, others, strict=True)))

@@ -10,6 +10,7 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 
 from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, check_heads, check_setting, choose_experts
@@ -75,7 +76,7 @@ class SERAFusion(BaseModule):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: an expert is unknown, ``top_k``, ``resize_to`` or ``noise_std`` is out of range, or ``num_heads``
+        InputError: an expert is unknown, ``top_k``, ``resize_to`` or ``noise_std`` is out of range, or ``num_heads``
             doesn't divide the channels of a map.
     """
 
@@ -96,7 +97,7 @@ class SERAFusion(BaseModule):
         check_setting('in_channels of SERAFusion', in_channels,
                       isinstance(in_channels, Sequence) and len(in_channels) > 0, 'a list with the width of each map')
         if resize_to is not None and not -len(in_channels) <= resize_to < len(in_channels):
-            raise ValueError(f'resize_to is {resize_to}; it must be the index of one of the {len(in_channels)} maps')
+            raise InputError(f'resize_to is {resize_to}; it must be the index of one of the {len(in_channels)} maps')
         self.resize_to = resize_to
         self.in_channels, self.out_channels = tuple(in_channels), (channels, )
         norm_cfg = dict(type='BN')
@@ -107,7 +108,7 @@ class SERAFusion(BaseModule):
                 router = Router(width, tuple(modules), f'fusion.{i}', router_channels, top_k, noise_std)
                 self.mixtures.append(ExpertMixture(modules, router))
         elif top_k is not None:
-            raise ValueError(f'top_k of SERAFusion is {top_k}, but it has no experts; it must be None')
+            raise InputError(f'top_k of SERAFusion is {top_k}, but it has no experts; it must be None')
         self.project = nn.ModuleList(ConvModule(width, channels, 1, norm_cfg=norm_cfg) for width in in_channels)
         self.gates = nn.ModuleList()
         self.sentence_channels = sentence_channels
@@ -124,7 +125,7 @@ class SERAFusion(BaseModule):
         With ``resize_to`` the maps may differ in H and W; the output has the resolution of that map.
 
         Raises:
-            ValueError: there are more or fewer maps than ``in_channels`` has, or they differ in resolution and
+            InputError: there are more or fewer maps than ``in_channels`` has, or they differ in resolution and
                 ``resize_to`` isn't set.
         """
         return self.forward_with_routing(maps, text)[0]
@@ -134,7 +135,7 @@ class SERAFusion(BaseModule):
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor], tuple[RoutingInfo, ...]]:
         """As :meth:`forward`, with what the routers decided."""
         if len(maps) != len(self.project):
-            raise ValueError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
+            raise InputError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
                              f'{len(self.project)} widths; it must have one for each map')
         maps, routing = self._at_one_resolution(maps), []
         if self.mixtures:
@@ -151,7 +152,7 @@ class SERAFusion(BaseModule):
         if len(set(sizes)) < 2:
             return maps
         if self.resize_to is None:
-            raise ValueError(f'the maps are {", ".join(f"{h}×{w}" for h, w in sizes)}, but must have one resolution: '
+            raise InputError(f'the maps are {", ".join(f"{h}×{w}" for h, w in sizes)}, but must have one resolution: '
                              'set resize_to of SERAFusion to the index of the map that the others shall follow')
         # Antialiased, or a map that shrinks would be a few of its pixels; CPUs do that in float32 only.
         return tuple(

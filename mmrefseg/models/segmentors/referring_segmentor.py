@@ -11,6 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import cris_mask
 from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample
@@ -70,7 +71,7 @@ class ReferringSegmentor(BaseModel):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        ValueError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives,
+        InputError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives,
             or ``in_channels`` not the widths of the maps from the part before.
     """
 
@@ -106,7 +107,7 @@ class ReferringSegmentor(BaseModel):
             for setting, (kind, width) in widths.items():
                 expected = getattr(module, setting, None)
                 if module is not encoder and None not in (expected, width) and expected != width:
-                    raise ValueError(f'{setting} of {name} ({type(module).__name__}) is {expected}; it must be {width},'
+                    raise InputError(f'{setting} of {name} ({type(module).__name__}) is {expected}; it must be {width},'
                                      f" the width of {type(encoder).__name__}'s {kind} features")
 
     def _check_map_widths(self) -> None:
@@ -160,10 +161,10 @@ class ReferringSegmentor(BaseModel):
             The head's output, a dict of losses and routing statistics, or the samples with predictions.
 
         Raises:
-            ValueError: ``mode`` is none of the three.
+            InputError: ``mode`` is none of the three.
         """
         if mode not in ('tensor', 'loss', 'predict'):
-            raise ValueError(f"mode is {mode!r}; it must be 'tensor', 'loss' or 'predict'")
+            raise InputError(f"mode is {mode!r}; it must be 'tensor', 'loss' or 'predict'")
         maps, text, routing = self.extract_feat(inputs, token_ids, token_mask)
         if mode == 'loss':
             return {**self._head_loss(maps, text, data_samples), **self._routing_loss(routing)}

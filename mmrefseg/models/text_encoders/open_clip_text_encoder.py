@@ -9,6 +9,7 @@ from open_clip.model import CLIPTextCfg, _build_text_tower
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.checkpoint import load_weights
 from mmrefseg.utils.clip import find_clip_config, read_clip_weights
@@ -38,7 +39,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
             (``openai``); None leaves random weights. Default None.
 
     Raises:
-        ValueError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` or the adapters' blocks do not
+        InputError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` or the adapters' blocks do not
             fit it, or ``tuning`` is unknown.
     """
 
@@ -73,10 +74,10 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
     def _find_config(arch: str | dict) -> dict:
         config = find_clip_config(arch)
         if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
-            raise ValueError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
+            raise InputError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
         if config['text_cfg'].get('embed_cls'):
-            raise ValueError(f'{arch!r} has a class token of its own behind the words (CoCa), which is not '
+            raise InputError(f'{arch!r} has a class token of its own behind the words (CoCa), which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
         return config
 
@@ -88,8 +89,8 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         """Load the pretrained tower, completely or not at all.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file's text tower is of another architecture.
+            MissingInputError: there is no such file.
+            InputError: the file's text tower is of another architecture.
         """
         if self.init_cfg is None:
             return

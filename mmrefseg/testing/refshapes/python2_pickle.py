@@ -3,6 +3,8 @@ import pickle
 import struct
 from collections.abc import Iterator
 
+from mmrefseg.errors import InputTypeError
+
 
 def _text(text: str) -> bytes:
     data = text.encode()
@@ -32,7 +34,7 @@ def _opcodes(value: list | dict | str | int) -> Iterator[bytes]:
                 yield from _opcodes(entry)
             yield pickle.SETITEMS
         case _:
-            raise TypeError(f'expected list, dict, str or int, got {type(value).__name__}')
+            raise InputTypeError(f'expected list, dict, str or int, got {type(value).__name__}')
 
 
 def dumps(value: list | dict | str | int) -> bytes:
@@ -46,6 +48,6 @@ def dumps(value: list | dict | str | int) -> bytes:
         bytes: The pickle.
 
     Raises:
-        TypeError: If anything of another type is inside.
+        InputTypeError: If anything of another type is inside.
     """
     return pickle.PROTO + b'\x02' + b''.join(_opcodes(value)) + pickle.STOP

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from rich.progress import track
 
+from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.processes import check_workers, ordered_map
 
 from .phrasecut_layout import PhraseCutLayout
@@ -40,14 +41,14 @@ def _check_settings(num_images: Mapping[str, int], splits: Iterable[str], image_
                     workers: int) -> None:
     unknown = sorted(set(num_images) - set(splits))
     if unknown:
-        raise ValueError(f'unknown splits {unknown}: in this format RefShapes has {", ".join(splits)}')
+        raise InputError(f'unknown splits {unknown}: in this format RefShapes has {", ".join(splits)}')
     if any(number < 0 for number in num_images.values()) or not sum(num_images.values()):
-        raise ValueError(f'expected a number of images per split, at least one in all, got {dict(num_images)}')
+        raise InputError(f'expected a number of images per split, at least one in all, got {dict(num_images)}')
     if min(image_size) < SMALLEST_SIDE:
-        raise ValueError(f'images of {image_size[0]}x{image_size[1]} pixels are too small to tell shapes apart: '
+        raise InputError(f'images of {image_size[0]}x{image_size[1]} pixels are too small to tell shapes apart: '
                          f'make both sides at least {SMALLEST_SIDE}')
     if seed < 0:
-        raise ValueError(f'the seed must not be negative, got {seed}')
+        raise InputError(f'the seed must not be negative, got {seed}')
     check_workers(workers)
 
 
@@ -61,13 +62,13 @@ def _is_made(out_dir: Path, manifest: str, contents: tuple[str, ...], total: int
     """Whether the folder already holds this very data, with its ``total`` images.
 
     Raises:
-        FileExistsError: If it holds other data that must not be replaced.
+        FileError: If it holds other data that must not be replaced.
     """
     present = [path.name for path in _contents_of_any_format(out_dir)]
     if not (out_dir / MANIFEST).exists():
         if present:
-            raise FileExistsError(f'{out_dir} holds {", ".join(present)} but no {MANIFEST}, so it is not (whole) '
-                                  'RefShapes data and is left alone: choose or empty another folder')
+            raise FileError(f'{out_dir} holds {", ".join(present)} but no {MANIFEST}, so it is not (whole) '
+                            'RefShapes data and is left alone: choose or empty another folder')
         return False
     same = (out_dir / MANIFEST).read_text() == manifest
     complete = set(present) == set(contents) and len(os.listdir(out_dir / 'images')) == total
@@ -75,8 +76,8 @@ def _is_made(out_dir: Path, manifest: str, contents: tuple[str, ...], total: int
         return True
     if not overwrite:
         trouble = 'lacks some files' if same else f'was made with other settings (see {MANIFEST} in it)'
-        raise FileExistsError(f'the RefShapes data in {out_dir} {trouble}: '
-                              'pass --overwrite (overwrite=True) or choose another folder')
+        raise FileError(f'the RefShapes data in {out_dir} {trouble}: '
+                        'pass --overwrite (overwrite=True) or choose another folder')
     return False
 
 
@@ -127,12 +128,12 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
         bool: True if the data was made, False if it was there already, made with the same settings.
 
     Raises:
-        ValueError: If a setting makes no sense.
-        FileExistsError: If the folder holds other data.
-        OSError: If the folder cannot be written.
+        InputError: If a setting makes no sense.
+        FileError: If the folder holds other data.
+        FileError: If the folder cannot be written.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f'unknown format {layout!r}: RefShapes comes in {", ".join(LAYOUTS)}')
+        raise InputError(f'unknown format {layout!r}: RefShapes comes in {", ".join(LAYOUTS)}')
     kind = LAYOUTS[layout]
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     num_images = kind.NUM_IMAGES if num_images is None else num_images

@@ -1,0 +1,70 @@
+"""The one manner of all command-line tools: a message for what their user can mend, a traceback for bugs."""
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from mmrefseg.errors import UserError
+
+# MMEngine's functions that say themselves which class, argument or entry of a config there isn't.
+_SELF_EXPLAINING = ('build_from_cfg', 'build_scheduler_from_cfg', '_merge_a_into_b')
+
+
+def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], interrupted: str = 'interrupted') -> None:
+    """Run a tool as its command line says, and end it with the right exit status.
+
+    A :class:`UserError` ends it with its message alone and status 1, Ctrl-C with status 130; every other exception is
+    a bug and keeps its traceback. The option ``--debug``, which is added, shows both. The log file of a run, where
+    there is one, always gets the traceback.
+
+    Args:
+        parser: the tool's arguments; its name begins the messages.
+        command: does the work and returns the exit status, None for 0.
+        interrupted: what to say after Ctrl-C. Default: ``'interrupted'``.
+    """
+    parser.add_argument('--debug', action='store_true', help='show where in the code an error arose, too')
+    args = parser.parse_args()
+    tool = Path(parser.prog).stem
+    try:
+        status = command(args)
+    except KeyboardInterrupt:
+        print(f'\n{tool}: {interrupted}', file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        _write_to_log_files(error)
+        if args.debug or not _is_user_error(error):
+            raise
+        sys.exit(f'{tool}: {_message(error)}')
+    if status:
+        sys.exit(status)
+
+
+def _is_user_error(error: Exception) -> bool:
+    if isinstance(error, UserError):
+        return True
+    traceback = error.__traceback__
+    while traceback.tb_next:
+        traceback = traceback.tb_next
+    return isinstance(error, KeyError | TypeError) and traceback.tb_frame.f_code.co_name in _SELF_EXPLAINING
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return str(error.args[0])  # its own text is in quotes
+    # From a data loader's worker an error comes with that process's traceback before its own text.
+    kind = type(error)
+    return str(error).rpartition(f'{kind.__module__}.{kind.__qualname__}: ')[2].strip()
+
+
+def _write_to_log_files(error: Exception) -> None:
+    logger = MMLogger.get_current_instance()
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, 'The run ends with an error.', (),
+                               (type(error), error, error.__traceback__))
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.emit(record)
