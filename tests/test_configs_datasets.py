@@ -1,5 +1,9 @@
 """Configs of data sets, built on tiny files of theirs."""
 import pytest
+from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
+from helpers.instance_files import tiny_coco, write_coco, write_voc
+from helpers.refclef_files import tiny_refclef, write_refclef
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
@@ -14,10 +18,6 @@ from mmrefseg.datasets import (
 )
 from mmrefseg.evaluation import GRESMetric, ReferringIoUMetric, summarise_gres
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.grefcoco_files import tiny_grefcoco, write_grefcoco
-from mmrefseg.testing.instance_files import tiny_coco, write_coco, write_voc
-from mmrefseg.testing.refclef_files import tiny_refclef, write_refclef
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 
 
 @pytest.fixture(autouse=True)

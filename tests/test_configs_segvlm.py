@@ -9,11 +9,11 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 
 import mmrefseg
+from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models import DeformableSEProjector, RAFLoss
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.models.layers.projector import UpsampleProjector
 from mmrefseg.registry import DATASETS, MODELS
-from mmrefseg.testing import make_refshapes
 
 FOLDER = Path(mmrefseg.config_path('segvlm_r101_refcoco')).parent
 DATA = ('refcoco', 'refcoco-plus', 'refcocog-umd', 'refcocog-google')

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from mmrefseg.apis import command_line
+from mmrefseg.checkpoints.reading import load_from_local
+from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.utils.checkpoint import checkpoint_bytes
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.paths import config_path
-from mmrefseg.utils.safe_load import load_from_local
 
 TOOLS = Path(__file__).resolve().parent
 SPLITS = ('val', 'testA', 'testB')

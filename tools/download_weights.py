@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.checkpoints.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
+from mmrefseg.checkpoints.reading import downloaded_path
 from mmrefseg.errors import UserError
 from mmrefseg.utils.files import check_writable
-from mmrefseg.utils.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
-from mmrefseg.utils.safe_load import downloaded_path
 
 
 def make_parser() -> ArgumentParser:

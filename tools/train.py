@@ -13,7 +13,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
-from mmrefseg.utils.pretrained import require_files
+from mmrefseg.checkpoints.pretrained import require_files
 
 
 def make_parser() -> ArgumentParser:

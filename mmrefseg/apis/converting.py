@@ -12,12 +12,12 @@ from mmengine.config import Config
 from torch import Tensor
 
 import mmrefseg
+from mmrefseg.checkpoints.reading import load_from_local
+from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.models.converters import Conversion
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.safe_load import load_from_local
 
 from . import command_line
 

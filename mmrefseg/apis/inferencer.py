@@ -14,12 +14,12 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from mmrefseg.checkpoints.trained_only import complete
+from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
-from mmrefseg.utils.checkpoint import load_weights
-from mmrefseg.utils.delta import complete
 from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 

@@ -4,7 +4,7 @@ from importlib import import_module
 import mmengine.registry
 
 # From the first import of mmrefseg on, mmengine reads checkpoints as data only.
-from . import safe_load  # noqa: F401
+from mmrefseg.checkpoints import reading  # noqa: F401
 
 PARTS = ('apis', 'datasets', 'engine', 'evaluation', 'models', 'visualization')
 

@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -11,7 +12,6 @@ from mmrefseg.apis.inferencer import mask_score
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.registry import INFERENCERS
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.utils.paths import config_path
 
 CONFIG = 'sera_tiny_refshapes'

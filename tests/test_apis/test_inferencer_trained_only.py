@@ -8,8 +8,8 @@ from mmengine.registry import DefaultScope
 
 import mmrefseg
 from mmrefseg.apis import RefSegInferencer
+from mmrefseg.checkpoints.trained_only import base_digests, leave_out
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.delta import base_digests, leave_out
 
 
 @pytest.fixture(scope='module')

@@ -1,10 +1,10 @@
 import pytest
 import torch
+from helpers.toy_runner import ToyDataset, ToyMetric, toy_runner
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 from mmrefseg.apis.running import run_test
-from mmrefseg.testing.toy_runner import ToyDataset, ToyMetric, toy_runner
 
 
 @pytest.mark.parametrize(('amp', 'dtype'), [(False, torch.float32), (True, torch.bfloat16)])

@@ -1,8 +1,7 @@
 from pathlib import Path
 
 import pytest
-
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 
 @pytest.fixture

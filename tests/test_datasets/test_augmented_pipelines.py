@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 import mmrefseg
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.testing import make_refshapes
+from mmrefseg.datasets.refshapes import make_refshapes
 
 FOLDER = Path(mmrefseg.config_path('sera_dinov2_refcoco')).parents[1] / '_base_/datasets'
 LOADING = [dict(type='LoadReferringImage'), dict(type='LoadReferringMask'), dict(type='SampleSentence')]

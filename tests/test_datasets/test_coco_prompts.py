@@ -1,10 +1,10 @@
 import json
 
 import pytest
+from helpers.instance_files import tiny_coco, write_coco
 
 from mmrefseg.datasets import CocoPromptDataset
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.instance_files import tiny_coco, write_coco
 
 _TEST = ({'type': 'LoadReferringImage'}, {'type': 'Letterbox', 'size': 48}, {'type': 'LoadReferringMask'},
          {'type': 'PackRefSegInputs'})

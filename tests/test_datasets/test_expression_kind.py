@@ -2,8 +2,8 @@ import pytest
 
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression, names_place, needs_others
-from mmrefseg.testing import make_refshapes
-from mmrefseg.testing.refshapes.expressions import KINDS
+from mmrefseg.datasets.refshapes import make_refshapes
+from mmrefseg.datasets.refshapes.expressions import KINDS
 
 
 @pytest.mark.parametrize(('kind', 'texts'), [

@@ -2,11 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
 
 from mmrefseg.datasets import GRefCOCODataset
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.testing.grefcoco_files import tiny_grefcoco, write_grefcoco
 
 _TRAIN = ({'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}, {'type': 'Letterbox', 'size': 48},
           {'type': 'SampleSentence'}, {'type': 'PackRefSegInputs'})

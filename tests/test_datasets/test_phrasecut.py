@@ -3,10 +3,10 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.phrasecut_files import tiny_phrasecut, write_phrasecut
 
 from mmrefseg.datasets import PhraseCutDataset, ReferringMixture
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.testing.phrasecut_files import tiny_phrasecut, write_phrasecut
 
 PIPELINE = ({'type': 'LoadReferringImage'}, {'type': 'Letterbox', 'size': 48}, {'type': 'LoadReferringMask'},
             {'type': 'PackRefSegInputs'})

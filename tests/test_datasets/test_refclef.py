@@ -2,12 +2,12 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.refclef_files import tiny_refclef, write_refclef
+from helpers.refcoco_files import write_refcoco
 
 from mmrefseg.datasets import RefCLEFDataset
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.testing.refclef_files import tiny_refclef, write_refclef
-from mmrefseg.testing.refcoco_files import write_refcoco
 
 _TEST = ({'type': 'LoadReferringImage'}, {'type': 'Letterbox', 'size': 48}, {'type': 'LoadReferringMask'},
          {'type': 'PackRefSegInputs'})

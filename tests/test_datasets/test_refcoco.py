@@ -3,11 +3,11 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.refcoco_files import write_refcoco
 from torch.utils.data import DataLoader
 
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.refcoco_files import write_refcoco
 
 _TRAIN = ({'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}, {'type': 'FlipReferring'},
           {'type': 'Letterbox', 'size': 48}, {'type': 'PackRefSegInputs'})

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmengine.config import Config
 from torch.utils.data import ConcatDataset, DataLoader
 
@@ -18,7 +19,6 @@ from mmrefseg.datasets.referent_lines import LineIndex
 from mmrefseg.datasets.transforms import FastLetterbox, Letterbox
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.utils.lmdb_file import LMDBWriter
 
 PIPELINE = [{'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}]

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.refcoco_files import write_refs_on_images
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
@@ -11,7 +12,6 @@ import mmrefseg
 from mmrefseg.datasets import BaseReferringDataset, RefCOCODataset, ReferringMixture
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.refcoco_files import write_refs_on_images
 
 _PIPELINE = ({'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}, {'type': 'SampleSentence'},
              {'type': 'Letterbox', 'size': 28}, {'type': 'PackRefSegInputs'})

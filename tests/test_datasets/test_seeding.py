@@ -5,14 +5,14 @@ import random
 import numpy as np
 import pytest
 import torch
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.toy_runner import ToyModel, toy_runner
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import DataLoader
 
 from mmrefseg.datasets import RefCOCODataset, SeededInfiniteSampler, SeededSampler, ShuffledExpressions
 from mmrefseg.datasets.seeding import SampleIndex, seeded
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
-from mmrefseg.testing.toy_runner import ToyModel, toy_runner
 
 
 def _draw(results: dict | None = None) -> dict:

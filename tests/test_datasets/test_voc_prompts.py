@@ -3,11 +3,11 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.instance_files import write_labels, write_voc
 from PIL import Image
 
 from mmrefseg.datasets import VOCPromptDataset
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.instance_files import write_labels, write_voc
 
 _TEST = ({'type': 'LoadReferringImage'}, {'type': 'Letterbox', 'size': 48}, {'type': 'LoadReferringMask'},
          {'type': 'PackRefSegInputs'})

@@ -1,6 +1,8 @@
 """gRefCOCO from its files to its figures."""
 import pytest
 import torch
+from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
+from helpers.toy_runner import toy_runner
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
@@ -12,8 +14,6 @@ import mmrefseg
 from mmrefseg.datasets import GRefCOCODataset
 from mmrefseg.evaluation import GRESMetric
 from mmrefseg.registry import MODELS
-from mmrefseg.testing.grefcoco_files import tiny_grefcoco, write_grefcoco
-from mmrefseg.testing.toy_runner import toy_runner
 
 # The share of the image, from the left, that is predicted for an expression; None for the ground truth.
 ANSWERS = {'both cups': None, 'all that is red': 0, 'the corner': 1, 'a dog': 0, 'the sleeping cat': 1, 'tall man': 0.5}

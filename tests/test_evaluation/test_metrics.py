@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.distributed import run_distributed
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
@@ -19,7 +20,6 @@ from mmrefseg.evaluation import (
 )
 from mmrefseg.registry import METRICS
 from mmrefseg.structures import RefSegDataSample
-from mmrefseg.testing.distributed import run_distributed
 
 
 def make_sample(index, shape=(6, 5)):

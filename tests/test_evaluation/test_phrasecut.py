@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from helpers.phrasecut_files import tiny_phrasecut, write_phrasecut
 from mmengine.structures import PixelData
 
 from mmrefseg.datasets import PhraseCutDataset
@@ -11,7 +12,6 @@ from mmrefseg.evaluation import PhraseCutMetric
 from mmrefseg.evaluation.functional import PhraseCutSubsets, summarise_subsets
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.structures.masks import draw_mask, rle_to_mask
-from mmrefseg.testing.phrasecut_files import tiny_phrasecut, write_phrasecut
 
 ACCURACIES = {'0.5': 'Pr@50', '0.6': 'Pr@60', '0.7': 'Pr@70', '0.8': 'Pr@80', '0.9': 'Pr@90'}
 

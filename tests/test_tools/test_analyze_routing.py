@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmrefseg.datasets import RefCOCODataset
+from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers import Router, RoutingInfo
 from mmrefseg.registry import MODELS
-from mmrefseg.testing import make_refshapes
 from mmrefseg.utils.paths import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/analyze_routing.py'

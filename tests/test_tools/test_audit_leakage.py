@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from mmrefseg.testing.refcoco_files import write_refs_on_images
+from helpers.refcoco_files import write_refs_on_images
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/audit_leakage.py'
 

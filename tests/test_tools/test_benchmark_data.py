@@ -7,10 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from benchmarking.coco_like import write_coco_like
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets import RefCOCODataset, ReferringLMDBDataset
-from mmrefseg.testing.coco_like import write_coco_like
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.utils.machine import machine
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark_data.py'

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.utils.paths import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/browse_dataset.py'

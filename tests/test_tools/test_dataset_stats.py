@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/dataset_stats.py'
 

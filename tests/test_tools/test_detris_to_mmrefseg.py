@@ -3,10 +3,10 @@ import re
 from functools import partial
 
 import pytest
+from helpers.golden import read_golden
 
 import mmrefseg
-from mmrefseg.testing.golden import read_golden
-from mmrefseg.utils.safe_load import load_from_local
+from mmrefseg.checkpoints.reading import load_from_local
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmrefseg.utils.pretrained import Published
+from mmrefseg.checkpoints.pretrained import Published
 
 TOOL = Path(__file__).parents[2] / 'tools/download_weights.py'
 DINOV2 = 'pretrained/dinov2_vitb14_reg4_pretrain.pth'

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from mmrefseg.testing.toy_pretrained import save_toy_weights, toy_pretrained_runner
+from helpers.toy_pretrained import save_toy_weights, toy_pretrained_runner
 
 TOOL = Path(__file__).parents[2] / 'tools/model_converters/merge_checkpoint.py'
 
@@ -23,7 +22,7 @@ def folder(tmp_path_factory):
             folder / name, pretrained, custom_hooks=[dict(type='EMAHook')],
             checkpoint_hook=dict(trained_only=name == 'delta')).train()
     (folder / 'config.py').write_text(
-        "custom_imports = dict(imports=['mmrefseg.testing.toy_pretrained'])\n"
+        "custom_imports = dict(imports=['helpers.toy_pretrained'])\n"
         "default_scope = 'mmrefseg'\n"
         f"model = dict(type='ToyPretrainedModel', checkpoint={pretrained!r})\n")
     return folder

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
-from mmrefseg.testing import make_refshapes
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
+from mmrefseg.datasets.refshapes import make_refshapes
 
 TOOLS = Path(__file__).parents[2] / 'tools/dataset_converters'
 

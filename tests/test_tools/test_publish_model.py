@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from helpers.toy_pretrained import ToyPretrainedModel, save_toy_weights, toy_pretrained_runner
 
-from mmrefseg.testing.toy_pretrained import ToyPretrainedModel, save_toy_weights, toy_pretrained_runner
-from mmrefseg.utils.safe_load import load_from_local
+from mmrefseg.checkpoints.reading import load_from_local
 
 TOOL = Path(__file__).parents[2] / 'tools/model_converters/publish_model.py'
 

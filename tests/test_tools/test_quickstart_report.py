@@ -12,8 +12,8 @@ from mmengine.visualization import LocalVisBackend
 from pycocotools import mask as coco_mask
 
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask, RefCOCODataset
+from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.evaluation.functional import summarise_iou
-from mmrefseg.testing import make_refshapes
 from mmrefseg.utils.paths import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/quickstart_report.py'

@@ -5,9 +5,9 @@ import os
 import lmdb
 import numpy as np
 import pytest
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets.transforms.loading import read_image
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.utils import lmdb_file
 from mmrefseg.utils.lmdb_file import (
     LMDBWriter,

@@ -15,6 +15,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from benchmarking.coco_like import write_coco_like
+from benchmarking.lmdb_files import write_lmdb
+from benchmarking.published_loader import PublishedLoader, write_published_lmdb
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -28,9 +31,6 @@ from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
-from mmrefseg.testing.coco_like import write_coco_like
-from mmrefseg.testing.lmdb_files import write_lmdb
-from mmrefseg.testing.published_loader import PublishedLoader, write_published_lmdb
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.machine import machine, versions
 

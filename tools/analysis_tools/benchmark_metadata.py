@@ -13,6 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from benchmarking.coco_like import write_coco_like
+from benchmarking.lmdb_files import write_lmdb
+from benchmarking.phrasecut_like import write_phrasecut_like
 from pycocotools import mask as mask_utils
 from torch.utils.data import DataLoader, Dataset
 
@@ -20,9 +23,6 @@ from mmrefseg.apis import command_line
 from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.errors import InputError
-from mmrefseg.testing.coco_like import write_coco_like
-from mmrefseg.testing.lmdb_files import write_lmdb
-from mmrefseg.testing.phrasecut_like import write_phrasecut_like
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.machine import machine, versions
 

@@ -3,8 +3,7 @@ import argparse
 import os
 
 from mmrefseg.apis import command_line
-from mmrefseg.testing import make_refshapes
-from mmrefseg.testing.refshapes import LAYOUTS
+from mmrefseg.datasets.refshapes import LAYOUTS, make_refshapes
 
 SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
 

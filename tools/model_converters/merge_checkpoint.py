@@ -8,12 +8,12 @@ from mmengine.registry import DefaultScope
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.checkpoints.reading import load_from_local
+from mmrefseg.checkpoints.trained_only import complete, is_delta
+from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights
-from mmrefseg.utils.delta import complete, is_delta
 from mmrefseg.utils.files import write_atomically
-from mmrefseg.utils.safe_load import load_from_local
 
 
 def make_parser() -> argparse.ArgumentParser:

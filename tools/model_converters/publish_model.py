@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from mmrefseg.apis import command_line
+from mmrefseg.checkpoints.reading import load_from_local
+from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError
-from mmrefseg.utils.checkpoint import checkpoint_bytes
 from mmrefseg.utils.files import write_atomically
-from mmrefseg.utils.safe_load import load_from_local
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -9,10 +9,10 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmrefseg.checkpoints.trained_only import base_digests, digests, leave_out, part_of
+from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
-from mmrefseg.utils.checkpoint import unwrap_model
-from mmrefseg.utils.delta import base_digests, digests, leave_out, part_of
 from mmrefseg.utils.files import write_atomically
 
 from .complete_checkpoint_hook import CompleteCheckpointHook

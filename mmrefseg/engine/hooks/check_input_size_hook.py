@@ -5,8 +5,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmrefseg.apis.input_size import check_input_sizes
+from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
-from mmrefseg.utils.checkpoint import unwrap_model
 
 
 @HOOKS.register_module()

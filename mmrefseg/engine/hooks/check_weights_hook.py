@@ -6,8 +6,8 @@ from collections import OrderedDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmrefseg.checkpoints.weights import load_weights, unwrap_model
 from mmrefseg.registry import HOOKS
-from mmrefseg.utils.checkpoint import load_weights, unwrap_model
 
 
 @HOOKS.register_module()

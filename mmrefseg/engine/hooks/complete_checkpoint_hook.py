@@ -4,9 +4,9 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmrefseg.checkpoints.trained_only import complete
+from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
-from mmrefseg.utils.checkpoint import unwrap_model
-from mmrefseg.utils.delta import complete
 
 
 @HOOKS.register_module()

@@ -7,10 +7,10 @@ from mmengine.model import BaseModule
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
+from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
+from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.checkpoint import load_weights
-from mmrefseg.utils.clip import find_clip_config, read_clip_weights
 
 from ..layers import check_setting, check_size, is_whole
 from ..layers.tuning import TunedEncoder

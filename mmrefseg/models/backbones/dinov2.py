@@ -11,10 +11,10 @@ from mmengine.utils import to_2tuple
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
+from mmrefseg.checkpoints.pretrained import require_weights
+from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.checkpoint import load_weights
-from mmrefseg.utils.pretrained import require_weights
 
 from ..layers import RoutingInfo, TextFeatures, check_heads, check_setting, check_size, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder

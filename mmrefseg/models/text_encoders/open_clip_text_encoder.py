@@ -9,10 +9,10 @@ from open_clip.model import CLIPTextCfg, _build_text_tower
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
+from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
+from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.checkpoint import load_weights
-from mmrefseg.utils.clip import find_clip_config, read_clip_weights
 
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.refcoco_files import write_refcoco
 
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, splits, verify
 from mmrefseg.datasets.preparation.recipes import Counts
-from mmrefseg.testing.refcoco_files import write_refcoco
 from mmrefseg.utils.lmdb_file import LMDBWriter
 
 

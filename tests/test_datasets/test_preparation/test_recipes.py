@@ -2,15 +2,15 @@ import json
 
 import numpy as np
 import pytest
+from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
+from helpers.instance_files import tiny_coco, write_coco, write_voc
+from helpers.phrasecut_files import tiny_phrasecut, write_phrasecut
+from helpers.refclef_files import write_refclef
+from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets import ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, validate, verify
 from mmrefseg.registry import DATASETS
-from mmrefseg.testing.grefcoco_files import tiny_grefcoco, write_grefcoco
-from mmrefseg.testing.instance_files import tiny_coco, write_coco, write_voc
-from mmrefseg.testing.phrasecut_files import tiny_phrasecut, write_phrasecut
-from mmrefseg.testing.refclef_files import write_refclef
-from mmrefseg.testing.refcoco_files import tiny_refcoco, write_refcoco
 
 WRITERS = {
     'refcoco-unc': lambda root: write_refcoco(root, tiny_refcoco()),

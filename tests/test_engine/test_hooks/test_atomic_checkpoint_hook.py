@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.toy_runner import toy_runner
 from mmengine.fileio import get_file_backend
 from mmengine.runner import save_checkpoint
 
 from mmrefseg.engine import AtomicLocalBackend
-from mmrefseg.testing.toy_runner import toy_runner
 from mmrefseg.utils import files
 
 

@@ -1,11 +1,11 @@
 from types import SimpleNamespace
 
 import torch
+from helpers.distributed import run_distributed
 from mmengine.dist import get_rank
 from torch import nn
 
 from mmrefseg.engine import BroadcastBuffersHook
-from mmrefseg.testing.distributed import run_distributed
 
 
 def validate_on_this_rank():

@@ -1,5 +1,6 @@
 """Also of what the hook shares with the inferencer: finding the sizes in a config."""
 import pytest
+from helpers.toy_runner import toy_runner
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
@@ -7,7 +8,6 @@ from torch import nn
 import mmrefseg
 from mmrefseg.apis.input_size import check_input_sizes
 from mmrefseg.models import CLIPResNet, DINOv2
-from mmrefseg.testing.toy_runner import toy_runner
 
 TINY = dict(embed_dims=24, num_layers=1, num_heads=2, feedforward_channels=48)
 

@@ -4,13 +4,13 @@ import runpy
 from pathlib import Path
 
 import pytest
+from helpers.refcoco_files import write_refs_on_images
+from helpers.toy_runner import toy_runner
 from mmengine.config import Config
 
 from mmrefseg import config_path
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
 from mmrefseg.engine import CheckLeakageHook
-from mmrefseg.testing.refcoco_files import write_refs_on_images
-from mmrefseg.testing.toy_runner import toy_runner
 
 TRAIN = Path(__file__).parents[3] / 'tools/train.py'
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from helpers.toy_runner import ToyDataset, ToyModel, toy_runner
 
 from mmrefseg.engine import CheckLossesHook
 from mmrefseg.structures import RefSegDataSample
-from mmrefseg.testing.toy_runner import ToyDataset, ToyModel, toy_runner
 
 HOOKS = [dict(type='CheckLossesHook')]
 

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.toy_runner import ToyModel, toy_runner
 from torch import nn
 
 from mmrefseg.engine import CheckWeightsHook
-from mmrefseg.testing.toy_runner import ToyModel, toy_runner
 
 HOOKS = [dict(type='CheckWeightsHook')]
 

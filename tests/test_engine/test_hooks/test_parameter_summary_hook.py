@@ -1,4 +1,5 @@
-from mmrefseg.testing.toy_runner import ToyModel, toy_runner
+from helpers.toy_runner import ToyModel, toy_runner
+
 from mmrefseg.utils.parameters import parameter_table
 
 

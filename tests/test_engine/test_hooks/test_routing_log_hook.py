@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.distributed import run_distributed
+from helpers.toy_runner import ToyModel, toy_runner
 from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
 
 from mmrefseg.engine import RoutingLogHook
-from mmrefseg.testing.distributed import run_distributed
-from mmrefseg.testing.toy_runner import ToyModel, toy_runner
 
 
 class RoutedModel(ToyModel):

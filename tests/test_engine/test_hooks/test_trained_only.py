@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.distributed import run_distributed
+from helpers.toy_pretrained import ToyPretrainedModel, save_toy_weights, toy_pretrained_runner
 from mmengine.dist import barrier, get_rank, is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.model import MMDistributedDataParallel
-
-from mmrefseg.testing.distributed import run_distributed
-from mmrefseg.testing.toy_pretrained import ToyPretrainedModel, save_toy_weights, toy_pretrained_runner
 
 TRAINED = {'backbone.linear.bias', 'head.1.weight', 'head.1.bias'}
 MOVED = {'backbone.norm.running_mean', 'backbone.norm.running_var', 'backbone.norm.num_batches_tracked'}

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from helpers.golden import golden_images, golden_weights, read_golden
 from mmpretrain.models import VisionTransformer
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmrefseg.models import DINOv2
-from mmrefseg.testing.golden import golden_images, golden_weights, read_golden
 
 TINY = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48)
 ADAPTER = dict(type='SERAAdapter', indices=(0, 2), text_channels=12, channels=16, num_heads=2)

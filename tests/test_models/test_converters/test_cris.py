@@ -2,13 +2,13 @@
 import numpy as np
 import pytest
 import torch
+from helpers.golden import golden_images, golden_weights, read_golden
 from mmengine.config import Config
 from torch import nn
 
 import mmrefseg
 from mmrefseg.models import TextFeatures
 from mmrefseg.models.converters import convert_cris
-from mmrefseg.testing.golden import golden_images, golden_weights, read_golden
 
 PARTS = ('backbone.visual.conv1.weight', 'backbone.text_projection', 'neck.aggr.1.bias', 'decoder.norm.bias',
          'proj.txt.bias')

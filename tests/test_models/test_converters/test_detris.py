@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 import torch
+from helpers.golden import golden_images, golden_weights, read_golden
 from mmengine.config import Config
 
 import mmrefseg
 from mmrefseg.models.converters import convert_detris
-from mmrefseg.testing.golden import golden_images, golden_weights, read_golden
 
 PARTS = ('txt_backbone.a.b', 'dinov2.norm.bias', 'neck.txt_proj.bias', 'decoder.norm.bias', 'proj.txt.bias')
 

@@ -4,6 +4,7 @@ import copy
 import pytest
 import torch
 import torch.distributed as dist
+from helpers.distributed import run_distributed
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
@@ -13,7 +14,6 @@ import mmrefseg
 from mmrefseg.engine.optimizers import BFloat16OptimWrapper
 from mmrefseg.models.layers import ExpertMixture
 from mmrefseg.registry import MODELS
-from mmrefseg.testing.distributed import run_distributed
 
 
 def test_adapters_start_near_identity(tiny_config, make_batch):

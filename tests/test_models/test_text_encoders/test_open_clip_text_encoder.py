@@ -3,13 +3,13 @@ import copy
 import open_clip
 import pytest
 import torch
+from helpers.golden import golden_weights, read_golden
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 from torch import nn
 
 from mmrefseg.models import OpenCLIPTextEncoder
 from mmrefseg.models.text_encoders import open_clip_text_encoder
-from mmrefseg.testing.golden import golden_weights, read_golden
 
 TEXT = dict(context_length=12, vocab_size=49408, width=32, heads=2, layers=3)
 ARCH = dict(embed_dim=20, quick_gelu=True, text_cfg=TEXT)

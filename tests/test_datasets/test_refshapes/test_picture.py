@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmrefseg.testing.refshapes import COLOURS, HELD_OUT, SHAPES
-from mmrefseg.testing.refshapes.expressions import KINDS
-from mmrefseg.testing.refshapes.picture import PictureTask, make_picture
-from mmrefseg.testing.refshapes.render import render
-from mmrefseg.testing.refshapes.scene import MIN_VISIBLE_SHARE, sample_scene
-from mmrefseg.testing.refshapes.silhouettes import coverage
+from mmrefseg.datasets.refshapes import COLOURS, HELD_OUT, SHAPES
+from mmrefseg.datasets.refshapes.expressions import KINDS
+from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
+from mmrefseg.datasets.refshapes.render import render
+from mmrefseg.datasets.refshapes.scene import MIN_VISIBLE_SHARE, sample_scene
+from mmrefseg.datasets.refshapes.silhouettes import coverage
 
 
 def tasks(split: str, number: int, image_size: tuple[int, int] = (112, 112)) -> list[PictureTask]:

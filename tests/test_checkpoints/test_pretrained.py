@@ -7,8 +7,7 @@ from urllib.error import HTTPError
 import pytest
 from mmengine.config import Config
 
-from mmrefseg.models import DINOv2
-from mmrefseg.utils.pretrained import (
+from mmrefseg.checkpoints.pretrained import (
     Published,
     download,
     is_tag,
@@ -19,6 +18,7 @@ from mmrefseg.utils.pretrained import (
     verify,
     weight_files,
 )
+from mmrefseg.models import DINOv2
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -3,11 +3,11 @@ from copy import deepcopy
 
 import pytest
 import torch
+from helpers.toy_pretrained import ToyPretrainedModel, save_toy_weights
 from torch import nn
 
+from mmrefseg.checkpoints.trained_only import base_digests, complete, digest, digests, is_delta, leave_out
 from mmrefseg.registry import MODELS
-from mmrefseg.testing.toy_pretrained import ToyPretrainedModel, save_toy_weights
-from mmrefseg.utils.delta import base_digests, complete, digest, digests, is_delta, leave_out
 
 FROZEN = ['backbone.linear.weight', 'backbone.norm.bias', 'backbone.norm.num_batches_tracked',
           'backbone.norm.running_mean', 'backbone.norm.running_var', 'backbone.norm.weight', 'backbone.scale']

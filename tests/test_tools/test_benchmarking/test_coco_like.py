@@ -4,10 +4,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from benchmarking.coco_like import coco_like_content, write_coco_like
 
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.testing.coco_like import coco_like_content, write_coco_like
 
 
 @pytest.fixture(scope='module')

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmrefseg.testing.refshapes import COLOURS, SHAPES
-from mmrefseg.testing.refshapes.expressions import KINDS, candidates, describe
-from mmrefseg.testing.refshapes.extension import Extension, Thing, above, greatest
-from mmrefseg.testing.refshapes.picture import PictureTask, make_picture
-from mmrefseg.testing.refshapes.scene import sample_scene
+from mmrefseg.datasets.refshapes import COLOURS, SHAPES
+from mmrefseg.datasets.refshapes.expressions import KINDS, candidates, describe
+from mmrefseg.datasets.refshapes.extension import Extension, Thing, above, greatest
+from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
+from mmrefseg.datasets.refshapes.scene import sample_scene
 
 # Thresholds of this reading lie in the middle of the bands in which RefShapes leaves a word unsaid.
 

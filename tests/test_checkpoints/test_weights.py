@@ -2,11 +2,11 @@ import io
 
 import pytest
 import torch
+from helpers.toy_runner import ToyModel
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmrefseg.testing.toy_runner import ToyModel
-from mmrefseg.utils.checkpoint import checkpoint_bytes, load_weights, unwrap_model
+from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights, unwrap_model
 
 
 def make_model(width=4):

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mmrefseg.testing.refshapes import COLOURS, SHAPES
-from mmrefseg.testing.refshapes.extension import Thing
-from mmrefseg.testing.refshapes.group_phrases import describe_groups, groups_of
-from mmrefseg.testing.refshapes.picture import PictureTask, draw_picture
+from mmrefseg.datasets.refshapes import COLOURS, SHAPES
+from mmrefseg.datasets.refshapes.extension import Thing
+from mmrefseg.datasets.refshapes.group_phrases import describe_groups, groups_of
+from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
 
 # Thresholds of this reading lie in the middle of the bands in which RefShapes leaves a word unsaid.
 NUMBERS = ('two', 'three', 'four', 'five', 'six')

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mmrefseg.testing import make_refshapes
-from mmrefseg.testing.refshapes import SHAPES, SPLITS, writer
-from mmrefseg.testing.refshapes.expressions import KINDS
-from mmrefseg.testing.refshapes.refcoco_layout import RefCOCOLayout
+from mmrefseg.datasets.refshapes import SHAPES, SPLITS, make_refshapes, writer
+from mmrefseg.datasets.refshapes.expressions import KINDS
+from mmrefseg.datasets.refshapes.refcoco_layout import RefCOCOLayout
 
 NUM_IMAGES = {'train': 8, 'val': 2, 'testA': 2, 'testB': 2}
 SEED = 2  # one whose few images hold every form of segmentation

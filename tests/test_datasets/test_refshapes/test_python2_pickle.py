@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from mmrefseg.testing.refshapes import python2_pickle
+from mmrefseg.datasets.refshapes import python2_pickle
 
 
 def test_python2_pickle_round_trip():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrefseg.testing.refshapes import writer
+from mmrefseg.datasets.refshapes import writer
 
 TOOL = Path(__file__).parents[3] / 'tools' / 'dataset_converters' / 'refshapes.py'
 

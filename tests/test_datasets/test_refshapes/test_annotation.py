@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from mmrefseg.datasets.refshapes.annotation import annotate, trace_pixels
 from mmrefseg.structures.masks import instances_to_mask
-from mmrefseg.testing.refshapes.annotation import annotate, trace_pixels
 
 
 def decode(segmentation: list | dict, height: int, width: int) -> np.ndarray:

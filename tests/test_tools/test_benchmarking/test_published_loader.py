@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from benchmarking.coco_like import write_coco_like
+from benchmarking.published_loader import PublishedLoader, write_published_lmdb
 from torch.utils.data import default_collate
 
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.testing.coco_like import write_coco_like
-from mmrefseg.testing.published_loader import PublishedLoader, write_published_lmdb
 
 SIZE = 96
 PIPELINE = [dict(type='LoadReferringImage'), dict(type='LoadReferringMask'), dict(type='Letterbox', size=SIZE),

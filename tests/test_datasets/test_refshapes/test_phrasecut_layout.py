@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from mmrefseg.datasets import PhraseCutDataset
+from mmrefseg.datasets.refshapes import make_refshapes, writer
+from mmrefseg.datasets.refshapes.phrasecut_layout import PhraseCutLayout
+from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.testing import make_refshapes
-from mmrefseg.testing.refshapes import writer
-from mmrefseg.testing.refshapes.phrasecut_layout import PhraseCutLayout
-from mmrefseg.testing.refshapes.picture import PictureTask, draw_picture
 
 NUM_IMAGES = {'train': 6, 'val': 2, 'test': 3, 'miniv': 1}
 SIZE = (128, 96)

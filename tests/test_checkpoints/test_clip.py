@@ -4,7 +4,7 @@ import open_clip
 import pytest
 import torch
 
-from mmrefseg.utils.clip import find_clip_config, read_clip_weights
+from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
 
 STATE = {'visual.conv1.weight': torch.ones(2), 'logit_scale': torch.ones(())}
 

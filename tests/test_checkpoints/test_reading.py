@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from helpers.toy_runner import toy_runner
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
 import mmrefseg  # noqa: F401
-from mmrefseg.testing.toy_runner import toy_runner
 
 
 class Trap:

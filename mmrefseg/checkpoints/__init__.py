@@ -1,0 +1,1 @@
+"""Reading, completing and writing of checkpoints and pretrained weights."""

@@ -1,4 +1,0 @@
-"""What tests and first steps need in place of the real data sets."""
-from .refshapes import make_refshapes
-
-__all__ = ['make_refshapes']
