@@ -1,7 +1,7 @@
 """Doing without mmcv's compiled operators, of which nothing in mmrefseg needs any.
 
-mmsegmentation 1.2.2 imports ``mmcv.ops`` wherever it is used, and that imports the compiled ``mmcv._ext`` at once. Where
-it is missing, a module stands in for it whose operators can be imported, and say what to do when they are called.
+mmsegmentation 1.2.2 imports ``mmcv.ops`` wherever it is used, and that imports the compiled ``mmcv._ext`` at once.
+Where it is missing, a module stands in for it whose operators can be imported, and say what to do when called.
 """
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def stand_in() -> None:
 
     Called before anything imports mmsegmentation. A file that is there but cannot be loaded gives a warning.
     """
-    if EXTENSION in sys.modules:
+    if sys.modules.get(EXTENSION) is not None:
         return
     if not _file_exists():
         sys.modules[EXTENSION] = _StandIn('they are not installed')

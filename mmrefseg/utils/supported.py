@@ -25,7 +25,7 @@ STACKS = {
         'mmpretrain': ('onedl-mmpretrain', '>=1.3.6,<1.4', '1.3.6'),
     },
 }
-# The same without compiled operators, ready-made. onedl-mmcv has none, but builds as such where PyTorch is out of sight.
+# OpenMMLab's mmcv without compiled operators, ready-made. OneDL's builds without them where PyTorch is out of sight.
 PURE_MMCV = 'mmcv-lite'
 OPTIONAL = ('mmpretrain',)  # needed by configs that name one of its models
 
