@@ -13,7 +13,8 @@ from mmrefseg.errors import MissingPackageError
 
 from .supported import OPTIONAL, PURE_MMCV, STACKS, TORCH
 
-MEND = 'Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set.'
+MEND = ('Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set. Without a compiler: '
+        f'pip install "mmrefseg[openmmlab]" {PURE_MMCV}=={STACKS["openmmlab"]["mmcv"][2]}')
 
 
 def _installed(module: str) -> dict[str, str]:

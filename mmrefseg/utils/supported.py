@@ -7,6 +7,7 @@ installed. The README's table is tested against it.
 PYTHON = ('3.10', '3.13')  # the oldest and the newest
 TORCH = ('2.6', '2.15')  # the oldest, and the newest that was tried: newer ones get a warning
 DEFAULT_TORCH = '2.11.0'  # what the installer takes where there is none
+CPU_INDEX = 'https://download.pytorch.org/whl/cpu'  # PyTorch's own builds without CUDA
 TORCHVISION_OFFSET = 15  # torchvision 0.26 belongs to PyTorch 2.11, 0.27 to 2.12, ...
 
 # Two lines of OpenMMLab's packages with the same import names: its own releases, and the maintained ones of OneDL.

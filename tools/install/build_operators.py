@@ -1,6 +1,7 @@
 """Builds the wheel of mmcv with its compiled operators, against the PyTorch that is here.
 
 usage: python build_operators.py NAME==VERSION WHEEL_FOLDER SCRATCH_FOLDER
+       python build_operators.py look WHEEL_FOLDER    (status 1 unless there is a whole wheel)
 
 The wheel comes into its folder at once and whole; a second build of the same waits for the first and takes its wheel.
 SCRATCH_FOLDER/tools holds the packages that building takes. Variables: see `tools/install.sh --help`.
@@ -108,4 +109,6 @@ def main(requirement: str, folder: str, scratch: str) -> None:
 
 
 if __name__ == '__main__':
+    if sys.argv[1] == 'look':
+        sys.exit(whole_wheel(Path(sys.argv[2])) is None)
     main(*sys.argv[1:])

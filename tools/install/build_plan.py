@@ -1,4 +1,6 @@
-"""How mmcv's operators are to be built against the PyTorch that is here; prints the name of that build.
+"""How mmcv's operators are to be built against the PyTorch that is here.
+
+usage: python build_plan.py name | standard    prints that field of the plan
 
 CUDA operators are built where PyTorch was built for CUDA, `nvcc` is there and a GPU is there, or where `FORCE_CUDA=1`
 says so; `FORCE_CUDA=0` builds for the CPU alone.
@@ -88,4 +90,4 @@ def make_plan() -> Plan:
 
 
 if __name__ == '__main__':
-    print(make_plan().name)
+    print(getattr(make_plan(), sys.argv[1]))
