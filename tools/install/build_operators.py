@@ -103,9 +103,12 @@ def main(requirement: str, folder: str, scratch: str) -> None:
     except OSError as error:
         refuse(f'the wheel cache {wheels} cannot be written ({error.strerror})', 'a folder of your own',
                'export XDG_CACHE_HOME=...')
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if whole_wheel(wheels) is None:
-        build(requirement, wheels, Path(scratch).resolve())
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if whole_wheel(wheels) is None:
+            build(requirement, wheels, Path(scratch).resolve())
+    finally:
+        os.close(lock)
 
 
 if __name__ == '__main__':
