@@ -1,7 +1,9 @@
 """mmrefseg: referring image segmentation for OpenMMLab."""
+from .utils.operators import stand_in
 from .utils.requirements import check_requirements
 
 check_requirements()
+stand_in()
 
 from .utils.paths import config_path  # noqa: E402
 from .utils.setup_env import register_all_modules  # noqa: E402

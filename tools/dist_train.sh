@@ -3,6 +3,7 @@
 # usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT, default 29500) on each.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/install/help.sh"
 config=${1:?usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]}
 processes=${2:?usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]}
 exec "${PYTHON:-python}" -m torch.distributed.run \

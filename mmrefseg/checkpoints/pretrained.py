@@ -1,7 +1,6 @@
 """Where pretrained weights come from, and how they get here."""
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from mmengine.config import Config
 from rich.progress import wrap_file
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.utils.files import sha256_of
 
 # The end of a local path and the address of that file.
 _SOURCES = (
@@ -152,7 +152,7 @@ def verify(path: str | Path, expected: Published) -> None:
     wrong = ''
     if expected.size not in (None, size := path.stat().st_size):
         wrong = f'it has {size} bytes instead of {expected.size}'
-    elif expected.sha256 not in (None, sha256 := _sha256(path)):
+    elif expected.sha256 not in (None, sha256 := sha256_of(path)):
         wrong = f'its SHA-256 is {sha256} instead of {expected.sha256}'
     if wrong:
         raise InputError(f'{path} is not the published file: {wrong}. Remove it and run the same command again')
@@ -183,7 +183,7 @@ def download(address: str, path: str | Path, sha256: str | None = None) -> None:
     except HTTPError as error:
         if not (start and error.code == _ALREADY_COMPLETE):
             raise
-    if sha256 and _sha256(part) != sha256:
+    if sha256 and sha256_of(part) != sha256:
         part.unlink()
         raise InputError(f'what came from {address} is damaged: its SHA-256 is not {sha256}. It was removed; try again')
     part.replace(path)
@@ -201,8 +201,3 @@ def _receive(response: Any, part: Path) -> None:
     if 0 <= left != came:
         raise FileError(f'the connection ended after {before + came} of {before + left} bytes of {name}; run it again '
                         'to continue')
-
-
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

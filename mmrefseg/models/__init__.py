@@ -1,6 +1,3 @@
-# First, for much of what follows imports them, and would not say what to do where they fail.
-import mmrefseg.utils.operators  # noqa: F401
-
 from .backbones import CLIPResNet, DINOv2
 from .data_preprocessor import ReferringDataPreProcessor
 from .decode_heads import DynamicKernelHead

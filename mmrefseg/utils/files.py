@@ -1,6 +1,7 @@
 """Writing files so that a broken run leaves no broken file, and reading what tools wrote."""
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -31,6 +32,15 @@ def check_writable(folder: str | Path) -> None:
             pass
     except OSError as error:
         raise _explained(error, folder) from error
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
+    with Path(path).open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_atomically(data: bytes, path: str | Path) -> None:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, sha256_of, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.processes import check_workers, ordered_map
 
@@ -118,12 +117,6 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
         get_field(manifest['files'], name, str, 'files')
         if Path(name).is_absolute() or '..' in Path(name).parts or '\0' in name:
             raise InputError(f'the file {name[:200]!r} is not below its folder')
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
+from mmrefseg.utils.files import sha256_of
 from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.utils.processes import ordered_map
 
@@ -18,7 +19,7 @@ from ..refer_lmdb import ReferringLMDBDataset
 from ..referent_lines import decode_line
 from .catalogue import Place
 from .entries import ImageTask, check_image
-from .preparing import read_manifest, sha256_of
+from .preparing import read_manifest
 
 
 def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -> list[str]:

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
 
 from torch import nn
+from typing_extensions import Self
 
 from .settings import check_setting
 

@@ -30,7 +30,7 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
         dcn: ``'DCN'`` for a deformable convolution as in the paper, ``'DCNv2'`` for one that also weighs its samples,
             or None for a plain one. Default ``'DCN'``.
         deform_groups: groups of channels that have offsets of their own; divides ``in_channels``. Default 1.
-        dcn_operator: ``'mmcv'`` for mmcv's operator, or ``'torch'``, which trains several times faster on CPUs.
+        dcn_operator: ``'auto'``, or what computes the convolutions: ``'mmcv'``, ``'torchvision'`` or ``'torch'``.
             Default ``'mmcv'``.
         residual: whether F(y) is added. Default True.
         se_ratio: how many times narrower the middle of SE is (at least 8 channels; ours, the paper names none); None
@@ -46,7 +46,7 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
                  channels: int,
                  dcn: str | None = 'DCN',
                  deform_groups: int = 1,
-                 dcn_operator: str = 'mmcv',
+                 dcn_operator: str = 'auto',
                  residual: bool = True,
                  se_ratio: int | None = 16,
                  init_cfg: dict | None = None) -> None:
