@@ -14,8 +14,9 @@ REQUIREMENTS = [
     'mmcv==2.1.0',  # with its operators: built from source by tools/install.sh
     'mmengine==0.10.7',
     'mmsegmentation==1.2.2',
-    'mmpretrain==1.2.0',
+    'mmpretrain==1.2.0',  # imported where a config names one of its models
     'open_clip_torch==3.3.0',
+    'timm>=1.0.20,<2',
     'ftfy',  # mmsegmentation imports ftfy and regex without asking for them
     'regex',
     'lmdb',

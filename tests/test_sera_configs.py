@@ -101,7 +101,7 @@ def test_tiny_on_12x12_patches():
         expected |= {f'{name}_pipeline': pipeline, f'{split}_dataloader.dataset.pipeline': pipeline,
                      f'{split}_dataloader.dataset.data_root': root}
     assert changed == expected
-    assert build('sera_tiny-168_refshapes').backbone.pos_embed.shape == (1, 1 + 12 * 12, 96)
+    assert build('sera_tiny-168_refshapes').backbone.tower.pos_embed.shape == (1, 12 * 12, 96)
 
 
 def test_pretraining_of_the_tiny_encoders():
@@ -215,7 +215,7 @@ def test_schedules(name, epochs, milestones):
 def test_large():
     model = build('sera_dinov2-large_refcoco')
     backbone = model.backbone
-    assert (len(backbone.layers), backbone.out_indices) == (24, [8, 16, 23])
+    assert (len(backbone.tower.blocks), backbone.out_indices) == (24, [8, 16, 23])
     assert list(backbone.adapters) == ['2', '6', '10', '14', '18', '22']
     assert {adapter.down.in_features for adapter in backbone.adapters.values()} == {1024}
     assert [project.conv.in_channels for project in model.neck.project] == [1024] * 3
@@ -233,7 +233,7 @@ def test_large():
     (dict(neck__experts=['edge']), r"of SERAFusion is \['edge'\]; .*'spatial', 'contextual', 'boundary', 'shape'"),
     (dict(backbone__adapter__experts=['shape']), r"experts of SERAAdapter is \['shape'\]; .*'spatial', 'boundary'"),
     (dict(backbone__adapter__experts=[]), r"router 'adapter\.1' has no experts"),
-    (dict(backbone__adapter__indices=(1, 12)), r'adapter\.indices of DINOv2 is \(1, 12\); .* blocks, 0 to 11,'),
+    (dict(backbone__adapter__indices=(1, 12)), r'adapter\.indices of PlainViT is \(1, 12\); .* blocks, 0 to 11,'),
 ])
 def test_impossible_settings_are_refused_when_the_model_is_built(settings, message):
     with pytest.raises(ValueError, match=message):

@@ -13,8 +13,9 @@ REQUIREMENTS = {
     'mmengine': '>=0.10.7,<0.11',
     'mmcv': '>=2.1.0,<2.2.0',
     'mmsegmentation': '>=1.2.2,<2',
-    'mmpretrain': '>=1.2.0,<2',
+    'timm': '>=1.0.20,<2',
 }
+OPTIONAL = {'mmpretrain': '>=1.2.0,<2'}
 MEND = 'Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set.'
 
 
@@ -23,23 +24,11 @@ def _unmet(name: str, supported: str) -> str | None:
     try:
         found = version(name)
     except PackageNotFoundError:
-        return f'{name} is not installed, needed is {supported}'
+        return None if name in OPTIONAL else f'{name} is not installed, needed is {supported}'
     # The base version: vendors build PyTorch from a pre-release with a suffix of their own.
     if Version(found).base_version not in SpecifierSet(supported):
         return f'{name} {found} is installed, needed is {supported}'
     return None
-
-
-def _in_the_way() -> str | None:
-    """What mmpretrain would fail to import beside, or None."""
-    try:
-        found = version('transformers')
-    except PackageNotFoundError:
-        return None
-    if Version(found) in SpecifierSet('<5', prereleases=True):
-        return None
-    return (f'transformers {found} is installed, which mmrefseg does not need and beside which mmpretrain cannot be '
-            'imported: pip install "transformers<5", or uninstall it')
 
 
 def _has_operators() -> bool:
@@ -55,9 +44,8 @@ def check_requirements() -> None:
     Raises:
         ImportError: names every package that is missing or unsupported, what was expected, and the mend.
     """
-    problems = [problem for name, supported in REQUIREMENTS.items() if (problem := _unmet(name, supported))]
-    if in_the_way := _in_the_way():
-        problems.append(in_the_way)
+    problems = [problem for name, supported in (REQUIREMENTS | OPTIONAL).items()
+                if (problem := _unmet(name, supported))]
     if not problems and not _has_operators():
         problems = ['mmcv is installed without its compiled operators (as mmcv-lite is), needed are those too']
     if problems:
