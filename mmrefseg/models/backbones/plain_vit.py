@@ -224,7 +224,7 @@ def _run_adapted(block: Block | EvaBlock, adapter: nn.Module, x: Tensor, text: T
 
 
 def _scaled(block: Block | EvaBlock, part: int, x: Tensor) -> Tensor:
-    """Apply the layer scale of a block's part 1 or 2: a module in one kind of block, a parameter or None in the other."""
+    """Apply the layer scale of a block's part 1 or 2: a module in one kind, a parameter or None in the other."""
     if isinstance(block, Block):
         return getattr(block, f'ls{part}')(x)
     gamma = getattr(block, f'gamma_{part}')
