@@ -17,6 +17,7 @@ REQUIREMENTS = [
     f'torch>={OLDEST_TORCH}',
     f'torchvision>={SUPPORTED["torchvision_for"](OLDEST_TORCH)}',
     'open_clip_torch==3.3.0',
+    f'timm{SUPPORTED["TIMM"]}',
     'ftfy',  # mmsegmentation imports ftfy and regex without asking for them
     'regex',
     'lmdb',

@@ -44,7 +44,7 @@ ABLATIONS = {
         'adapter': 'sera_tiny-168_adapter-only_refshapes',
         'fusion': 'sera_tiny-168_fusion-only_refshapes',
         'both': 'sera_tiny-168_refshapes',
-    }, 'sera_tiny-168_pretraining_refshapes', {'backbone.': '', 'text_encoder.tower.': ''}),
+    }, 'sera_tiny-168_pretraining_refshapes', {'backbone.tower.': '', 'text_encoder.tower.': ''}),
     'segvlm': Ablation(112, Path('data/refshapes'), {
         'baseline': 'segvlm_tiny_baseline_refshapes',
         'raf': 'segvlm_tiny_raf_refshapes',

@@ -21,6 +21,7 @@ _SOURCES = (
      r'https://dl.fbaipublicfiles.com/dinov2/\2/\1'),
     (re.compile(r'(?:^|/)([^/]+_clip\w*\.openai)/(open_clip_model\.safetensors)$'),
      r'https://huggingface.co/timm/\1/resolve/main/\2'),
+    (re.compile(r'(?:^|/)(vit_\w+\.\w+)/(model\.safetensors)$'), r'https://huggingface.co/timm/\1/resolve/main/\2'),
 )
 _ALREADY_COMPLETE = 416
 _CHUNK = 1 << 20

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from mmrefseg.errors import MissingPackageError
 
-from .supported import OPTIONAL, PURE_MMCV, STACKS, TORCH
+from .supported import OPTIONAL, PURE_MMCV, STACKS, TIMM, TORCH
 
 MEND = ('Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set. Without a compiler: '
         f'pip install "mmrefseg[openmmlab]" {PURE_MMCV}=={STACKS["openmmlab"]["mmcv"][2]}')
@@ -71,6 +71,15 @@ def _check_torch() -> str | None:
     return None
 
 
+def _check_timm() -> str | None:
+    """What is wrong with timm, or None."""
+    try:
+        found = version('timm')
+    except PackageNotFoundError:
+        return f'timm is not installed, needed is {TIMM}'
+    return None if _fits(found, TIMM) else f'timm {found} is installed, needed is {TIMM}'
+
+
 def check_requirements() -> None:
     """Make sure that the packages mmrefseg stands on have versions it is known to work with; imports none of them.
 
@@ -79,7 +88,7 @@ def check_requirements() -> None:
     Raises:
         MissingPackageError: names every package that is missing or unsupported, what was expected, and the mend.
     """
-    problems = [problem for problem in (_check_torch(), *_problems()) if problem]
+    problems = [problem for problem in (_check_torch(), _check_timm(), *_problems()) if problem]
     if problems:
         raise MissingPackageError('mmrefseg cannot run here:\n' + ''.join(f'  - {problem}\n' for problem in problems) +
                                   MEND)

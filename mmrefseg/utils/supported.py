@@ -8,6 +8,7 @@ PYTHON = ('3.10', '3.13')  # the oldest and the newest
 TORCH = ('2.6', '2.15')  # the oldest, and the newest that was tried: newer ones get a warning
 DEFAULT_TORCH = '2.11.0'  # what the installer takes where there is none
 CPU_INDEX = 'https://download.pytorch.org/whl/cpu'  # PyTorch's own builds without CUDA
+TIMM = '>=1.0.20,<2'  # the first with DINOv3
 TORCHVISION_OFFSET = 15  # torchvision 0.26 belongs to PyTorch 2.11, 0.27 to 2.12, ...
 
 # Two lines of OpenMMLab's packages with the same import names: its own releases, and the maintained ones of OneDL.

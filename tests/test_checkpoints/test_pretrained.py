@@ -18,7 +18,7 @@ from mmrefseg.checkpoints.pretrained import (
     verify,
     weight_files,
 )
-from mmrefseg.models import DINOv2
+from mmrefseg.models import PlainViT
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -187,12 +187,11 @@ def test_without_a_network_there_is_an_oserror():
 def test_missing_weights_stop_the_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = 'pretrained/dinov2_vits14_reg4_pretrain.pth'
-    tiny = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
-    model = DINOv2(tiny, img_size=28, out_indices=(0, ), init_cfg=dict(type='Pretrained', checkpoint=path))
+    model = PlainViT(embed_dim=16, depth=1, num_heads=2, img_size=28, init_cfg=dict(type='Pretrained', checkpoint=path))
     with pytest.raises(FileNotFoundError) as error:
         model.init_weights()
-    for words in ('DINOv2', str(tmp_path / path), source_of(path), 'download_weights.py', 'init_cfg=None'):
+    for words in ('PlainViT', str(tmp_path / path), source_of(path), 'download_weights.py', 'init_cfg=None'):
         assert words in str(error.value)
-    require_weights('https://example.org/weights.pth', 'DINOv2')
+    require_weights('https://example.org/weights.pth', 'PlainViT')
     with pytest.raises(FileNotFoundError, match=r'mine\.pth.*name another in init_cfg'):
-        require_weights('mine.pth', 'DINOv2')
+        require_weights('mine.pth', 'PlainViT')

@@ -7,10 +7,11 @@ from mmrefseg.utils import requirements
 from mmrefseg.utils.requirements import check_requirements
 
 OPENMMLAB = {
-    'torch': '2.11.0+cu130', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmsegmentation': '1.2.2', 'mmpretrain': '1.2.0'}
+    'torch': '2.11.0+cu130', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmsegmentation': '1.2.2', 'mmpretrain': '1.2.0',
+    'timm': '1.0.20'}
 ONEDL = {
     'torch': '2.15.0', 'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmsegmentation': '1.4.2',
-    'onedl-mmpretrain': '1.3.6'}
+    'onedl-mmpretrain': '1.3.6', 'timm': '1.0.31'}
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_supported(installed, name, found):
 
 @pytest.mark.parametrize(('name', 'found'), [
     ('torch', '2.5.1'), ('torch', '2.5.0a0'), ('mmengine', '0.10.6'), ('mmengine', '0.11.0'),
-    ('mmcv', '2.2.0'), ('mmcv', '1.7.2'), ('mmsegmentation', '0.30.0'), ('mmsegmentation', '1.4.2')])
+    ('mmcv', '2.2.0'), ('mmcv', '1.7.2'), ('mmsegmentation', '0.30.0'), ('mmsegmentation', '1.4.2'), ('timm', '1.0.19')])
 def test_unsupported(installed, name, found):
     installed[name] = found
     problem, = problems()

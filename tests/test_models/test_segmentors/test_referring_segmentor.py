@@ -231,12 +231,12 @@ def test_text_of_another_width(tiny_config, part, setting, place):
 
 @pytest.mark.parametrize(('changes', 'message'), [
     ({'neck.in_channels': (96, 96)},
-     r'in_channels of neck \(SERAFusion\) is \(96, 96\); it must be \(96, 96, 96\), .* backbone \(DINOv2\) gives'),
+     r'in_channels of neck \(SERAFusion\) is \(96, 96\); it must be \(96, 96, 96\), .* backbone \(PlainViT\) gives'),
     ({'neck.in_channels': (96, 96, 48)}, r'is \(96, 96, 48\); it must be \(96, 96, 96\)'),
     ({'backbone.out_indices': (1, -1)}, r'is \(96, 96, 96\); it must be \(96, 96\)'),
     ({'decode_head.in_channels': 96},
      r'in_channels of decode_head \(DynamicKernelHead\) is 96; it must be 64, .* neck \(SERAFusion\) gives'),
-    ({'neck': None}, r'is 64; it must be 96, .* backbone \(DINOv2\) gives'),
+    ({'neck': None}, r'is 64; it must be 96, .* backbone \(PlainViT\) gives'),
 ])
 def test_maps_of_another_width(tiny_config, changes, message):
     config = Config(tiny_config)
