@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.checkpoints.mmengine_readers import downloaded_path
 from mmrefseg.checkpoints.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
-from mmrefseg.checkpoints.reading import downloaded_path
 from mmrefseg.errors import UserError
 from mmrefseg.utils.files import check_writable
 
