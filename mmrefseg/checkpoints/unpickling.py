@@ -36,6 +36,8 @@ from .rebuilding import (
 # Gives the elements of a storage, as a flat tensor, for its key in the file, its element type and its length.
 FindStorage = Callable[[str, torch.dtype, int], Tensor]
 
+# Far more than of a checkpoint with ten thousand tensors and its optimizer.
+_MAX_OPCODES = 5_000_000
 _MAX_DEPTH = 100
 _MAX_ITEMS = 20_000_000
 _VALUES = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
@@ -63,7 +65,9 @@ def unpickle(file: BinaryIO, find_storage: FindStorage) -> Any:
             TypeError, ValueError, OverflowError or RuntimeError.
     """
     interpreter = _Interpreter(find_storage)
-    for opcode, argument, _ in pickletools.genops(file):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if number == _MAX_OPCODES:
+            raise pickle.UnpicklingError('it has too many opcodes')
         interpreter.execute(opcode.name, argument)
     result = interpreter.stack.pop()
     _check_data(result)

@@ -86,6 +86,6 @@ def unclear_ends(read: Callable[[bytes], object], content: bytes, seeds: Iterabl
             read(mutate(content, seed))
         except UserError:
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever else comes is what is looked for
             unclear[seed] = f'{type(error).__name__}: {error}'
     return unclear

@@ -10,6 +10,7 @@ from helpers.pickles import built, called, dict_of, list_of, named, plain, stora
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
+from mmrefseg.checkpoints import unpickling
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.rebuilding import CALLS, TYPES
 from mmrefseg.errors import InputError
@@ -167,9 +168,9 @@ ATTACKS = {
     'a size of text': called('torch.Size', plain('ab')),
     'a size of lists': called('torch.Size', plain(([], ))),
     # Containers.
-    'a deep key': b'})' + b'\x85' * 2_000_000 + plain(1) + b's',
-    'a deep item of a set': called('builtins.set', list_of(b')' + b'\x85' * 2_000_000)),
-    'a deep list': b']' * 2_000_000 + b'a' * 1_999_999,
+    'a deep key': b'})' + b'\x85' * 100_000 + plain(1) + b's',
+    'a deep item of a set': called('builtins.set', list_of(b')' + b'\x85' * 100_000)),
+    'a deep list': b']' * 10_000 + b'a' * 9_999,
     'a list of itself': b']q\x05h\x05a',
     'a dict of itself': b'}q\x05' + plain('a') + b'h\x05s',
     'a thousand million items': tuple_of(b']q\x00', *(
@@ -288,3 +289,11 @@ def test_histories_leave_the_class_alone(tmp_path):
 def test_one_array_by_two_names(tmp_path):
     first, second = read(tmp_path, tuple_of(array('f8', (2, ), data(np.ones(2).tobytes())) + b'q\x01', b'h\x01'))
     assert first is second and first.tolist() == [1, 1]
+
+
+def test_opcodes_without_an_end(tmp_path, monkeypatch):
+    content = b'(' + b'\x88' * 2_000 + b't'
+    assert len(read(tmp_path, content)) == 2_000
+    monkeypatch.setattr(unpickling, '_MAX_OPCODES', 2_000)
+    with pytest.raises(InputError, match='too many opcodes'):
+        read(tmp_path, content)
