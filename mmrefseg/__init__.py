@@ -3,7 +3,7 @@ from .utils.requirements import check_requirements
 
 check_requirements()
 
-from .checkpoints.mmengine_readers import install_readers  # noqa: E402
+from .checkpoints import install_readers  # noqa: E402
 from .utils.paths import config_path  # noqa: E402
 from .utils.setup_env import register_all_modules  # noqa: E402
 from .version import __version__  # noqa: E402

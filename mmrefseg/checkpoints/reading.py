@@ -1,17 +1,20 @@
 """Reading checkpoint files as data: nothing in them is executed."""
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
+from mmengine.utils import apply_to
 from safetensors import SafetensorError
+from torch import Tensor
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 
@@ -48,7 +51,7 @@ def _refuse_torchscript(path: Path) -> None:
         raise InputError(f'{path} is no PyTorch checkpoint; expected was a file written by torch.save, or .safetensors')
 
 
-def _find_format(path: Path) -> Callable[[Path, torch.device | str], Any]:
+def _find_format(path: Path) -> Callable[[BinaryIO, torch.device | str], Any]:
     """Tell from a file's first bytes how it is read; refuses what ``torch.save`` cannot have written, or finished."""
     with path.open('rb') as file:
         start = file.read(4)
@@ -66,7 +69,9 @@ def _find_format(path: Path) -> Callable[[Path, torch.device | str], Any]:
 
 def _read_torch_file(path: Path, device: torch.device | str) -> Any:
     try:
-        return _find_format(path)(path, device)
+        read = _find_format(path)
+        with path.open('rb') as file:
+            return read(file, device)
     except RefusedName as error:
         raise InputError(
             f'{path} holds {error}, which is neither weights nor a state of mmengine. Loading it could run code '
@@ -102,7 +107,7 @@ def _check_names(checkpoint: Any, path: Path) -> None:
                 raise InputError(f'{path}{owner} holds an entry named {name!r}; expected were strings as names')
 
 
-def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
+def load_from_local(filename: str | Path, map_location: MapLocation = None) -> dict:
     """Read a checkpoint file; mmengine calls this wherever it loads from a local path.
 
     A file of ``torch.save`` is refused where a checksum of its archive doesn't hold. Files of the format before
@@ -137,3 +142,28 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
         # mmengine runs this entry of old checkpoints as Python when it resumes; all it looks for is a number of GPUs.
         meta.pop('config', None)
     return checkpoint
+
+
+def check_readable(checkpoint: Mapping[str, Any]) -> None:
+    """Make sure, before a checkpoint is written, that what is in it can be read again.
+
+    Args:
+        checkpoint: what will be saved. Of its tensors only the types are looked at.
+
+    Raises:
+        InputError: it holds something that isn't data; names the entry and the class.
+    """
+    for name, value in checkpoint.items():
+        content = io.BytesIO()
+        try:
+            torch.save(apply_to(value, lambda part: isinstance(part, Tensor), _without_elements), content)
+            read_zip(content)
+        except (pickle.PickleError, AttributeError, TypeError) as error:
+            trouble = f'it holds {error}' if isinstance(error, RefusedName) else str(error)
+            raise InputError(
+                f"the checkpoint's {name!r} could not be loaded again: {trouble}. Keep numbers, strings, lists, dicts, "
+                'tensors and arrays of numbers there, such as in the metainfo of a data set') from error
+
+
+def _without_elements(tensor: Tensor) -> Tensor:
+    return torch.empty(0, dtype=tensor.dtype)

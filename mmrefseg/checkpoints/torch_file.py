@@ -7,7 +7,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 import torch
@@ -43,13 +43,13 @@ def _data_folder(archive: zipfile.ZipFile, size: int) -> str:
     return pickles[0].removesuffix('data.pkl')
 
 
-def read_zip(path: Path, device: torch.device | str = 'cpu') -> Any:
+def read_zip(file: BinaryIO, device: torch.device | str = 'cpu') -> Any:
     """Read a file in today's format of ``torch.save``.
 
     The checksum of every member that is read is compared.
 
     Args:
-        path: the file, a zip archive.
+        file: a zip archive, opened for reading.
         device: where the tensors go. Default ``'cpu'``.
 
     Returns:
@@ -59,8 +59,9 @@ def read_zip(path: Path, device: torch.device | str = 'cpu') -> Any:
         zipfile.BadZipFile: a checksum is wrong, or it is no zip archive.
         pickle.UnpicklingError: as :func:`.unpickling.unpickle`.
     """
-    with zipfile.ZipFile(path) as archive:
-        folder = _data_folder(archive, path.stat().st_size)
+    size = file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        folder = _data_folder(archive, size)
         if f'{folder}byteorder' in archive.namelist():
             _check(archive.read(f'{folder}byteorder').decode() == sys.byteorder, 'its byte order is another')
         found: dict[str, Tensor] = {}
@@ -69,8 +70,8 @@ def read_zip(path: Path, device: torch.device | str = 'cpu') -> Any:
             if key not in found:
                 member = archive.getinfo(f'{folder}data/{key}')
                 _check(member.file_size == length * dtype.itemsize, f'storage {key} is of another length')
-                with archive.open(member) as file:
-                    found[key] = _read_elements(file, dtype, length, device)
+                with archive.open(member) as content:
+                    found[key] = _read_elements(content, dtype, length, device)
             _check(found[key].dtype == dtype and len(found[key]) == length, f'storage {key} is of another type')
             return found[key]
 
@@ -88,11 +89,11 @@ def _read_legacy_storages(file: BinaryIO, keys: Sequence[str], expected: dict[st
     return found
 
 
-def read_legacy(path: Path, device: torch.device | str = 'cpu') -> Any:
+def read_legacy(file: BinaryIO, device: torch.device | str = 'cpu') -> Any:
     """Read a file in the format of ``torch.save`` before PyTorch 1.6, which has no checksums.
 
     Args:
-        path: the file.
+        file: the file, opened for reading.
         device: where the tensors go. Default ``'cpu'``.
 
     Returns:
@@ -101,7 +102,8 @@ def read_legacy(path: Path, device: torch.device | str = 'cpu') -> Any:
     Raises:
         pickle.UnpicklingError: as :func:`.unpickling.unpickle`.
     """
-    size = path.stat().st_size
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
     expected: dict[str, Tensor] = {}
 
     def refuse(*_: Any) -> Tensor:
@@ -114,16 +116,15 @@ def read_legacy(path: Path, device: torch.device | str = 'cpu') -> Any:
         _check(elements.dtype == dtype and len(elements) == length, f'storage {key} is of another type')
         return elements
 
-    with path.open('rb') as file:
-        _check(unpickle(file, refuse) == _MAGIC and unpickle(file, refuse) == _PROTOCOL, 'it is no checkpoint')
-        about = unpickle(file, refuse)
-        _check(isinstance(about, dict) and about.get('little_endian', True) is (sys.byteorder == 'little'),
-               'its byte order is another')
-        start = file.tell()
-        unpickle(file, find_expected)
-        keys = unpickle(file, refuse)
-        _check(type(keys) is list and all(type(key) is str for key in keys) and len(set(keys)) == len(keys),
-               'it names no storages')
-        found = _read_legacy_storages(file, keys, expected, device)
-        file.seek(start)
-        return unpickle(file, lambda key, dtype, length: found[key])
+    _check(unpickle(file, refuse) == _MAGIC and unpickle(file, refuse) == _PROTOCOL, 'it is no checkpoint')
+    about = unpickle(file, refuse)
+    _check(isinstance(about, dict) and about.get('little_endian', True) is (sys.byteorder == 'little'),
+           'its byte order is another')
+    start = file.tell()
+    unpickle(file, find_expected)
+    keys = unpickle(file, refuse)
+    _check(type(keys) is list and all(type(key) is str for key in keys) and len(set(keys)) == len(keys),
+           'it names no storages')
+    found = _read_legacy_storages(file, keys, expected, device)
+    file.seek(start)
+    return unpickle(file, lambda key, dtype, length: found[key])

@@ -168,7 +168,7 @@ ATTACKS = {
     'a size of text': called('torch.Size', plain('ab')),
     'a size of lists': called('torch.Size', plain(([], ))),
     # Containers.
-    'a deep key': b'})' + b'\x85' * 100_000 + plain(1) + b's',
+    'a deep key': b'})' + b'\x85' * 200_000 + plain(1) + b's',
     'a deep item of a set': called('builtins.set', list_of(b')' + b'\x85' * 100_000)),
     'a deep list': b']' * 10_000 + b'a' * 9_999,
     'a list of itself': b']q\x05h\x05a',
