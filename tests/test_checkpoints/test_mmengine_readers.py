@@ -1,7 +1,6 @@
 """Every way by which mmengine reads a checkpoint."""
 import io
-import subprocess
-import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import mmengine.fileio
@@ -10,6 +9,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
+from mmrefseg.checkpoints import mmengine_readers
 from mmrefseg.errors import FileError, InputError
 
 # Each scheme that mmengine has, and an address of it.
@@ -63,8 +63,9 @@ def test_every_scheme_is_known():
 
 @pytest.mark.parametrize('address', ADDRESSES.values())
 def test_weights_come_and_traps_do_not_spring(tmp_path, served, address):
-    served({'weight': torch.ones(2)})
-    assert CheckpointLoader.load_checkpoint(address, map_location='cpu')['weight'].tolist() == [1, 1]
+    served({'state_dict': {'backbone.weight': torch.ones(2)}})
+    weights = CheckpointLoader.load_checkpoint(address, map_location='cpu')['state_dict']
+    assert [value.tolist() for value in weights.values()] == [[1, 1]]
     for file in tmp_path.rglob('*.pth'):
         file.unlink()
     served({'trap': Trap(tmp_path / 'sprung')})
@@ -94,14 +95,16 @@ def test_a_folder_for_downloads_that_cannot_be_made(tmp_path, served):
         CheckpointLoader.load_checkpoint('https://example.org/a.pth')
 
 
-def test_readers_are_replaced_by_a_call_alone():
-    code = ('from mmengine.runner import CheckpointLoader as loader; import mmengine.runner.checkpoint as own\n'
-            'before = dict(loader._schemes), own.load_url\n'
-            'import sys, types; sys.modules["mmrefseg"] = package = types.ModuleType("mmrefseg")\n'
-            f'package.__path__ = [{str(Path(__file__).parents[2] / "mmrefseg")!r}]\n'
-            'import mmrefseg.checkpoints\n'
-            'assert (dict(loader._schemes), own.load_url) == before\n'
-            'mmrefseg.checkpoints.install_readers()\n'
-            'assert loader._schemes[""] is not before[0][""] and own.load_url is not before[1]\n'
-            'del sys.modules["mmrefseg"]\n')
-    subprocess.run([sys.executable, '-c', code], check=True, timeout=300)
+def test_readers_are_replaced_by_a_call_alone(monkeypatch):
+    before = dict(CheckpointLoader._schemes), mmengine_checkpoint.load_url
+    spec = spec_from_file_location('mmrefseg.checkpoints.again', mmengine_readers.__file__)
+    again = module_from_spec(spec)
+    spec.loader.exec_module(again)
+    assert (dict(CheckpointLoader._schemes), mmengine_checkpoint.load_url) == before
+    monkeypatch.setattr(CheckpointLoader, '_schemes', {})
+    monkeypatch.setattr(mmengine_checkpoint, 'load_url', None)
+    again.install_readers()
+    assert mmengine_checkpoint.load_url is again.load_url
+    assert {name: reader.__name__ for name, reader in CheckpointLoader._schemes.items()} == {
+        name: reader.__name__ for name, reader in before[0].items() if reader.__module__.startswith('mmrefseg.')}
+    assert len(CheckpointLoader._schemes) == 6

@@ -91,5 +91,5 @@ def test_weights_of_another_model(command, folder):
     checkpoint = load_from_local(folder / 'delta/iter_4.pth')
     del checkpoint['state_dict']['head.1.weight']
     torch.save(checkpoint, folder / 'cut.pth')
-    with pytest.raises(SystemExit, match=r'cut\.pth is of another architecture .* missing there: head\.1\.weight'):
+    with pytest.raises(SystemExit, match=r'(?s)cut\.pth is of another architecture .* missing there: head\.1\.weight'):
         command('config.py', 'cut.pth', 'no.pth')

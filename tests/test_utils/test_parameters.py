@@ -8,8 +8,8 @@ from mmrefseg.utils.parameters import count_parameters, parameter_rows, paramete
 class Encoder(BaseModule):
     """Pretrained but for an adapter; of the pretrained parameters, only the bias trains."""
 
-    def __init__(self, init_cfg=dict(type='Pretrained', checkpoint='encoder.pth')):
-        super().__init__(init_cfg)
+    def __init__(self, checkpoint='encoder.pth'):
+        super().__init__(checkpoint and dict(type='Pretrained', checkpoint=checkpoint))
         self.linear = nn.Linear(40, 50)
         self.linear.weight.requires_grad_(False)
         self.adapter = nn.Linear(3, 4, bias=False)
@@ -55,8 +55,8 @@ def test_counts_by_hand():
 
 
 def test_random_weights_are_not_pretrained():
-    assert count_parameters(Encoder(init_cfg=None)) == ((0, 0), (2062, 62))
-    assert 'pretrained' not in parameter_table(Encoder(init_cfg=None))
+    assert count_parameters(Encoder(checkpoint=None)) == ((0, 0), (2062, 62))
+    assert 'pretrained' not in parameter_table(Encoder(checkpoint=None))
 
 
 def test_table():
