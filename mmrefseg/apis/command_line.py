@@ -40,7 +40,7 @@ def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], inte
         if args.debug or not _is_user_error(error):
             raise
         sys.exit(f'{tool}: {_message(error)}')
-    if status:
+    if status is not None:
         sys.exit(status)
 
 

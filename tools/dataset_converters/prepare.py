@@ -65,7 +65,7 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
         print('verified: every checksum, image, mask and count holds')
 
 
-def prepare_and_verify(args: Namespace) -> int:
+def prepare_and_verify(args: Namespace) -> int | None:
     """Prepare, verify and print what is there; returns the exit status."""
     made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
     troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None
@@ -75,7 +75,7 @@ def prepare_and_verify(args: Namespace) -> int:
     broken = sum(counts['broken'] for counts in manifest['splits'].values())
     if broken:
         print(f'{broken} broken entries were left out: see {args.out}/broken.json', file=sys.stderr)
-    return LEFT_OUT if broken else 0
+    return LEFT_OUT if broken else None
 
 
 def main(name: str | None = None) -> None:

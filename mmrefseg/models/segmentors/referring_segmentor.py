@@ -12,9 +12,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
-from mmrefseg.evaluation.functional import cris_mask
 from mmrefseg.registry import MODELS
-from mmrefseg.structures import RefSegDataSample
+from mmrefseg.structures import RefSegDataSample, cris_mask
 
 from ..layers import Router, RoutingInfo, TextFeatures, check_setting
 

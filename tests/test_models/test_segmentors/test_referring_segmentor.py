@@ -10,9 +10,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmrefseg.evaluation.functional import cris_mask
 from mmrefseg.models.layers import Router
 from mmrefseg.registry import MODELS
+from mmrefseg.structures import cris_mask
 
 FUSION = ('spatial', 'contextual', 'boundary', 'shape')
 ROUTERS = {
