@@ -17,8 +17,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from torch import Tensor, nn
 
-# A tensor may be wider than its storage by repeating elements, as `expand` does; beyond this it is an attack.
-_MAX_REPEATED = 2**24
+# A tensor may have more elements than its storage, by `expand`; more than those of any weight would be an attack.
+_MAX_REPEATED = 2**28
 _MAX_DIMENSIONS = 32
 # Every integer below hashes to itself: nobody can choose many keys with the same hash.
 _MAX_KEY = 2**60
