@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 
+from .loading import find_weights
 from .pretrained import is_tag, require_weights
 
 _NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
@@ -47,9 +48,8 @@ def read_clip_weights(arch: str | dict, checkpoint: str) -> tuple[dict[str, Tens
         InputError: open_clip has no such tag.
     """
     path = _find_file(arch, checkpoint)
-    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = state.get('state_dict', state)
-    return {str(name).removeprefix('module.'): value for name, value in state.items() if name not in _NUMBERS}, path
+    weights = find_weights(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
+    return {name: value for name, value in weights.items() if name not in _NUMBERS}, path
 
 
 def _find_file(arch: str | dict, checkpoint: str) -> str:

@@ -45,7 +45,7 @@ def test_it_is_the_table_of_the_log(command):
 
 def test_options(command):
     options = ('--cfg-options', 'model.backbone.tuning=none', 'model.text_encoder.tuning=none')
-    rows = [line.split() for line in command('sera_tiny_refshapes', *options).splitlines()]
+    rows = [line.split() for line in command('sera_dinov2_refcoco', *options).splitlines()]
     assert [row[2] for row in rows if row[0] == 'pretrained'] == ['0'] * 3
 
 

@@ -59,7 +59,8 @@ def test_supported(installed, name, found):
 
 @pytest.mark.parametrize(('name', 'found'), [
     ('torch', '2.5.1'), ('torch', '2.5.0a0'), ('mmengine', '0.10.6'), ('mmengine', '0.11.0'),
-    ('mmcv', '2.2.0'), ('mmcv', '1.7.2'), ('mmsegmentation', '0.30.0'), ('mmsegmentation', '1.4.2'), ('timm', '1.0.19')])
+    ('mmcv', '2.2.0'), ('mmcv', '1.7.2'), ('mmsegmentation', '0.30.0'), ('mmsegmentation', '1.4.2'),
+    ('timm', '1.0.19')])
 def test_unsupported(installed, name, found):
     installed[name] = found
     problem, = problems()

@@ -9,7 +9,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmrefseg.checkpoints.trained_only import base_digests, digests, leave_out, part_of
+from mmrefseg.checkpoints.reading import check_readable
+from mmrefseg.checkpoints.trained_only import base_digests, digests, part_of, remove_frozen_weights
 from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
@@ -91,8 +92,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Leave out what the config gives without training."""
+        check_readable(checkpoint)
         if self.trained_only:
-            leave_out(checkpoint, unwrap_model(runner.model), self._base)
+            remove_frozen_weights(checkpoint, unwrap_model(runner.model), self._base)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         displaced = self._keep(runner, step)
