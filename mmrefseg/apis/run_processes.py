@@ -73,6 +73,6 @@ def _torchruns_store() -> dist.Store | None:
         return None
     try:
         return dist.TCPStore(os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']), is_master=False,
-                             timeout=timedelta(seconds=5))
+                             timeout=timedelta(seconds=2))
     except dist.DistError:
         return None  # torchrun has ended

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from os.path import isfile
 from pathlib import Path, PureWindowsPath
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
@@ -25,10 +26,10 @@ def own_file(noted: object, folder: str | Path) -> Path | None:
     """
     # Windows' rules know both kinds of slashes.
     name = PureWindowsPath(noted.strip()).name if isinstance(noted, str) else ''
-    if not name or name == '..' or '\0' in name:
+    if not name or name == '..':
         return None
     path = Path(folder, name)
-    return path if path.is_file() else None
+    return path if isfile(path) else None  # of any name, however long
 
 
 def _read_note(work_dir: str | Path) -> str:

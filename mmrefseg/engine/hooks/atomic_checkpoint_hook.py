@@ -113,7 +113,7 @@ class AtomicCheckpointHook(CheckpointHook):
             if not is_hub_state(hub) or not all(type(meta.get(count)) is int for count in ('epoch', 'iter')):
                 raise InputError(f'{runner._load_from} cannot be resumed: its message_hub or its meta is none of a '
                                  'training. Resume another checkpoint.')
-        if isinstance(hub, dict) and is_hub_state(hub):
+        if is_hub_state(hub):
             self._keep_own_notes(runner, hub, meta if isinstance(meta, dict) else {})
 
     def _keep_own_notes(self, runner: Runner, message_hub: dict[str, dict], meta: dict) -> None:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -66,6 +65,7 @@ def _is_number(value: Any) -> bool:
     return is_scalar and bool(value == value)  # NaN isn't
 
 
-def is_hub_state(state: Mapping) -> bool:
-    """Whether a dict has what mmengine's message hub keeps."""
-    return all(isinstance(state.get(part), dict) for part in ('log_scalars', 'runtime_info', 'resumed_keys'))
+def is_hub_state(state: Any) -> bool:
+    """Whether something has what mmengine's message hub keeps."""
+    return isinstance(state, dict) and all(
+        isinstance(state.get(part), dict) for part in ('log_scalars', 'runtime_info', 'resumed_keys'))
