@@ -20,6 +20,8 @@ from mmrefseg.utils.files import write_atomically
 from .checkpoint_notes import is_hub_state, keep_own_notes, regular_file
 from .complete_checkpoint_hook import CompleteCheckpointHook
 
+_LOCAL = ('atomic_local', 'local')
+
 
 @register_backend('atomic_local')
 class AtomicLocalBackend(LocalBackend):
@@ -72,6 +74,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if not runner._resume:
             return
         if runner._load_from is None:
+            if self.backend_args.get('backend') not in _LOCAL:
+                return  # mmengine reads the note, which names a file there
             choice = [self._choose(runner) if is_main_process() else None]
             broadcast_object_list(choice)
             if isinstance(choice[0], UserError):
@@ -119,8 +123,8 @@ class AtomicCheckpointHook(CheckpointHook):
     def _keep_own_notes(self, runner: Runner, message_hub: dict[str, dict], meta: dict) -> None:
         folder, source = self._folder(runner), runner._load_from
         is_own = source is None or Path(source).resolve().parent == folder.resolve()
-        elsewhere = keep_own_notes(message_hub, folder, self.filename_tmpl,
-                                   meta.get('epoch' if self.by_epoch else 'iter', 0), is_own)
+        step = meta.get('epoch' if self.by_epoch else 'iter')
+        elsewhere = keep_own_notes(message_hub, folder, self.filename_tmpl, step if type(step) is int else 0, is_own)
         for path in elsewhere:
             runner.logger.warning(f'The best checkpoint so far was noted as {path}, which is none of {folder}: it is '
                                   'left alone. This run saves a best one as soon as it is better.')
