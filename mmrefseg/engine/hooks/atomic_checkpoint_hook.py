@@ -207,8 +207,9 @@ class AtomicCheckpointHook(CheckpointHook):
         return [self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)) for old in displaced]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        if self.save_best:
-            self._refuse_unknown(metrics)
+        if not self.save_best:
+            return
+        self._refuse_unknown(metrics)
         # mmengine removes the previous best before it writes the next.
         remove, displaced = self.file_backend.remove, []
         self.file_backend.remove = displaced.append

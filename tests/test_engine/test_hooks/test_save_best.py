@@ -49,3 +49,8 @@ def test_metrics_give_what_they_say():
     assert metric.figures == list(metric.compute_metrics([(1, 2)]))
     metric = GRESMetric(thresholds=[60])
     assert metric.figures == list(summarise_gres([60, 0], [60, 0], [60, 0], 50, [60]))
+
+
+def test_validation_without_a_best_checkpoint(tmp_path):
+    toy_runner(tmp_path, [1.0, 2.0]).train()
+    assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_2.pth', 'iter_4.pth']
