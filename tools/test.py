@@ -12,10 +12,10 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.run_processes import leave_process_group
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.errors import FileError
 from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.run_processes import leave_process_group
 
 
 def make_parser() -> ArgumentParser:

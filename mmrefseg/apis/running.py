@@ -16,9 +16,9 @@ from mmengine.runner import Runner
 from mmrefseg.errors import InputError
 from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.run_processes import tie_to_launcher
 
 from .building import read_config
-from .run_processes import tie_to_launcher
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
