@@ -94,7 +94,7 @@ def test_what_is_forked_dies_with_its_parent():
         processes += os.read(reader, 100)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    wait_for_the_end_of(map(int, processes.split()))
+    wait_for_the_end_of([int(process) for process in processes.split()])
 
 
 def test_what_another_thread_forks_outlives_the_thread():
