@@ -21,7 +21,8 @@ def _enter(rank: int, source: str, name: str, world_size: int, rendezvous: str, 
     try:
         getattr(module, name)(*args)
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2) -> None:
