@@ -14,6 +14,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     complete_checkpoint=dict(type='CompleteCheckpointHook'),
     check_weights=dict(type='CheckWeightsHook'),
+    check_batch_size=dict(type='CheckBatchSizeHook'),
     check_input_size=dict(type='CheckInputSizeHook'),
     check_leakage=dict(type='CheckLeakageHook'),
     check_losses=dict(type='CheckLossesHook'),

@@ -76,10 +76,11 @@ def _first_spoilt(runner: Runner, infinite: set[str]) -> str | None:
 def _state(runner: Runner, infinite: set[str]) -> Iterator[tuple[str, Tensor]]:
     """Everything that a checkpoint holds, with a name for people."""
     model = unwrap_model(runner.model)
-    yield from ((name, value) for name, value in _tensors(model.state_dict(), '') if name not in infinite)
-    for averaged in (hook.ema_model for hook in runner.hooks if hasattr(hook, 'ema_model')):
-        yield from ((f'the average of {name}', value) for name, value in _tensors(averaged.module.state_dict(), '')
-                    if name not in infinite)
+    averages = [hook.ema_model.module for hook in runner.hooks if hasattr(hook, 'ema_model')]
+    for module, title in [(model, ''), *((average, 'the average of ') for average in averages)]:
+        for name, value in module.state_dict().items():
+            # Clamping leaves of what isn't finite only NaN.
+            yield f'{title}{name}', value.clamp(-1, 1) if name in infinite else value
     names = {parameter: name for name, parameter in model.named_parameters()}
     wrapper = runner.optim_wrapper
     wrappers = wrapper.optim_wrappers.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
