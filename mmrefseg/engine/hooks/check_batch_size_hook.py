@@ -34,6 +34,9 @@ class CheckBatchSizeHook(Hook):
     end, batches would be smaller, or hold samples twice, other than the config says.
     """
 
+    # A leak is the graver fault, and told first; ahead of the checkpoint hook, which may validate when it resumes.
+    priority = 'BELOW_NORMAL'
+
     def before_train(self, runner: Runner) -> None:
         """Compare the numbers.
 
