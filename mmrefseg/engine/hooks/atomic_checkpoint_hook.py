@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmrefseg.checkpoints.latest import latest_whole_checkpoint, missing_parts
 from mmrefseg.checkpoints.reading import check_readable
@@ -18,8 +18,10 @@ from mmrefseg.errors import InputError, UserError
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
+from . import exact_resume
 from .checkpoint_notes import is_hub_state, keep_own_notes, regular_file
 from .complete_checkpoint_hook import CompleteCheckpointHook
+from .spoilt import infinite_buffers, refuse_spoilt
 
 _LOCAL = ('atomic_local', 'local')
 
@@ -48,6 +50,16 @@ class AtomicCheckpointHook(CheckpointHook):
     been copied or moved since. It removes regular files there alone, and only ones named as checkpoints are: those of
     another run, from whose checkpoint it went on, stay.
 
+    Beside mmengine's content a checkpoint has ``exact_resume``: the state of every process's random generators, the
+    sampler's seed, and within a step of accumulated gradients those of each process. A resumed training then draws and
+    computes what the unbroken one would have, bit for bit on a CPU, with the same number of processes; a validation
+    that was due when the checkpoint was saved is run first. Random transforms in worker processes depend on the sample
+    alone with our samplers; with mmengine's they begin again where ``persistent_workers`` is set.
+
+    A state with NaN or infinity in a parameter, buffer, average, the optimizer's state or a gradient to be accumulated
+    is never saved: training ends with a message that names the last good checkpoint. Buffers that are infinite from
+    the start, such as masks, may stay so.
+
     With ``trained_only`` checkpoints lack the frozen weights that the config's pretrained files hold, and have a
     SHA-256 of them instead, one for each part of the model. They are resumed, loaded and tested as full ones are,
     where ``CompleteCheckpointHook`` is among the hooks (as in ``_base_/default_runtime.py``) and the pretrained files
@@ -61,14 +73,18 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: the arguments of mmengine's ``CheckpointHook``.
 
     Raises:
-        InputError: with ``trained_only``, when training begins: there is no ``CompleteCheckpointHook``, or the runner
-            got a model where a config was needed.
+        InputError: when training begins, with ``trained_only``: there is no ``CompleteCheckpointHook``, or the runner
+            got a model where a config was needed. When saving: the state isn't finite.
     """
 
     def __init__(self, backend_args: dict | None = None, trained_only: bool = False, **kwargs: Any) -> None:
         super().__init__(backend_args=backend_args or dict(backend='atomic_local'), **kwargs)
         self.trained_only = trained_only
         self._base: dict[str, str] = {}
+        self._place: str | None = None
+        self._resumed: dict | None = None
+        self._to_save: dict | None = None
+        self._infinite: set[str] = set()
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume, where none is named. The main process does it for all."""
@@ -107,6 +123,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume what isn't a training's, and forget the files of other folders that it names."""
+        self._resumed = checkpoint.pop('exact_resume', None)
         hub, meta = checkpoint.get('message_hub'), checkpoint.get('meta')
         if runner._resume:
             missing = missing_parts(checkpoint, self._parts_to_resume(runner))
@@ -131,11 +148,17 @@ class AtomicCheckpointHook(CheckpointHook):
                                   'left alone. This run saves a best one as soon as it is better.')
 
     def before_train(self, runner: Runner) -> None:
-        """Check ``save_best``; learn which weights the config gives without training, if they are to be left out."""
+        """Check ``save_best``; learn which weights the config gives without training, to leave them out; resume."""
         self._check_save_best(runner)
         super().before_train(runner)
-        if not self.trained_only:
-            return
+        self._infinite = infinite_buffers(unwrap_model(runner.model))
+        if self.trained_only:
+            self._learn_base(runner)
+        if runner.iter:
+            exact_resume.resume(runner, self._resumed)
+            self._resumed = None
+
+    def _learn_base(self, runner: Runner) -> None:
         if not any(isinstance(hook, CompleteCheckpointHook) for hook in runner.hooks):
             raise InputError("trained_only needs CompleteCheckpointHook to load what it saves: add dict(type='mmrefseg."
                              "CompleteCheckpointHook') to custom_hooks")
@@ -175,12 +198,24 @@ class AtomicCheckpointHook(CheckpointHook):
                 'are random or come from another checkpoint, so that the config alone does not give them again.')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leave out what the config gives without training."""
-        check_readable(checkpoint)
+        """Leave out what the config gives without training, and add what is needed to resume exactly."""
+        if self._to_save:
+            checkpoint['exact_resume'] = self._to_save
         if self.trained_only:
             remove_frozen_weights(checkpoint, unwrap_model(runner.model), self._base)
+        check_readable(checkpoint)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Save the best checkpoint, and the last one again where there is a new best."""
+        if self.save_best:
+            refuse_spoilt(runner, self._infinite)
+        self._place = exact_resume.AFTER_VALIDATION
+        super().after_val_epoch(runner, metrics)
+        self._place = None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        refuse_spoilt(runner, self._infinite)
+        self._to_save = exact_resume.gather_state(runner, self._place or self._place_in_training(runner))
         displaced = self._keep(runner, step)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -194,9 +229,14 @@ class AtomicCheckpointHook(CheckpointHook):
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
             **self.args)
+        self._to_save = None
         if is_main_process():
             write_atomically(self.last_ckpt.encode(), Path(runner.work_dir, 'last_checkpoint'))
             self._remove(displaced)
+
+    def _place_in_training(self, runner: Runner) -> str:
+        within = not self.by_epoch and isinstance(runner.train_loop, EpochBasedTrainLoop)
+        return exact_resume.WITHIN_EPOCH if within else exact_resume.BEFORE_VALIDATION
 
     def _keep(self, runner: Runner, step: int) -> list[str]:
         """Count ``step`` among the checkpoints to keep; returns the paths of those that it displaces."""
