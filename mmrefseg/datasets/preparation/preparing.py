@@ -12,8 +12,11 @@ from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.json_files import read_json
 from mmrefseg.utils.lmdb_file import LMDBWriter
+from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
+from mmrefseg.utils.regular_files import open_regular
 
 from ..fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
@@ -95,11 +98,11 @@ def read_manifest(out_dir: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingInputError(f'{path} is missing: {out_dir} is not prepared, or not to the end')
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = read_json(path, mend='')
         version = get_field(manifest, 'format_version', int, 'manifest')
         if version == MANIFEST_VERSION:
             _check_manifest(manifest)
-    except (ValueError, RecursionError) as error:
+    except InputError as error:
         raise InputError(f'{path} is damaged ({str(error).removesuffix(".")}). Delete {out_dir} and prepare the data '
                          'set again.') from error
     if version != MANIFEST_VERSION:
@@ -112,17 +115,16 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
     for key, kind in (('name', str), ('lmdb', bool), ('splits', dict), ('warnings', list), ('files', dict)):
         get_field(manifest, key, kind, 'manifest')
     for split, counts in manifest['splits'].items():
+        split_name(split, 'a split')
         for count in _COUNTS:
             get_field(counts, count, int, f'split {split[:200]!r}')
     for name in manifest['files']:
-        get_field(manifest['files'], name, str, 'files')
-        if Path(name).is_absolute() or '..' in Path(name).parts or '\0' in name:
-            raise InputError(f'the file {name[:200]!r} is not below its folder')
+        get_field(manifest['files'], relative_name(name, "a name in 'files'"), str, 'files')
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal digits."""
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
