@@ -42,7 +42,7 @@ def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InputError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
                          + (f'got {type(value).__name__}.' if key in element else 'but is missing.'))
-    if isinstance(value, int) and not is_whole(value):
+    if isinstance(value, int) and float not in kinds and not is_whole(value):
         raise InputError(f'{where}: {key!r} must be a whole number of 64 bits.')
     return value
 

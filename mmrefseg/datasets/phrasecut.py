@@ -80,8 +80,8 @@ class PhraseCutDataset(BaseReferringDataset):
             place, (path, number, task) = entry
             referent = self._referent(task, place, f'{path}: element {number}', path, folder, images)
             if referent['task_id'] in seen:
-                raise InputError(f'{path}: element {number}: task_id {referent["task_id"]!r} occurs twice, but predictions '
-                                 'are told apart by it. Get the file again, or remove one.')
+                raise InputError(f'{path}: element {number}: task_id {referent["task_id"]!r} occurs twice, but tells '
+                                 'predictions apart. Get the file again, or remove one.')
             seen.add(referent['task_id'])
             if not _is_visible(referent):
                 empty.append(f'{path}: task_id {referent["task_id"]}')

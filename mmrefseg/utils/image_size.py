@@ -28,7 +28,8 @@ def read_image_size(file: str | Path | BinaryIO) -> tuple[int, int]:
     Raises:
         MissingInputError: there is no such file.
         FileError: it cannot be opened.
-        InputError: it is no file, no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than ``MAX_PIXELS``.
+        InputError: it is no file, no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than
+            ``MAX_PIXELS``.
     """
     if isinstance(file, str | Path):
         with open_regular(file, MAX_IMAGE_BYTES) as opened:

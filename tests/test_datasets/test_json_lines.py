@@ -232,7 +232,7 @@ def test_a_masks_path_is_not_for_prepared_files(write, root):
 
 def test_in_a_mixture(write, root):
     write({**COMPLETE, 'image': 'two.png', 'height': 40, 'width': 20, 'image_key': 'coco/2', 'mask': None}, split='val')
-    write(COMPLETE, {**COMPLETE, 'image': 'two.png', 'ref_id': 9, 'image_key': 'coco/2', 'mask': None})
+    write(COMPLETE, {**COMPLETE, 'image': 'two.png', 'ref_id': 9, 'image_id': 2, 'image_key': 'coco/2', 'mask': None})
     _index(root)
     mixture = ReferringMixture([{'type': 'JSONLinesDataset', 'data_root': str(root)}])
     assert [mixture.get_data_info(place)['ref_id'] for place in range(len(mixture))] == [8, 8]

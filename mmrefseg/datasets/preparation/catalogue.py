@@ -190,5 +190,6 @@ def _open_archive(path: str, process: int) -> zipfile.ZipFile:
         file.close()
         raise InputError(f'{path} is no whole zip archive ({error}). Get it again, or move it away.') from error
     if len(archive.filelist) > MAX_MEMBERS:
-        raise InputError(f'{path} has {len(archive.filelist)} members; archives of more than {MAX_MEMBERS} are not read')
+        raise InputError(f'{path} has {len(archive.filelist)} members; archives of more than {MAX_MEMBERS} are not '
+                         'read. Unpack it')
     return archive

@@ -66,7 +66,7 @@ def test_links_are_followed_but_not_in_circles(files):
 @pytest.mark.parametrize('name', ['../a.jpg', 'x/../../a.jpg', '/etc/passwd', '\\a', 'x\\..\\..\\a', 'C:/a', 'C:\\a'])
 def test_members_that_point_outside_are_refused(tmp_path, name):
     _write_zip(tmp_path / 'bad.zip', {name: 'x'})
-    with pytest.raises(ValueError, match='bad.zip is refused: its member .* points outside of it'):
+    with pytest.raises(ValueError, match='bad.zip is refused: the name of a member must be a path below its folder'):
         Catalogue([tmp_path])
 
 
