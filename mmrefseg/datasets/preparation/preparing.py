@@ -1,12 +1,10 @@
 """Preparing a data set: from its own files to annotations in JSON Lines, and to LMDB."""
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.json_files import read_json
 from mmrefseg.utils.lmdb_file import LMDBWriter
+from mmrefseg.utils.locks import alone
 from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
 from mmrefseg.utils.regular_files import open_regular
@@ -76,7 +75,10 @@ def prepare(name: str,
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with _alone(work_dir):
+    with alone(work_dir / 'lock', f'{out_dir} is being prepared'):
+        if _is_prepared(out_dir, name, lmdb):  # meanwhile, by another process
+            shutil.rmtree(work_dir, ignore_errors=True)
+            return False
         _take_back(out_dir, work_dir)
         shutil.rmtree(work_dir / 'source', ignore_errors=True)
         source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
@@ -142,18 +144,6 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
         raise FileError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or '
                         'delete this one')
     return True
-
-
-@contextmanager
-def _alone(work_dir: Path) -> Iterator[None]:
-    """Keep other preparations out of the folder, as long as this one lives."""
-    with (work_dir / 'lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileError(f'{work_dir.parent} is being prepared by another process: wait for it to '
-                            'end') from None
-        yield
 
 
 def _take_back(out_dir: Path, work_dir: Path) -> None:

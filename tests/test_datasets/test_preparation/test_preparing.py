@@ -13,6 +13,7 @@ from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_mani
 from mmrefseg.datasets.preparation.recipes import Counts
 from mmrefseg.errors import FileError
 from mmrefseg.utils.lmdb_file import LMDBWriter
+from mmrefseg.utils.locks import alone
 
 
 def _tree(folder):
@@ -149,12 +150,24 @@ def test_the_order_is_kept(root, content, tmp_path):
 
 
 def test_one_at_a_time(root, tmp_path):
-    with preparing._alone(tmp_path):
-        pass
     (tmp_path / 'out/.unfinished').mkdir(parents=True)
-    with preparing._alone(tmp_path / 'out/.unfinished'), pytest.raises(FileError, match='by another process'):
+    with alone(tmp_path / 'out/.unfinished/lock', ''), pytest.raises(FileError, match='by another process'):
         prepare('refshapes', [root], tmp_path / 'out')
     assert prepare('refshapes', [root], tmp_path / 'out')
+
+
+def test_what_another_process_prepared_meanwhile_is_left_alone(root, tmp_path, monkeypatch):
+    """It ends between this one's look at the folder and its lock."""
+    def prepare_first(work_dir):
+        monkeypatch.undo()
+        prepare('refshapes', [root], tmp_path / 'out')
+        before.update(_tree(tmp_path / 'out'))
+        work_dir.mkdir()
+
+    before = {}
+    monkeypatch.setattr(preparing, 'check_writable', prepare_first)
+    assert not prepare('refshapes', [root], tmp_path / 'out')
+    assert _tree(tmp_path / 'out') == before and not (tmp_path / 'out/.unfinished').exists()
 
 
 @pytest.mark.parametrize('lmdb', [False, True])
