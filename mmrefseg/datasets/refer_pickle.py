@@ -30,7 +30,7 @@ _FIXED = re.compile(rb'''(?:
   | \x80[\0-\x05]                               # protocol
   | r[\0-\xff]{2}[\0-\x7f]\0                    # put into a memo place: 4 bytes
   | [pg][0-9]{1,7}\n
-  | [IL]-?[0-9]{1,18}L?\n                       # of 64 bits, as those below
+  | [IL]-?[0-9]{1,19}L?\n                       # of 64 bits, as those below
   | F[^\n]{1,40}+\n
   | [SV][^\n]*+\n
   | [ci][^\n]*+\n[^\n]*+\n | \x93               # what could be called; refused by name in find_class
@@ -39,6 +39,7 @@ _LENGTHS = {code: struct.Struct(length) for code, length in (
     (pickle.SHORT_BINSTRING, '<B'), (pickle.BINSTRING, '<I'), (pickle.SHORT_BINUNICODE, '<B'),
     (pickle.BINUNICODE, '<I'), (pickle.BINUNICODE8, '<Q'), (pickle.LONG1, '<B'), (pickle.FRAME, '<Q'))}
 _LONGEST_LONG = 8
+_NEAR = 100  # bytes
 
 # What stands where reading stops, if somebody wrote it on purpose.
 _NO_REFS = {
@@ -89,17 +90,16 @@ def load_refer_pickle(path: str | Path) -> Any:
         except UnicodeDecodeError:
             return _load(content, 'latin-1')
     except ForbiddenGlobalError as error:
-        if str(error).startswith('numpy'):
-            raise InputError(
-                f"{path} was not loaded: it holds numbers or arrays of NumPy ({error}), which are no plain data. Write "
-                "it again with Python's own: int(...) or float(...) of each number, and .tolist() of each array."
-            ) from None
+        if str(error).startswith('numpy.'):
+            raise _numpys(path) from None
         raise InputError(
             f'{path} was not loaded: it asks for {error}, but a refs pickle holds only lists, dictionaries, strings '
             'and numbers. The file may be malicious: do not open it with pickle. Get the official one by way of '
             f'{OFFICIAL_SOURCE}.') from None
     except _DAMAGED as error:
         if reason := _NO_REFS.get(whole[len(content):len(content) + 1]):
+            if b'numpy.' in content[-_NEAR:]:  # of whose numbers a tuple follows before anything is looked up
+                raise _numpys(path) from None
             raise InputError(
                 f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {len(content)} bytes '
                 f'it holds {reason}.') from None
@@ -107,6 +107,11 @@ def load_refer_pickle(path: str | Path) -> Any:
             f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {len(content)} bytes '
             f'({type(error).__name__}: {error}). It is perhaps cut off, or a web page saved under this name: get the '
             f'official file by way of {OFFICIAL_SOURCE}.') from error
+
+
+def _numpys(path: str | Path) -> InputError:
+    return InputError(f"{path} was not loaded: it holds numbers or arrays of NumPy, which are no plain data. Write it "
+                      "again with Python's own: int(...) or float(...) of each number, .tolist() of each array.")
 
 
 def _end_of_data(content: bytes) -> int:

@@ -21,6 +21,7 @@ _BRANCH, _LEAF, _LARGE = 1, 2, 4
 _BIG_DATA = 1
 _NO_ROOT = 2**64 - 1
 _PAGE_SIZES = [1 << power for power in range(9, 17)]
+_KEPT = 256  # branch pages
 _DEEPEST = 32  # levels of pages that LMDB itself follows
 
 
@@ -35,22 +36,6 @@ class _Meta(NamedTuple):
     root: int
     last_page: int
     transaction: int
-
-
-class _Node(NamedTuple):
-    """A key with what belongs to it.
-
-    Attributes:
-        key (bytes): The key; of the first node of a branch it means nothing.
-        number (int): Of a branch's node the page below; of a leaf's the value's bytes.
-        flags (int): Whether the value is on pages of its own.
-        rest (bytes): What follows the key on the page.
-    """
-
-    key: bytes
-    number: int
-    flags: int
-    rest: memoryview
 
 
 class LMDBPages:
@@ -73,6 +58,7 @@ class LMDBPages:
         meta = max(first, self._meta(first.page_size), key=lambda meta: meta.transaction)
         if meta.flags or meta.depth > _DEEPEST:
             raise InputError('it describes itself in a way that makes no sense')
+        self._branches: dict[int, tuple[list[bytes], list[int]]] = {}
         self._depth, self._root, self._num_pages = meta.depth, meta.root, meta.last_page + 1
         needed = self._num_pages * self._page_size
         if size < needed:
@@ -83,15 +69,14 @@ class LMDBPages:
         number = self._root
         if number == _NO_ROOT or not self._depth:
             return None
-        for level in range(self._depth, 0, -1):
-            page, places = self._page(number, _LEAF if level == 1 else _BRANCH)
-            first = int(level > 1)  # the key of a branch's first node means nothing
-            found = bisect_right(places, key, lo=first, key=lambda place, page=page: self._node(page, place).key) - 1
-            if found < 0:
-                return None
-            node = self._node(page, places[found])
-            number = node.number
-        return self._value(node) if node.key == key else None
+        for _ in range(self._depth - 1):
+            keys, numbers = self._branch(number)
+            number = numbers[bisect_right(keys, key, lo=1) - 1]  # the first key means nothing
+        page, places = self._page(number, _LEAF)
+        found = bisect_right(places, key, key=lambda place: _key(page, place)) - 1
+        if found < 0 or _key(page, places[found]) != key:
+            return None
+        return self._value(page, places[found])
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values, in order. Raises InputError where a page is damaged."""
@@ -99,16 +84,15 @@ class LMDBPages:
         room = self._num_pages * self._page_size  # for pages that are met twice would have no end
         while pages:
             number, level = pages.pop()
-            page, places = self._page(number, _LEAF if level == 1 else _BRANCH)
-            nodes = [self._node(page, place) for place in places]
             room -= self._page_size
             if level > 1:
-                pages += [(node.number, level - 1) for node in reversed(nodes)]
-                nodes = []
-            for node in nodes:
-                value = self._value(node)
-                room -= len(value) if node.flags else 0
-                yield node.key, value
+                pages += [(below, level - 1) for below in reversed(self._branch(number)[1])]
+                continue
+            page, places = self._page(number, _LEAF)
+            for place in places:
+                key, value = _key(page, place), self._value(page, place)
+                room -= max(0, len(value) - self._page_size)
+                yield key, value
             if room < 0:
                 raise InputError('its pages are met more than once')
 
@@ -121,32 +105,35 @@ class LMDBPages:
             raise InputError('it does not begin as LMDB files do')
         return meta
 
-    def _page(self, number: int, kind: int) -> tuple[memoryview, list[int]]:
+    def _branch(self, number: int) -> tuple[list[bytes], list[int]]:
+        """The keys on a branch page, and the pages below."""
+        if number not in self._branches:
+            page, places = self._page(number, _BRANCH)
+            keys = [_key(page, place) for place in places]
+            parts = [_NODE.unpack_from(page, place) for place in places]
+            if len(self._branches) == _KEPT:
+                self._branches.clear()
+            self._branches[number] = keys, [low | high << 16 | top << 32 for low, high, top, _ in parts]
+        return self._branches[number]
+
+    def _page(self, number: int, kind: int) -> tuple[bytes, tuple[int, ...]]:
         """A page of nodes, and the places of the nodes on it."""
-        page = memoryview(self._read(number, 0, self._page_size))
+        page = self._read(number, 0, self._page_size)
         own_number, _, flags, lower, _ = _HEADER.unpack_from(page)
-        if own_number != number or not flags & kind or not _HEADER.size + 2 <= lower <= self._page_size:
+        places = (lower - _HEADER.size) // 2
+        if own_number != number or not flags & kind or not 0 < places <= (self._page_size - _HEADER.size) // 2:
             raise InputError(f'page {number} is damaged')
-        return page, page[_HEADER.size:lower & ~1].cast('H').tolist()
+        return page, struct.unpack_from(f'<{places}H', page, _HEADER.size)
 
-    def _node(self, page: memoryview, place: int) -> _Node:
-        end = place + _NODE.size
-        if end > len(page):
-            raise InputError('a place on a page is damaged')
+    def _value(self, page: bytes, place: int) -> bytes:
         low, high, flags, key_size = _NODE.unpack_from(page, place)
-        if end + key_size > len(page):
-            raise InputError('a key is damaged')
-        return _Node(bytes(page[end:end + key_size]), low | high << 16 | flags << 32, flags, page[end + key_size:])
-
-    def _value(self, node: _Node) -> bytes:
-        size = node.number & 0xFFFFFFFF
-        if not node.flags & _BIG_DATA:
-            if node.flags or size > len(node.rest):
-                raise InputError('a value is damaged')
-            return bytes(node.rest[:size])
-        number = int.from_bytes(node.rest[:8], 'little')
-        own_number, _, flags, pages = _OVERFLOW.unpack(self._read(number, 0, _OVERFLOW.size))
-        if own_number != number or not flags & _LARGE or pages * self._page_size < _OVERFLOW.size + size:
+        size, start = low | high << 16, place + _NODE.size + key_size
+        if not flags:
+            return _piece(page, start, size)
+        number = int.from_bytes(_piece(page, start, 8), 'little')
+        own_number, _, page_flags, pages = _OVERFLOW.unpack(self._read(number, 0, _OVERFLOW.size))
+        if (flags != _BIG_DATA or own_number != number or not page_flags & _LARGE
+                or pages * self._page_size < _OVERFLOW.size + size):
             raise InputError(f'page {number} is damaged')
         return self._read(number, _OVERFLOW.size, size)
 
@@ -158,3 +145,16 @@ class LMDBPages:
         if len(content) < size:
             raise InputError(f'page {number} is cut off')
         return content
+
+
+def _key(page: bytes, place: int) -> bytes:
+    """The key of the node at a place on a page."""
+    start = place + _NODE.size
+    return _piece(page, start, int.from_bytes(_piece(page, start - 2, 2), 'little'))
+
+
+def _piece(page: bytes, start: int, size: int) -> bytes:
+    piece = page[start:start + size]
+    if len(piece) < size:
+        raise InputError('a node leads out of its page')
+    return piece

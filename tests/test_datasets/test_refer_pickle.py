@@ -131,8 +131,8 @@ def test_what_is_no_whole_pickle(tmp_path, content):
 
 
 @pytest.mark.parametrize('value, message', [
-    (np.int64(5), r'NumPy \(numpy\S*multiarray.scalar\).*int\(\.\.\.\)'),
-    (np.zeros(3), r'NumPy .*\.tolist\(\)'),
+    (np.int64(5), r'NumPy.*int\(\.\.\.\)'),
+    (np.zeros(3), r'NumPy.*\.tolist\(\)'),
     ((1, 2), r'after \d+ bytes it holds a tuple: write it as a list'),
     ((), 'it holds a tuple'),
     (b'cat', r"it holds bytes: write them as text, \.decode\('utf-8'\)"),

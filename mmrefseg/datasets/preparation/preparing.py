@@ -85,6 +85,10 @@ def prepare(name: str,
         _start_over_if_changed(work_dir, {'format_version': MANIFEST_VERSION, 'name': name, 'lmdb': lmdb,
                                             'files': source.fingerprint()})
         summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)
+        if not any(summary['counts']['refs'] for summary in summaries.values()):
+            troubles = [trouble for summary in summaries.values() for trouble in summary['broken']]
+            raise InputError('there is nothing to prepare: ' + (f'all entries are broken, as {troubles[0]}' if troubles
+                                                                else f'{source.data_root} has no entry'))
         _install(work_dir, out_dir, name, lmdb, summaries)
     return True
 
