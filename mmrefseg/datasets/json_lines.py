@@ -108,7 +108,7 @@ class JSONLinesDataset(BaseReferringDataset):
         return self.parse_each(iterate_lines(file), lambda line: reader.parse(*line))
 
     def image_key(self, referent: Mapping) -> str:
-        """What the line says; else that of the image's content, which is read; raises OSError if it cannot be."""
+        """What the line says; else that of the image's content, which is read; raises UserError if it cannot be."""
         return referent.get('image_key') or _key_of_file(referent['img_path'])
 
     def splits(self) -> list[str]:
@@ -258,8 +258,9 @@ def key_of_content(sha256: str) -> str:
 
 def _key_of_file(path: str) -> str:
     try:
-        status = os.stat(path)
-    except FileNotFoundError:
+        with open_regular(path, MAX_IMAGE_BYTES) as file:
+            status = os.fstat(file.fileno())
+    except MissingInputError:
         raise MissingInputError(f'The image {path} is missing, whose content is its key. Put it there, or write its '
                                 'image_key.') from None
     return _key_of_version(path, status.st_mtime_ns, status.st_size)

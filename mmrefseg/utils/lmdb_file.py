@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,20 +186,21 @@ class LMDBWriter:
 
 def _pages(file: str) -> LMDBPages:
     """The pages of the file, opened when they are first asked for."""
-    try:
+    with suppress(OSError, KeyError):  # opening it will tell
         status = os.stat(file)
-        pages = _opened.get((status.st_dev, status.st_ino))
-        opened = open_regular(file) if pages is None else None
-    except FileNotFoundError:
+        return _opened[status.st_dev, status.st_ino]
+    try:
+        opened = open_regular(file)
+    except MissingInputError:
         raise MissingInputError(f'{file} is missing. Set data_root to the folder of a data set that '
                                 'tools/dataset_converters/prepare.py prepared with --lmdb.') from None
-    if opened is not None:
-        status = os.fstat(opened.fileno())
-        try:
-            pages = _opened[status.st_dev, status.st_ino] = LMDBPages(opened)
-        except InputError as error:
-            opened.close()
-            raise _damaged(file, error) from error
+    try:
+        pages = LMDBPages(opened)
+    except InputError as error:
+        opened.close()
+        raise _damaged(file, error) from error
+    status = os.fstat(opened.fileno())
+    _opened[status.st_dev, status.st_ino] = pages
     return pages
 
 

@@ -138,3 +138,13 @@ def test_lmdb(tmp_path):
             read(content[:page] + (part + bytes(4096))[:4096] + content[page + 4096:])
 
         assert unclear_ends(read_with, content[page:page + 4096], range(DAMAGES // 6)) == {}
+
+
+@pytest.mark.parametrize('reader', [name for name in READERS if name not in ('refs', 'voc labels', 'prepared lines')])
+def test_a_byte_order_mark(tmp_path, reader):
+    """As some editors write it before anything else."""
+    write, name, kind = READERS[reader]
+    root = write(tmp_path / 'data')
+    expected = list(kind(str(root), split='train').referents())
+    (root / name).write_bytes(b'\xef\xbb\xbf' + (root / name).read_bytes())
+    assert list(kind(str(root), split='train').referents()) == expected

@@ -30,6 +30,12 @@ SETS = {
 }
 
 
+# What the split train has.
+USED = {('refcoco', 'images'): 1, ('refcoco', 'annotations'): 11, ('grefcoco', 'images'): 3,
+        ('grefcoco', 'annotations'): 14, ('refclef', 'images'): 1, ('refclef', 'annotations'): '1_1',
+        ('coco', 'images'): 7, ('coco', 'annotations'): 1}
+
+
 def _read(kind, root, broken=None):
     dataset = kind(str(root), split='train', lazy_init=True)
     dataset.broken = broken
@@ -46,7 +52,7 @@ def test_in_instances(tmp_path, name, table, change, broken):
     make, write, kind = SETS[name]
     content = make()
     root = write(tmp_path, content)
-    used = next(element for element in content[table] if element['id'] in (1, 7, 11, 14, '1_1'))
+    used = next(element for element in content[table] if element['id'] == USED[name, table])
     expected = _read(kind, root)
     write(tmp_path, {**content, table: [*content[table], copy.deepcopy(used)]})
     assert _read(kind, root) == expected  # the same twice does no harm
