@@ -85,10 +85,6 @@ def prepare(name: str,
         _start_over_if_changed(work_dir, {'format_version': MANIFEST_VERSION, 'name': name, 'lmdb': lmdb,
                                             'files': source.fingerprint()})
         summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)
-        if not any(summary['counts']['refs'] for summary in summaries.values()):
-            troubles = [trouble for summary in summaries.values() for trouble in summary['broken']]
-            raise InputError('there is nothing to prepare: ' + (f'all entries are broken, as {troubles[0]}' if troubles
-                                                                else f'{source.data_root} has no entry'))
         _install(work_dir, out_dir, name, lmdb, summaries)
     return True
 
@@ -212,6 +208,8 @@ def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, summaries: di
         'warnings': [warning for summary in summaries.values() for warning in summary['warnings']],
         'files': {str(path.relative_to(work_dir)): sha256_of(path) for path in files},
     }
+    if not lmdb:
+        (work_dir / IMAGES).mkdir(exist_ok=True)  # of no image, too, if all entries are broken
     for part in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
         if (work_dir / part).exists():
             (work_dir / part).rename(out_dir / part)

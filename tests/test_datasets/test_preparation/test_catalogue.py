@@ -72,8 +72,9 @@ def test_members_that_point_outside_are_refused(tmp_path, name):
 
 def test_what_macos_adds_is_passed_by(tmp_path):
     """Beside the files, in a folder of its own in archives and on foreign disks."""
-    _write_zip(tmp_path / 'a.zip', {'mine/annotations/train.jsonl': 'x', '__MACOSX/mine/annotations/._train.jsonl': 'y',
-                                    'mine/annotations/._train.jsonl': 'y', '__MACOSX/mine/annotations/train.jsonl': 'z'})
+    folder = 'mine/annotations'
+    _write_zip(tmp_path / 'a.zip', {f'{folder}/train.jsonl': 'x', f'__MACOSX/{folder}/._train.jsonl': 'y',
+                                    f'{folder}/._train.jsonl': 'y', f'__MACOSX/{folder}/train.jsonl': 'z'})
     (tmp_path / 'annotations').mkdir()
     for name in ('train.jsonl', '._train.jsonl'):
         (tmp_path / 'annotations' / name).touch()

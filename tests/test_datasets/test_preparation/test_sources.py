@@ -69,7 +69,7 @@ def test_several_folders_in_an_archive(root, tmp_path):
         for folder in ('one', 'two'):
             for file in ('refs(unc).p', 'instances.json'):
                 archive.write(root / file, f'{folder}/{file}')
-    with pytest.raises(ValueError, match='2 folders hold .*a.zip/one, .*a.zip/two. To mend it, unpack the archive, and'):
+    with pytest.raises(ValueError, match='2 folders hold .*a.zip/one, .*a.zip/two. To mend it, unpack the archive'):
         prepare('refshapes', [tmp_path / 'src'], tmp_path / 'out')
 
 
