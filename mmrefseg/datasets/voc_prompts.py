@@ -12,6 +12,7 @@ from PIL import Image
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
 
 from .instance_prompts import Instance, InstancePromptDataset
 
@@ -20,7 +21,7 @@ VOC_CATEGORIES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car'
 _BACKGROUND, _VOID = 0, 255
 # Not trainval, whose images are those of train and val.
 _SPLITS = ('train', 'val', 'test')
-_NAME = re.compile(r'\d{4}_\d{6}')
+_NAME = re.compile('[0-9]{4}_[0-9]{6}')
 
 
 @DATASETS.register_module()
@@ -79,7 +80,7 @@ class VOCPromptDataset(InstancePromptDataset):
 
     def _names(self, split: str) -> list[str]:
         path = self._file(split)
-        names = path.read_text('utf-8', 'replace').split()
+        names = list(dict.fromkeys(read_regular(path, MAX_JSON_BYTES).decode('utf-8-sig', 'replace').split()))
         for name in names:
             if not _NAME.fullmatch(name):
                 raise InputError(f'{path} must hold names such as 2007_000032, one a line, but holds {name[:40]!r}.')
@@ -126,9 +127,11 @@ class VOCPromptDataset(InstancePromptDataset):
 def _read_labels(path: Path) -> np.ndarray:
     """The numbers in an image of a palette, or of one channel; (H, W), uint8."""
     try:
-        with Image.open(path) as image:
-            if image.mode not in ('P', 'L'):
-                raise InputError(f'{path} must be an image of a palette, as VOC has it, but its mode is {image.mode}.')
-            return np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        with open_regular(path, MAX_IMAGE_BYTES) as file, Image.open(file) as image:
+            mode = image.mode
+            labels = np.asarray(image)
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
         raise InputError(f'{path} is missing, damaged or far too large ({error}). Get it again.') from error
+    if mode not in ('P', 'L'):
+        raise InputError(f'{path} must be an image of a palette, as VOC has it, but its mode is {mode}.')
+    return labels

@@ -6,7 +6,9 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.errors import InputError
+
+from .regular_files import MAX_IMAGE_BYTES, open_regular
 
 MAX_PIXELS = 89_478_485
 """Larger images are not decoded; Pillow calls them possible bombs, too. The largest of COCO have 410,000 pixels."""
@@ -25,13 +27,16 @@ def read_image_size(file: str | Path | BinaryIO) -> tuple[int, int]:
 
     Raises:
         MissingInputError: there is no such file.
-        InputError: it is no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than ``MAX_PIXELS``.
+        FileError: it cannot be opened.
+        InputError: it is no file, no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than
+            ``MAX_PIXELS``.
     """
+    if isinstance(file, str | Path):
+        with open_regular(file, MAX_IMAGE_BYTES) as opened:
+            return read_image_size(opened)
     try:
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
-    except FileNotFoundError as error:
-        raise MissingInputError(f'there is no image {file}') from error
     except Image.DecompressionBombError as error:
         raise _too_large(str(error)) from None
     except (OSError, ValueError, SyntaxError, MemoryError) as error:

@@ -1,17 +1,18 @@
 """Preparing a data set: from its own files to annotations in JSON Lines, and to LMDB."""
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, sha256_of, write_atomically
+from mmrefseg.utils.json_files import read_json
 from mmrefseg.utils.lmdb_file import LMDBWriter
+from mmrefseg.utils.locks import alone
+from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
 
 from ..fields import get_field
@@ -72,7 +73,10 @@ def prepare(name: str,
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with _alone(work_dir):
+    with alone(work_dir / 'lock', f'{out_dir} is being prepared'):
+        if _is_prepared(out_dir, name, lmdb):  # meanwhile, by another process
+            shutil.rmtree(work_dir, ignore_errors=True)
+            return False
         _take_back(out_dir, work_dir)
         shutil.rmtree(work_dir / 'source', ignore_errors=True)
         source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
@@ -94,11 +98,11 @@ def read_manifest(out_dir: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingInputError(f'{path} is missing: {out_dir} is not prepared, or not to the end')
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = read_json(path, mend='')
         version = get_field(manifest, 'format_version', int, 'manifest')
         if version == MANIFEST_VERSION:
             _check_manifest(manifest)
-    except (ValueError, RecursionError) as error:
+    except InputError as error:
         raise InputError(f'{path} is damaged ({str(error).removesuffix(".")}). Delete {out_dir} and prepare the data '
                          'set again.') from error
     if version != MANIFEST_VERSION:
@@ -111,12 +115,11 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
     for key, kind in (('name', str), ('lmdb', bool), ('splits', dict), ('warnings', list), ('files', dict)):
         get_field(manifest, key, kind, 'manifest')
     for split, counts in manifest['splits'].items():
+        split_name(split, 'a split')
         for count in _COUNTS:
             get_field(counts, count, int, f'split {split[:200]!r}')
     for name in manifest['files']:
-        get_field(manifest['files'], name, str, 'files')
-        if Path(name).is_absolute() or '..' in Path(name).parts or '\0' in name:
-            raise InputError(f'the file {name[:200]!r} is not below its folder')
+        get_field(manifest['files'], relative_name(name, "a name in 'files'"), str, 'files')
 
 
 def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
@@ -133,18 +136,6 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
         raise FileError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or '
                         'delete this one')
     return True
-
-
-@contextmanager
-def _alone(work_dir: Path) -> Iterator[None]:
-    """Keep other preparations out of the folder, as long as this one lives."""
-    with (work_dir / 'lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileError(f'{work_dir.parent} is being prepared by another process: wait for it to '
-                            'end') from None
-        yield
 
 
 def _take_back(out_dir: Path, work_dir: Path) -> None:
@@ -209,6 +200,8 @@ def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, summaries: di
         'warnings': [warning for summary in summaries.values() for warning in summary['warnings']],
         'files': {str(path.relative_to(work_dir)): sha256_of(path) for path in files},
     }
+    if not lmdb:
+        (work_dir / IMAGES).mkdir(exist_ok=True)  # of no image, too, if all entries are broken
     for part in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
         if (work_dir / part).exists():
             (work_dir / part).rename(out_dir / part)

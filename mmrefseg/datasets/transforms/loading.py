@@ -11,6 +11,7 @@ from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.image_size import MAX_PIXELS, read_image_size
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, read_regular
 
 # Markers of baseline and progressive frames, and of the segments that may stand before them.
 _JPEG_FRAMES = b'\xc0\xc1\xc2'
@@ -74,8 +75,8 @@ def image_bytes(path: str | Path) -> bytes:
     if is_lmdb_address(path):
         return read_image_bytes(str(path))
     try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
+        return read_regular(path, MAX_IMAGE_BYTES)
+    except MissingInputError:
         raise MissingInputError(f'The image {path} is missing. Put it there, or set data_root and '
                                 "data_prefix=dict(img_path=...) to the folder which holds it.") from None
 

@@ -64,7 +64,7 @@ def _read_object(path: Path) -> dict:
     if not path.is_file():
         raise MissingInputError(f'{path} is missing; PhraseCutMetric takes the subsets from it')
     try:
-        content = json.loads(path.read_text('utf-8'))
+        content = json.loads(path.read_text('utf-8-sig'))
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
     if not isinstance(content, dict):
