@@ -64,7 +64,7 @@ class DINOv2(TunedEncoder, VisionTransformer):
 
     def __init__(self,
                  arch: str | dict = 'base',
-                 img_size: int = 518,
+                 img_size: int | Sequence[int] = 518,
                  patch_size: int = 14,
                  num_registers: int = 4,
                  out_indices: Sequence[int] = (11, ),
