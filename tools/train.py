@@ -39,6 +39,8 @@ def use_mixed_precision(cfg: Config) -> None:
     """bfloat16 where the device computes in it, else float16 with loss scaling."""
     if mixed_precision_dtype() == torch.bfloat16:
         cfg.optim_wrapper.type = 'mmrefseg.BFloat16OptimWrapper'
+        for setting in ('loss_scale', 'dtype', 'use_fsdp'):  # of a config's own AmpOptimWrapper
+            cfg.optim_wrapper.pop(setting, None)
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

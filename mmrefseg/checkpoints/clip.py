@@ -13,21 +13,24 @@ from .pretrained import is_tag, require_weights
 _NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
 
 
-def find_clip_config(arch: str | dict) -> dict:
+def find_clip_config(arch: str | dict, *needed: str) -> dict:
     """The config of an architecture in open_clip's own form.
 
     Args:
         arch: an open_clip architecture such as ``RN50-quickgelu``, or such a config.
+        *needed: what must be in there, such as ``vision_cfg``.
 
     Returns:
         A dict of ``embed_dim``, ``text_cfg`` and ``vision_cfg``; of a given one, what is in there.
 
     Raises:
-        InputError: open_clip has no such architecture.
+        InputError: open_clip has no such architecture, or something is missing in the config.
     """
     config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
     if config is None:
         raise InputError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
+    if missing := [part for part in needed if part not in config]:
+        raise InputError(f'arch is {arch!r}; {" and ".join(missing)} must be in there')
     return config
 
 

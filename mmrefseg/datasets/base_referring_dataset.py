@@ -64,12 +64,14 @@ class BaseReferringDataset(BaseDataset, ABC):
                  data_root: str,
                  split: str = 'train',
                  unit: Literal['sentence', 'ref'] = 'sentence',
-                 data_prefix: dict | None = None,
+                 data_prefix: dict[str, str] | None = None,
                  pipeline: Sequence[dict | Callable] = (),
                  allow_links_out: bool = True,
                  **kwargs) -> None:
         if unit not in ('sentence', 'ref'):
             raise InputError(f"unit must be 'sentence' or 'ref', got {unit!r}")
+        if 'serialize_data' in kwargs:
+            raise InputError(f'{type(self).__name__} has no setting serialize_data: its samples are one array')
         self.split = split
         self.unit = unit
         self.allow_links_out = allow_links_out

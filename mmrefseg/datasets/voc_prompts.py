@@ -52,7 +52,7 @@ class VOCPromptDataset(InstancePromptDataset):
         InputError: If a file doesn't hold what it should.
     """
 
-    def __init__(self, data_root: str, split: str = 'val', data_prefix: dict | None = None, **kwargs) -> None:
+    def __init__(self, data_root: str, split: str = 'val', data_prefix: dict[str, str] | None = None, **kwargs) -> None:
         super().__init__(data_root, split, data_prefix=data_prefix or {'img_path': 'JPEGImages'}, **kwargs)
 
     def load_instances(self) -> list[Instance]:

@@ -41,6 +41,19 @@ def test_the_command_that_continues_keeps_all_options(train, monkeypatch, launch
     assert command == expected
 
 
+@pytest.mark.parametrize(('dtype', 'expected'), [
+    (torch.bfloat16, dict(type='mmrefseg.BFloat16OptimWrapper', clip_grad=dict(max_norm=1))),
+    (torch.float16, dict(type='AmpOptimWrapper', clip_grad=dict(max_norm=1), loss_scale=512.0, dtype='float16')),
+])
+def test_mixed_precision_of_a_config_that_has_its_own(train, monkeypatch, dtype, expected):
+    """Its settings go where they have a meaning."""
+    monkeypatch.setitem(train['use_mixed_precision'].__globals__, 'mixed_precision_dtype', lambda: dtype)
+    cfg = Config(dict(optim_wrapper=dict(
+        type='AmpOptimWrapper', loss_scale=512.0, dtype='float16', clip_grad=dict(max_norm=1))))
+    train['use_mixed_precision'](cfg)
+    assert cfg.optim_wrapper.to_dict() == expected
+
+
 def test_resuming_from_the_latest(train, tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), load_from='old.pth'))
     train['resume_from'](cfg, 'auto')

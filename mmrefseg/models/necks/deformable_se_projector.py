@@ -8,7 +8,9 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count
 
+from ..layers import check_setting
 from ..layers.projector import UpsampleProjector
 
 
@@ -42,17 +44,19 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
     """
 
     def __init__(self,
-                 in_channels: int | Sequence[int],
-                 channels: int,
+                 in_channels: Count | Sequence[Count],
+                 channels: Count,
                  dcn: str | None = 'DCN',
-                 deform_groups: int = 1,
+                 deform_groups: Count = 1,
                  dcn_operator: str = 'auto',
                  residual: bool = True,
-                 se_ratio: int | None = 16,
-                 init_cfg: dict | None = None) -> None:
+                 se_ratio: Count | None = 16,
+                 init_cfg: dict | list[dict] | None = None) -> None:
         additions = dict(
             dcn=dcn, deform_groups=deform_groups, dcn_operator=dcn_operator, residual=residual, se_ratio=se_ratio)
-        first, *others = [in_channels] if isinstance(in_channels, int) else in_channels
+        widths = [in_channels] if isinstance(in_channels, int) else in_channels
+        check_setting('in_channels of DeformableSEProjector', in_channels, len(widths) > 0, 'one width at least')
+        first, *others = widths
         super().__init__(first, channels, **additions)
         self.init_cfg = init_cfg
         self.in_channels, self.out_channels = (first, *others), (channels, ) * (1 + len(others))

@@ -73,7 +73,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     @staticmethod
     def _find_config(arch: str | dict) -> dict:
-        config = find_clip_config(arch)
+        config = find_clip_config(arch, 'embed_dim', 'text_cfg')
         if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
             raise InputError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
