@@ -53,7 +53,7 @@ def settings_of(kind: type, owner: type | None = None) -> Settings:
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 parameters.setdefault(parameter.name, parameter)
         is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in own)
-        if not is_open:
+        if not is_open or vars(base).get('takes_any_setting'):
             break
     hints = {name: hint for name, hint in hints.items() if name in parameters}
     return Settings(parameters, hints, types, is_open)
@@ -63,7 +63,8 @@ def check_constructor(kind: type) -> type:
     """Let a class check the names and types of its settings against its type hints when it is constructed.
 
     That holds for configs and for Python, and for sub-classes, whose constructor calls this one. Settings that reach
-    ``**kwargs`` are those of the next constructor in line, and are checked as such. What fits is handed on as
+    ``**kwargs`` are those of the next constructor in line, and are checked as such; a class that hands them to
+    something else says ``takes_any_setting = True``. What fits is handed on as
     :func:`~mmrefseg.utils.type_hints.fit` gives it.
 
     Args:

@@ -13,7 +13,7 @@ from mmrefseg.registry import HOOKS
 class CheckInputSizeHook(Hook):
     """Stops a run if a pipeline in the config's dataloaders makes images of a size that doesn't fit the model.
 
-    The backbone says what fits in its ``check_input_size``, such as multiples of a patch; one without it takes any size.
+    The backbone says what fits in its ``check_input_size``, such as multiples of a patch; one without it takes any.
     Training is also stopped if a batch would hold fewer samples than a part of the model says in its ``least_batch``.
     """
 

@@ -62,6 +62,8 @@ class PlainViT(TunedEncoder, BaseModule):
             norm the feed-forward part's input.
     """
 
+    takes_any_setting = True  # timm's
+
     def __init__(self,
                  arch: str = 'vit_base_patch14_reg4_dinov2',
                  out_indices: Sequence[int] = (-1, ),
