@@ -245,7 +245,7 @@ def test_other_towers(name):
     assert {key: value for key, value in changed.items() if key.startswith('model.')} == {
         'model.backbone.arch': arch, 'model.backbone.init_cfg.checkpoint': weights, **others}
     assert {key.split('.')[-1] for key in changed if not key.startswith('model.')} == {
-        'input_size', 'size', 'type', 'pipeline', 'train_pipeline', 'test_pipeline'}
+        'input_size', 'letterbox', 'pipeline', 'train_pipeline', 'test_pipeline'}
     backbone = build(f'sera_{name}_refcoco').backbone
     assert load(f'sera_{name}_refcoco').letterbox.size == 32 * backbone.patch_size
     if name == 'siglip2-base':  # nothing is to be resized
