@@ -3,12 +3,22 @@
 A node imports its ``locations`` when a type is first looked up, so a config that only says
 ``default_scope='mmrefseg'`` finds every part without an import of its own.
 """
+from typing import Any
+
 import mmengine.registry as root
-from mmengine.registry import Registry
+from mmengine.registry import Registry, build_model_from_cfg
+
+from mmrefseg.utils.requirements import check_importable
 
 
-def _node(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{place}' for place in locations])
+def _node(name: str, parent: Registry, *locations: str, **settings: Any) -> Registry:
+    return Registry(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{place}' for place in locations],
+                    **settings)
+
+
+def _build_model(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+    check_importable(cfg)
+    return build_model_from_cfg(cfg, registry, default_args)
 
 
 RUNNERS = _node('runner', root.RUNNERS)
@@ -22,7 +32,7 @@ DATASETS = _node('dataset', root.DATASETS, 'datasets')
 DATA_SAMPLERS = _node('data sampler', root.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _node('transform', root.TRANSFORMS, 'datasets')
 
-MODELS = _node('model', root.MODELS, 'models')
+MODELS = _node('model', root.MODELS, 'models', build_func=_build_model)
 MODEL_WRAPPERS = _node('model wrapper', root.MODEL_WRAPPERS)
 WEIGHT_INITIALIZERS = _node('weight initializer', root.WEIGHT_INITIALIZERS)
 
