@@ -1,15 +1,18 @@
-"""Settings of Sphinx: sphinx-build -W -b html docs docs/_build"""
+"""Settings of Sphinx: sphinx-build -W -c docs -b html . docs/_build
+
+The source folder is the repository, so that the READMEs of the configs are pages, and links are those of a checkout.
+"""
 from mmrefseg.version import __version__
 
 project = 'mmrefseg'
-author = 'The mmrefseg contributors'
-copyright = author  # noqa: A001
+author = project_copyright = 'The mmrefseg contributors'
 release = __version__
 
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode']
-exclude_patterns = ['_build', 'examples']
+root_doc = 'docs/index'
+include_patterns = ['docs/*', 'configs/**/README.md', 'CHANGELOG.md']
+exclude_patterns = ['.*', 'build', 'data', 'dist', 'docs/_build', 'mmrefseg', 'pretrained', 'tests', 'work_dirs']
 myst_heading_anchors = 3
-myst_enable_extensions = ['colon_fence']
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # the docstrings say them
@@ -17,5 +20,5 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # attributes are members, too
 
 html_theme = 'furo'
-html_title = f'mmrefseg {__version__}'
+html_title = f'mmrefseg {release}'
 html_show_sourcelink = False

@@ -35,7 +35,7 @@ def commands(page: Path) -> list[list[str]]:
 ALL = [pytest.param(line, id=f'{page.stem}: {shlex.join(line)[:60]}') for page in PAGES for line in commands(page)]
 
 
-class Parsed(Exception):
+class HasParsedError(Exception):
     """Ends a tool when its command line was read."""
 
 
@@ -47,10 +47,10 @@ def read_command_line(script: Path, arguments: list[str], monkeypatch) -> None:
 
     def stop(parser: ArgumentParser, *args: object) -> None:
         read(parser, *args)
-        raise Parsed
+        raise HasParsedError
 
     monkeypatch.setattr(ArgumentParser, 'parse_args', stop)
-    with pytest.raises(Parsed):
+    with pytest.raises(HasParsedError):
         runpy.run_path(str(script), run_name='__main__')
 
 
