@@ -22,3 +22,9 @@ napoleon_use_ivar = True  # attributes are members, too
 html_theme = 'furo'
 html_title = f'mmrefseg {release}'
 html_show_sourcelink = False
+
+
+def setup(app):
+    """Leave out the fields of named tuples, which their docstrings describe as arguments."""
+    app.connect('autodoc-skip-member',
+                lambda app, what, name, member, skip, options: skip or type(member).__name__ == '_tuplegetter')

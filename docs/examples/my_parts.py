@@ -17,10 +17,12 @@ class ScaleShiftNeck(BaseModule):
 
     takes_text = True  # without it, forward would get the maps alone
 
-    def __init__(self, in_channels: tuple[int, ...], channels: int, sentence_channels: int) -> None:
+    def __init__(self, in_channels: tuple[int, ...], channels: int,
+                 sentence_channels: int) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = tuple(in_channels), (channels, )  # compared with the parts beside it
-        self.sentence_channels = sentence_channels  # compared with the text encoder
+        # Compared with the widths that the parts beside it and the text encoder have.
+        self.in_channels, self.out_channels = tuple(in_channels), (channels, )
+        self.sentence_channels = sentence_channels
         self.project = nn.Conv2d(in_channels[-1], channels, 1)
         self.modulate = nn.Linear(sentence_channels, 2 * channels)
 
@@ -44,15 +46,17 @@ class WordHead(BaseModule):
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
         """The last map (B, C, H, W) → logits (B, 1, H, W)."""
-        words = (text.tokens * text.mask[:, :, None]).sum(1) / text.mask.sum(1, keepdim=True)  # without the padding
-        fit = torch.einsum('bchw,bc->bhw', self.project(maps[-1]), words) / words.shape[1]**0.5
-        return fit[:, None] + self.bias
+        mask = text.mask[:, :, None]  # leaves the padding out
+        words = (text.tokens * mask).sum(1) / mask.sum(1)
+        fit = torch.einsum('bchw,bc->bhw', self.project(maps[-1]), words)
+        return fit[:, None] / words.shape[1]**0.5 + self.bias
 
-    def loss(self, maps: tuple[Tensor, ...], text: TextFeatures, samples: list[RefSegDataSample]) -> dict[str, Tensor]:
+    def loss(self, maps: tuple[Tensor, ...], text: TextFeatures,
+             samples: list[RefSegDataSample]) -> dict[str, Tensor]:
         """Losses by name; those with ``loss`` in their names are summed."""
-        masks = torch.stack([sample.gt_sem_seg.data for sample in samples]).float()  # (B, 1, H, W) of 0 and 1
-        logits = self.forward(maps, text).float()  # a loss is computed in float32, also under mixed precision
-        target = F.interpolate(masks, logits.shape[-2:], mode='nearest')
+        logits = self.forward(maps, text).float()  # float32, also under mixed precision
+        masks = torch.stack([sample.gt_sem_seg.data for sample in samples])  # (B, 1, H, W)
+        target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest')
         return dict(loss_ce=F.binary_cross_entropy_with_logits(logits, target))
 
     def predict(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
