@@ -22,6 +22,8 @@ napoleon_use_ivar = True  # attributes are members, too
 html_theme = 'furo'
 html_title = f'mmrefseg {release}'
 html_show_sourcelink = False
+html_static_path = ['style']
+html_css_files = ['wide.css']
 
 
 def setup(app):

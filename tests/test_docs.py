@@ -12,8 +12,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmrefseg.__main__ import COMMANDS
+from mmrefseg.apis.building import build_model
 from mmrefseg.datasets.refshapes import make_refshapes
-from mmrefseg.registry import HOOKS, VISBACKENDS
+from mmrefseg.errors import InputError
+from mmrefseg.registry import HOOKS, MODELS, VISBACKENDS
 from mmrefseg.utils.paths import config_path
 
 ROOT = Path(__file__).parents[1]
@@ -152,3 +154,13 @@ def test_the_example_trains(tmp_path, monkeypatch):
     assert not any(torch.equal(runner.model.state_dict()[name], before[name]) for name in own)
     assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
     assert (tmp_path / 'run/iter_3.pth').is_file()
+
+
+@pytest.mark.parametrize('forgotten', ['takes_text', 'predict'])
+def test_messages_of_what_is_forgotten(forgotten, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'docs/examples')
+    cfg = Config.fromfile(ROOT / 'docs/examples/my_config.py')
+    monkeypatch.delattr(MODELS.get('WordHead'), forgotten)
+    with pytest.raises(InputError) as caught:
+        build_model(cfg)
+    assert str(caught.value) in (ROOT / 'docs/write_parts.md').read_text().replace('\\`', '`')
