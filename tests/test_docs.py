@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from PIL import Image
 
 from mmrefseg.__main__ import COMMANDS
 from mmrefseg.apis.building import build_model
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.errors import InputError
-from mmrefseg.registry import HOOKS, MODELS, VISBACKENDS
+from mmrefseg.registry import DATASETS, HOOKS, MODELS, VISBACKENDS
 from mmrefseg.utils.paths import config_path
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +103,7 @@ def test_files_that_are_linked_are_there(page):
         assert re.match(r'https?://|mailto:', target) or (page.parent / target).exists(), target
 
 
-RECIPES = [text for text in blocks(ROOT / 'docs/cookbook.md', 'python') if '_base_' in text]
+RECIPES = [text for name in ('cookbook', 'train') for text in blocks(ROOT / f'docs/{name}.md', 'python')]
 
 
 @pytest.mark.parametrize('recipe', RECIPES, ids=lambda text: re.sub(r'.*?\n(\w+).*', r'\1', text, flags=re.DOTALL))
@@ -131,6 +133,28 @@ def test_no_check_of_weights_in_the_recipe_for_loading_a_part(tmp_path):
     hooks, base = Config.fromfile(path).default_hooks, Config.fromfile(config_path('sera/sera_dinov2_refcoco.py'))
     dropped = set(base.default_hooks) - set(hooks)
     assert [base.default_hooks[name]['type'] for name in dropped] == ['CheckWeightsHook']
+
+
+def test_own_data(tmp_path, monkeypatch):
+    """The lines on the page about them, in the config of the recipe for fine-tuning."""
+    folder = tmp_path / 'data/mine'
+    for name in ('images/a', 'annotations', 'masks'):
+        (folder / name).mkdir(parents=True)
+    Image.new('RGB', (20, 16)).save(folder / 'images/a/b.jpg')
+    Image.new('L', (20, 16), 255).save(folder / 'masks/b_dog.png')
+    lines = re.findall(r'^    ({"image.*})$', (ROOT / 'docs/own_data.md').read_text(), re.MULTILINE)
+    (folder / 'annotations/train.jsonl').write_text('\n'.join(lines))
+    (tmp_path / 'recipe.py').write_text(next(text for text in RECIPES if 'JSONLinesDataset' in text))
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile('recipe.py')
+    with DefaultScope.overwrite_default_scope('mmrefseg'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
+    assert [sample.text for sample in samples][::2] == ['the red cup', 'a giraffe']
+    assert samples[1].text in ('the left dog', 'a sleeping dog')
+    # In the image's own pixels: a square of 10 × 10, all of 20 × 16 (less at the blurred edges), and nothing.
+    areas = [sample.gt_sem_seg.data.sum().item() / 22.4**2 for sample in samples]
+    assert areas == pytest.approx([100, 320, 0], rel=0.03)
 
 
 def test_the_example_trains(tmp_path, monkeypatch):
