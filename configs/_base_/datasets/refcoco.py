@@ -2,7 +2,7 @@ data_root = 'data/refcoco'
 image_dir = '../coco/train2014'  # seen from data_root
 split_by = 'unc'
 input_size = 448
-batch_size = 4  # a GPU
+batch_size = 4  # per GPU
 
 train_pipeline = [
     dict(type='LoadReferringImage'),

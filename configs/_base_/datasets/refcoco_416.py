@@ -1,7 +1,7 @@
 # RefCOCO as CRIS trains on it: smaller images, larger batches.
 _base_ = './refcoco.py'
 input_size = 416
-batch_size = 16  # a GPU
+batch_size = 16  # per GPU
 
 letterbox = dict(type='Letterbox', size=input_size)
 train_pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in _base_.train_pipeline]

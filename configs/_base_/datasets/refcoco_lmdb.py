@@ -1,7 +1,7 @@
 # RefCOCO in one file, as `prepare.py refcoco-unc --lmdb` made it. The same goes for any other prepared data set.
 _base_ = './refcoco.py'
 data_root = 'data/prepared/refcoco-unc'
-train_letterbox = 'FastLetterbox'  # twice the samples a second, each less than a pixel elsewhere than with Letterbox
+train_letterbox = 'FastLetterbox'  # twice the samples per second, each less than a pixel elsewhere than with Letterbox
 
 train_pipeline = [
     dict(step, type=train_letterbox) if step['type'] == 'Letterbox' else step for step in _base_.train_pipeline

@@ -8,9 +8,9 @@ class TextFeatures(NamedTuple):
     """Word and sentence features of a batch of expressions.
 
     Args:
-        tokens: (B, L, C), one feature a token, start and end tokens included.
+        tokens: (B, L, C), one feature per token, start and end tokens included.
         mask: bool (B, L), True for real tokens, False for padding.
-        sentence: (B, D), one feature an expression.
+        sentence: (B, D), one feature per expression.
     """
 
     tokens: Tensor
