@@ -1,4 +1,4 @@
-"""The configs that come with mmrefseg and their models, each read and built once per session."""
+"""The configs that come with mmrefseg, each read once per session, and their models, each built once."""
 from __future__ import annotations
 
 import copy
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -23,6 +23,8 @@ PATHS = sorted(path.relative_to(FOLDER).with_suffix('').as_posix() for path in F
                if '_base_' not in path.parts)
 NAMES = [path.split('/')[-1] for path in PATHS]
 
+_models: dict[tuple[str, str], nn.Module] = {}
+
 
 @cache
 def load(name: str) -> Config:
@@ -30,23 +32,35 @@ def load(name: str) -> Config:
     return Config.fromfile(mmrefseg.config_path(name))
 
 
-@cache
 def build(name: str) -> nn.Module:
-    """Its model on the meta device, which all tests share: to be looked at only."""
-    return build_changed(name, {})
+    """Its model on the meta device, which all tests of equal models share: to be looked at only."""
+    config = load(name)
+    return build_model(config.model, config.default_scope)
 
 
 def build_changed(name: str, changes: Mapping[str, Any]) -> nn.Module:
-    """Its model on the meta device, after changes of the config by dotted key."""
+    """The same after changes of the config by dotted key."""
     config = copy.deepcopy(load(name))
     config.merge_from_dict(changes)
-    if 'mmdet.' in str(config.model):
+    return build_model(config.model, config.default_scope)
+
+
+def build_model(model: ConfigDict, scope: str = 'mmrefseg') -> nn.Module:
+    """The model of a config on the meta device, built once per session."""
+    key = scope, str(model)
+    if key not in _models:
+        _models[key] = _build_model(copy.deepcopy(model), scope)
+    return _models[key]
+
+
+def _build_model(model: ConfigDict, scope: str) -> nn.Module:
+    if 'mmdet.' in str(model):
         pytest.importorskip('mmdet.models')
     # mmpretrain's backbones look at values of tensors while they are built.
-    device = 'cpu' if config.model.backbone.type.startswith('mmpretrain.') else 'meta'
+    device = 'cpu' if model.backbone.type.startswith('mmpretrain.') else 'meta'
     mmrefseg.register_all_modules(init_default_scope=False)
-    with torch.device(device), DefaultScope.overwrite_default_scope(config.default_scope):
-        return MODELS.build(config.model).to('meta')
+    with torch.device(device), DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(model).to('meta')
 
 
 def differences(ours: Mapping, theirs: Mapping, prefix: str = '') -> dict[str, Any]:
