@@ -76,7 +76,7 @@ def other_tower(arch, tag, size, **others):
         'model.backbone.arch': arch,
         'model.backbone.init_cfg.checkpoint': checkpoint,
         f'{"siglip2" if "siglip" in arch else "dinov3"}_weights': checkpoint,
-        'input_size': size, 'letterbox.size': size, **PIPELINES,
+        'input_size': size, 'letterbox': dict(type='Letterbox', size=size), **PIPELINES,
         **{f'model.{key.replace("__", ".")}': value for key, value in others.items()},
     }
 
@@ -207,7 +207,7 @@ def test_metafile(method, model):
         assert (metadata['Epochs'], metadata['Batch Size']) == (load(name).train_cfg.max_epochs, batch)
 
 
-@pytest.mark.parametrize('method', METAFILES)
+@pytest.mark.parametrize('method', ['cris', 'detris', 'segvlm'])
 def test_the_readme_links_to_every_config(method):
     text = (FOLDER / method / 'README.md').read_text()
     assert not [path for path in PATHS if path.startswith(f'{method}/')
