@@ -1,11 +1,12 @@
-"""Writing files so that a broken run leaves no broken file, and reading what tools wrote."""
+"""Writing files so that a broken run leaves no broken file, reading what tools wrote, and opening what others named."""
 from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 
@@ -58,6 +59,46 @@ def write_atomically(data: bytes, path: str | Path) -> None:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise _explained(error, path) from error
+
+
+def open_regular(path: str | Path, most: int) -> BinaryIO:
+    """Open a file for reading that somebody else named: nothing that would never end, or wait for ever.
+
+    Args:
+        path: path of the file; may be a link to it.
+        most: bytes that it may have.
+
+    Raises:
+        MissingInputError: there is no such file.
+        FileError: it cannot be opened, or is a folder, a device or the like.
+        InputError: it has more bytes, or no file can have such a name.
+    """
+    try:
+        # A pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingInputError(f'there is no file {path}') from error
+    except OSError as error:
+        raise FileError(f'{str(path)[:1000]} cannot be opened ({error.strerror}). It must be a file that you may '
+                        'read') from error
+    except ValueError as error:
+        raise InputError(f'no file can be called {str(path)[:1000]!r} ({error})') from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
+        return os.fdopen(descriptor, 'rb')
+    os.close(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        raise InputError(f'{path} has {status.st_size} bytes, and at most {most} are read')
+    raise FileError(f'{path} is no regular file, but a folder, a device or a pipe, and is not read')
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """What a file holds that somebody else named; takes and raises what :func:`open_regular` does."""
+    with open_regular(path, most) as file:
+        try:
+            return file.read(most)
+        except OSError as error:
+            raise FileError(f'{path} cannot be read ({error.strerror})') from error
 
 
 def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:

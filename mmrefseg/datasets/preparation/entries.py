@@ -82,7 +82,7 @@ def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
         return None
     try:
         mask = draw_mask(segmentation, *shape)
-    except (ValueError, TypeError, OverflowError) as error:
+    except InputError as error:
         raise InputError(f'the mask cannot be drawn: {error}') from error
     if mask.any():
         return mask_to_rle(mask)
