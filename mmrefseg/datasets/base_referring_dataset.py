@@ -14,6 +14,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 
 from .referents import Referents, ReferentsInMemory
+from .scales import Scales
 from .seeding import seeded
 
 
@@ -26,7 +27,7 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
     of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int;
-    in some sets ``ann_id`` is a str), ``sample_idx``, and
+    in some sets ``ann_id`` is a str), ``ignore_orientation`` (bool), ``sample_idx``, and
 
     - with ``unit='sentence'``: ``text`` (str), ``sent_id`` (int) and ``kind`` (str, ``''`` where unknown);
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.
@@ -38,6 +39,9 @@ class BaseReferringDataset(BaseDataset, ABC):
             referent with all its expressions, of which ``SampleSentence`` draws one). Default: ``'sentence'``.
         data_prefix (dict | None): ``img_path`` is the folder of the images, absolute or inside ``data_root``.
             Default: None, which means ``dict(img_path='images')``.
+        ignore_orientation (bool | None): Whether the annotations were made on the images as they are stored. Default:
+            None, the class's own: False, they were made on the upright images (an EXIF orientation is applied), in
+            users' own data, and True in published sets, whose tools never looked at it.
         pipeline (Sequence[dict | Callable]): Transforms. Default: none.
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
@@ -51,6 +55,7 @@ class BaseReferringDataset(BaseDataset, ABC):
     """
 
     broken: list[str] | None = None
+    IGNORE_ORIENTATION = False
     METAINFO: dict = {'classes': ('background', 'referent'), 'palette': [[0, 0, 0], [220, 20, 60]]}
 
     def __init__(self,
@@ -59,11 +64,13 @@ class BaseReferringDataset(BaseDataset, ABC):
                  unit: Literal['sentence', 'ref'] = 'sentence',
                  data_prefix: dict | None = None,
                  pipeline: Sequence[dict | Callable] = (),
+                 ignore_orientation: bool | None = None,
                  **kwargs) -> None:
         if unit not in ('sentence', 'ref'):
             raise InputError(f"unit must be 'sentence' or 'ref', got {unit!r}")
         self.split = split
         self.unit = unit
+        self.ignore_orientation = self.IGNORE_ORIENTATION if ignore_orientation is None else ignore_orientation
         self._referents: Referents | None = None
         super().__init__(
             data_root=os.fspath(data_root),
@@ -118,8 +125,10 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self._referents is None:
             referents = self.load_referents()
             if not isinstance(referents, Referents):
-                checked = self.parse_each(referents, partial(_check_expressions, data_root=self.data_root))
+                scales = Scales(self.data_root)
+                checked = self.parse_each(referents, partial(self._complete, scales=scales))
                 referents = ReferentsInMemory(checked)
+                scales.check_all()
             self._referents = referents
         return self._referents
 
@@ -145,6 +154,10 @@ class BaseReferringDataset(BaseDataset, ABC):
                 self.broken.append(str(error))
             else:
                 yield referent
+
+    def _complete(self, referent: dict, scales: Scales) -> dict:
+        scales.check(referent)
+        return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
     def load_data_list(self) -> np.ndarray:
         """Load the referents and number the samples.

@@ -40,7 +40,7 @@ def test_a_whole_picture_is_one_whatever_stands_behind_it(kind, tail):
 
 @pytest.mark.parametrize('kind', ['baseline', 'optimised', 'restarts'])
 @pytest.mark.parametrize('tail', ['', *TAILS])
-@pytest.mark.parametrize('share', [0.1, 0.5, 0.96])  # of data that end within the last block, a marker behind tells none
+@pytest.mark.parametrize('share', [0.1, 0.5, 0.96])  # within the last block, a mere end marker behind hides a cut
 def test_a_cut_off_picture_is_none_whatever_stands_behind_it(kind, tail, share):
     content = jpeg(kind)
     cut = content[:int(share * len(content))] + TAILS.get(tail, b'')

@@ -15,7 +15,6 @@ from mmrefseg.errors import InputError, MissingInputError
 
 from ..prepared_folder import MANIFEST, UNFINISHED
 
-MAX_IMAGE_BYTES = 1 << 28
 MAX_ANNOTATION_BYTES = 1 << 33
 
 # Deflated JSON of coordinates comes to about 20, images to 1; a bomb to 1,000.
