@@ -125,10 +125,10 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self._referents is None:
             referents = self.load_referents()
             if not isinstance(referents, Referents):
-                scales = Scales(self.data_root)
+                scales = Scales()
                 checked = self.parse_each(referents, partial(self._complete, scales=scales))
                 referents = ReferentsInMemory(checked)
-                scales.check_all()
+                scales.check_all(self.data_root)
             self._referents = referents
         return self._referents
 
@@ -156,7 +156,7 @@ class BaseReferringDataset(BaseDataset, ABC):
                 yield referent
 
     def _complete(self, referent: dict, scales: Scales) -> dict:
-        scales.check(referent)
+        scales.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
         return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
     def load_data_list(self) -> np.ndarray:

@@ -22,17 +22,18 @@ class Scales:
     An outline within the first pixel of its image is refused: it would have one pixel at most. So is the data set if
     all its outlines, five or more, lie within the first 100 × 100 pixels of images that are larger than 200 × 200.
 
-    Args:
-        where (str): The data set, for errors.
     """
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self) -> None:
         self._number = 0
         self._may_be_percent = True
 
-    def check(self, referent: Mapping) -> None:
+    def check(self, referent: Mapping, where: str) -> None:
         """Look at a referent.
+
+        Args:
+            referent (Mapping): With its ``segmentation``, ``height`` and ``width``.
+            where (str): What it is, for errors.
 
         Raises:
             InputError: If its polygons are in shares of 1.
@@ -41,19 +42,22 @@ class Scales:
         if not any(polygons):
             return
         if all(_is_within(polygon, _SHARE) for polygon in polygons):
-            raise InputError(f'{self._where}: ref_id {referent["ref_id"]}: {_SHARES}')
+            raise InputError(f'{where}: {_SHARES}')
         self._number += 1
         self._may_be_percent = (self._may_be_percent and min(referent['height'], referent['width']) > _LARGE
                                 and all(_is_within(polygon, _PERCENT) for polygon in polygons))
 
-    def check_all(self) -> None:
+    def check_all(self, where: str) -> None:
         """Look at what all referents have in common.
+
+        Args:
+            where (str): The data set, for errors.
 
         Raises:
             InputError: If all polygons seem to be in percent.
         """
         if self._may_be_percent and self._number >= _MANY:
-            raise InputError(f'{self._where}: no coordinate of its {self._number} outlines is above {_PERCENT}, though '
+            raise InputError(f'{where}: no coordinate of its {self._number} outlines is above {_PERCENT}, though '
                              f'every image is larger than {_LARGE} x {_LARGE} pixels, so that they seem to be percent '
                              'of the image. They must be pixels: multiply x by the width and y by the height, and '
                              'divide by 100. If they are pixels, write the masks as RLE')
