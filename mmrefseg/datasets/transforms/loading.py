@@ -150,7 +150,9 @@ def _ends_in_nothing(img: np.ndarray, content: bytes, end: int) -> bool:
 
 def _decode_other(content: bytes, ignore_orientation: bool) -> np.ndarray:
     header = header_of(content)
-    img = _to_8_bits(_pixels(content, _STORED | cv2.IMREAD_ANYDEPTH))
+    # As BGR: some versions of OpenCV leave 16-bit TIFF unfilled if asked for RGB.
+    bgr = _pixels(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    img = cv2.cvtColor(_to_8_bits(bgr), cv2.COLOR_BGR2RGB)
     if header.format == 'TIFF':  # which OpenCV always turns
         img = turn_back(img, header.orientation) if ignore_orientation else img
     elif not ignore_orientation:
