@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mmrefseg.errors import InputError
 
-from .figure import FAINT, INK, add_panel, drawable, save_figure, wrap
+from .figure import FAINT, INK, add_panel, save_figure, wrap
 from .masks import MASK_COLOUR, show_mask
 
 _COLUMNS = 3
@@ -72,6 +72,6 @@ def _draw_sample(panels: list[Axes], sample: Sample) -> None:
     labels = (sample.origin, 'ground truth', f'prediction, IoU {100 * sample.iou:.0f} %')
     for ax, mask, colour, label in zip(panels, masks, (FAINT, _TRUTH_COLOUR, MASK_COLOUR), labels, strict=True):
         show_mask(ax, sample.image, mask, colour)
-        ax.text(0.5, -0.03, drawable(label), transform=ax.transAxes, ha='center', va='top', fontsize=8.5,
+        ax.text(0.5, -0.03, wrap(label, 26, 1), transform=ax.transAxes, ha='center', va='top', fontsize=8.5,
                 color=INK if mask is sample.prediction else FAINT, parse_math=False)
     panels[1].set_title(wrap(sample.expression, 46, 2), fontsize=10.5, color=INK, fontweight='bold', parse_math=False)
