@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import read_regular
-from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, ImageHeader, header_of
+from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, PILLOW_ERRORS, ImageHeader, header_of
 
 # Pillow's names of grey, indexed and RGB pixels, with and without alpha, of 1 to 16 bits.
 _WITH_ALPHA = ('LA', 'RGBA')
@@ -95,7 +95,7 @@ def _indices(content: bytes, header: ImageHeader) -> np.ndarray | None:
     try:
         with Image.open(BytesIO(content), formats=[header.format]) as image:
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow's decoders raise all of these
+    except PILLOW_ERRORS as error:
         raise InputError(f'it is damaged or cut off ({error}). {_MEND}') from error
 
 

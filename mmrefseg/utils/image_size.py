@@ -1,6 +1,7 @@
 """What an image's header declares, before any memory is taken for its pixels."""
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -17,6 +18,10 @@ MAX_PIXELS = 89_478_485
 
 MAX_IMAGE_BYTES = 1 << 28
 """Larger files are no images."""
+
+PILLOW_ERRORS = (OSError, ValueError, SyntaxError, MemoryError, EOFError, LookupError, TypeError, AttributeError,
+                 ArithmeticError, AssertionError, RuntimeError, struct.error)
+"""What Pillow's parsers raise for damaged files."""
 
 # What OpenCV reads, too.
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM')
@@ -84,19 +89,24 @@ def read_header(file: BinaryIO) -> ImageHeader:
     """
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            header = ImageHeader(image.format, image.mode, *_stored_size(image), _orientation(image, file),
-                                 _is_lossy(image, file))
-            several = header.format not in ('JPEG', 'MPO') and getattr(image, 'is_animated', False)
+            kind, several = image.format, image.format != 'MPO' and getattr(image, 'is_animated', False)
+            mode, (width, height), exif = image.mode, image.size, image.info.get('exif', b'')
+            compression, tags = image.info.get('compression'), dict(getattr(image, 'tag_v2', {}))
     except Image.DecompressionBombError as error:
         raise _too_large(str(error)) from None
-    except (OSError, ValueError, SyntaxError, MemoryError, EOFError, KeyError, TypeError, OverflowError) as error:
-        # Pillow's parsers raise all of these for damaged files.
+    except PILLOW_ERRORS as error:
         raise _unreadable(file) from error
-    check_pixels(header.height, header.width)
+    orientation = orientation_of(exif or (_png_exif(file) if kind == 'PNG' else b''))
+    is_lossy = kind in ('JPEG', 'MPO') or compression in ('jpeg', 'tiff_jpeg', 'webp')
+    if kind == 'TIFF':  # whose size Pillow gives upright
+        height, width, orientation = tags[_HEIGHT], tags[_WIDTH], known_orientation(tags.get(_ORIENTATION))
+    elif kind == 'WEBP':
+        is_lossy = _has_lossy_chunk(file)
+    check_pixels(height, width)
     if several:
-        raise InputError(f'it holds several pictures ({header.format}), and which one is meant cannot be told. Save '
-                         'that one in a file of its own')
-    return header._replace(format='JPEG') if header.format == 'MPO' else header
+        raise InputError(f'it holds several pictures ({kind}), and which one is meant cannot be told. Save that one in '
+                         'a file of its own')
+    return ImageHeader('JPEG' if kind == 'MPO' else kind, mode, height, width, orientation, is_lossy)
 
 
 def check_pixels(height: int, width: int) -> None:
@@ -111,21 +121,6 @@ def check_pixels(height: int, width: int) -> None:
         raise InputError(f'it declares a size of {width} x {height} pixels: it is damaged. Copy or download it again')
 
 
-def _stored_size(image: Image.Image) -> tuple[int, int]:
-    if image.format == 'TIFF':  # whose size Pillow gives upright
-        return int(image.tag_v2[_HEIGHT]), int(image.tag_v2[_WIDTH])
-    return image.size[1], image.size[0]
-
-
-def _orientation(image: Image.Image, file: BinaryIO) -> int:
-    if image.format == 'TIFF':
-        return known_orientation(image.tag_v2.get(_ORIENTATION))
-    exif = image.info.get('exif', b'')
-    if not exif and image.format == 'PNG':
-        exif = _png_exif(file)
-    return orientation_of(exif)
-
-
 def _png_exif(file: BinaryIO) -> bytes:
     """The chunk of EXIF metadata, which may stand behind the pixels, where Pillow would have to decode them first."""
     place = 8
@@ -138,12 +133,6 @@ def _png_exif(file: BinaryIO) -> bytes:
         if head[4:] == b'eXIf':
             return file.read(min(length, 1 << 16))
         place += 12 + length
-
-
-def _is_lossy(image: Image.Image, file: BinaryIO) -> bool:
-    if image.format == 'WEBP':
-        return _has_lossy_chunk(file)
-    return image.format in ('JPEG', 'MPO') or image.info.get('compression') in ('jpeg', 'tiff_jpeg', 'webp')
 
 
 def _has_lossy_chunk(file: BinaryIO) -> bool:
