@@ -22,7 +22,7 @@ def jpeg(kind: str = 'baseline') -> bytes:
 def film(seed: int) -> bytes:
     """What phones put behind a photo: an MP4, in which all pairs of bytes occur."""
     noise = np.random.default_rng(seed).integers(0, 256, 3000, dtype=np.uint8).tobytes()
-    return b'\0\0\0\x18ftypmp42' + noise + b'\xff\xd8' + noise[:99] + b'\xff\xda' + noise + b'\xff\xd9ab'
+    return b'\0\0\0\x18ftypmp42' + noise + b'\xff\xd8' + noise[:99] + b'\xff\xda' + noise
 
 
 TAILS = {'film': film(0), 'picture': jpeg(), 'start': b'\xff\xd8\xff', 'scan': b'\xff\xda\0\x0c', 'text': b'trailing',
