@@ -1,5 +1,6 @@
-"""Packaging of mmrefseg; the one list of the versions that it needs (`tools/install.sh` reads it too)."""
+"""Packaging; the versions of Python, PyTorch and OpenMMLab's packages stand in `mmrefseg/utils/supported.py`."""
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -8,19 +9,20 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
+SUPPORTED = runpy.run_path(str(ROOT / 'mmrefseg/utils/supported.py'))
+OLDEST_TORCH = SUPPORTED['TORCH'][0]
+OLDEST_PYTHON, NEWEST_PYTHON = SUPPORTED['PYTHON']
+
 REQUIREMENTS = [
-    'torch>=2.11,<2.15',
-    'torchvision>=0.26,<0.30',
-    'mmcv==2.1.0',  # with its operators: built from source by tools/install.sh
-    'mmengine==0.10.7',
-    'mmsegmentation==1.2.2',
-    'mmpretrain==1.2.0',
+    f'torch>={OLDEST_TORCH}',
+    f'torchvision>={SUPPORTED["torchvision_for"](OLDEST_TORCH)}',
     'open_clip_torch==3.3.0',
+    f'timm{SUPPORTED["TIMM"]}',
     'ftfy',  # mmsegmentation imports ftfy and regex without asking for them
     'regex',
     'lmdb',
     'matplotlib',
-    'numpy',
+    'numpy>=1.26',
     'opencv-python>=4.11',  # which decodes to RGB
     'packaging',
     'pillow',
@@ -29,6 +31,9 @@ REQUIREMENTS = [
     'safetensors',
 ]
 EXTRAS = {'tests': ['hypothesis', 'pytest', 'ruff']}
+# Without mmcv, of which there are releases with and without compiled operators that overwrite each other.
+EXTRAS.update({stack: [f'{name}=={version}' for module, (name, _, version) in packages.items() if module != 'mmcv']
+               for stack, packages in SUPPORTED['STACKS'].items()})
 
 
 def read_version() -> str:
@@ -54,7 +59,7 @@ setup(
     name='mmrefseg',
     version=read_version(),
     description='Referring image segmentation for OpenMMLab',
-    python_requires='>=3.11,<3.13',
+    python_requires=f'>={OLDEST_PYTHON},<3.{int(NEWEST_PYTHON.split(".")[1]) + 1}',
     packages=find_packages(include=['mmrefseg', 'mmrefseg.*']),
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,

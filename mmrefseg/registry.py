@@ -3,12 +3,59 @@
 A node imports its ``locations`` when a type is first looked up, so a config that only says
 ``default_scope='mmrefseg'`` finds every part without an import of its own.
 """
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
 import mmengine.registry as root
 from mmengine.registry import Registry
 
+from mmrefseg.errors import InputError
+from mmrefseg.utils.constructors import check_constructor
+
+
+class _Node(Registry):
+    """A registry whose parts of mmrefseg refuse settings of a wrong name or type; those of others are as they are."""
+
+    def build(self, cfg: Mapping[str, Any] | list, *args: Any, **kwargs: Any) -> Any:
+        """Build a part from its config, as MMEngine does.
+
+        Raises:
+            InputError: the config has no ``type``, or one that isn't known.
+        """
+        for config in cfg if isinstance(cfg, list) else [cfg]:
+            if isinstance(config, Mapping) and isinstance(config.get('type', ''), str):
+                self._check_type(config.get('type'), config.get('_scope_'))
+        return super().build(cfg, *args, **kwargs)
+
+    def _check_type(self, kind: str | None, scope: str | None) -> None:
+        with self.switch_scope_and_registry(scope) as node:
+            if kind and node.get(kind) is not None:
+                return
+        similar = get_close_matches(type_name(kind or ''), self.module_dict)
+        raise InputError(('a config' if kind is None else f'type={kind!r}') + f' names no {self.name} that is known'
+                         + (f'; did you mean {similar[0]!r}?' if similar else '. Parts of other packages need their '
+                            "scope ('mmseg.FCNHead'), your own an import (custom_imports)"))
+
+    def _register_module(self,
+                         module: Callable,
+                         module_name: str | list[str] | None = None,
+                         force: bool = False) -> None:
+        super()._register_module(module, module_name, force)
+        if inspect.isclass(module) and module.__module__.split('.')[0] == 'mmrefseg':
+            check_constructor(module)
+
 
 def _node(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{place}' for place in locations])
+    return _Node(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{place}' for place in locations])
+
+
+def type_name(kind: str | type) -> str:
+    """The name of a ``type`` in a config, a string with or without its scope or the class itself, without the scope."""
+    return kind.split('.')[-1] if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))
 
 
 RUNNERS = _node('runner', root.RUNNERS)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import settings
 
 # The same examples on every run, and no file of those that failed.
@@ -24,3 +25,13 @@ def ctrl_c():
 @pytest.fixture(scope='session')
 def golden_folder() -> Path:
     return Path(__file__).parent / 'data/golden'
+
+
+@pytest.fixture
+def torchruns_store(monkeypatch) -> dist.Store:
+    """What torchrun has for its processes, this one being one of them."""
+    store = dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setenv('TORCHELASTIC_USE_AGENT_STORE', 'True')
+    monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
+    monkeypatch.setenv('MASTER_PORT', str(store.port))
+    return store

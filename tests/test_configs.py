@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,7 +97,8 @@ def test_pieces_fit_each_other(name):
     sizes = {step.size for split in orders for step in config[f'{split}_dataloader'].dataset.pipeline if 'size' in step}
     assert len(sizes) == 1
     backbone = config.model.backbone
-    assert sizes.pop() % backbone.get('patch_size', 32 if backbone.type == 'CLIPResNet' else 14) == 0
+    patch = re.search(r'patch(\d+)', str(backbone.arch)) if backbone.type == 'PlainViT' else None
+    assert sizes.pop() % (int(patch[1]) if patch else 32) == 0
 
 
 def classes(name):
@@ -123,7 +125,7 @@ def test_published_values():
     config, model = load(FULL), build_on_meta(FULL)
     backbone, text, neck, head = model.backbone, model.text_encoder, model.neck, model.decode_head
     assert list(backbone.adapters) == list(text.adapters) == ['1', '3', '5', '7', '9', '11']
-    assert (backbone.out_indices, backbone.register_tokens.shape) == ([4, 8, 11], (1, 4, 768))
+    assert (backbone.out_indices, backbone.tower.reg_token.shape) == ([4, 8, 11], (1, 4, 768))
     assert (backbone.pos_embed_offset, backbone.pos_embed_antialias) == (0.1, False)
     assert {adapter.down.out_features for adapter in backbone.adapters.values()} == {128}
     assert {adapter.down.out_features for adapter in text.adapters.values()} == {64}

@@ -72,7 +72,7 @@ def test_published_values(name, width, blocks, maps, channels, text_blocks, text
     backbone, text, head = model.backbone, model.text_encoder, model.decode_head
     assert [*backbone.adapters] == [str(i) for i in blocks]
     assert [*text.adapters] == [str(i) for i in text_blocks]
-    assert (backbone.embed_dims, backbone.out_indices, backbone.register_tokens.shape[1]) == (width, maps, 4)
+    assert (backbone.tower.embed_dim, backbone.out_indices, backbone.tower.num_reg_tokens) == (width, maps, 4)
     assert (backbone.pos_embed_offset, backbone.pos_embed_antialias) == (0.1, False)
     for adapter in backbone.adapters.values():
         assert type(adapter) is DETRISAdapter

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 import mmrefseg
+from mmrefseg.checkpoints.pretrained import source_of
 from mmrefseg.models.layers import ExpertMixture, TextAdapter
 from mmrefseg.registry import MODELS
 
@@ -101,7 +102,7 @@ def test_tiny_on_12x12_patches():
         expected |= {f'{name}_pipeline': pipeline, f'{split}_dataloader.dataset.pipeline': pipeline,
                      f'{split}_dataloader.dataset.data_root': root}
     assert changed == expected
-    assert build('sera_tiny-168_refshapes').backbone.pos_embed.shape == (1, 1 + 12 * 12, 96)
+    assert build('sera_tiny-168_refshapes').backbone.tower.pos_embed.shape == (1, 12 * 12, 96)
 
 
 def test_pretraining_of_the_tiny_encoders():
@@ -215,13 +216,40 @@ def test_schedules(name, epochs, milestones):
 def test_large():
     model = build('sera_dinov2-large_refcoco')
     backbone = model.backbone
-    assert (len(backbone.layers), backbone.out_indices) == (24, [8, 16, 23])
+    assert (len(backbone.tower.blocks), backbone.out_indices) == (24, [8, 16, 23])
     assert list(backbone.adapters) == ['2', '6', '10', '14', '18', '22']
     assert {adapter.down.in_features for adapter in backbone.adapters.values()} == {1024}
     assert [project.conv.in_channels for project in model.neck.project] == [1024] * 3
     assert changes('sera_dinov2-large_refcoco', 'sera_dinov2_refcoco').keys() == {
         'dinov2_weights', 'model.backbone.arch', 'model.backbone.out_indices', 'model.backbone.adapter.indices',
         'model.backbone.init_cfg.checkpoint', 'model.neck.in_channels', 'train_cfg.max_epochs', 'param_scheduler'}
+
+
+OTHER_TOWERS = {  # architecture, tag of its weights, main config, what else changes in the model
+    'dinov3-small': ('vit_small_patch16_dinov3', 'lvd1689m', 'sera_dinov2_refcoco',
+                     {'model.neck.in_channels': (384, 384, 384)}),
+    'dinov3-base': ('vit_base_patch16_dinov3', 'lvd1689m', 'sera_dinov2_refcoco', {}),
+    'dinov3-large': ('vit_large_patch16_dinov3', 'lvd1689m', 'sera_dinov2-large_refcoco', {}),
+    'siglip2-base': ('vit_base_patch16_siglip_512', 'v2_webli', 'sera_dinov2_refcoco',
+                     {'model.backbone.pos_embed_offset': 0.0, 'model.backbone.pos_embed_antialias': True}),
+}
+
+
+@pytest.mark.parametrize('name', OTHER_TOWERS)
+def test_other_towers(name):
+    arch, tag, main, others = OTHER_TOWERS[name]
+    changed = changes(f'sera_{name}_refcoco', main)
+    weights = f'pretrained/{arch}.{tag}/model.safetensors'
+    assert source_of(weights) == f'https://huggingface.co/timm/{arch}.{tag}/resolve/main/model.safetensors'
+    assert changed.pop(f'{name.split("-")[0]}_weights') == weights
+    assert {key: value for key, value in changed.items() if key.startswith('model.')} == {
+        'model.backbone.arch': arch, 'model.backbone.init_cfg.checkpoint': weights, **others}
+    assert {key.split('.')[-1] for key in changed if not key.startswith('model.')} == {
+        'input_size', 'letterbox', 'pipeline', 'train_pipeline', 'test_pipeline'}
+    backbone = build(f'sera_{name}_refcoco').backbone
+    assert load(f'sera_{name}_refcoco').letterbox.size == 32 * backbone.patch_size
+    if name == 'siglip2-base':  # nothing is to be resized
+        assert tuple(backbone.tower.patch_embed.grid_size) == (32, 32)
 
 
 @pytest.mark.parametrize(('settings', 'message'), [
@@ -233,7 +261,7 @@ def test_large():
     (dict(neck__experts=['edge']), r"of SERAFusion is \['edge'\]; .*'spatial', 'contextual', 'boundary', 'shape'"),
     (dict(backbone__adapter__experts=['shape']), r"experts of SERAAdapter is \['shape'\]; .*'spatial', 'boundary'"),
     (dict(backbone__adapter__experts=[]), r"router 'adapter\.1' has no experts"),
-    (dict(backbone__adapter__indices=(1, 12)), r'adapter\.indices of DINOv2 is \(1, 12\); .* blocks, 0 to 11,'),
+    (dict(backbone__adapter__indices=(1, 12)), r'adapter\.indices of PlainViT is \(1, 12\); .* blocks, 0 to 11,'),
 ])
 def test_impossible_settings_are_refused_when_the_model_is_built(settings, message):
     with pytest.raises(ValueError, match=message):

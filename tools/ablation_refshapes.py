@@ -14,6 +14,7 @@ from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.locks import alone
 from mmrefseg.utils.paths import config_path
 
 TOOLS = Path(__file__).resolve().parent
@@ -44,7 +45,7 @@ ABLATIONS = {
         'adapter': 'sera_tiny-168_adapter-only_refshapes',
         'fusion': 'sera_tiny-168_fusion-only_refshapes',
         'both': 'sera_tiny-168_refshapes',
-    }, 'sera_tiny-168_pretraining_refshapes', {'backbone.': '', 'text_encoder.tower.': ''}),
+    }, 'sera_tiny-168_pretraining_refshapes', {'backbone.tower.': '', 'text_encoder.tower.': ''}),
     'segvlm': Ablation(112, Path('data/refshapes'), {
         'baseline': 'segvlm_tiny_baseline_refshapes',
         'raf': 'segvlm_tiny_raf_refshapes',
@@ -101,7 +102,10 @@ def schedule(config: Config, iterations: int) -> list[str]:
 
 def make_data(folder: Path, image_size: int, seed: int) -> None:
     """Make RefShapes, unless it is there."""
-    if not (folder / 'refshapes.json').is_file():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.with_name(f'.{folder.name}.lock'), f'{folder} is being made', wait=True):
+        if (folder / 'refshapes.json').is_file():
+            return
         call('dataset_converters/refshapes.py', folder, '--image-size', image_size, image_size, '--seed', seed)
 
 
@@ -121,8 +125,14 @@ def pretrain(ablation: Ablation, out: Path) -> None:
     """Train the encoders and put their weights where the variants' configs look for them, unless they are there."""
     model = Config.fromfile(config_path(next(iter(ablation.variants.values())))).model
     files = {prefix: Path(model[prefix.split('.')[0]].init_cfg.checkpoint) for prefix in ablation.encoders}
-    if all(file.is_file() for file in files.values()):
-        return
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out / '.pretraining.lock', f'the encoders of {out} are being trained', wait=True):
+        if not all(file.is_file() for file in files.values()):
+            make_encoders(ablation, out, files)
+
+
+def make_encoders(ablation: Ablation, out: Path, files: dict[str, Path]) -> None:
+    """Train the encoders and write the files of their weights, by the beginning of the weights' names."""
     config = config_path(ablation.pretraining)
     settings = Config.fromfile(config)
     data = Path(settings.data_root)
@@ -149,10 +159,12 @@ def run(args: Namespace) -> None:
     for number, seed in enumerate(args.seeds):
         for name, config in ablation.variants.items():
             file = predictions[name][number]
-            if not file.is_file():
-                checkpoint = train(config_path(config), file.parent, ablation.data, seed, args.iterations)
-                call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,
-                     '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={ablation.data}')
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with alone(file.parent / '.ablation.lock', f'{file.parent} is being trained and tested'):
+                if not file.is_file():
+                    checkpoint = train(config_path(config), file.parent, ablation.data, seed, args.iterations)
+                    call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,
+                         '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={ablation.data}')
     variants = [part for name, files in predictions.items() for part in ('--variant', name, *files)]
     call('analysis_tools/compare_models.py', *variants, '--out', out / 'comparison.md')
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.checkpoints.mmengine_readers import downloaded_path
 from mmrefseg.checkpoints.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
-from mmrefseg.checkpoints.reading import downloaded_path
-from mmrefseg.errors import UserError
+from mmrefseg.errors import FileError, UserError
 from mmrefseg.utils.files import check_writable
 
 
@@ -53,7 +53,7 @@ def fetch(file: str) -> None:
     elif address:
         try:
             expected = published(address)
-        except OSError as error:
+        except FileError as error:
             note = f'; not verified, as the server could not be asked: {error}'
         else:
             verify(file, expected)

@@ -4,18 +4,23 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: bash tools/install.sh [--tests]
+usage: bash tools/install.sh [--tests] [--no-ops] [--onedl] [--cpu | --cuda]
 
-Sets up mmrefseg in the active virtual or conda environment or, without one, in .venv in the repository root (made with
-Python 3.12 or 3.11). It can be run again at any time: what is there and fits is left as it is.
+Sets up mmrefseg and everything that it needs in the active virtual or conda environment or, without one, in .venv in the
+repository root. It can be run again at any time: what is there and fits is left as it is.
 
-  1. PyTorch 2.11 and torchvision 0.26, unless a fitting pair (PyTorch 2.11 to 2.14) is there, which is never replaced.
-  2. mmcv with its compiled operators, built from its source release against that PyTorch: 8 to 13 minutes on two cores.
+  1. PyTorch and torchvision, unless a pair is there, which is never replaced.
+  2. mmcv with its compiled operators, built from its source release against that PyTorch: 2 to 3 minutes on two cores.
      The wheel is kept in ${XDG_CACHE_HOME:-~/.cache}/mmrefseg/wheels: it is built once for each PyTorch and Python.
   3. The packages that setup.py lists, and mmrefseg as an editable package.
   4. A check that imports everything and prints the versions.
 
   --tests   also what the test suite needs
+  --no-ops  mmcv without compiled operators, which takes no compiler: all of mmrefseg works, and what other packages
+            build on mmcv's operators does not
+  --onedl   OneDL's maintained releases of OpenMMLab's packages (kept, where they are there already)
+  --cpu     PyTorch's builds for CPUs, which are much smaller; --cuda: those for GPUs. Without either those for CPUs where
+            there is no GPU, if PyTorch's index of them can be reached
   --help    this text
 
 Variables:
@@ -27,6 +32,7 @@ Variables:
   CXX, MAX_JOBS         the C++ compiler, and how many files to compile at a time
   TMPDIR                where downloads are unpacked and mmcv is compiled (default: in the environment)
 
+Without a network: bring the files that a failed step names, and set PIP_NO_INDEX=1 and PIP_FIND_LINKS=FOLDER.
 conda's `base` does not count as an active environment. Logs of the steps are in mmrefseg-logs/ in the environment.
 TEXT
 }
@@ -37,46 +43,42 @@ helpers=$root/tools/install
 logs=$prefix/mmrefseg-logs
 source "$helpers/shell.sh"
 
-default_pair=(torch==2.11.0 torchvision==0.26.0)
-mmcv=$(sed -n "s/.*'\(mmcv==[0-9.]*\)'.*/\1/p" "$root/setup.py")
 wheels=${XDG_CACHE_HOME:-~/.cache}/mmrefseg/wheels
 scratch=
 unfinished=()
-extra=
+words=()  # of the options that later steps ask for: no-ops, tests
+stack=
+build=auto
 
 clean_up() {
   stop_watching
   if ((${#unfinished[@]})); then rm -rf "${unfinished[@]}"; fi
 }
 
-# Two runs in one folder would undo each other's work: the second waits for the first.
+# Two runs in one environment would undo each other's work: the second waits for the first.
 take_lock() {
   command -v flock >/dev/null || return 0
-  exec 9<"$root"
+  local place=$prefix
+  if [[ $prefix == "$root/.venv" ]]; then place=$root; fi
+  { exec 9<"$place"; } 2>/dev/null || return 0
   flock -n 9 || { say 'another installation is running here; waiting for it' && flock 9; }
 }
 
-# Of a version that works, able to make environments, and with the headers that compiling extensions takes.
-python_fits() {
-  "$1" - 2>/dev/null <<'PYTHON'
-import ensurepip, os, sys, sysconfig, venv
-headers = os.path.join(sysconfig.get_path('include'), 'Python.h')
-sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 12) and os.path.exists(headers)))
-PYTHON
-}
+asked_for() { [[ " ${words[*]} " == *" $1 "* ]]; }
 
 # Tries every candidate, as the first may be a version manager's placeholder that fails.
 find_python() {
-  local candidates=(python3.12 python3.11 python3) candidate
+  local candidates=(python3.12 python3.11 python3.13 python3.10 python3) needs=(venv) candidate
   if [[ -n ${PYTHON:-} ]]; then candidates=("$PYTHON"); fi
+  if ! asked_for no-ops; then needs+=(headers); fi
   while read -r candidate; do
-    if python_fits "$candidate"; then
+    if "$candidate" "$helpers/versions.py" python "${needs[@]}" 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done < <(type -aP "${candidates[@]}")
-  fail "no fitting Python found (tried ${candidates[*]})" 'Python 3.11 or 3.12 with venv and its headers' \
-    'install it (Debian, Ubuntu: apt install python3.11-venv python3.11-dev) or name one: export PYTHON=...'
+  fail "no fitting Python found (tried ${candidates[*]})" 'Python 3.10 to 3.13 with venv and, to build mmcv, its headers' \
+    'install it (Debian, Ubuntu: apt install python3-venv python3-dev) or name one: export PYTHON=...'
 }
 
 prepare_environment() {
@@ -90,8 +92,8 @@ prepare_environment() {
         'mend that, or name another Python in PYTHON'
     unfinished=()
   fi
-  "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null ||
-    fail "the environment $prefix has no working Python, or one of another version" 'Python 3.11 or 3.12' \
+  "$python" "$helpers/versions.py" python 2>/dev/null ||
+    fail "the environment $prefix has no working Python, or one of another version" 'Python 3.10 to 3.13' \
       'leave it (deactivate) or, if it is .venv here, remove it (rm -rf .venv)'
   "$python" -m pip --version >/dev/null 2>&1 ||
     fail "the environment $prefix has no working pip" 'pip' "$python -m ensurepip"
@@ -117,103 +119,96 @@ find_compiler() {
 }
 
 install_torch() {
-  local status=0
-  "$python" "$helpers/torch_pair.py" || status=$?
+  local status=0 lines choice
+  "$python" "$helpers/torch_pair.py" check || status=$?
   if ((status == 3)); then
-    compgen -G "$wheels/${mmcv/==/-}-*/*.whl" >/dev/null || find_compiler 17 >/dev/null  # before a long download
-    need_space 8 "$prefix"
-    run_step torch "installing ${default_pair[*]} (a few GB)" "$python" -m pip install "${default_pair[@]}"
-    "$python" "$helpers/torch_pair.py"
+    # Before a long download.
+    asked_for no-ops || compgen -G "$wheels/*/*.whl" >/dev/null || find_compiler 17 >/dev/null
+    lines=$("$python" "$helpers/torch_pair.py" choose "$build")
+    mapfile -t choice < <(grep -v '^install: ' <<<"$lines")
+    grep '^install: ' <<<"$lines"
+    need_space $((choice[0] + 3)) "$prefix"
+    run_step torch "installing PyTorch and torchvision" "$python" -m pip install "${choice[@]:1}"
+    "$python" "$helpers/torch_pair.py" check
   elif ((status != 0)); then
     exit "$status"
   fi
 }
 
-# as_cxx20 COMPILER: a script that runs it with C++20 where C++17 was asked for. mmcv asks for C++17, last on the line.
-as_cxx20() {
-  local script=$scratch/${1##*/}-c++20
-  printf '#!/usr/bin/env bash\nexec %q "${@//-std=c++17/-std=c++20}"\n' "$1" >"$script"
-  chmod +x "$script"
-  echo "$script"
-}
-
-# One for each core, but no more than the memory holds.
-count_jobs() {
-  local jobs memory
-  jobs=$(nproc)
-  memory=$(awk '/MemAvailable/ {print int($2 / 2097152)}' /proc/meminfo)
-  if ((memory < jobs)); then jobs=$memory; fi
-  echo $((jobs > 0 ? jobs : 1))
-}
-
-# build_mmcv FOLDER STANDARD CUDA_HOME CUDA_HEADERS: leaves the wheel in FOLDER, at once and whole.
-build_mmcv() {
-  local folder=$1 standard=$2 cuda_home=$3 cuda_headers=$4 compiler jobs settings wheel
-  compiler=$(find_compiler "$standard")
-  "$python" -c 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null ||
+# What building takes; setuptools lies apart, for mmcv needs an old one, and the environment's is not ours to change.
+prepare_build() {
+  local standard
+  standard=$("$python" "$helpers/build_plan.py" standard)
+  CXX=$(find_compiler "$standard")
+  export CXX
+  "$python" "$helpers/versions.py" python headers ||
     fail "the headers of $("$python" --version) are missing" 'Python.h, to build mmcv' \
-      'install them (Debian, Ubuntu: apt install python3-dev)'
+      'install them (Debian, Ubuntu: apt install python3-dev), or --no-ops'
   need_space 2 "$scratch"
-  mkdir -p "$folder" 2>/dev/null ||
-    fail "the wheel cache $wheels cannot be written" 'a folder of your own' 'export XDG_CACHE_HOME=...'
-  # The tools lie apart: mmcv needs an old setuptools, but which one the environment has is not ours to change.
   run_step build-tools 'fetching the tools that build mmcv' \
-    "$python" -m pip install --target "$scratch/tools" 'setuptools>=70.1,<81' ninja
+    "$python" -m pip install --target "$scratch/tools" 'setuptools>=77,<81' ninja packaging
+}
 
-  jobs=${MAX_JOBS:-$(count_jobs)}
-  settings=(MMCV_WITH_OPS=1 MAX_JOBS="$jobs" CXX="$compiler")
-  settings+=(PYTHONPATH="$scratch/tools" PATH="$scratch/tools/bin:$PATH")
-  if [[ -n $cuda_home ]]; then
-    settings+=(FORCE_CUDA=1 CUDA_HOME="$cuda_home" CPATH="$cuda_headers${CPATH:+:$CPATH}")
-  else
-    settings+=(FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=)  # with a GPU in sight mmcv would try CUDA
-  fi
-  if ((standard == 20)); then
-    settings+=(CXX="$(as_cxx20 "$compiler")" PYTORCH_NVCC="$(as_cxx20 "${cuda_home:-/usr}/bin/nvcc")")
-  fi
-  say "building takes about $((24 / jobs + 1)) minutes with $jobs files at a time${cuda_home:+; CUDA: three times that}"
-  run_step mmcv "building $mmcv" env "${settings[@]}" "$python" -m pip wheel -v --no-deps --no-build-isolation \
-    --no-cache-dir --no-binary mmcv --wheel-dir "$scratch/wheel" "$mmcv"
-  wheel=$(compgen -G "$scratch/wheel/*.whl")
-  cp "$wheel" "$folder/part.$$" && mv "$folder/part.$$" "$folder/${wheel##*/}"
+# install_wheel NAME ARGUMENTS...: installs that mmcv in place of any other, which would be overwritten in part.
+install_wheel() {
+  local name=$1
+  shift
+  run_step mmcv-removal 'making room for it' "$python" -m pip uninstall -y mmcv mmcv-lite mmcv-full onedl-mmcv
+  run_step mmcv-wheel "installing $name" "$python" -m pip install --no-deps --force-reinstall "$@"
 }
 
 install_mmcv() {
-  if "$python" "$helpers/operators.py" "$mmcv" >/dev/null 2>&1; then return; fi
-  local lines plan folder
-  lines=$("$python" "$helpers/build_plan.py")
-  mapfile -t plan <<<"$lines"
-  folder=$wheels/${mmcv/==/-}-${plan[0]}
-  if ! compgen -G "$folder/*.whl" >/dev/null; then
-    build_mmcv "$folder" "${plan[1]}" "${plan[2]:-}" "${plan[3]:-}"
+  local mmcv folder
+  mmcv=$("$python" "$helpers/versions.py" mmcv "$stack" "${words[@]}")
+  if asked_for no-ops; then
+    "$python" "$helpers/versions.py" has "$mmcv" || install_wheel "$mmcv without operators" "$mmcv"
+    return
   fi
-  run_step mmcv-wheel "installing $mmcv from $folder" \
-    "$python" -m pip install --no-deps --force-reinstall "$folder"/*.whl
+  if "$python" "$helpers/operators.py" "$mmcv" >/dev/null 2>&1; then return; fi
+  folder=$wheels/${mmcv/==/-}-$("$python" "$helpers/build_plan.py" name)
+  if ! "$python" "$helpers/build_operators.py" look "$folder"; then
+    prepare_build
+    run_step mmcv "building $mmcv (2 to 3 minutes on two cores; with CUDA operators about 20)" \
+      "$python" "$helpers/build_operators.py" "$mmcv" "$folder" "$scratch"
+  fi
+  install_wheel "$mmcv from $folder" "$folder"/*.whl
 }
 
 install_packages() {
+  local extras
   "$python" -c 'from importlib.metadata import version
 for name in ("torch", "torchvision"): print(f"{name}=={version(name)}")' >"$logs/constraints.txt"
-  run_step packages 'installing mmrefseg and the packages it needs' \
-    "$python" -m pip install --constraint "$logs/constraints.txt" --editable "$root${extra:+[$extra]}"
+  extras=$stack
+  if asked_for tests; then extras+=,tests; fi
+  run_step packages 'installing mmrefseg and the packages it needs (0.4 GB)' \
+    "$python" -m pip install --constraint "$logs/constraints.txt" --editable "$root[$extras]"
 }
 
-check_all() { "$python" "$helpers/verify.py" $extra; }
+check_all() { "$python" "$helpers/verify.py" "${stack:-$("$python" "$helpers/versions.py" stack)}" "${words[@]}"; }
+
+read_options() {
+  local option
+  for option in "$@"; do
+    case $option in
+      --help | -h) usage && exit ;;
+      --tests | --no-ops) words+=("${option#--}") ;;
+      --onedl) stack=onedl ;;
+      --cpu | --cuda) build=${option#--} ;;
+      *) usage >&2 && exit 2 ;;
+    esac
+  done
+}
 
 main() {
-  case ${1:-} in
-    --help) usage && return ;;
-    --tests) extra=tests ;;
-    '') ;;
-    *) usage >&2 && exit 2 ;;
-  esac
   local versions
+  read_options "$@"
   take_lock
   if [[ -x $python ]] && versions=$(check_all 2>/dev/null); then
     printf '%s\ninstall: everything is in place\n' "$versions"
     return
   fi
   prepare_environment
+  stack=${stack:-$("$python" "$helpers/versions.py" stack)}
   install_torch
   install_mmcv
   install_packages

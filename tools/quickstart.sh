@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
-# From a fresh clone to a trained, tested and drawn model, on a machine without a GPU.
-# usage: bash tools/quickstart.sh [SEED]    (SEED: of the training, default 0)
+# From a fresh clone to a trained, tested and drawn model, on a machine without a GPU or a compiler.
+# usage: bash tools/quickstart.sh [SEED]    (SEED: of the training, a whole number, default 0)
 set -euo pipefail
-
-source "$(dirname "${BASH_SOURCE[0]}")/install/activate.sh"
-bash "$root/tools/install.sh"
-cd "$root"
+source "$(dirname "${BASH_SOURCE[0]}")/install/help.sh"
 
 seed=${1:-0}
+if [[ ! $seed =~ ^[0-9]{1,9}$ ]]; then
+  echo "quickstart: the seed is '$seed'; it must be a whole number, as in: bash tools/quickstart.sh 1" >&2
+  exit 2
+fi
+
+source "$(dirname "${BASH_SOURCE[0]}")/install/activate.sh"
+bash "$root/tools/install.sh" --no-ops
+cd "$root"
+
 config=configs/sera/sera_tiny_refshapes.py
 out=work_dirs/quickstart
 durations=()

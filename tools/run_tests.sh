@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Sets everything up and runs the test suite. Arguments go to pytest, as in bash tools/run_tests.sh tests/test_models
+# Sets everything up and runs the test suite.
+# usage: bash tools/run_tests.sh [arguments of pytest]    (such as tests/test_models)
 set -euo pipefail
-
+source "$(dirname "${BASH_SOURCE[0]}")/install/help.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/install/activate.sh"
 bash "$root/tools/install.sh" --tests
 cd "$root"

@@ -3,6 +3,7 @@
 # usage: GPUS=8 GPUS_PER_NODE=8 CPUS_PER_TASK=5 tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]
 # SRUN_ARGS holds further arguments of srun.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/install/help.sh"
 usage='usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]'
 partition=${1:?$usage}
 job_name=${2:?$usage}

@@ -15,6 +15,7 @@ from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.errors import FileError
 from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.run_processes import leave_process_group
 
 
 def make_parser() -> ArgumentParser:
@@ -85,9 +86,15 @@ def test(args: Namespace) -> None:
             print(f'The predictions are in {args.out}')
 
 
+def run(args: Namespace) -> None:
+    """Test, and leave together with the other processes."""
+    test(args)
+    leave_process_group()
+
+
 def main() -> None:
     """Test as the command line says."""
-    command_line.run(make_parser(), test)
+    command_line.run(make_parser(), run)
 
 
 if __name__ == '__main__':

@@ -5,15 +5,20 @@ import os
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
+from mmrefseg.checkpoints.latest import noted_checkpoint
 from mmrefseg.checkpoints.pretrained import require_files
+from mmrefseg.utils.folder_lock import locked_folder
+from mmrefseg.utils.run_processes import is_first_process, leave_process_group
 
 
 def make_parser() -> ArgumentParser:
@@ -34,18 +39,17 @@ def use_mixed_precision(cfg: Config) -> None:
     """bfloat16 where the device computes in it, else float16 with loss scaling."""
     if mixed_precision_dtype() == torch.bfloat16:
         cfg.optim_wrapper.type = 'mmrefseg.BFloat16OptimWrapper'
+        for setting in ('loss_scale', 'dtype', 'use_fsdp'):  # of a config's own AmpOptimWrapper
+            cfg.optim_wrapper.pop(setting, None)
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder."""
+    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder, which the runner finds."""
     cfg.resume = True
     cfg.load_from = None if checkpoint == 'auto' else checkpoint
-    if checkpoint == 'auto' and find_latest_checkpoint(cfg.work_dir) is None and is_main_process():
-        print(f'WARNING: there is no checkpoint in {cfg.work_dir} to resume; training starts at the beginning',
-              file=sys.stderr)
 
 
 def continuing_command(args: Namespace) -> str:
@@ -61,6 +65,12 @@ def continuing_command(args: Namespace) -> str:
     return shlex.join([*start, '--resume'])
 
 
+def last_checkpoint(cfg: Config) -> Path | None:
+    """The last checkpoint in the folder of a run."""
+    out_dir = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
+    return noted_checkpoint(cfg.work_dir, Path(out_dir, Path(cfg.work_dir).name) if out_dir else None)
+
+
 def train(cfg: Config, args: Namespace) -> None:
     """Train until the end, or until Ctrl-C, and say then how to continue."""
     try:
@@ -72,7 +82,7 @@ def train(cfg: Config, args: Namespace) -> None:
             raise
         if not is_main_process():
             sys.exit(130)
-        last = find_latest_checkpoint(cfg.work_dir)
+        last = last_checkpoint(cfg)
         sys.exit(f'\nStopped before the first checkpoint was written to {cfg.work_dir}.' if last is None else
                  f'\nStopped. The last checkpoint is {last}; to continue:\n  {continuing_command(args)}')
 
@@ -85,7 +95,10 @@ def run(args: Namespace) -> None:
         use_mixed_precision(cfg)
     if args.resume:
         resume_from(cfg, args.resume)
-    train(cfg, args)
+    # One process keeps the others of its run in the folder, and those of other runs out.
+    with locked_folder(cfg.work_dir, 'training') if is_first_process(args.launcher) else nullcontext():
+        train(cfg, args)
+        leave_process_group()
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ default_hooks = dict(
     check_weights=dict(type='CheckWeightsHook'),
     check_input_size=dict(type='CheckInputSizeHook'),
     check_leakage=dict(type='CheckLeakageHook'),
+    check_batch_size=dict(type='CheckBatchSizeHook'),
     check_losses=dict(type='CheckLossesHook'),
     broadcast_buffers=dict(type='BroadcastBuffersHook'),
     parameter_summary=dict(type='ParameterSummaryHook'),

@@ -34,7 +34,6 @@ model = dict(
         num_layers=2,
         num_heads=2,
         ffn_channels=2 * width,
-        dropout=0.0,
-        projector=dict(dcn_operator='torch')))
+        dropout=0.0))
 
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=200))

@@ -21,7 +21,12 @@ model = dict(
         tuning='all',
         init_cfg=None),
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=vision_width, num_layers=4, num_heads=3, feedforward_channels=288),
+        embed_dim=vision_width,
+        depth=4,
+        num_heads=3,
+        mlp_ratio=3.0,
+        init_values=1.0,
+        weight_init='jax',
         img_size=112,
         out_indices=(1, 2, 3),
         adapter=dict(indices=(1, 2, 3), text_channels=text_width, channels=48, num_heads=2, dropout=0.0),

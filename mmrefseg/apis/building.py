@@ -3,16 +3,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from traceback import FrameSummary, extract_tb
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.config.utils import ConfigParsingError
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import nn
+from yaml import YAMLError
 
-from mmrefseg.errors import InputError
-from mmrefseg.registry import MODELS, TRANSFORMS
+from mmrefseg.errors import InputError, MissingInputError, UserError
+from mmrefseg.registry import MODELS, TRANSFORMS, type_name
 from mmrefseg.utils.paths import config_path
 
 # A question brings its image along, and comes without an answer.
@@ -29,17 +32,39 @@ def read_config(config: str | Path | Config, options: Mapping[str, Any] | None =
         needs_model: whether a config of data alone is refused. Default True.
 
     Raises:
-        MissingInputError: there is no such config.
-        InputError: it has no model.
+        MissingInputError: there is no such config, or one that it inherits is missing.
+        InputError: it is no config, or has no model.
     """
     if not isinstance(config, Config):
-        config = Config.fromfile(config if Path(config).is_file() else config_path(str(config)))
+        config = _load(str(config) if Path(config).is_file() else config_path(str(config)))
     if options:
         config.merge_from_dict(dict(options))
     if needs_model and 'model' not in config:
         raise InputError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
                          'whole config.')
     return config
+
+
+def _load(path: str) -> Config:
+    """Read a file; what goes wrong in a config's own code, as it is a program, stays as it is."""
+    try:
+        return Config.fromfile(path)
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError, ConfigParsingError,
+            YAMLError) as error:
+        if isinstance(error, UserError) or any(frame.name == '<module>' for frame in _inside_mmengine(error)):
+            raise
+        if 'does not support to load mmrefseg' in str(error):
+            raise InputError(f"{path} inherits 'mmrefseg::…', which MMEngine knows of its own packages only. Write "
+                             "_base_ = __import__('mmrefseg').config_path('sera/sera_dinov2_refcoco.py')") from error
+        kind = MissingInputError if isinstance(error, FileNotFoundError) else InputError
+        raise kind(f'{path} cannot be read as a config: {type(error).__name__}: {error}\nA config is a .py, .json or '
+                   '.yaml file, and so is each that it names in _base_.') from error
+
+
+def _inside_mmengine(error: BaseException) -> list[FrameSummary]:
+    """The calls that led to an error from ``Config.fromfile`` on."""
+    calls = extract_tb(error.__traceback__)
+    return calls[next(i for i, call in enumerate(calls) if call.name == 'fromfile'):]
 
 
 def build_model(config: Config) -> nn.Module:
@@ -62,7 +87,7 @@ def question_pipeline(config: Config) -> Compose:
         raise InputError(f'{config.filename or "the config"} has no test_dataloader.dataset.pipeline, which tells how '
                          'the model wants its images. Add one, such as that of _base_/datasets/refcoco.py.')
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
-        return Compose([TRANSFORMS.build(step) for step in steps if step['type'].split('.')[-1] not in _LOADING])
+        return Compose([TRANSFORMS.build(step) for step in steps if type_name(step['type']) not in _LOADING])
 
 
 def check_device(name: str) -> torch.device:
@@ -78,4 +103,9 @@ def check_device(name: str) -> torch.device:
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs here. Use 'cpu', "
                          'or leave the device out.')
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).partition('. ')[0]
+        raise InputError(f"PyTorch cannot use {name!r} here: {reason}. Use 'cpu', or leave the device out.") from error
     return device

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mmrefseg.errors import UserError
+from mmrefseg.utils.run_processes import has_any_told, is_first_to_tell
 
 # MMEngine's functions that say themselves which class, argument or entry of a config there isn't.
 _SELF_EXPLAINING = ('build_from_cfg', 'build_scheduler_from_cfg', '_merge_a_into_b')
@@ -37,10 +38,13 @@ def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], inte
         sys.exit(130)
     except Exception as error:
         _write_to_log_files(error)
+        if not args.debug and isinstance(error, RuntimeError) and has_any_told():
+            sys.exit(1)  # it lost the connection to a process that said why it ended
         if args.debug or not _is_user_error(error):
             raise
-        sys.exit(f'{tool}: {_message(error)}')
-    if status:
+        message = f'{tool}: {_message(error)}'
+        sys.exit(message if is_first_to_tell(message) else 1)
+    if status is not None:
         sys.exit(status)
 
 

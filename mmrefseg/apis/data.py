@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import isclass
 from typing import Any
 
 from mmengine.config import Config
@@ -43,6 +44,12 @@ def config_of_split(config: Config, split: str) -> dict[str, Any]:
     return dataset_config(config, 'train') if split == 'train' else {**dataset_config(config, 'test'), 'split': split}
 
 
+def dataset_class(dataset: Mapping[str, Any]) -> Any:
+    """What a config's ``type`` names: a class, or what else builds a data set; None where nothing is known by it."""
+    kind = dataset['type']
+    return DATASETS.get(kind) if isinstance(kind, str) else kind
+
+
 def referring_configs(dataset: Mapping[str, Any], open_mixtures: bool = False) -> list[Mapping[str, Any]]:
     """Find the configs of referring data sets: the config itself, or those within it, as in ``ConcatDataset``.
 
@@ -51,8 +58,8 @@ def referring_configs(dataset: Mapping[str, Any], open_mixtures: bool = False) -
         open_mixtures: whether the data sets of a ``ReferringMixture`` stand for it, those that it holds out included.
             Default False.
     """
-    kind = DATASETS.get(dataset['type'])
-    if kind is not None and issubclass(kind, BaseReferringDataset) and not (
+    kind = dataset_class(dataset)
+    if isclass(kind) and issubclass(kind, BaseReferringDataset) and not (
             open_mixtures and issubclass(kind, ReferringMixture)):
         return [dataset]
     inner = [*dataset.get('datasets', ()), *(dataset.get('held_out') or ()),

@@ -11,11 +11,9 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from mmrefseg.checkpoints.trained_only import complete
-from mmrefseg.checkpoints.weights import load_weights
+from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.registry import INFERENCERS
@@ -77,9 +75,7 @@ class RefSegInferencer:
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
         else:
-            checkpoint = CheckpointLoader.load_checkpoint(str(weights), map_location='cpu', logger='silent')
-            complete(checkpoint, self.model, source=str(weights))
-            load_weights(self.model, checkpoint.get('state_dict', checkpoint), source=str(weights))
+            load_checkpoint(self.model, weights)
         self.model.to(check_device(device or get_device())).eval()
 
     @torch.inference_mode()

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmrefseg.errors import InputError
 from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.run_processes import tie_to_launcher
 
 from .building import read_config
 
@@ -37,7 +38,7 @@ def add_common_arguments(parser: ArgumentParser) -> None:
 
 
 def load_config(args: Namespace) -> Config:
-    """Read the config that ``args`` name, apply their options, and make the work folder.
+    """Read the config that ``args`` name, apply their options, make the work folder, and join the other processes.
 
     Args:
         args: parsed arguments: ``config`` and those of :func:`add_common_arguments`.
@@ -47,6 +48,7 @@ def load_config(args: Namespace) -> Config:
         FileError: the work folder cannot be written.
         InputError: the config has no model; or the launcher needs a GPU, and there is none.
     """
+    tie_to_launcher(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher

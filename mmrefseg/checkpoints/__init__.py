@@ -1,1 +1,5 @@
 """Reading, completing and writing of checkpoints and pretrained weights."""
+from .loading import load_checkpoint
+from .mmengine_readers import install_readers
+
+__all__ = ['install_readers', 'load_checkpoint']

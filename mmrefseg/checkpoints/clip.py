@@ -7,26 +7,30 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 
+from .loading import find_weights
 from .pretrained import is_tag, require_weights
 
 _NUMBERS = ('context_length', 'input_resolution', 'vocab_size')
 
 
-def find_clip_config(arch: str | dict) -> dict:
+def find_clip_config(arch: str | dict, *needed: str) -> dict:
     """The config of an architecture in open_clip's own form.
 
     Args:
         arch: an open_clip architecture such as ``RN50-quickgelu``, or such a config.
+        *needed: what must be in there, such as ``vision_cfg``.
 
     Returns:
         A dict of ``embed_dim``, ``text_cfg`` and ``vision_cfg``; of a given one, what is in there.
 
     Raises:
-        InputError: open_clip has no such architecture.
+        InputError: open_clip has no such architecture, or something is missing in the config.
     """
     config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
     if config is None:
         raise InputError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
+    if missing := [part for part in needed if part not in config]:
+        raise InputError(f'arch is {arch!r}; {" and ".join(missing)} must be in there')
     return config
 
 
@@ -47,9 +51,8 @@ def read_clip_weights(arch: str | dict, checkpoint: str) -> tuple[dict[str, Tens
         InputError: open_clip has no such tag.
     """
     path = _find_file(arch, checkpoint)
-    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = state.get('state_dict', state)
-    return {str(name).removeprefix('module.'): value for name, value in state.items() if name not in _NUMBERS}, path
+    weights = find_weights(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
+    return {name: value for name, value in weights.items() if name not in _NUMBERS}, path
 
 
 def _find_file(arch: str | dict, checkpoint: str) -> str:

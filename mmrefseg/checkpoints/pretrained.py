@@ -1,9 +1,9 @@
 """Where pretrained weights come from, and how they get here."""
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -14,6 +14,7 @@ from mmengine.config import Config
 from rich.progress import wrap_file
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.utils.files import sha256_of
 
 # The end of a local path and the address of that file.
 _SOURCES = (
@@ -21,6 +22,7 @@ _SOURCES = (
      r'https://dl.fbaipublicfiles.com/dinov2/\2/\1'),
     (re.compile(r'(?:^|/)([^/]+_clip\w*\.openai)/(open_clip_model\.safetensors)$'),
      r'https://huggingface.co/timm/\1/resolve/main/\2'),
+    (re.compile(r'(?:^|/)(vit_\w+\.\w+)/(model\.safetensors)$'), r'https://huggingface.co/timm/\1/resolve/main/\2'),
 )
 _ALREADY_COMPLETE = 416
 _CHUNK = 1 << 20
@@ -124,6 +126,11 @@ class Published(NamedTuple):
     sha256: str | None
 
 
+def _unreachable(address: str, error: Exception) -> FileError:
+    return FileError(f'{address} cannot be reached: {error}. Check the connection and, if there is one, the proxy '
+                     '(https_proxy), or get the file on another machine')
+
+
 def published(address: str) -> Published:
     """Ask a server about a file, without getting it.
 
@@ -135,9 +142,11 @@ def published(address: str) -> Published:
         size = headers.get('Content-Length')
     except HTTPError as answer:
         if not 300 <= answer.code < 400:
-            raise
+            raise _unreachable(address, answer) from answer
         headers = answer.headers
         size = headers.get('X-Linked-Size')  # Content-Length is that of the answer
+    except (OSError, HTTPException) as error:
+        raise _unreachable(address, error) from error
     sha256 = headers.get('X-Linked-Etag', '').strip('"')
     return Published(int(size) if size else None, sha256 if re.fullmatch('[0-9a-f]{64}', sha256) else None)
 
@@ -152,7 +161,7 @@ def verify(path: str | Path, expected: Published) -> None:
     wrong = ''
     if expected.size not in (None, size := path.stat().st_size):
         wrong = f'it has {size} bytes instead of {expected.size}'
-    elif expected.sha256 not in (None, sha256 := _sha256(path)):
+    elif expected.sha256 not in (None, sha256 := sha256_of(path)):
         wrong = f'its SHA-256 is {sha256} instead of {expected.sha256}'
     if wrong:
         raise InputError(f'{path} is not the published file: {wrong}. Remove it and run the same command again')
@@ -169,13 +178,28 @@ def download(address: str, path: str | Path, sha256: str | None = None) -> None:
         sha256: what the file's SHA-256 must be, in hexadecimal digits; None checks its size alone. Default None.
 
     Raises:
-        FileError: the connection fails or ends too early; what came is kept.
+        FileError: the connection fails or ends too early, or the file cannot be written; what came is kept.
         InputError: the SHA-256 is another; what came is removed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')
-    start = part.stat().st_size if part.exists() else 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        start = part.stat().st_size if part.exists() else 0
+        _get(address, part, start)
+    except FileError:
+        raise
+    except (OSError, HTTPException) as error:
+        raise FileError(f'{address} cannot be downloaded to {path}: {error}. Run the same command again to go on, or '
+                        'put the file there yourself') from error
+    if sha256 and sha256_of(part) != sha256:
+        part.unlink()
+        raise InputError(f'what came from {address} is damaged: its SHA-256 is not {sha256}. It was removed; try again')
+    part.replace(path)
+
+
+def _get(address: str, part: Path, start: int) -> None:
+    """Append a file's bytes from ``start`` on to what is in ``part``."""
     request = Request(address, headers={'Range': f'bytes={start}-'} if start else {})
     try:
         with urlopen(request, timeout=60) as response:
@@ -183,10 +207,6 @@ def download(address: str, path: str | Path, sha256: str | None = None) -> None:
     except HTTPError as error:
         if not (start and error.code == _ALREADY_COMPLETE):
             raise
-    if sha256 and _sha256(part) != sha256:
-        part.unlink()
-        raise InputError(f'what came from {address} is damaged: its SHA-256 is not {sha256}. It was removed; try again')
-    part.replace(path)
 
 
 def _receive(response: Any, part: Path) -> None:
@@ -201,8 +221,3 @@ def _receive(response: Any, part: Path) -> None:
     if 0 <= left != came:
         raise FileError(f'the connection ended after {before + came} of {before + left} bytes of {name}; run it again '
                         'to continue')
-
-
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -1,58 +1,31 @@
-"""Reading checkpoints as data: nothing in them is executed.
-
-Importing this module puts its readers in the place of mmengine's for local files and downloads, and allows PyTorch's
-restricted unpickler the few classes that mmengine's own checkpoints hold. Everything else is refused by name.
-"""
+"""Reading checkpoint files as data: nothing in them is executed."""
 from __future__ import annotations
 
+import io
 import pickle
-import re
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlparse
+from typing import Any, BinaryIO
 
-import mmengine.runner.checkpoint
-import numpy as np
 import safetensors.torch
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
-from mmengine.runner import CheckpointLoader
+from mmengine.utils import apply_to
 from safetensors import SafetensorError
+from torch import Tensor
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 
+from .rebuilding import RefusedName
+from .torch_file import read_legacy, read_zip
+
 MapLocation = str | torch.device | Callable | None
 
-# Methods that mmengine's objects keep a reference to, and so name in a checkpoint.
-_METHODS = {
-    HistoryBuffer: ('min', 'max', 'current', 'mean'),
-    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
-}
-
-
-def _stored_method(owner: Any, name: str) -> Callable:
-    """Stand for ``getattr`` in a pickle, which names methods by it. The real one would open every door."""
-    if not isinstance(owner, type) or name not in _METHODS.get(owner, ()):
-        raise pickle.UnpicklingError(f'GLOBAL {getattr(owner, "__name__", type(owner).__name__)}.{name} is refused')
-    return getattr(owner, name)
-
-
-def _allow_mmengine() -> None:
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
-    torch.serialization.add_safe_globals([
-        *_METHODS, (_stored_method, 'builtins.getattr'), np.ndarray, np.dtype,
-        # Losses and counts in the history, and scores as metrics return them.
-        *(type(np.dtype(name)) for name in ('float32', 'float64', 'int64')),
-        # numpy moved these two between its versions 1 and 2; a checkpoint has either name.
-        *((function, f'numpy.{place}.multiarray.{function.__name__}')
-          for function in (rebuild_array, rebuild_scalar) for place in ('core', '_core')),
-    ])
+# What reading something else than a checkpoint's bytes may end in.
+_DAMAGE = (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError,
+           MemoryError, struct.error)
 
 
 def _refuse_missing(path: Path) -> None:
@@ -66,76 +39,104 @@ def _refuse_missing(path: Path) -> None:
     raise MissingInputError(f'no checkpoint {path}: {kind}. {path.parent} holds {", ".join(similar) or "none at all"}')
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Tell files that PyTorch cannot have written as a checkpoint, or has not finished, from their first bytes."""
+def _refuse_torchscript(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {Path(name).name for name in archive.namelist()}
+    if 'constants.pkl' in members:
+        raise InputError(
+            f"{path} is a TorchScript archive, as OpenAI's CLIP files are: a program, which is not run here. Use "
+            'the same weights as safetensors: open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai,'
+            ' timm/resnet50_clip.openai or timm/resnet101_clip.openai on the Hugging Face hub')
+    if 'data.pkl' not in members:
+        raise InputError(f'{path} is no PyTorch checkpoint; expected was a file written by torch.save, or .safetensors')
+
+
+def _find_format(path: Path) -> Callable[[BinaryIO, torch.device | str], Any]:
+    """Tell from a file's first bytes how it is read; refuses what ``torch.save`` cannot have written, or finished."""
     with path.open('rb') as file:
         start = file.read(4)
     if start == b'PK\x03\x04':
         if not zipfile.is_zipfile(path):
             raise InputError(f'{path} is truncated; copy or download it again, or use an older checkpoint')
-        with zipfile.ZipFile(path) as archive:
-            members = {Path(name).name for name in archive.namelist()}
-        if 'constants.pkl' in members:
-            raise InputError(
-                f"{path} is a TorchScript archive, as OpenAI's CLIP files are: a program, which is not run here. Use "
-                'the same weights as safetensors: open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai,'
-                ' timm/resnet50_clip.openai or timm/resnet101_clip.openai on the Hugging Face hub')
-        if 'data.pkl' in members:
-            return
+        _refuse_torchscript(path)
+        return read_zip
     # Without an archive around it, the older format begins like any pickle of protocol 2.
-    elif start[:2] == b'\x80\x02':
-        return
+    if start[:2] == b'\x80\x02':
+        return read_legacy
     what = 'empty' if not start else 'no PyTorch checkpoint'
     raise InputError(f'{path} is {what}; expected was a file written by torch.save, or .safetensors')
 
 
-def _read_pickle(path: Path, map_location: MapLocation) -> Any:
-    _refuse_foreign(path)
+def _read_torch_file(path: Path, device: torch.device | str) -> Any:
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        # PyTorch's own text advises to switch the protection off.
-        refused = re.search(r"(?:GLOBAL |<class ')([\w.]+)", str(error))
-        if refused is None:
-            raise InputError(f'{path} is damaged, or holds more than weights and numbers; it was not loaded') from None
+        read = _find_format(path)
+        with path.open('rb') as file:
+            return read(file, device)
+    except RefusedName as error:
         raise InputError(
-            f'{path} holds {refused[1]}, which is neither weights nor a state of mmengine. Loading it could run code '
+            f'{path} holds {error}, which is neither weights nor a state of mmengine. Loading it could run code '
             'that came with the file, so it was refused. Take weights from a source that publishes plain state dicts '
             'or safetensors') from None
-    except (EOFError, LookupError, TypeError, AttributeError, ValueError, RuntimeError, struct.error) as error:
-        raise InputError(f'{path} cannot be read as a PyTorch checkpoint: {error}') from error
+    except zipfile.BadZipFile as error:
+        raise InputError(f'{path} is damaged, as its checksums show: {error}. Copy or download it again, or use an '
+                         'older checkpoint') from error
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        raise InputError(f'{path} is damaged, and cannot be read as a PyTorch checkpoint: '
+                         f'{str(error) or type(error).__name__}') from error
 
 
-def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, torch.Tensor]:
-    device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
+def _read_safetensors(path: Path, device: torch.device | str) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path, device=str(device))
-    except SafetensorError as error:
+    except (SafetensorError, *_DAMAGE) as error:
         raise InputError(f'{path} is truncated or no safetensors file: {error}') from error
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
+def _check_names(checkpoint: Any, path: Path) -> None:
+    parts = {'': checkpoint}
+    if isinstance(checkpoint, dict):
+        names = checkpoint.keys() & {'state_dict', 'ema_state_dict'}
+        parts.update({f"'s {name}": checkpoint[name] for name in names})
+    for owner, part in parts.items():
+        if not isinstance(part, dict):
+            raise InputError(f'{path}{owner} holds a {type(part).__name__}; expected was a dict of weights')
+        for name in part:
+            if not isinstance(name, str):
+                raise InputError(f'{path}{owner} holds an entry named {name!r}; expected were strings as names')
+
+
+def load_from_local(filename: str | Path, map_location: MapLocation = None) -> dict:
     """Read a checkpoint file; mmengine calls this wherever it loads from a local path.
+
+    A file of ``torch.save`` is refused where a checksum of its archive doesn't hold. Files of the format before
+    PyTorch 1.6 and ``.safetensors`` have no checksums: damage among their numbers cannot be seen.
 
     Args:
         filename: path of a file by ``torch.save``, or of a ``.safetensors`` file.
-        map_location: see ``torch.load``. Default None.
+        map_location: device where the tensors go. Default None: the CPU, which a function stands for, too.
 
     Returns:
         The dict in the file.
 
     Raises:
         MissingInputError: there is no such file; names those beside it.
-        InputError: the file is truncated, no checkpoint, a TorchScript archive, holds something that isn't data
-            (named in the message), or its content isn't a dict.
+        FileError: the file cannot be read.
+        InputError: the file is truncated, damaged, no checkpoint, a TorchScript archive, holds something that isn't
+            data (named in the message), or its content isn't a dict of named weights.
     """
     path = Path(filename).expanduser()
+    device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
     _refuse_missing(path)
-    read = _read_safetensors if path.suffix == '.safetensors' else _read_pickle
-    checkpoint = read(path, map_location)
-    if not isinstance(checkpoint, dict):
-        raise InputError(f'{path} holds a {type(checkpoint).__name__}; expected was a dict of weights')
+    read = _read_safetensors if path.suffix == '.safetensors' else _read_torch_file
+    try:
+        checkpoint = read(path, device)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f'{path} cannot be read: {error}') from error
+    _check_names(checkpoint, path)
     meta = checkpoint.get('meta')
     if isinstance(meta, dict):
         # mmengine runs this entry of old checkpoints as Python when it resumes; all it looks for is a number of GPUs.
@@ -143,41 +144,26 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
     return checkpoint
 
 
-def downloaded_path(url: str, folder: str | Path | None = None) -> Path:
-    """Where the file of an address is kept; without a folder in PyTorch's own, which ``TORCH_HOME`` moves."""
-    return Path(folder or Path(torch.hub.get_dir(), 'checkpoints'), Path(urlparse(url).path).name)
-
-
-def load_url(url: str,
-             model_dir: str | None = None,
-             map_location: MapLocation = None,
-             progress: bool = True) -> dict:
-    """Download a checkpoint, unless it was before, and read it by :func:`load_from_local`.
-
-    Stands for PyTorch's function of this name, which unpickles anything.
+def check_readable(checkpoint: Mapping[str, Any]) -> None:
+    """Make sure, before a checkpoint is written, that what is in it can be read again.
 
     Args:
-        url: address; the last part of its path becomes the file's name.
-        model_dir: folder for the file. Default None: PyTorch's hub folder.
-        map_location: see ``torch.load``. Default None.
-        progress: show a bar. Default True.
-
-    Returns:
-        The dict in the file.
+        checkpoint: what will be saved. Of its tensors only the types are looked at.
 
     Raises:
-        FileError: the download failed; says where the file is looked for.
-        InputError: see :func:`load_from_local`.
+        InputError: it holds something that isn't data; names the entry and the class.
     """
-    path = downloaded_path(url, model_dir)
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for name, value in checkpoint.items():
+        content = io.BytesIO()
         try:
-            torch.hub.download_url_to_file(url, str(path), progress=progress)
-        except OSError as error:
-            raise FileError(f'{url} cannot be downloaded to {path} ({error}); put the file there yourself') from error
-    return load_from_local(str(path), map_location)
+            torch.save(apply_to(value, lambda part: isinstance(part, Tensor), _without_elements), content)
+            read_zip(content)
+        except (pickle.PickleError, AttributeError, TypeError) as error:
+            trouble = f'it holds {error}' if isinstance(error, RefusedName) else str(error)
+            raise InputError(
+                f"the checkpoint's {name!r} could not be loaded again: {trouble}. Keep numbers, strings, lists, dicts, "
+                'tensors and arrays of numbers there, such as in the metainfo of a data set') from error
 
 
-_allow_mmengine()
-mmengine.runner.checkpoint.load_url = load_url
+def _without_elements(tensor: Tensor) -> Tensor:
+    return torch.empty(0, dtype=tensor.dtype)

@@ -87,7 +87,7 @@ def _files_of(model: nn.Module, part: str) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def leave_out(checkpoint: dict, model: nn.Module, base: Mapping[str, str]) -> None:
+def remove_frozen_weights(checkpoint: dict, model: nn.Module, base: Mapping[str, str]) -> None:
     """Turn a full checkpoint into a delta, in place.
 
     Left out is what doesn't train and is, bit for bit, what the config gives without training; in a checkpoint with
@@ -161,7 +161,7 @@ def _difference(model: nn.Module, own: Mapping[str, Tensor], part: str, entry: M
             f'but those here have {found} (from {_named(_files_of(model, part))})')
 
 
-def complete(checkpoint: dict, model: nn.Module, source: str) -> None:
+def add_frozen_weights(checkpoint: dict, model: nn.Module, source: str) -> None:
     """Turn a delta into a full checkpoint, in place; a full one is left as it is.
 
     A model that was only built is initialised first, so that it has the pretrained weights that its config names.

@@ -24,7 +24,6 @@ from .transforms import (
     RandomReferentCrop,
     SampleSentence,
     Stretch,
-    letterbox_matrix,
 )
 from .voc_prompts import VOCPromptDataset
 
@@ -33,6 +32,5 @@ __all__ = [
     'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
     'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
     'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
-    'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
-    'letterbox_matrix'
+    'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset'
 ]

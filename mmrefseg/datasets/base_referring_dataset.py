@@ -12,6 +12,9 @@ from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
+from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.lmdb_file import is_lmdb_address
+from mmrefseg.utils.names import refuse_links_out
 
 from .referents import Referents, ReferentsInMemory
 from .scales import Scales
@@ -43,6 +46,10 @@ class BaseReferringDataset(BaseDataset, ABC):
             None, the class's own: False, they were made on the upright images (an EXIF orientation is applied), in
             users' own data, and True in published sets, whose tools never looked at it.
         pipeline (Sequence[dict | Callable]): Transforms. Default: none.
+        allow_links_out (bool): Whether images and masks may be links to files outside of their folder; a folder may be
+            a link itself in any case. Links are nothing that annotations can make: who lays images of several disks
+            together makes them, and so does ``prepare.py``; set it to False for a folder that strangers packed.
+            Default: True.
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
 
@@ -51,7 +58,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             and described there. Default: None.
 
     Raises:
-        InputError: If ``unit`` is neither of the two, or an expression is empty.
+        InputError: If ``unit`` is neither of the two, or an expression is empty or endless.
     """
 
     broken: list[str] | None = None
@@ -62,15 +69,19 @@ class BaseReferringDataset(BaseDataset, ABC):
                  data_root: str,
                  split: str = 'train',
                  unit: Literal['sentence', 'ref'] = 'sentence',
-                 data_prefix: dict | None = None,
+                 data_prefix: dict[str, str] | None = None,
                  pipeline: Sequence[dict | Callable] = (),
                  ignore_orientation: bool | None = None,
+                 allow_links_out: bool = True,
                  **kwargs) -> None:
         if unit not in ('sentence', 'ref'):
             raise InputError(f"unit must be 'sentence' or 'ref', got {unit!r}")
+        if 'serialize_data' in kwargs:
+            raise InputError(f'{type(self).__name__} has no setting serialize_data: its samples are one array')
         self.split = split
         self.unit = unit
         self.ignore_orientation = self.IGNORE_ORIENTATION if ignore_orientation is None else ignore_orientation
+        self.allow_links_out = allow_links_out
         self._referents: Referents | None = None
         super().__init__(
             data_root=os.fspath(data_root),
@@ -183,16 +194,26 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Everything that is known of one sample, as the pipeline receives it."""
         place, sentence = self.data_list[idx]
         info = self._referents[place]
+        if not self.allow_links_out:
+            self._refuse_links_out(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
+
+    def _refuse_links_out(self, referent: dict) -> None:
+        if not is_lmdb_address(referent['img_path']):
+            refuse_links_out(referent['img_path'], self.data_prefix['img_path'])
+        mask = referent['segmentation']
+        if isinstance(mask, dict) and 'file' in mask:
+            refuse_links_out(mask['file'], self.data_root)
 
 
 def _check_expressions(referent: dict, data_root: str) -> dict:
     if not referent['sentences']:
         raise InputError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
+        check_length(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
         if not sentence['text'].strip():
             raise InputError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
                              'is empty. It must hold at least one character that is not blank: remove the sentence or '

@@ -41,7 +41,7 @@ class CocoPromptDataset(InstancePromptDataset):
                  data_root: str,
                  split: str = 'val',
                  year: int = 2017,
-                 data_prefix: dict | None = None,
+                 data_prefix: dict[str, str] | None = None,
                  **kwargs) -> None:
         self.year = year
         super().__init__(data_root, split, data_prefix=data_prefix or {'img_path': f'{split}{year}'}, **kwargs)

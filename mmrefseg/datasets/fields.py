@@ -2,13 +2,22 @@
 from __future__ import annotations
 
 from math import isfinite
+from sys import float_info
 from typing import Any
 
 from mmrefseg.errors import InputError
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of 64 bits, as NumPy and PyTorch take it.
+
+    Larger ones can be chosen so that all have the same hash: a dictionary of them would take hours.
+    """
+    return isinstance(value, int) and -2**63 <= value < 2**63
+
+
 def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """Take a field out of an element of a file and check its type.
+    """Take a field out of an element of a file and check its type; a whole number must be one of 64 bits.
 
     Values are not shown in errors: a hostile one may be endless.
 
@@ -27,13 +36,19 @@ def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str)
     if not isinstance(element, dict):
         raise InputError(f'{where}: expected a dictionary, got an object of type {type(element).__name__}.')
     value = element.get(key)
-    if type(value) is kind:  # what millions of fields are is told at once
+    if type(value) is kind and (kind is not int or is_whole(value)):  # of millions of fields told at once
         return value
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InputError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
                          + (f'got {type(value).__name__}.' if key in element else 'but is missing.'))
+    if isinstance(value, int) and float not in kinds and not is_whole(value):
+        raise InputError(f'{where}: {key!r} must be a whole number of 64 bits.')
     return value
+
+
+def _is_finite(number: float) -> bool:
+    return abs(number) <= float_info.max
 
 
 def check_numbers(numbers: Any, where: str, expected: str) -> None:
@@ -49,10 +64,13 @@ def check_numbers(numbers: Any, where: str, expected: str) -> None:
     """
     if not isinstance(numbers, list):
         raise InputError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
-    if set(map(type, numbers)) <= {int, float} and all(map(isfinite, numbers)):
-        return
+    try:
+        if set(map(type, numbers)) <= {int, float} and all(map(isfinite, numbers)):
+            return
+    except OverflowError:  # an endless whole number
+        pass
     place = next(place for place, number in enumerate(numbers)
-                 if type(number) not in (int, float) or not isfinite(number))
+                 if type(number) not in (int, float) or not _is_finite(number))
     raise InputError(f'{where}[{place}] must be a finite number')
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.json_files import read_json
 
 from .fields import get_field
-from .instances_file import InstancesFile, read_json
-from .refcoco import RefCOCODataset, as_list
+from .instances_file import InstancesFile
+from .refcoco import RefCOCODataset
 
 NO_TARGET = [-1]
 _FIELDS = {'split', 'ref_id', 'image_id', 'ann_id', 'sentences', 'sent_id', 'sent', 'kind'}
@@ -49,11 +50,16 @@ class GRefCOCODataset(RefCOCODataset):
     def _read_refs(self, path: Path) -> Any:
         return read_json(path, _needed)
 
-    def _target(self, ref: dict, instances: InstancesFile, where: str) -> dict:
-        ids = as_list(get_field(ref, 'ann_id', (int, list), where))
+    def _ann_ids(self, ref: dict) -> list:
+        ann_id = ref.get('ann_id')
+        return ann_id if isinstance(ann_id, list) else [ann_id]
+
+    def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
+        get_field(ref, 'ann_id', (int, list), where)
+        ids = self._ann_ids(ref)
         if ids == NO_TARGET:
             return {'segmentation': None, 'ann_id': -1, 'ann_ids': [], 'category_id': -1}
-        annotations = [instances.annotation(get_field({'ann_id': ann_id}, 'ann_id', int, where), where)
+        annotations = [instances.annotation(get_field({'ann_id': ann_id}, 'ann_id', int, where), image_id, where)
                        for ann_id in ids]
         outlines = [instances.outline(annotation) for annotation in annotations
                     if not annotation.get('iscrowd')]

@@ -1,12 +1,13 @@
 """Reading of COCO's ``instances.json``, and of whatever is written in its schema."""
 from __future__ import annotations
 
-import json
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import InputError
+from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.names import relative_name
 
 from .fields import check_outline, get_field
 
@@ -28,7 +29,8 @@ class InstancesFile:
         annotations (dict[Id, dict]): Annotations by their id.
 
     Raises:
-        InputError: If the file is no JSON, or the tables or ids are missing or of another type.
+        InputError: If the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
+            different content.
     """
 
     def __init__(self,
@@ -52,12 +54,17 @@ class InstancesFile:
                 for key, category in self._table('categories', int).items()}
 
     def image(self, image_id: int, where: str) -> dict:
-        """The image that ``where`` refers to; raises ValueError if there is none."""
+        """The image that ``where`` refers to; raises InputError if there is none."""
         return self._look_up(self.images, image_id, 'images', where)
 
-    def annotation(self, ann_id: Id, where: str) -> dict:
-        """The annotation that ``where`` refers to; raises ValueError if there is none."""
-        return self._look_up(self.annotations, ann_id, 'annotations', where)
+    def annotation(self, ann_id: Id, image_id: int, where: str) -> dict:
+        """The annotation that ``where`` refers to; raises InputError if there is none, or it is of another image."""
+        annotation = self._look_up(self.annotations, ann_id, 'annotations', where)
+        other = self.field(annotation, 'image_id', int)
+        if other != image_id:
+            raise InputError(f'{where} is on image {image_id}, but its annotation {ann_id!r} in {self.path.name} on '
+                             f'image {other}. The two files do not belong together: get both from one place.')
+        return annotation
 
     def describe_image(self, image: dict, folder: str) -> dict:
         """``img_path`` (in ``folder``), ``height``, ``width`` and ``image_id`` of one of the images."""
@@ -66,6 +73,7 @@ class InstancesFile:
                                for key, kind in (('file_name', str), ('height', int), ('width', int)))
         if min(height, width) < 1:
             raise InputError(f"{where}: 'height' and 'width' must be positive, got {height} and {width}.")
+        name = relative_name(name, f"{where}: 'file_name'")
         return {'img_path': str(Path(folder, name)), 'height': height, 'width': width, 'image_id': image['id']}
 
     def field(self, annotation: dict, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -80,27 +88,18 @@ class InstancesFile:
 
     def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
         elements = get_field(self._content, name, list, str(self.path))
-        return {get_field(element, 'id', id_type, f'{self.path}: {name}[{place}]'): element
-                for place, element in enumerate(elements) if element is not None}
+        table: dict[Any, dict] = {}
+        for place, element in enumerate(elements):
+            if element is None:  # dropped
+                continue
+            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{place}]')
+            if table.setdefault(key, element) is not element and table[key] != element:
+                raise InputError(f'{self.path}: two different {name} have the id {key!r}; nobody can tell which one is '
+                                 'meant. Get the file again, or give each an id of its own.')
+        return table
 
     def _look_up(self, table: dict[Any, dict], key: Id, name: str, where: str) -> dict:
         if key not in table:
             raise InputError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
                              'The two files do not belong together, or one is incomplete: get both from one place.')
         return table[key]
-
-
-def read_json(path: str | Path, object_hook: Any = None) -> Any:
-    """What a JSON file holds.
-
-    Args:
-        path (str | Path): The file.
-        object_hook (Callable | None): As :func:`json.loads` takes it. Default: None.
-
-    Raises:
-        InputError: If it is no whole JSON file.
-    """
-    try:
-        return json.loads(Path(path).read_text('utf-8'), object_hook=object_hook)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f'{path} is not a whole JSON file ({error}). Get it again.') from error

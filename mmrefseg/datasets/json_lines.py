@@ -1,7 +1,6 @@
 """Users' own data, and prepared annotations, in JSON Lines."""
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -11,7 +10,9 @@ import numpy as np
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.files import sha256_of
 from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
 
 from .base_referring_dataset import BaseReferringDataset
 from .fields import get_field
@@ -110,7 +111,7 @@ class JSONLinesDataset(BaseReferringDataset):
         return self.parse_each(iterate_lines(file), lambda line: reader.parse(*line))
 
     def image_key(self, referent: Mapping) -> str:
-        """What the line says; else that of the image's content, which is read; raises OSError if it cannot be."""
+        """What the line says; else that of the image's content, which is read; raises UserError if it cannot be."""
         return referent.get('image_key') or _key_of_file(referent['img_path'])
 
     def splits(self) -> list[str]:
@@ -128,7 +129,7 @@ class JSONLinesDataset(BaseReferringDataset):
 
     def _image_keys(self, file: Path) -> Iterator[str]:
         if index_of(file).is_file():
-            yield from LineIndex.from_json(index_of(file).read_bytes(), str(index_of(file))).images
+            yield from _read_index(file).images
             return
         lines = iterate_lines(file)
         for image in self.parse_each(lines, lambda line: self._image_of(line[1], f'{file}, line {line[0]}')):
@@ -146,16 +147,22 @@ class JSONLinesDataset(BaseReferringDataset):
         """The files of all splits."""
         check_finished(self.data_root)
         before, after = self._ann_pattern.split('{split}')
-        files = sorted(Path(self.data_root).glob(f'{before}*{after}'))
+        files = sorted(file for file in Path(self.data_root).glob(f'{before}*{after}')
+                       if not file.name.startswith('._'))  # as macOS writes them onto foreign disks
         start = len(str(self._file(''))) - len(after)
         return {str(file)[start:len(str(file)) - len(after)]: file for file in files}
+
+
+def _read_index(lines: Path) -> LineIndex:
+    path = index_of(lines)
+    return LineIndex.from_json(read_regular(path, MAX_JSON_BYTES), str(path))
 
 
 class _ReferentsOfFile(ReferentsOfLines):
     """Referents in a file with an index."""
 
     def __init__(self, path: Path, image_folder: str) -> None:
-        index = LineIndex.from_json(index_of(path).read_bytes(), str(index_of(path)))
+        index = _read_index(path)
         super().__init__(index, str(path), image_folder)
         self._bounds = np.concatenate([[0], np.cumsum(index.lengths)])
         if (size := path.stat().st_size) != self._bounds[-1]:
@@ -166,7 +173,7 @@ class _ReferentsOfFile(ReferentsOfLines):
 
     def line(self, place: int) -> bytes:
         if self._file is None:
-            self._file = open(self.where, 'rb', buffering=0)  # noqa: SIM115 - open as long as the data set is
+            self._file = open_regular(self.where)
         start, end = self._bounds[place:place + 2]
         # Reading at a place moves nothing that forked processes share, and maps nothing that could be cut off.
         return os.pread(self._file.fileno(), end - start, start)
@@ -195,11 +202,12 @@ class OwnLines:
         self._ignore_orientation = ignore_orientation
         self._folders = (image_folder, mask_folder)
         self._image_ids: dict[str, int] = {}
+        self._images: dict[int, str] = {}
         self._lines_of_refs: dict[int, int] = {}
         self._next_sent_id = 0
 
     def parse(self, number: int, line: bytes) -> dict:
-        """The referent of a line; raises ValueError if it is not as documented."""
+        """The referent of a line; raises InputError if it is not as documented."""
         where = f'{self._file}, line {number}'
         element = decode_line(line, where)
         name = _name_of_image(element, where)
@@ -222,13 +230,17 @@ class OwnLines:
         if other != number:
             raise InputError(f'{where}: ref_id {referent["ref_id"]} is that of line {other}, too. Give every line a '
                              'ref_id of its own, or give none.')
+        other = self._images.setdefault(referent['image_id'], name)
+        if other != name:
+            raise InputError(f'{where}: image_id {referent["image_id"]} is that of the image {other}, too. Give every '
+                             'image an image_id of its own, or give none.')
         return referent
 
     def _complete_size(self, element: dict, name: str, where: str) -> None:
         try:
             element['height'], element['width'] = self._size_of(
                 f'{self._folders[0]}/{name}', bool(element['ignore_orientation']))
-        except (OSError, UserError) as error:
+        except UserError as error:
             raise InputError(f'{where}: height and width are not given, and cannot be read from the image {name}: '
                              f'{str(error).removesuffix(".")}. Mend the path or the image, or write both.') from error
 
@@ -255,8 +267,9 @@ def key_of_content(sha256: str) -> str:
 
 def _key_of_file(path: str) -> str:
     try:
-        status = os.stat(path)
-    except FileNotFoundError:
+        with open_regular(path, MAX_IMAGE_BYTES) as file:
+            status = os.fstat(file.fileno())
+    except MissingInputError:
         raise MissingInputError(f'The image {path} is missing, whose content is its key. Put it there, or write its '
                                 'image_key.') from None
     return _key_of_version(path, status.st_mtime_ns, status.st_size)
@@ -264,4 +277,4 @@ def _key_of_file(path: str) -> str:
 
 @lru_cache(1 << 18)
 def _key_of_version(path: str, _modified: int, _size: int) -> str:
-    return key_of_content(hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    return key_of_content(sha256_of(path))

@@ -4,10 +4,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
 from mmrefseg.errors import InputError
+from mmrefseg.utils.json_files import JSON_ENCODING
+from mmrefseg.utils.regular_files import open_regular
 
 _PIECE = 1 << 20
 _BLANKS = re.compile('[ \t\n\r]*')
@@ -23,9 +26,10 @@ def iterate_json_list(path: str | Path) -> Iterator[Any]:
         Any: An element.
 
     Raises:
+        MissingInputError: If there is no such file.
         InputError: If the file isn't JSON, or something else than one list.
     """
-    with Path(path).open(encoding='utf-8') as file:
+    with TextIOWrapper(open_regular(path), JSON_ENCODING) as file:
         try:
             yield from _elements(file)
         except (ValueError, IndexError, RecursionError) as error:

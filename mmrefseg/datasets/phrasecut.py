@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.json_files import read_json
 
 from .base_referring_dataset import BaseReferringDataset
 from .fields import get_field
-from .instances_file import read_json
 from .json_list import iterate_json_list
 
 SPLITS = ('train', 'val', 'test', 'miniv')
@@ -61,8 +61,8 @@ class PhraseCutDataset(BaseReferringDataset):
 
     Raises:
         MissingInputError: If a folder or file is missing.
-        InputError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, or a
-            phrase is empty.
+        InputError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, a task
+            or two different images have the same id, or a phrase is empty or endless.
     """
 
     IGNORE_ORIENTATION = True
@@ -74,13 +74,17 @@ class PhraseCutDataset(BaseReferringDataset):
 
     def load_referents(self) -> Iterator[dict]:
         """Read the phrases of the split, one after the other: their outlines as JSON has them would fill gigabytes."""
-        files, images, empty = self._files(), self._images(), []
+        files, images, empty, seen = self._files(), self._images(), [], set()
         folder = os.path.join(self.data_prefix['img_path'], '')
         tasks = ((path, number, task) for path in files for number, task in enumerate(iterate_json_list(path)))
 
         def parse(entry: tuple[int, tuple[str, int, dict]]) -> dict:
             place, (path, number, task) = entry
             referent = self._referent(task, place, f'{path}: element {number}', path, folder, images)
+            if referent['task_id'] in seen:
+                raise InputError(f'{path}: element {number}: task_id {referent["task_id"]!r} occurs twice, but tells '
+                                 'predictions apart. Get the file again, or remove one.')
+            seen.add(referent['task_id'])
             if not _is_visible(referent):
                 empty.append(f'{path}: task_id {referent["task_id"]}')
             return referent
@@ -128,7 +132,13 @@ class PhraseCutDataset(BaseReferringDataset):
         if not isinstance(elements, list):
             raise InputError(f'{path} must hold a list of images, but holds an object of type '
                              f'{type(elements).__name__}. Get the file again.')
-        return dict(_image(element, f'{path}: element {place}') for place, element in enumerate(elements))
+        images: dict[int, _Image] = {}
+        for place, element in enumerate(elements):
+            image_id, image = _image(element, f'{path}: element {place}')
+            if images.setdefault(image_id, image) != image:
+                raise InputError(f'{path}: two different images have the id {image_id}; nobody can tell which one is '
+                                 'meant. Get the file again.')
+        return images
 
     def _referent(self, task: dict, place: int, where: str, path: str, folder: str,
                   images: dict[int, _Image]) -> dict:

@@ -45,11 +45,11 @@ class RefCLEFDataset(RefCOCODataset):
         super().__init__(data_root, split_by, split, image_source, **kwargs)
 
     def _splits(self, ref: dict) -> list[str]:
-        several = re.fullmatch('test([ABC]{2,})', ref['split'])
+        several = re.fullmatch('test([ABC]{2,3})', ref['split'])
         return [f'test{letter}' for letter in several[1]] if several else [ref['split']]
 
-    def _target(self, ref: dict, instances: InstancesFile, where: str) -> dict:
-        target = super()._target(ref, instances, where)
+    def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
+        target = super()._target(ref, image_id, instances, where)
         outline = target['segmentation']
         if outline and all(isinstance(part, dict) for part in outline):
             target['segmentation'] = {'union': outline}

@@ -12,9 +12,11 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
+from .fields import get_field, is_whole
 from .instances_file import InstancesFile
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
+
+_SHOWN = 20
 
 
 @DATASETS.register_module()
@@ -44,7 +46,9 @@ class RefCOCODataset(BaseReferringDataset):
     Raises:
         MissingInputError: If a folder or file is missing.
         InputError: If the split is unknown, the files do not hold what they should, a ref's image or annotation is
-            missing, an expression is empty, the pickle tries to import anything, or it repeats sentences without end.
+            missing or its annotation of another image, an id of ``instances.json`` means two things, an image's name
+            leads out of the folder of images, an expression is empty or endless, the pickle tries to import anything,
+            or it repeats sentences without end.
     """
 
     REFS_FILE = 'refs({split_by}).p'
@@ -68,11 +72,12 @@ class RefCOCODataset(BaseReferringDataset):
         """Read the refs of the split and look up their images and annotations."""
         refs_file, instances_file = self._files()
         refs = self._refs(refs_file)
-        with suppress(ValueError):  # of an image in another split; images_by_split itself will say it
+        with suppress(InputError):  # of an image in another split; images_by_split itself will say it
             self._images = self._images_of(refs, refs_file)
         refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
-        ann_ids = {ann_id for ref in refs for ann_id in as_list(ref.get('ann_id')) if isinstance(ann_id, int | str)}
+        ann_ids = {ann_id for ref in refs for ann_id in self._ann_ids(ref)
+                   if isinstance(ann_id, str) or is_whole(ann_id)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
         room = _Room(refs_file)
         return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file, room))
@@ -127,7 +132,7 @@ class RefCOCODataset(BaseReferringDataset):
     def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
         images = defaultdict(set)
         for place, ref in enumerate(refs):
-            if self.broken is not None and not isinstance(ref.get('image_id'), int):
+            if self.broken is not None and not is_whole(ref.get('image_id')):
                 continue  # it is left out, and described, when the ref is parsed
             image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
             for split in self._splits(ref):
@@ -137,7 +142,8 @@ class RefCOCODataset(BaseReferringDataset):
     def _of_split(self, refs: list[dict], refs_file: Path) -> list[dict]:
         counts = Counter(split for ref in refs for split in self._splits(ref))
         if self.split not in counts:
-            present = ', '.join(f'{split!r} ({count} refs)' for split, count in sorted(counts.items()))
+            known = sorted(counts.items())[:_SHOWN]
+            present = ', '.join(f'{split[:80]!r} ({count} refs)' for split, count in known)
             raise InputError(f'{refs_file} has no split {self.split!r}. It has: {present or "no ref at all"}.')
         return [ref for ref in refs if self.split in self._splits(ref)]
 
@@ -148,7 +154,7 @@ class RefCOCODataset(BaseReferringDataset):
         return {
             **instances.describe_image(image, self.data_prefix['img_path']),
             'ref_id': ref_id,
-            **self._target(ref, instances, where),
+            **self._target(ref, image['id'], instances, where),
             'sentences': _sentences(ref, room, where),
         }
 
@@ -162,19 +168,19 @@ class RefCOCODataset(BaseReferringDataset):
         """The splits that a ref belongs to."""
         return [ref['split']]
 
-    def _target(self, ref: dict, instances: InstancesFile, where: str) -> dict:
-        """What a ref refers to: ``segmentation``, ``ann_id`` and ``category_id``."""
-        annotation = instances.annotation(get_field(ref, 'ann_id', self.ANN_ID_TYPE, where), where)
+    def _ann_ids(self, ref: dict) -> list:
+        """Ids of the annotations of a ref, of which nothing is checked."""
+        # A list, which doesn't belong here, a pickle could repeat in every ref: it would take hours to go through.
+        return [ref.get('ann_id')]
+
+    def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
+        """What a ref refers to on its image: ``segmentation``, ``ann_id`` and ``category_id``."""
+        annotation = instances.annotation(get_field(ref, 'ann_id', self.ANN_ID_TYPE, where), image_id, where)
         return {
             'segmentation': instances.outline(annotation),
             'ann_id': annotation['id'],
             'category_id': get_field(ref, 'category_id', int, where),
         }
-
-
-def as_list(value: Any) -> list:
-    """The value, if it is a list; else a list of the value alone."""
-    return value if isinstance(value, list) else [value]
 
 
 class _Room:
@@ -202,7 +208,7 @@ def _sentences(ref: dict, room: _Room, where: str) -> list[dict]:
     for element in elements:
         sent_id = get_field(element, 'sent_id', int, f'{where}: a sentence')
         text = get_field(element, 'sent', str, f'{where}, sent_id {sent_id}')
-        kind = get_field({'kind': '', **element}, 'kind', str, f'{where}, sent_id {sent_id}')
+        kind = get_field(element, 'kind', str, f'{where}, sent_id {sent_id}') if 'kind' in element else ''
         room.take(len(text) + len(kind), where)
         sentences.append({'text': text, 'sent_id': sent_id, 'kind': kind})
     return sentences

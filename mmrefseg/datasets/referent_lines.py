@@ -12,6 +12,10 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from mmrefseg.errors import InputError
+from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.json_files import JSON_ENCODING
+from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.regular_files import open_regular
 
 from .fields import check_numbers, get_field
 from .referents import Referents
@@ -59,7 +63,7 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def from_json(cls, content: bytes, where: str) -> LineIndex:
-        """Read an index; raises ValueError if it is damaged or of another version."""
+        """Read an index; raises InputError if it is damaged or of another version."""
         mend = 'Prepare the data set again.'
         element = decode_line(content, where)
         if (version := element.get('format_version')) != INDEX_VERSION:
@@ -110,13 +114,12 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         InputError: If a line is endless.
     """
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
             if len(line) == LONGEST_LINE:
                 raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
                                  'line, and large masks as RLE or PNG.')
-            if number == 1:
-                line = line.removeprefix(BOM_UTF8)  # some editors write one
+            line = line.removeprefix(BOM_UTF8)  # some editors write one, and files are joined
             if line.strip():
                 yield number, line
 
@@ -128,7 +131,7 @@ def decode_line(line: bytes, where: str) -> dict:
         InputError: If it is anything else.
     """
     try:
-        element = _DECODER.decode(line.decode('utf-8'))
+        element = _DECODER.decode(line.decode(JSON_ENCODING))
     except (ValueError, RecursionError) as error:
         raise InputError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
     if not isinstance(element, dict):
@@ -206,10 +209,7 @@ def get_relative_path(element: dict, key: str, where: str) -> str:
     Raises:
         InputError: If it is anything else.
     """
-    path = get_field(element, key, str, where)
-    if not path or path.startswith('/') or '\0' in path or '..' in path.split('/'):
-        raise InputError(f"{where}: {key!r} must be a path below its folder, without '..', got {path[:200]!r}")
-    return path
+    return relative_name(get_field(element, key, str, where), f'{where}: {key!r}')
 
 
 def check_mask(mask: list | dict | str | None, height: int, width: int, where: str) -> None:
@@ -237,6 +237,9 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
             if type(run) is not int or not 0 <= run <= height * width:
                 raise InputError(f'{where}: mask.counts[{place}] must be a run length: a whole number from 0 to the '
                                  f'{height * width} pixels of the image')
+    elif not mask:
+        raise InputError(f'{where}: mask is an empty list. Write polygons; or null, if the expression refers to '
+                         'nothing')
     else:
         for place, polygon in enumerate(mask):
             check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
@@ -255,6 +258,8 @@ def _sentences(element: dict, where: str) -> list[dict]:
             if type(value) is not kind:
                 raise InputError(f'{where}: {name}[{place}] must be of type {kind.__name__}, got '
                                  f'{type(value).__name__}')
+    for place, text in enumerate(texts):
+        check_length(text, f'{where}: expressions[{place}]')
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -48,8 +48,8 @@ class ReferringMixture(BaseReferringDataset):
                  held_out: Sequence[dict | BaseReferringDataset] | None = None,
                  allow_leakage: bool = False,
                  **kwargs) -> None:
-        if 'ignore_orientation' in kwargs:
-            raise InputError('a mixture takes ignore_orientation from its data sets: set it there')
+        if fixed := sorted({'data_root', 'split', 'data_prefix', 'ann_file', 'ignore_orientation'} & kwargs.keys()):
+            raise InputError(f'ReferringMixture has no setting {", ".join(fixed)}: its data sets have, each its own')
         if not datasets:
             raise InputError('datasets is empty: name at least one data set to train on')
         self.sources = _build(datasets)

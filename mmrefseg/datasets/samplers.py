@@ -1,7 +1,11 @@
-"""MMEngine's samplers, whose indices know the seed of their sample."""
+"""MMEngine's samplers, whose indices know the seed of their sample; and what is done to those of a dataloader."""
+from __future__ import annotations
+
 from collections.abc import Iterator
+from functools import partial
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch.utils.data import DataLoader, Sampler
 
 from mmrefseg.registry import DATA_SAMPLERS
 
@@ -42,3 +46,29 @@ class SeededInfiniteSampler(InfiniteSampler):
     def _infinite_indices(self) -> Iterator[SampleIndex]:
         for number, index in enumerate(super()._infinite_indices()):
             yield SampleIndex(index, (self.seed, number // self.size, index))
+
+
+def sampler_of(loader: DataLoader) -> Sampler:
+    """The sampler of single indices, also where another one makes batches of them."""
+    return getattr(loader.batch_sampler, 'sampler', loader.sampler)
+
+
+def begin_again(loader: DataLoader, seed: int | None, worker_seed: int) -> None:
+    """Let a dataloader draw, when it is iterated the next time, as one that was built with other seeds.
+
+    Args:
+        loader: a dataloader of MMEngine, or any other.
+        seed: of the sampler; None leaves it as it is.
+        worker_seed: of the worker processes, where MMEngine's ``default_worker_init_fn`` seeds them.
+    """
+    sampler = sampler_of(loader)
+    if seed is not None and hasattr(sampler, 'seed'):
+        sampler.seed = seed
+    if isinstance(sampler, InfiniteSampler):
+        # It goes on where it stopped, in the order that it began with.
+        sampler.indices = sampler._indices_of_rank()
+    init = loader.worker_init_fn
+    if isinstance(init, partial) and 'seed' in init.keywords:
+        loader.worker_init_fn = partial(init, seed=worker_seed)
+    # Workers that outlive an epoch have the old seed.
+    loader._iterator = None

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
+from mmrefseg.utils.random_state import get_cpu_state, set_cpu_state
+
 
 class SampleIndex(int):
     """Index of a sample that brings along what its random draws depend on.
@@ -52,22 +54,12 @@ def seeded(index: int) -> Iterator[None]:
         yield
         return
     # Taking NumPy's state costs more than all the rest, and nothing else in a worker draws from it.
-    states = _get_states() if get_worker_info() is None else None
+    state = get_cpu_state() if get_worker_info() is None else None
     random.seed(repr(index.seed))
     np.random.seed(random.getrandbits(32))
     torch.default_generator.manual_seed(random.getrandbits(63))
     try:
         yield
     finally:
-        if states:
-            _set_states(states)
-
-
-def _get_states() -> tuple:
-    return random.getstate(), np.random.get_state(), torch.default_generator.get_state()
-
-
-def _set_states(states: tuple) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.default_generator.set_state(states[2])
+        if state:
+            set_cpu_state(state)

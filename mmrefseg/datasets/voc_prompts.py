@@ -13,8 +13,8 @@ from PIL import Image
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import mask_to_rle
-from mmrefseg.utils.files import read_regular
-from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, PILLOW_ERRORS, header_of
+from mmrefseg.utils.image_size import PILLOW_ERRORS, header_of
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, read_regular
 
 from .instance_prompts import Instance, InstancePromptDataset
 
@@ -23,7 +23,7 @@ VOC_CATEGORIES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car'
 _BACKGROUND, _VOID = 0, 255
 # Not trainval, whose images are those of train and val.
 _SPLITS = ('train', 'val', 'test')
-_NAME = re.compile(r'\d{4}_\d{6}')
+_NAME = re.compile('[0-9]{4}_[0-9]{6}')
 
 
 @DATASETS.register_module()
@@ -54,7 +54,7 @@ class VOCPromptDataset(InstancePromptDataset):
         InputError: If a file doesn't hold what it should.
     """
 
-    def __init__(self, data_root: str, split: str = 'val', data_prefix: dict | None = None, **kwargs) -> None:
+    def __init__(self, data_root: str, split: str = 'val', data_prefix: dict[str, str] | None = None, **kwargs) -> None:
         super().__init__(data_root, split, data_prefix=data_prefix or {'img_path': 'JPEGImages'}, **kwargs)
 
     def load_instances(self) -> list[Instance]:
@@ -82,7 +82,7 @@ class VOCPromptDataset(InstancePromptDataset):
 
     def _names(self, split: str) -> list[str]:
         path = self._file(split)
-        names = path.read_text('utf-8', 'replace').split()
+        names = list(dict.fromkeys(read_regular(path, MAX_JSON_BYTES).decode('utf-8-sig', 'replace').split()))
         for name in names:
             if not _NAME.fullmatch(name):
                 raise InputError(f'{path} must hold names such as 2007_000032, one a line, but holds {name[:40]!r}.')

@@ -2,6 +2,7 @@ from .hooks import (
     AtomicCheckpointHook,
     AtomicLocalBackend,
     BroadcastBuffersHook,
+    CheckBatchSizeHook,
     CheckInputSizeHook,
     CheckLeakageHook,
     CheckLossesHook,
@@ -13,7 +14,7 @@ from .hooks import (
 from .optimizers import BFloat16OptimWrapper
 
 __all__ = [
-    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckInputSizeHook',
-    'CheckLeakageHook', 'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook',
-    'RoutingLogHook'
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckBatchSizeHook',
+    'CheckInputSizeHook', 'CheckLeakageHook', 'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook',
+    'ParameterSummaryHook', 'RoutingLogHook'
 ]

@@ -1,5 +1,5 @@
-from .functional import cris_mask, intersection_and_union, summarise_gres, summarise_iou
+from .functional import intersection_and_union, summarise_gres, summarise_iou
 from .metrics import DumpPredictions, GRESMetric, PhraseCutMetric, ReferringIoUMetric
 
-__all__ = ['DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'ReferringIoUMetric', 'cris_mask',
+__all__ = ['DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'ReferringIoUMetric',
            'intersection_and_union', 'summarise_gres', 'summarise_iou']

@@ -1,7 +1,4 @@
-# First, for much of what follows imports them, and would not say what to do where they fail.
-import mmrefseg.utils.operators  # noqa: F401
-
-from .backbones import CLIPResNet, DINOv2
+from .backbones import CLIPResNet, PlainViT
 from .data_preprocessor import ReferringDataPreProcessor
 from .decode_heads import DynamicKernelHead
 from .layers import DETRISAdapter, SERAAdapter, TextFeatures
@@ -11,7 +8,7 @@ from .segmentors import ReferringSegmentor
 from .text_encoders import OpenCLIPTextEncoder
 
 __all__ = [
-    'CRISFPN', 'AssignmentLoss', 'BinaryDiceLoss', 'CLIPResNet', 'DETRISAdapter', 'DINOv2', 'DeformableSEProjector',
-    'DynamicKernelHead', 'LoadBalanceLoss', 'OpenCLIPTextEncoder', 'RAFLoss', 'ReferringDataPreProcessor',
+    'CRISFPN', 'AssignmentLoss', 'BinaryDiceLoss', 'CLIPResNet', 'DETRISAdapter', 'DeformableSEProjector',
+    'DynamicKernelHead', 'LoadBalanceLoss', 'OpenCLIPTextEncoder', 'PlainViT', 'RAFLoss', 'ReferringDataPreProcessor',
     'ReferringSegmentor', 'RouterZLoss', 'SERAAdapter', 'SERAFusion', 'TextFeatures'
 ]

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.utils.files import read_regular
-from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, PILLOW_ERRORS, ImageHeader, header_of
+from mmrefseg.utils.image_size import PILLOW_ERRORS, ImageHeader, header_of
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, read_regular
 
 # Pillow's names of grey, indexed and RGB pixels, with and without alpha, of 1 to 16 bits.
 _WITH_ALPHA = ('LA', 'RGBA')
@@ -49,12 +49,15 @@ def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
         raise InputError(f"its 'file' must be a path, got an object of type {type(path).__name__}")
     try:
         content = read_regular(path, MAX_IMAGE_BYTES)
+    except UserError as error:
+        raise InputError(f'the mask {error}') from error
+    try:
         header = header_of(content)  # first, for a small file may be the picture of a hundred million pixels
         if (size := (header.height, header.width)) != (height, width):
             raise InputError(f'it is {size} (H, W), but its image {(height, width)}')
         _check_kind(header)
         return _inside(_pixels(content, header), _indices(content, header)).astype(np.uint8)
-    except UserError as error:
+    except InputError as error:
         raise InputError(f'the mask {path}: {error}') from error
 
 

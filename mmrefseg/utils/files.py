@@ -1,14 +1,24 @@
-"""Writing files so that a broken run leaves no broken file, reading what tools wrote, and opening what others named."""
+"""Writing files so that a broken run leaves no broken file, and reading what tools wrote."""
 from __future__ import annotations
 
-import json
+import fcntl
+import glob
+import hashlib
 import os
-import stat
+import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
+
+from .json_files import read_json
+from .regular_files import open_regular
+
+_UNFINISHED = '.unfinished'
+_LONGEST_PREFIX = 60
 
 
 def _explained(error: OSError, path: Path) -> FileError:
@@ -34,8 +44,20 @@ def check_writable(folder: str | Path) -> None:
         raise _explained(error, folder) from error
 
 
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def write_atomically(data: bytes, path: str | Path) -> None:
     """Write a file completely or not at all: whenever the process dies, the path holds the old content or the new.
+
+    Of several processes that write it at the same time, the last one's content remains, whole. What a killed process
+    leaves, ``.<name>.<something>.unfinished``, the next call for the same path removes.
 
     Args:
         data: the content.
@@ -45,60 +67,45 @@ def write_atomically(data: bytes, path: str | Path) -> None:
         FileError: the file cannot be written; the old one is untouched.
     """
     path = Path(path)
-    # The same name at each call, so that what a killed process left is overwritten by the next.
-    unfinished = path.with_name(f'.{path.name}.unfinished')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open('wb') as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        _remove_remains(path)
+        with _unfinished_file(path) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
     except OSError as error:
         raise _explained(error, path) from error
 
 
-def open_regular(path: str | Path, most: int) -> BinaryIO:
-    """Open a file for reading that somebody else named: nothing that would never end, or wait for ever.
-
-    Args:
-        path: path of the file; may be a link to it.
-        most: bytes that it may have.
-
-    Raises:
-        MissingInputError: there is no such file.
-        FileError: it cannot be opened, or is a folder, a device or the like.
-        InputError: it has more bytes, or no file can have such a name.
-    """
-    try:
-        # A pipe would wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingInputError(f'there is no file {path}') from error
-    except OSError as error:
-        raise FileError(f'{str(path)[:1000]} cannot be opened ({error.strerror}). It must be a file that you may '
-                        'read') from error
-    except ValueError as error:
-        raise InputError(f'no file can be called {str(path)[:1000]!r} ({error})') from error
-    status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
-        return os.fdopen(descriptor, 'rb')
-    os.close(descriptor)
-    if stat.S_ISREG(status.st_mode):
-        raise InputError(f'{path} has {status.st_size} bytes, and at most {most} are read')
-    raise FileError(f'{path} is no regular file, but a folder, a device or a pipe, and is not read')
+def _prefix(path: Path) -> str:
+    return f'.{path.name[:_LONGEST_PREFIX]}.'
 
 
-def read_regular(path: str | Path, most: int) -> bytes:
-    """What a file holds that somebody else named; takes and raises what :func:`open_regular` does."""
-    with open_regular(path, most) as file:
-        try:
-            return file.read(most)
-        except OSError as error:
-            raise FileError(f'{path} cannot be read ({error.strerror})') from error
+@contextmanager
+def _unfinished_file(path: Path) -> Iterator[BinaryIO]:
+    """A file of a name that nobody else takes, beside a path; locked while it is open, and removed unless renamed."""
+    while True:
+        with path.with_name(f'{_prefix(path)}{secrets.token_hex(4)}{_UNFINISHED}').open('xb') as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not os.fstat(file.fileno()).st_nlink:
+                continue  # another process took it for remains before it was locked
+            try:
+                yield file
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(file.name)
+            return
+
+
+def _remove_remains(path: Path) -> None:
+    """Remove what killed processes left of a file: unfinished ones that nobody has locked."""
+    for remains in path.parent.glob(f'{glob.escape(_prefix(path))}*{_UNFINISHED}'):
+        with suppress(OSError, InputError), open_regular(remains) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remains.unlink()
 
 
 def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
@@ -115,10 +122,7 @@ def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise MissingInputError(f'{path} is missing; {made_by} writes it')
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f'{path} is not a whole JSON file ({error}); let {made_by} write it again') from error
+    content = read_json(path, mend=f'Let {made_by} write it again.')
     if not isinstance(content, dict):
         raise InputError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
     return content

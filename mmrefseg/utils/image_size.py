@@ -10,14 +10,11 @@ from PIL import Image
 
 from mmrefseg.errors import InputError
 
-from .files import open_regular
 from .orientation import exchanges_sides, known_orientation, orientation_of
+from .regular_files import MAX_IMAGE_BYTES, open_regular
 
 MAX_PIXELS = 89_478_485
 """Larger images are not decoded; Pillow calls them possible bombs, too. The largest of COCO have 410,000 pixels."""
-
-MAX_IMAGE_BYTES = 1 << 28
-"""Larger files are no images."""
 
 PILLOW_ERRORS = (OSError, ValueError, SyntaxError, MemoryError, EOFError, LookupError, TypeError, AttributeError,
                  ArithmeticError, AssertionError, RuntimeError, struct.error)
@@ -66,9 +63,9 @@ def read_image_size(file: str | Path | BinaryIO, ignore_orientation: bool = Fals
 
     Raises:
         MissingInputError: there is no such file.
-        FileError: it cannot be opened, or is no regular file.
-        InputError: it is no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, holds several pictures, or declares more
-            than ``MAX_PIXELS``.
+        FileError: it cannot be opened.
+        InputError: it is no file, no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, holds several pictures, or declares
+            more than ``MAX_PIXELS``.
     """
     if isinstance(file, str | Path):
         with open_regular(file, MAX_IMAGE_BYTES) as opened:
@@ -82,10 +79,10 @@ def read_header(file: BinaryIO) -> ImageHeader:
     """Read the header of an image, and refuse what no single picture of a sensible size follows.
 
     Args:
-        file (BinaryIO): The open file, at its start.
+        file: the open file, at its start.
 
     Raises:
-        InputError: As :func:`read_image_size`.
+        InputError: as :func:`read_image_size`.
     """
     try:
         with Image.open(file, formats=_FORMATS) as image:

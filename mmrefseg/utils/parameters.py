@@ -24,21 +24,20 @@ class Count(NamedTuple):
 
 def _pretrained(module: nn.Module) -> dict[int, nn.Parameter]:
     """Pretrained parameters of a module, by identity."""
-    parameters = {id(p): p for p in module.parameters()}
-    if hasattr(module, 'new_parts'):
-        new = {id(p) for part in module.new_parts() for p in part.parameters()}
-        return {key: p for key, p in parameters.items() if key not in new}
     configs = getattr(module, 'init_cfg', None) or ()
     if any(config.get('type') == 'Pretrained' for config in ([configs] if isinstance(configs, dict) else configs)):
-        return parameters
+        parts = module.new_parts() if hasattr(module, 'new_parts') else ()
+        new = {id(p) for part in parts for p in part.parameters()}
+        return {id(p): p for p in module.parameters() if id(p) not in new}
     return {key: p for child in module.children() for key, p in _pretrained(child).items()}
 
 
 def count_parameters(module: nn.Module) -> tuple[Count, Count]:
     """Count the pretrained and the new parameters of a model or a part of it; a shared one counts once.
 
-    Pretrained is what an encoder of ours holds beside its ``new_parts()``, and any module whose ``init_cfg`` names
-    pretrained weights; adapters, experts and all else are new.
+    Pretrained is what a module holds whose ``init_cfg`` names pretrained weights, beside its ``new_parts()`` where it
+    has that method, as encoders of ours do. Adapters, experts and all else, such as encoders that start from random
+    weights, are new.
     """
     pretrained = _pretrained(module)
     new = {id(p): p for p in module.parameters() if id(p) not in pretrained}

@@ -1,4 +1,4 @@
-"""Finding the configs that come with mmrefseg."""
+"""Finding what comes with mmrefseg beside the package: configs and tools."""
 from __future__ import annotations
 
 from difflib import get_close_matches
@@ -7,11 +7,12 @@ from pathlib import Path
 from mmrefseg.errors import InputError, MissingInputError
 
 
-def _configs_folder() -> Path:
+def shipped_folder(name: str) -> Path:
+    """The folder ``configs`` or ``tools``: of a clone, or of an installed wheel, which has them in ``.mim``."""
     package = Path(__file__).resolve().parents[1]
     clone = package.parent
     # setup.py tells a clone from site-packages, where a folder `configs` would be somebody else's.
-    return clone / 'configs' if (clone / 'setup.py').is_file() else package / '.mim' / 'configs'
+    return clone / name if (clone / 'setup.py').is_file() else package / '.mim' / name
 
 
 def config_path(name: str) -> str:
@@ -32,7 +33,7 @@ def config_path(name: str) -> str:
         MissingInputError: there is no such config; names those with similar names.
         InputError: several configs end so; names them.
     """
-    folder = _configs_folder()
+    folder = shipped_folder('configs')
     wanted = name.removesuffix('.py') + '.py'
     known = sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*.py'))
     found = [path for path in known if path == wanted or path.endswith(f'/{wanted}')]

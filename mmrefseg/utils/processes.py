@@ -2,14 +2,18 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,10 +23,50 @@ from mmrefseg.errors import InputError, UserError
 _PR_SET_PDEATHSIG = 1
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and die with it however it dies; OpenCV's own threads would only compete."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def die_with(parent: int) -> None:
+    """Let this process be killed when its parent ends, however that dies. Only Linux can do so.
+
+    The parent is, more exactly, the thread that started this process.
+
+    Args:
+        parent (int): Id of the process that started this one. If it is dead already, this one ends at once.
+    """
+    if sys.platform != 'linux':
+        return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # which died before that took effect
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of an id that hasn't ended, though its parent may not know yet."""
+    try:
+        state = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in 'ZX'
+
+
+@cache
+def forks_die_with_parent() -> None:
+    """Let every process that a main thread forks from now on, such as a data loader's workers, die with its parent."""
+    parents = []
+
+    def before() -> None:
+        # Another thread may end, and then what it forked would be killed, while the process goes on.
+        parents[:] = [os.getpid()] if threading.current_thread() is threading.main_thread() else []
+
+    def after_in_child() -> None:
+        for parent in parents:
+            die_with(parent)
+
+    os.register_at_fork(before=before, after_in_child=after_in_child)
+
+
+def _start_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and die with it; OpenCV's own threads would only compete."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with(parent)
     cv2.setNumThreads(0)
 
 
@@ -74,7 +118,8 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
         yield map
         return
     # Forked, as PyTorch's data loaders are: a fresh interpreter would import the whole package again.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context('fork'), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context('fork'), initializer=_start_worker,
+                               initargs=(os.getpid(), ))
     def over_pool(function: Callable[[Any], Any], tasks: Iterable) -> Iterator:
         pending = deque()
         for task in tasks:

@@ -1,65 +1,94 @@
 """Refusing versions of other packages that are known not to work."""
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
-from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-REQUIREMENTS = {
-    'torch': '>=2.11,<2.15',
-    'mmengine': '>=0.10.7,<0.11',
-    'mmcv': '>=2.1.0,<2.2.0',
-    'mmsegmentation': '>=1.2.2,<2',
-    'mmpretrain': '>=1.2.0,<2',
-}
-MEND = 'Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set.'
+from mmrefseg.errors import MissingPackageError
+
+from .supported import OPTIONAL, PURE_MMCV, STACKS, TIMM, TORCH
+
+MEND = ('Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set. Without a compiler: '
+        f'pip install "mmrefseg[openmmlab]" {PURE_MMCV}=={STACKS["openmmlab"]["mmcv"][2]}')
 
 
-def _unmet(name: str, supported: str) -> str | None:
-    """What is wrong with a distribution, or None."""
+def _installed(module: str) -> dict[str, str]:
+    """The distributions that bring a module of this name, with their versions; imports nothing."""
+    names = {stack[module][0] for stack in STACKS.values()} | ({PURE_MMCV} if module == 'mmcv' else set())
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if not found and find_spec(module):  # from a distribution of another name
+        found = {name: version(name) for name in packages_distributions().get(module, ())}
+    return found
+
+
+def _fits(found: str, supported: str) -> bool:
+    # The base version: vendors build from a pre-release with a suffix of their own.
+    return Version(found).base_version in SpecifierSet(supported)
+
+
+def _unmet(installed: dict[str, dict[str, str]], stack: dict[str, tuple[str, str, str]]) -> Iterator[str]:
+    """What an environment lacks of one line of OpenMMLab's packages."""
+    for module, (name, supported, _) in stack.items():
+        found = installed[module]
+        if not found and module not in OPTIONAL:
+            yield f'{name} is not installed, needed is {supported}'
+        for other, its_version in found.items():
+            if module not in OPTIONAL and not _fits(its_version, supported):
+                yield f'{other} {its_version} is installed, needed is {name} {supported}'
+
+
+def _problems() -> list[str]:
+    installed = {module: _installed(module) for module in STACKS['openmmlab']}
+    # Told is what is missing from the line that is nearest to what is here.
+    problems = min((list(_unmet(installed, stack)) for stack in STACKS.values()), key=len)
+    problems += [f'{" and ".join(found)} are both installed, and overwrite each other: pip uninstall -y '
+                 f'{" ".join(found)}, then install one' for found in installed.values() if len(found) > 1]
+    return problems
+
+
+def _check_torch() -> str | None:
+    """What is wrong with PyTorch, or None; warns of one that nobody tried."""
+    oldest, newest = TORCH
     try:
-        found = version(name)
+        found = version('torch')
     except PackageNotFoundError:
-        return f'{name} is not installed, needed is {supported}'
-    # The base version: vendors build PyTorch from a pre-release with a suffix of their own.
-    if Version(found).base_version not in SpecifierSet(supported):
-        return f'{name} {found} is installed, needed is {supported}'
+        return f'torch is not installed, needed is >={oldest}'
+    release = Version(found).release[:2]
+    if release < Version(oldest).release:
+        return f'torch {found} is installed, needed is >={oldest}'
+    if release > Version(newest).release:
+        warnings.warn(f'mmrefseg was not tried with PyTorch {found}, only with {oldest} to {newest}.', stacklevel=3)
     return None
 
 
-def _in_the_way() -> str | None:
-    """What mmpretrain would fail to import beside, or None."""
+def _check_timm() -> str | None:
+    """What is wrong with timm, or None."""
     try:
-        found = version('transformers')
+        found = version('timm')
     except PackageNotFoundError:
-        return None
-    if Version(found) in SpecifierSet('<5', prereleases=True):
-        return None
-    return (f'transformers {found} is installed, which mmrefseg does not need and beside which mmpretrain cannot be '
-            'imported: pip install "transformers<5", or uninstall it')
-
-
-def _has_operators() -> bool:
-    """Whether mmcv's compiled operators are there; looks for the file, for importing it takes seconds."""
-    spec = find_spec('mmcv')
-    return spec is not None and any(
-        next(Path(folder).glob('_ext.*'), None) for folder in spec.submodule_search_locations or ())
+        return f'timm is not installed, needed is {TIMM}'
+    return None if _fits(found, TIMM) else f'timm {found} is installed, needed is {TIMM}'
 
 
 def check_requirements() -> None:
     """Make sure that the packages mmrefseg stands on have versions it is known to work with; imports none of them.
 
+    A PyTorch newer than any that was tried gives a warning.
+
     Raises:
-        ImportError: names every package that is missing or unsupported, what was expected, and the mend.
+        MissingPackageError: names every package that is missing or unsupported, what was expected, and the mend.
     """
-    problems = [problem for name, supported in REQUIREMENTS.items() if (problem := _unmet(name, supported))]
-    if in_the_way := _in_the_way():
-        problems.append(in_the_way)
-    if not problems and not _has_operators():
-        problems = ['mmcv is installed without its compiled operators (as mmcv-lite is), needed are those too']
+    problems = [problem for problem in (_check_torch(), _check_timm(), *_problems()) if problem]
     if problems:
-        raise ImportError('mmrefseg cannot run here:\n' + ''.join(f'  - {problem}\n' for problem in problems) +
-                          MEND)
+        raise MissingPackageError('mmrefseg cannot run here:\n' + ''.join(f'  - {problem}\n' for problem in problems) +
+                                  MEND)

@@ -3,9 +3,6 @@ from importlib import import_module
 
 import mmengine.registry
 
-# From the first import of mmrefseg on, mmengine reads checkpoints as data only.
-from mmrefseg.checkpoints import reading  # noqa: F401
-
 PARTS = ('apis', 'datasets', 'engine', 'evaluation', 'models', 'visualization')
 
 

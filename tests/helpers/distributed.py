@@ -21,10 +21,12 @@ def _enter(rank: int, source: str, name: str, world_size: int, rendezvous: str, 
     try:
         getattr(module, name)(*args)
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
-def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2) -> None:
+def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2,
+                    start_method: str = 'spawn') -> None:
     """Call ``function(*args)`` in each of several processes, joined in a gloo process group.
 
     Args:
@@ -32,9 +34,11 @@ def run_distributed(function: Callable, folder: Path, *args: Any, world_size: in
         folder: an empty folder of this test's own, where the processes find each other.
         *args: picklable arguments.
         world_size: number of processes. Default 2.
+        start_method: ``fork`` saves importing everything again. Default ``spawn``.
 
     Raises:
         torch.multiprocessing.ProcessRaisedException: the function raised in a process; holds the traceback.
     """
     source = inspect.getsourcefile(function)
-    mp.spawn(_enter, (source, function.__name__, world_size, str(folder / 'rendezvous'), args), nprocs=world_size)
+    entered = (source, function.__name__, world_size, str(folder / 'rendezvous'), args)
+    mp.start_processes(_enter, entered, nprocs=world_size, start_method=start_method)

@@ -1,34 +1,91 @@
-"""Damaging of files."""
+"""Damaging files at random, in the same way for the same seed."""
+from __future__ import annotations
+
 import random
+from collections.abc import Callable, Iterable
+
+from mmrefseg.errors import UserError
+
+_INTERESTING = (0, 1, 0x7f, 0x80, 0xff)
+_LARGEST_PIECE = 64
+
+
+def _flip(content: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.choice((1, 1, 1, 4, 32))):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+
+
+def _overwrite(content: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(content))
+    length = min(rng.choice((1, 2, 4, 8)), len(content) - start)
+    content[start:start + length] = bytes((rng.choice(_INTERESTING), )) * length
+
+
+def _cut(content: bytearray, rng: random.Random) -> None:
+    del content[rng.randrange(len(content)):]
+
+
+def _remove(content: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(content))
+    del content[start:start + rng.randint(1, _LARGEST_PIECE)]
+
+
+def _insert(content: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(content))
+    content[start:start] = rng.randbytes(rng.randint(1, _LARGEST_PIECE))
+
+
+def _repeat(content: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(content))
+    piece = content[start:start + rng.randint(1, _LARGEST_PIECE)]
+    content[start:start] = piece * rng.choice((1, 1, 16))
+
+
+def _exchange(content: bytearray, rng: random.Random) -> None:
+    first, second = (rng.randrange(len(content)) for _ in range(2))
+    length = rng.randint(1, _LARGEST_PIECE)
+    content[first:first + length], content[second:second + length] = (
+        content[second:second + length], content[first:first + length])
+
+
+_WAYS = (_flip, _flip, _overwrite, _overwrite, _cut, _remove, _insert, _repeat, _exchange)
 
 
 def mutate(content: bytes, seed: int) -> bytes:
-    """Damage a file in one to three ways: bits, runs of bytes, numbers, cuts, repetitions.
+    """Damage some bytes in one to three ways: flip bits, overwrite, cut off, remove, insert, repeat, exchange.
 
     Args:
-        content (bytes): The file, not empty.
-        seed (int): Equal seeds give equal damage.
+        content: the bytes of a whole file, at least one.
+        seed: the same one gives the same damage.
 
     Returns:
-        bytes: The damaged file; may be empty.
+        The damaged bytes, maybe none.
     """
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     damaged = bytearray(content)
-    for _ in range(draw.randint(1, 3)):
-        # Headers, where most can go wrong, are hit as often as all the rest.
-        place = draw.randrange(min(len(damaged), draw.choice((128, len(damaged)))) or 1)
-        length = draw.choice((1, 2, 4, 16, 64))
-        kind = draw.randrange(6)
-        if kind == 0 and damaged:
-            damaged[place] ^= 1 << draw.randrange(8)
-        elif kind == 1:
-            damaged[place:place + length] = draw.randbytes(length)
-        elif kind == 2:
-            damaged[place:place + length] = draw.choice((b'\0', b'\xff', b'\x7f', b'\x80')) * length
-        elif kind == 3:
-            del damaged[place:place + length]
-        elif kind == 4:
-            damaged[place:place] = damaged[place:place + length]
-        else:
-            del damaged[place:]
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        if damaged:
+            rng.choice(_WAYS)(damaged, rng)
     return bytes(damaged)
+
+
+def unclear_ends(read: Callable[[bytes], object], content: bytes, seeds: Iterable[int]) -> dict[int, str]:
+    """Read a file that is damaged in many ways, and collect what ends in anything but a clear error.
+
+    Args:
+        read: reads the bytes of a file.
+        content: the bytes of a whole file.
+        seeds: one damage each.
+
+    Returns:
+        Seed → the error, wherever it was no error that tells a user what to mend; empty if all is well.
+    """
+    unclear = {}
+    for seed in seeds:
+        try:
+            read(mutate(content, seed))
+        except UserError:
+            pass
+        except Exception as error:  # noqa: BLE001  whatever else comes is what is looked for
+            unclear[seed] = f'{type(error).__name__}: {error}'
+    return unclear

@@ -82,3 +82,18 @@ def test_the_log_file_has_the_traceback(monkeypatch, capsys, tmp_path):
     MMLogger._instance_dict.pop('test_command_line')
     text = (tmp_path / 'log').read_text()
     assert 'Traceback' in text and 'InputError: wrong' in text
+
+
+def test_of_several_processes_one_tells(monkeypatch, capsys, torchruns_store):
+    missing = InputError('a file is missing')
+    assert end(monkeypatch, capsys, lambda: fail(missing)) == (1, 'tool: a file is missing')
+    assert end(monkeypatch, capsys, lambda: fail(missing)) == (1, '')
+    assert end(monkeypatch, capsys, lambda: fail(InputError('another one'))) == (1, 'tool: another one')
+    assert end(monkeypatch, capsys, lambda: fail(RuntimeError('Connection closed by peer'))) == (1, '')
+
+
+def test_bugs_are_told_by_all(monkeypatch, torchruns_store):
+    monkeypatch.setattr(sys, 'argv', ['tool.py'])
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match='x'):
+            run(ArgumentParser(), lambda args: fail(RuntimeError('x')))

@@ -8,7 +8,7 @@ from mmengine.registry import DefaultScope
 
 import mmrefseg
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.checkpoints.trained_only import base_digests, leave_out
+from mmrefseg.checkpoints.trained_only import base_digests, remove_frozen_weights
 from mmrefseg.registry import MODELS
 
 
@@ -36,7 +36,7 @@ def trained(config, tmp_path_factory):
                     parameter += 0.01
         path = tmp_path_factory.mktemp('trained') / 'delta.pth'
         checkpoint = dict(meta={}, state_dict=model.state_dict())
-        leave_out(checkpoint, model, base_digests(config.model))
+        remove_frozen_weights(checkpoint, model, base_digests(config.model))
     assert checkpoint['meta']['base'].keys() >= {'text_encoder'}
     assert 'text_encoder.tower.token_embedding.weight' not in checkpoint['state_dict']
     torch.save(checkpoint, path)

@@ -6,7 +6,14 @@ import torch
 from helpers.toy_pretrained import ToyPretrainedModel, save_toy_weights
 from torch import nn
 
-from mmrefseg.checkpoints.trained_only import base_digests, complete, digest, digests, is_delta, leave_out
+from mmrefseg.checkpoints.trained_only import (
+    add_frozen_weights,
+    base_digests,
+    digest,
+    digests,
+    is_delta,
+    remove_frozen_weights,
+)
 from mmrefseg.registry import MODELS
 
 FROZEN = ['backbone.linear.weight', 'backbone.norm.bias', 'backbone.norm.num_batches_tracked',
@@ -28,7 +35,7 @@ def model(config):
 @pytest.fixture
 def delta(model, config):
     checkpoint = dict(meta={}, state_dict=model.state_dict())
-    leave_out(checkpoint, model, base_digests(config))
+    remove_frozen_weights(checkpoint, model, base_digests(config))
     return checkpoint
 
 
@@ -88,7 +95,7 @@ def test_what_changed_is_kept(model, config, changed):
     base = base_digests(config)
     model.state_dict()[changed].add_(1e-3)
     checkpoint = dict(meta={}, state_dict=model.state_dict())
-    leave_out(checkpoint, model, base)
+    remove_frozen_weights(checkpoint, model, base)
     assert changed in checkpoint['state_dict']
     assert set(checkpoint['meta']['base']['backbone']['names']) == {*FROZEN} - {changed}
 
@@ -97,17 +104,17 @@ def test_what_only_the_averaged_copy_changed_is_kept(model, config):
     averaged = {f'module.{name}': value.clone() for name, value in model.state_dict().items()}
     averaged['module.backbone.scale'] += 1
     checkpoint = dict(meta={}, state_dict=model.state_dict(), ema_state_dict={'steps': torch.tensor(1), **averaged})
-    leave_out(checkpoint, model, base_digests(config))
+    remove_frozen_weights(checkpoint, model, base_digests(config))
     assert 'backbone.scale' in checkpoint['state_dict']
     kept = {f'module.{name}' for name in checkpoint['state_dict']}
     assert checkpoint['ema_state_dict'].keys() == {'steps', *kept}
-    complete(checkpoint, model, 'a.pth')
+    add_frozen_weights(checkpoint, model, 'a.pth')
     assert checkpoint['ema_state_dict'].keys() == {'steps', *averaged}
 
 
 def test_completing_gives_everything_back(model, config, delta):
     fresh = ToyPretrainedModel(config['checkpoint'])
-    complete(delta, fresh, 'a.pth')
+    add_frozen_weights(delta, fresh, 'a.pth')
     assert not is_delta(delta)
     state = model.state_dict()
     assert delta['state_dict'].keys() == state.keys()
@@ -119,14 +126,14 @@ def test_completing_gives_everything_back(model, config, delta):
     {'meta': {'base': {}}, 'state_dict': {}}])
 def test_full_checkpoints_are_left_alone(checkpoint):
     expected = deepcopy(checkpoint)
-    complete(checkpoint, ToyPretrainedModel('nowhere.pth'), 'a.pth')
+    add_frozen_weights(checkpoint, ToyPretrainedModel('nowhere.pth'), 'a.pth')
     assert checkpoint == expected
 
 
 def test_modules_that_are_not_mmengines(model, delta):
     plain = nn.Module()
     plain.backbone, plain.head = model.backbone, model.head
-    complete(delta, plain, 'a.pth')
+    add_frozen_weights(delta, plain, 'a.pth')
     assert not is_delta(delta)
 
 
@@ -136,19 +143,19 @@ def test_modules_that_are_not_mmengines(model, delta):
 def test_damaged(model, delta, damage):
     damage(delta['meta']['base'])
     with pytest.raises(ValueError, match=r'a\.pth is damaged'):
-        complete(delta, model, 'a.pth')
+        add_frozen_weights(delta, model, 'a.pth')
 
 
 def test_without_state_dict(model, delta):
     del delta['state_dict']
     with pytest.raises(ValueError, match=r'a\.pth is damaged'):
-        complete(delta, model, 'a.pth')
+        add_frozen_weights(delta, model, 'a.pth')
 
 
 def test_another_architecture(delta, model):
     del model.backbone.norm
     with pytest.raises(ValueError, match=r'the model has no backbone\.norm\.bias \(5 such weights\)'):
-        complete(delta, model, 'a.pth')
+        add_frozen_weights(delta, model, 'a.pth')
 
 
 def test_all_wrong_parts_are_named(config, model, delta):
@@ -156,7 +163,7 @@ def test_all_wrong_parts_are_named(config, model, delta):
     base['text_encoder'] = dict(base['backbone'], sha256='0' * 64, files=[])
     base['backbone']['sha256'] = 'f' * 64
     with pytest.raises(ValueError) as caught:
-        complete(delta, model, 'a.pth')
+        add_frozen_weights(delta, model, 'a.pth')
     assert f'backbone was trained upon frozen weights with SHA-256 {"f" * 64} (from {config["checkpoint"]})' in str(
         caught.value)
     assert f'text_encoder was trained upon frozen weights with SHA-256 {"0" * 64} (from no pretrained file)' in str(
@@ -169,7 +176,7 @@ def test_shared_parameters(config):
     model.init_weights()
     model.head[1].register_parameter('other', model.backbone.linear.bias)
     checkpoint = dict(meta={}, state_dict=model.state_dict())
-    leave_out(checkpoint, model, digests(model.state_dict()))
+    remove_frozen_weights(checkpoint, model, digests(model.state_dict()))
     assert {'backbone.linear.bias', 'head.1.other'} <= checkpoint['state_dict'].keys()
 
 
@@ -182,5 +189,5 @@ def test_files_are_named_wherever_the_config_has_them(config, place):
     else:
         model.backbone.linear.init_cfg = [dict(type='Constant', layer='Linear', val=0), pretrained]
     checkpoint = dict(meta={}, state_dict=model.state_dict())
-    leave_out(checkpoint, model, digests(model.state_dict()))
+    remove_frozen_weights(checkpoint, model, digests(model.state_dict()))
     assert checkpoint['meta']['base']['backbone']['files'] == ['given.pth']

@@ -77,7 +77,6 @@ def test_images(root):
 
 @pytest.mark.parametrize('ann_id, message', [
     ([], "ref_id 0: 'ann_id' names no annotation but those of crowds"),
-    ([15], "ref_id 0: 'ann_id' names no annotation but those of crowds"),
     ('11', "ref_id 0: 'ann_id' must be of type int or list, got str"),
     (None, "ref_id 0: 'ann_id' must be of type int or list, got NoneType"),
     ([11, '16'], "ref_id 0: 'ann_id' must be of type int, got str"),
@@ -92,6 +91,13 @@ def test_bad_ann_id(root, content, ann_id, message):
     with pytest.raises(ValueError) as error:
         infos(root)
     assert str(error.value).startswith(f'{root}/grefs(unc).json: {message}')
+
+
+def test_nothing_but_a_crowd(root, content):
+    content['refs'][1]['ann_id'] = [15]
+    write_refs(root, content['refs'])
+    with pytest.raises(ValueError, match="ref_id 1: 'ann_id' names no annotation but those of crowds"):
+        infos(root)
 
 
 def test_broken_refs_can_be_left_out(root, content):

@@ -97,6 +97,7 @@ def test_masks_in_files(write, root):
     ({**LINE, 'mask': [[1, 2, 3, 4, 5, '6']]}, r'mask\[0\]\[5\] must be a finite number'),
     ({**LINE, 'mask': [SQUARE[0], [1, 2, 3]]}, r'mask\[1\] must be x, y pairs, got 3 numbers'),
     ({**LINE, 'mask': [SQUARE]}, r'mask\[0\]\[0\] must be a finite number'),
+    ({**LINE, 'mask': []}, 'mask is an empty list. Write polygons; or null'),
     ({**LINE, 'mask': 5}, 'mask must be an RLE, a list of polygons, the path of a PNG, or null'),
     ({**LINE, 'mask': {'file': '/etc/passwd'}}, 'mask must be an RLE'),
     ({**LINE, 'mask': {'size': [32, 24], 'counts': []}}, r'mask.size must be .* of the image, \[24, 32\]'),
@@ -234,7 +235,7 @@ def test_a_masks_path_is_not_for_prepared_files(write, root):
 
 def test_in_a_mixture(write, root):
     write({**COMPLETE, 'image': 'two.png', 'height': 40, 'width': 20, 'image_key': 'coco/2', 'mask': None}, split='val')
-    write(COMPLETE, {**COMPLETE, 'image': 'two.png', 'ref_id': 9, 'image_key': 'coco/2', 'mask': None})
+    write(COMPLETE, {**COMPLETE, 'image': 'two.png', 'ref_id': 9, 'image_id': 2, 'image_key': 'coco/2', 'mask': None})
     _index(root)
     mixture = ReferringMixture([{'type': 'JSONLinesDataset', 'data_root': str(root)}])
     assert [mixture.get_data_info(place)['ref_id'] for place in range(len(mixture))] == [8, 8]

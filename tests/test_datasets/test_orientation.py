@@ -15,6 +15,7 @@ from mmrefseg.datasets import (
     ReferringMixture,
 )
 from mmrefseg.datasets.preparation import prepare, validate
+from mmrefseg.errors import FileError
 from mmrefseg.structures.masks import mask_to_rle
 
 PIPELINE = [LoadReferringImage(), LoadReferringMask()]
@@ -73,6 +74,10 @@ def test_a_setting_says_it_for_all_lines(root, ignore):
     file.write_text('\n'.join(map(json.dumps, chosen)))
     _check(JSONLinesDataset(str(root), pipeline=PIPELINE, ignore_orientation=ignore), 8)
     assert validate(file, ignore_orientation=ignore) == (8, [])
+    prepare('jsonl', [root], root.parent / 'out', ignore_orientation=ignore)
+    _check(JSONLinesDataset(str(root.parent / 'out'), pipeline=PIPELINE, ignore_orientation=not ignore), 8)
+    with pytest.raises(FileError, match='was prepared without' if not ignore else 'was prepared with --ignore'):
+        prepare('jsonl', [root], root.parent / 'out', ignore_orientation=not ignore)
     size = tuple(chosen[-1]['mask']['size'])
     if size[0] != size[1]:
         assert len(validate(file, ignore_orientation=not ignore)[1]) == 4  # the orientations that exchange the sides
@@ -109,8 +114,10 @@ def test_published_sets_mean_the_stored_picture(tmp_path, orientation):
 def test_where_nobody_can_set_it(root, tmp_path):
     with pytest.raises(ValueError, match='leave ignore_orientation out'):
         ReferringLMDBDataset(str(tmp_path), ignore_orientation=True)
-    with pytest.raises(ValueError, match='a mixture takes ignore_orientation from its data sets'):
-        ReferringMixture([JSONLinesDataset(str(root))], ignore_orientation=True)
+    with pytest.raises(ValueError, match='--ignore-orientation is for jsonl: which view of the images refshapes'):
+        prepare('refshapes', [root], tmp_path / 'out', ignore_orientation=True)
+    with pytest.raises(TypeError, match='ignore_orientation'):
+        JSONLinesDataset(str(root), ignore_orientation='yes')
     line = {'image': '1.png', 'expression': 'x', 'mask': None, 'ignore_orientation': 1}
     (root / 'annotations/train.jsonl').write_text(json.dumps(line))
     with pytest.raises(ValueError, match=r"line 1: 'ignore_orientation' must be of type bool, got int"):

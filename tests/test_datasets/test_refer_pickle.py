@@ -5,10 +5,12 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mmrefseg.datasets import refer_pickle
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
+from mmrefseg.errors import InputError
 
 
 def _load(tmp_path, content: bytes):
@@ -126,6 +128,31 @@ def test_deep_nesting_is_read(tmp_path):
 def test_what_is_no_whole_pickle(tmp_path, content):
     with pytest.raises(ValueError, match=r'refs\(unc\)\.p is not a whole pickle'):
         _load(tmp_path, content)
+
+
+@pytest.mark.parametrize('value, message', [
+    (np.int64(5), r'NumPy.*int\(\.\.\.\)'),
+    (np.zeros(3), r'NumPy.*\.tolist\(\)'),
+    ((1, 2), r'after \d+ bytes it holds a tuple: write it as a list'),
+    ((), 'it holds a tuple'),
+    (b'cat', r"it holds bytes: write them as text, \.decode\('utf-8'\)"),
+    ({1}, 'it holds a set: write it as a list'),
+    (2**63, 'it holds a whole number of more than 64 bits'),
+])
+def test_what_users_write_by_mistake_is_called_by_its_name(tmp_path, value, message):
+    with pytest.raises(InputError, match=message) as caught:
+        _load(tmp_path, pickle.dumps([{'ref_id': value, 'sent_ids': [1, 2]}], protocol=4))
+    assert 'web page' not in str(caught.value) and 'malicious' not in str(caught.value)
+
+
+@pytest.mark.parametrize('protocol', [0, 1, 2, 4])
+def test_keys_of_one_hash_are_refused(tmp_path, protocol):
+    """A dictionary of them takes time that grows with the square of their number."""
+    keys = [place * (2**61 - 1) for place in range(100)]
+    assert len(set(map(hash, keys))) == 1
+    with pytest.raises(InputError, match='more than 64 bits|not a whole pickle'):
+        _load(tmp_path, pickle.dumps([dict.fromkeys(keys)], protocol))
+    assert _load(tmp_path, pickle.dumps([-2**63, 2**63 - 1], 2)) == [-2**63, 2**63 - 1]
 
 
 def test_a_large_file_is_refused_unread(tmp_path):

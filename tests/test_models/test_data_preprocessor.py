@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringDataPreProcessor
 
 
@@ -47,3 +48,14 @@ def test_own_mean_and_deviation(make_batch):
 def test_everything_goes_to_the_device(preprocessor, make_batch):
     prepared = preprocessor.to('meta')(make_batch(('a', ), size=3))
     assert {prepared[key].device.type for key in ('inputs', 'token_ids', 'token_mask')} == {'meta'}
+
+
+def test_alone_it_asks_for_a_tokenizer(make_batch):
+    with pytest.raises(InputError, match=r'set `preprocessor\.tokenize = text_encoder\.tokenize`'):
+        ReferringDataPreProcessor()(make_batch())
+
+
+@pytest.mark.parametrize('settings', [dict(std=(0, 1, 1)), dict(mean=(1, 2)), dict(std=None), dict(mean=(1, 2, '3'))])
+def test_means_and_deviations_that_no_image_has(settings):
+    with pytest.raises(UserError, match='(mean|std) (of ReferringDataPreProcessor )?is'):
+        ReferringDataPreProcessor(**settings)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config, DictAction
 
+from mmrefseg.utils.locks import alone
 from mmrefseg.utils.paths import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/ablation_refshapes.py'
@@ -37,8 +38,8 @@ class Tools:
         self.calls = []
         self.stop_at = stop_at
 
-    def __call__(self, command, check):
-        assert check and command[0] == sys.executable and Path(command[1]).is_file()
+    def __call__(self, command):
+        assert command[0] == sys.executable and Path(command[1]).is_file()
         self.calls.append([Path(command[1]).name, *command[2:]])
         words = dict(pairwise(command))
         if command[1].endswith('train.py'):
@@ -50,9 +51,10 @@ class Tools:
             length = next(word for word in command if word.startswith('train_cfg.max_iters='))
             torch.save({'state_dict': WEIGHTS}, out / f'iter_{length.split("=")[1]}.pth')
         elif len(self.calls) == self.stop_at:
-            raise subprocess.CalledProcessError(1, command)
+            return subprocess.CompletedProcess(command, 1)
         elif command[1].endswith('test.py'):
             Path(words['--out']).touch()
+        return subprocess.CompletedProcess(command, 0)
 
     def names(self):
         return [name for name, *_ in self.calls]
@@ -121,6 +123,17 @@ def test_encoders_are_pretrained_once_on_images_of_their_own(command, tmp_path):
     assert 'sera_tiny-168_pretraining_refshapes' not in {Path(call[1]).stem for call in third.calls}
 
 
+def test_a_second_run_waits_for_what_is_shared_and_trains_nothing_twice(command, pretrained, tmp_path):
+    """While another one trains a variant, this one says so and ends; it neither trains nor tests it."""
+    folder = Path('work_dirs/ablation_refshapes/sera/9_iterations/baseline/seed_0')
+    (tmp_path / folder).mkdir(parents=True)
+    with alone(folder / '.ablation.lock', ''):
+        second = command('--seeds 0 --iterations 9')
+    assert second.names() == ['refshapes.py']
+    assert second.message == (f'ablation_refshapes: {folder} is being trained and tested by another process: wait for '
+                              'it to end')
+
+
 def test_encoders_of_segvlm_come_in_one_file(command, tmp_path):
     trained = [Path(call[1]).stem for call in command('--seeds 0', 'segvlm').calls if call[0] == 'train.py']
     assert trained == ['segvlm_tiny_pretraining_refshapes', 'segvlm_tiny_baseline_refshapes',
@@ -140,7 +153,7 @@ def test_all_variants_get_the_same_budget_and_data(command, pretrained, method, 
 def test_what_is_finished_is_not_repeated(command, pretrained, tmp_path):
     first = command('--seeds 0 --iterations 9', stop_at=4)  # the second training
     assert first.names() == ['refshapes.py', 'train.py', 'test.py', 'train.py']
-    assert 'the same command goes on' in first.message
+    assert first.message == 130
     (tmp_path / 'data/refshapes_168').mkdir(parents=True)
     (tmp_path / 'data/refshapes_168/refshapes.json').touch()
     second = command('--seeds 0 --iterations 9', stop_at=2)  # its test

@@ -93,10 +93,10 @@ def test_several_configs_and_data_sets_within_others(audit, sets, tmp_path):
     (['_base_/default_runtime.py'], 'names no data set of mmrefseg'),
     (['lost.py'], r'nowhere is missing\. Expected'),
 ])
-def test_mistakes_get_one_line(audit, tmp_path, configs, message):
+def test_mistakes_get_a_message(audit, tmp_path, configs, message):
     (tmp_path / 'lost.py').write_text('val_dataloader = dict(dataset=dict(type="RefCOCODataset", '
                                       'data_root="nowhere"))\n')
     status, report, printed = audit(*configs)
-    assert status.startswith('audit_leakage: ') and len(status.splitlines()) == 1
+    assert status.startswith('audit_leakage: ')
     assert re.search(message, status)
     assert not report and not printed

@@ -128,20 +128,9 @@ def test_batches_are_as_the_pipeline_makes_them(tool):
     (('segvlm_tiny_refshapes', '--cfg-options', 'model.decode_head.projector.dcn=v3'), "dcn is 'v3'; it must be"),
     (('segvlm_tiny_refshapes', '--cfg-options', 'model.neck.type=NoSuchNeck'), 'NoSuchNeck is not in'),
 ], ids=['config', 'part', 'other model', 'device', 'batch', 'warm-up', 'repeats', 'setting', 'unknown part'])
-def test_mistakes_get_one_line(command, arguments, message):
-    with pytest.raises(SystemExit, match=f'^benchmark: .*{message}') as stopped:
+def test_mistakes_get_a_message(command, arguments, message):
+    with pytest.raises(SystemExit, match=f'^benchmark: .*{message}'):
         command(*arguments)
-    assert '\n' not in stopped.value.code
-
-
-def test_errors_of_several_lines_become_one(tool, command, monkeypatch):
-
-    def fail(_):
-        raise ValueError('first\n  second')
-
-    monkeypatch.setattr(tool, 'measure', fail)
-    with pytest.raises(SystemExit, match='^benchmark: first second$'):
-        command('segvlm_tiny_refshapes')
 
 
 def test_no_test_pipeline(tool):

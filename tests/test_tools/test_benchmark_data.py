@@ -129,12 +129,11 @@ def test_lmdb_holds_what_the_files_do(tool, made, tmp_path):
     (('--workers', '-1'), '--workers is -1'),
     ((), 'is missing'),
 ])
-def test_wrong_input_ends_in_one_line(tool, monkeypatch, tmp_path, arguments, message):
+def test_wrong_input_ends_in_a_message(tool, monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', ['benchmark_data.py', 'sera_dinov2_refcoco', *arguments])
-    with pytest.raises(SystemExit, match=message) as stop:
+    with pytest.raises(SystemExit, match=message):
         tool.main()
-    assert '\n' not in str(stop.value)
 
 
 def test_other_data_is_left_alone(tool, made, tmp_path):

@@ -95,7 +95,6 @@ def test_files_are_written(folder, tmp_path, monkeypatch):
     ([], '_base_/default_runtime.py', r'has no train_dataloader\.dataset'),
     (['--cfg-options', 'train_dataloader.dataset.data_root=nowhere'], 'tiny.py', 'nowhere is missing'),
 ])
-def test_mistakes_get_one_line(browse, arguments, config, message):
-    with pytest.raises(SystemExit, match=f'^browse_dataset: .*{message}') as end:
+def test_mistakes_get_a_message(browse, arguments, config, message):
+    with pytest.raises(SystemExit, match=f'^browse_dataset: .*{message}'):
         browse(*arguments, config=config)
-    assert len(str(end.value).splitlines()) == 1

@@ -31,8 +31,8 @@ def test_table_of_the_full_model(command):
     """No weights are there, and the sizes are those of the published encoders."""
     rows = {line.split()[0]: line.split()[1:] for line in command('sera_dinov2_refcoco').splitlines()[-3:]}
     total, trainable, share = rows['pretrained']
-    assert total == f'{86_582_784 + 63_428_096:,}'  # DINOv2-B/14 with registers and CLIP's text transformer
-    assert int(trainable.replace(',', '')) / (86_582_784 + 63_428_096) < 0.01
+    assert total == f'{86_582_016 + 63_428_096:,}'  # DINOv2-B/14 with registers and CLIP's text transformer
+    assert int(trainable.replace(',', '')) / (86_582_016 + 63_428_096) < 0.01
     assert float(share.rstrip('%')) < 1
 
 
@@ -45,7 +45,7 @@ def test_it_is_the_table_of_the_log(command):
 
 def test_options(command):
     options = ('--cfg-options', 'model.backbone.tuning=none', 'model.text_encoder.tuning=none')
-    rows = [line.split() for line in command('sera_tiny_refshapes', *options).splitlines()]
+    rows = [line.split() for line in command('sera_dinov2_refcoco', *options).splitlines()]
     assert [row[2] for row in rows if row[0] == 'pretrained'] == ['0'] * 3
 
 
@@ -67,7 +67,7 @@ def test_models_that_need_values_to_be_built(command, tmp_path):
     ('x = 1', (), r'config\.py has no model'),
     ("model = dict(type='NoSuchModel')", (), 'NoSuchModel is not in'),
     (f'_base_ = {mmrefseg.config_path("sera_tiny_refshapes")!r}', ('--cfg-options', 'model.backbone.tuning=most'),
-     "tuning of DINOv2 is 'most'; it must be one of 'none', 'norm_bias', 'all'"),
+     "tuning of PlainViT is 'most'; it must be one of 'none', 'norm_bias', 'all'"),
 ], ids=['no config', 'no model', 'unknown part', 'unknown mode'])
 def test_mistakes_get_one_line(command, tmp_path, text, options, message):
     config = tmp_path / 'config.py'

@@ -80,10 +80,9 @@ def test_expressions_without_a_referent(stats, tmp_path):
     (['--cfg-options', 'train_dataloader.dataset.data_root=nowhere'], 'nowhere is missing'),
     (['--cfg-options', 'train_dataloader.dataset.type=ConcatDataset'], 'names no data set of mmrefseg'),
 ])
-def test_mistakes_get_one_line(stats, tiny, arguments, message):
-    with pytest.raises(SystemExit, match=f'^dataset_stats: .*{message}') as end:
+def test_mistakes_get_a_message(stats, tiny, arguments, message):
+    with pytest.raises(SystemExit, match=f'^dataset_stats: .*{message}'):
         stats(*arguments, train=tiny)
-    assert len(str(end.value).splitlines()) == 1
 
 
 def test_the_files(tiny, tmp_path, monkeypatch):

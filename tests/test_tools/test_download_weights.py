@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmrefseg.checkpoints.pretrained import Published
+from mmrefseg.errors import FileError
 
 TOOL = Path(__file__).parents[2] / 'tools/download_weights.py'
 DINOV2 = 'pretrained/dinov2_vitb14_reg4_pretrain.pth'
@@ -61,7 +62,7 @@ def write_config(tmp_path):
 
 
 def test_lists_what_is_needed_once(run, serve, tmp_path):
-    serve(OSError('asked'))
+    serve(FileError('asked'))
     (tmp_path / DINOV2).parent.mkdir()
     (tmp_path / DINOV2).touch()
     code, (text, vision) = run('--list', 'sera_dinov2_refcoco', 'sera_dinov2_refcoco-plus')
@@ -93,7 +94,7 @@ def test_a_file_that_is_there_is_checked(run, serve, write_config, tmp_path, sai
 
 
 def test_what_cannot_be_checked_is_said(run, serve, write_config, tmp_path):
-    serve(OSError('no network'))
+    serve(FileError('no network'))
     (tmp_path / DINOV2).parent.mkdir()
     (tmp_path / DINOV2).touch()
     code, lines = run(write_config(DINOV2))
@@ -102,7 +103,7 @@ def test_what_cannot_be_checked_is_said(run, serve, write_config, tmp_path):
 
 
 def test_without_a_network_the_addresses_are_told(run, serve):
-    serve(OSError('no network'))
+    serve(FileError('no network'))
     code, lines = run('sera_dinov2_refcoco')
     error, text, vision = code.splitlines()
     assert error == 'download_weights: no network' and not lines
@@ -111,7 +112,7 @@ def test_without_a_network_the_addresses_are_told(run, serve):
 
 
 def test_a_file_of_unknown_origin(run, serve, write_config):
-    serve(OSError('asked'))
+    serve(FileError('asked'))
     code, lines = run(write_config('pretrained/mine.pth'))
     assert code == 1, 'it is still missing'
     assert lines == ['pretrained/mine.pth is missing; from a place that mmrefseg does not know']
@@ -119,7 +120,7 @@ def test_a_file_of_unknown_origin(run, serve, write_config):
 
 @pytest.mark.parametrize('file', [ADDRESS, 'https://example.org/dinov2_vitb14_pretrain.pth'])
 def test_addresses_are_left_to_training(run, serve, write_config, monkeypatch, tmp_path, file):
-    serve(OSError('asked'))
+    serve(FileError('asked'))
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: 'hub')
     place = f'hub/checkpoints/{Path(file).name}'
     code, lines = run(write_config(file))
@@ -131,13 +132,13 @@ def test_addresses_are_left_to_training(run, serve, write_config, monkeypatch, t
 
 @pytest.mark.parametrize('name', ['openai', 'torchvision://resnet50'])
 def test_names_are_left_to_training(run, serve, write_config, name):
-    serve(OSError('asked'))
+    serve(FileError('asked'))
     code, lines = run(write_config(name))
     assert not code and lines == [f'{name} is downloaded by training']
 
 
 def test_a_folder_that_cannot_be(run, serve, write_config, tmp_path):
-    serve(OSError('asked'))
+    serve(FileError('asked'))
     (tmp_path / 'pretrained').touch()
     code, _ = run(write_config(DINOV2))
     assert 'cannot write pretrained' in code.splitlines()[0] and f'{DINOV2} is missing; from' in code

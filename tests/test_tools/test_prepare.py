@@ -55,7 +55,7 @@ def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, ca
     (source / 'images/two.png').write_bytes(b'')
     arguments = ('refshapes', '--src', source, '--out', tmp_path / 'out', '--workers', 1)
     message = command('prepare', *arguments)
-    assert message.startswith('refshapes was not prepared: ') and 'two.png is empty' in message and '\n' not in message
+    assert message.startswith('prepare: ') and 'two.png is empty' in message and '\n' not in message
     for _ in range(2):
         assert command('prepare', *arguments, '--skip-broken') == 3
         assert '1 broken entries were left out' in capsys.readouterr().err
@@ -63,7 +63,7 @@ def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, ca
 
 @pytest.mark.parametrize('arguments, message', [
     (['refcoco-unc', '--src', 'nowhere'], 'The folder .*nowhere is missing. Name with --src'),
-    (['refcoco-unc'], '^refcoco-unc was not prepared: name the folders that hold the files with --src$'),
+    (['refcoco-unc'], '^prepare: name the folders that hold the files with --src$'),
     (['refcoco-unc', '--src', '.', '--out', '/dev/null'], 'cannot write /dev/null/.unfinished .*name a folder'),
     (['refcoco-unc', '--src', '.'], 'refs.*missing.*refcoco.zip.*train2014.zip'),
 ])

@@ -44,7 +44,7 @@ def command(monkeypatch, folder, capsys):
 def assert_published(path, source):
     content = path.read_bytes()
     assert path.stem.rpartition('-')[2] == hashlib.sha256(content).hexdigest()[:8]
-    published, original = load_from_local(str(path)), torch.load(source)
+    published, original = load_from_local(str(path)), load_from_local(source)
     assert published.keys() == {'meta', 'state_dict'}
     assert published['meta'] == original['meta']
     assert published['state_dict'].keys() == original['state_dict'].keys()
@@ -53,7 +53,7 @@ def assert_published(path, source):
 
 def test_as_a_process_of_its_own(folder, tmp_path):
     source = folder / 'full/iter_4.pth'
-    assert {'optimizer', 'param_schedulers', 'message_hub', 'ema_state_dict'} < torch.load(source).keys()
+    assert {'optimizer', 'param_schedulers', 'message_hub', 'ema_state_dict'} < load_from_local(source).keys()
     words = [sys.executable, TOOL, source, 'new/sera.v1.pth']
     done = subprocess.run([*map(str, words)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_a_checkpoint_of_what_was_trained_stays_one(command, folder):
     runner = toy_pretrained_runner(folder / 'test', str(folder / 'toy.pth'), load_from=str(path))
     runner.call_hook('before_run')
     runner.load_or_resume()
-    expected = torch.load(folder / 'full/iter_4.pth')['state_dict']
+    expected = load_from_local(folder / 'full/iter_4.pth')['state_dict']
     assert all(torch.equal(value, expected[name]) for name, value in runner.model.state_dict().items())
 
 

@@ -1,5 +1,8 @@
 import json
+import os
 import runpy
+import signal
+import time
 from argparse import Namespace
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import torch
 from mmengine.config import Config
 
 from mmrefseg import config_path
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.folder_lock import locked_folder
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -36,11 +41,38 @@ def test_the_command_that_continues_keeps_all_options(train, monkeypatch, launch
     assert command == expected
 
 
-def test_resuming_from_nothing_is_said(train, tmp_path, capsys):
-    cfg = Config(dict(work_dir=str(tmp_path)))
+@pytest.mark.parametrize(('dtype', 'expected'), [
+    (torch.bfloat16, dict(type='mmrefseg.BFloat16OptimWrapper', clip_grad=dict(max_norm=1))),
+    (torch.float16, dict(type='AmpOptimWrapper', clip_grad=dict(max_norm=1), loss_scale=512.0, dtype='float16')),
+])
+def test_mixed_precision_of_a_config_that_has_its_own(train, monkeypatch, dtype, expected):
+    """Its settings go where they have a meaning."""
+    monkeypatch.setitem(train['use_mixed_precision'].__globals__, 'mixed_precision_dtype', lambda: dtype)
+    cfg = Config(dict(optim_wrapper=dict(
+        type='AmpOptimWrapper', loss_scale=512.0, dtype='float16', clip_grad=dict(max_norm=1))))
+    train['use_mixed_precision'](cfg)
+    assert cfg.optim_wrapper.to_dict() == expected
+
+
+def test_resuming_from_the_latest(train, tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='old.pth'))
     train['resume_from'](cfg, 'auto')
-    assert cfg.resume and cfg.load_from is None
-    assert 'no checkpoint' in capsys.readouterr().err
+    assert cfg.resume and cfg.load_from is None, 'the runner chooses'
+
+
+@pytest.mark.parametrize('out_dir', [None, 'out'])
+def test_the_last_checkpoint_is_one_of_the_runs_folder(train, tmp_path, out_dir):
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    folder = tmp_path / out_dir / 'run' if out_dir else work_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg = Config(dict(work_dir=str(work_dir)))
+    if out_dir:
+        cfg.default_hooks = dict(checkpoint=dict(out_dir=str(tmp_path / out_dir)))
+    assert train['last_checkpoint'](cfg) is None
+    (work_dir / 'last_checkpoint').write_text('/elsewhere/iter_4.pth')
+    (folder / 'iter_4.pth').touch()
+    assert train['last_checkpoint'](cfg) == folder / 'iter_4.pth'
 
 
 def test_resuming_by_name(train, tmp_path):
@@ -68,9 +100,6 @@ def test_an_interrupt_while_the_config_is_formatted_is_an_interrupt(train, monke
 
     class Interrupted:
 
-        def register_hook(self, hook):
-            pass
-
         def train(self):
             try:
                 raise KeyboardInterrupt
@@ -89,11 +118,11 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
 
     def test_split(runner, cfg, dataloader, out_file, amp):
         if dataloader.dataset.split == 'testA':
-            raise ValueError('a broken image')
+            raise InputError('a broken image')
         out_file.write_text('[{"sent_id": 1}]')
         return {'mIoU': 12.0}
 
-    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace(register_hook=print))
+    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace())
     monkeypatch.setitem(test.__globals__, 'test_split', test_split)
     monkeypatch.setattr('sys.argv', [
         'test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--work-dir', str(tmp_path), '--splits', 'val', 'testA',
@@ -104,14 +133,12 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
     assert json.loads((tmp_path / 'out.json').read_text()) == {'val': [{'sent_id': 1}]}
 
 
-def test_bugs_keep_their_traceback_while_batches_flow(monkeypatch, tmp_path):
-    hooks = []
+def test_bugs_keep_their_traceback(monkeypatch, tmp_path):
 
     def fail(*args):
-        hooks[-1].before_train_epoch(None)
         raise ValueError('a bug')
 
-    runner = Namespace(register_hook=hooks.append, train=fail)
+    runner = Namespace(train=fail)
     for tool, fakes in (('train', dict(Runner=Namespace(from_cfg=lambda cfg: runner))),
                         ('test', dict(start_testing=lambda *args: runner, test_split=fail))):
         main = runpy.run_path(str(TOOLS / f'{tool}.py'))['main']
@@ -177,3 +204,24 @@ def test_a_full_checkpoint_is_tested_without_pretrained_files(monkeypatch, tmp_p
     torch.save(dict(meta={}, state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'full.pth')
     message = run(monkeypatch, tmp_path, 'test', on_pretrained, 'full.pth')
     assert message.startswith('test: data/refshapes is missing. Expected:'), 'the data come after the weights'
+
+
+def test_one_training_a_folder(monkeypatch, tmp_path):
+    (tmp_path / 'work').mkdir()
+    child = os.fork()
+    if child == 0:
+        with locked_folder(tmp_path / 'work', 'training'):
+            (tmp_path / 'locked').touch()
+            signal.pause()
+    try:
+        while not (tmp_path / 'locked').exists():
+            time.sleep(0.01)
+        message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes')
+        assert message.startswith(f'train: another training is at work in work: process {child} on ')
+        message = run(monkeypatch, tmp_path, 'test', 'sera_tiny_refshapes', 'gone.pth')
+        assert message.startswith('test: no checkpoint gone.pth'), 'tests may look on'
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes')
+    assert message.startswith('train: data/refshapes is missing'), 'the lock ended with its process'

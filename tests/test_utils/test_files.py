@@ -1,4 +1,6 @@
 import os
+import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -37,9 +39,43 @@ def test_failure_keeps_the_old_content(tmp_path, monkeypatch, failure):
 
 def test_what_a_killed_process_left_does_not_disturb(tmp_path):
     path = tmp_path / 'file'
-    path.with_name('.file.unfinished').write_bytes(b'half')
+    child = os.fork()
+    if child == 0:
+        os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+        write_atomically(b'half', path)
+    os.waitpid(child, 0)
+    left, = tmp_path.iterdir()
+    assert re.fullmatch(r'\.file\.[0-9a-f]{8}\.unfinished', left.name) and left.read_bytes() == b'half'
     write_atomically(b'whole', path)
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b'whole'
+
+
+def test_two_at_a_time(tmp_path, monkeypatch):
+    """One writes while the other is about to finish: both succeed, and the file is whole."""
+    path, sync = tmp_path / 'file', os.fsync
+
+    def write_another(descriptor):
+        monkeypatch.setattr(os, 'fsync', sync)
+        write_atomically(b'inner', path)
+        assert path.read_bytes() == b'inner'
+
+    monkeypatch.setattr(os, 'fsync', write_another)
+    write_atomically(b'outer', path)
+    assert path.read_bytes() == b'outer' and list(tmp_path.iterdir()) == [path]
+
+
+def test_other_users_may_read_what_the_umask_lets_them(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(b'', tmp_path / 'file')
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'file').stat().st_mode & 0o777 == 0o640
+
+
+def test_a_long_name(tmp_path):
+    write_atomically(b'x', tmp_path / ('ä' * 127))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b'x']
 
 
 def test_check_writable(tmp_path):

@@ -5,11 +5,11 @@ from torch import nn
 from mmrefseg.utils.parameters import count_parameters, parameter_rows, parameter_table
 
 
-class Encoder(nn.Module):
+class Encoder(BaseModule):
     """Pretrained but for an adapter; of the pretrained parameters, only the bias trains."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, checkpoint='encoder.pth'):
+        super().__init__(checkpoint and dict(type='Pretrained', checkpoint=checkpoint))
         self.linear = nn.Linear(40, 50)
         self.linear.weight.requires_grad_(False)
         self.adapter = nn.Linear(3, 4, bias=False)
@@ -52,6 +52,11 @@ def test_counts_by_hand():
     assert parameter_rows(Model()) == EXPECTED
     assert count_parameters(Model()) == ((2086, 86), (57, 49))
     assert count_parameters(nn.ReLU()) == ((0, 0), (0, 0))
+
+
+def test_random_weights_are_not_pretrained():
+    assert count_parameters(Encoder(checkpoint=None)) == ((0, 0), (2062, 62))
+    assert 'pretrained' not in parameter_table(Encoder(checkpoint=None))
 
 
 def test_table():

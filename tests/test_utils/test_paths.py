@@ -32,7 +32,7 @@ def test_ambiguous_name(tmp_path, monkeypatch):
         (tmp_path / folder / 'same.py').touch()
     (tmp_path / 'same2.py').touch()
     (tmp_path / 'b' / 'same2.py').touch()
-    monkeypatch.setattr('mmrefseg.utils.paths._configs_folder', lambda: tmp_path)
+    monkeypatch.setattr('mmrefseg.utils.paths.shipped_folder', lambda name: tmp_path)
     with pytest.raises(ValueError, match=r'a/same\.py, b/same\.py'):
         config_path('same')
     assert config_path('same2') == str(tmp_path / 'same2.py')

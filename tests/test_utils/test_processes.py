@@ -1,10 +1,11 @@
 import os
 import signal
+import threading
 import time
 
 import pytest
 
-from mmrefseg.utils.processes import _interruption_put_off, ordered_map
+from mmrefseg.utils.processes import _interruption_put_off, die_with, forks_die_with_parent, is_running, ordered_map
 
 
 def _double(number):
@@ -66,15 +67,62 @@ def test_workers_die_with_their_parent():
     workers = [int(process) for process in os.read(reader, 100).split()]
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    assert workers
+    wait_for_the_end_of(workers)
+
+
+def wait_for_the_end_of(processes):
     deadline = time.monotonic() + 20
-    while any(_is_alive(worker) for worker in workers) and time.monotonic() < deadline:
+    while any(map(is_running, processes)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert workers and not any(_is_alive(worker) for worker in workers)
+    assert not any(map(is_running, processes))
 
 
-def _is_alive(process):
-    try:
-        with open(f'/proc/{process}/stat') as file:
-            return file.read().rpartition(')')[2].split()[0] != 'Z'
-    except FileNotFoundError:
-        return False
+def test_what_is_forked_dies_with_its_parent():
+    """Also what that forks in turn, and not by what its thread does."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        forks_die_with_parent()
+        os.fork()
+        os.fork()
+        os.write(writer, b'%d ' % os.getpid())
+        signal.pause()
+        os._exit(0)
+    processes = b''
+    while processes.count(b' ') < 4:
+        processes += os.read(reader, 100)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    wait_for_the_end_of([int(process) for process in processes.split()])
+
+
+def test_what_another_thread_forks_outlives_the_thread():
+    child = os.fork()
+    if child == 0:
+        forks_die_with_parent()
+        forked = []
+        thread = threading.Thread(target=lambda: forked.append(os.fork() or time.sleep(0.2) or os._exit(7)))
+        thread.start()
+        thread.join()
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_parent_that_is_dead_already():
+    child = os.fork()
+    if child == 0:
+        die_with(os.getppid() + 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_process_that_ended_is_not_running():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert not is_running(child), 'though nobody asked how'
+    os.waitpid(child, 0)
+    assert not is_running(child)
+    assert is_running(os.getpid())

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from inspect import isclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
+from mmrefseg.apis.building import read_config
+from mmrefseg.apis.data import dataset_class
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.errors import InputError
-from mmrefseg.registry import DATASETS
+from mmrefseg.registry import DATASETS, type_name
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.paths import config_path
 
 MATRIX_WIDTH = 120  # characters at least, also where the output goes to a file
 
@@ -73,14 +75,14 @@ def read_targets(configs: Sequence[str], cfg: Config, splits: Sequence[str] | No
 
 def read_target(name: str, file: str, cfg: Config, splits: Sequence[str] | None) -> Target:
     """Read one config; see :func:`read_targets`."""
-    config = Config.fromfile(file if Path(file).is_file() else config_path(file))
+    config = read_config(file, needs_model=False)
     dataset = config.get('test_dataloader', {}).get('dataset')
     if dataset is None:
         raise InputError(f'{file} has no test_dataloader.dataset; name a config of a data set, such as '
                          'configs/_base_/datasets/refcoco.py')
-    kind = DATASETS.get(dataset.type)
-    if kind is None or not issubclass(kind, BaseReferringDataset):
-        raise InputError(f'{file} tests on a {dataset.type}; expected was a data set of mmrefseg, such as '
+    kind = dataset_class(dataset)
+    if not isclass(kind) or not issubclass(kind, BaseReferringDataset):
+        raise InputError(f'{file} tests on a {type_name(dataset.type)}; expected was a data set of mmrefseg, such as '
                          'RefCOCODataset')
     unloaded = DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True})
     there = sorted(split for split in unloaded.images_by_split() if split != 'train')

@@ -37,6 +37,9 @@ def make_parser(name: str | None) -> ArgumentParser:
     parser.add_argument('--verify', action='store_true', help='read everything again')
     parser.add_argument('--skip-broken', action='store_true',
                         help='leave broken entries out, and list them in broken.json')
+    parser.add_argument('--ignore-orientation', action='store_true',
+                        help='of jsonl: masks were made on the images as they are stored, not on the upright ones that '
+                             'an EXIF orientation makes of them')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes (default: all cores)')
     return parser
@@ -65,9 +68,10 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
         print('verified: every checksum, image, mask and count holds')
 
 
-def prepare_and_verify(args: Namespace) -> int:
+def prepare_and_verify(args: Namespace) -> int | None:
     """Prepare, verify and print what is there; returns the exit status."""
-    made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
+    made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True,
+                   ignore_orientation=args.ignore_orientation)
     troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None
     manifest = read_manifest(args.out)
     print_summary(args, manifest, troubles)
@@ -75,7 +79,7 @@ def prepare_and_verify(args: Namespace) -> int:
     broken = sum(counts['broken'] for counts in manifest['splits'].values())
     if broken:
         print(f'{broken} broken entries were left out: see {args.out}/broken.json', file=sys.stderr)
-    return LEFT_OUT if broken else 0
+    return LEFT_OUT if broken else None
 
 
 def main(name: str | None = None) -> None:

@@ -1,12 +1,9 @@
-"""How mmcv's operators are to be built against the PyTorch that is here; prints four lines.
+"""How mmcv's operators are to be built against the PyTorch that is here.
+
+usage: python build_plan.py name | standard    prints that field of the plan
 
 CUDA operators are built where PyTorch was built for CUDA, `nvcc` is there and a GPU is there, or where `FORCE_CUDA=1`
 says so; `FORCE_CUDA=0` builds for the CPU alone.
-
-1. What the wheel depends on besides mmcv: PyTorch, CUDA (and the GPU generations), Python, processor.
-2. The C++ standard that the headers of this PyTorch demand: 17 or 20.
-3. The folder of the CUDA toolkit; empty for a CPU build.
-4. PyTorch's own CUDA headers, which complete a small toolkit; empty for a CPU build.
 """
 import os
 import platform
@@ -15,9 +12,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from refusal import refuse
+
+
+class Plan(NamedTuple):
+    """A build of mmcv's operators."""
+
+    name: str  # what the wheel depends on besides mmcv: PyTorch, CUDA (and the GPU generations), Python, processor
+    standard: int  # the C++ standard that the headers of this PyTorch demand: 17 or 20
+    cuda_home: str  # the folder of the CUDA toolkit; empty for a CPU build
+    cuda_headers: str  # PyTorch's own CUDA headers, which complete a small toolkit; empty for a CPU build
 
 
 def find_nvcc() -> str | None:
@@ -72,16 +79,15 @@ def cuda_plan(nvcc: str | None) -> tuple[str, str, str]:
     return f'cu{release}-sm{generations}', home, ':'.join(headers)
 
 
-def main() -> None:
+def make_plan() -> Plan:
+    """The plan for this environment; ends the program with a message where it wants what cannot be built."""
     nvcc = find_nvcc()
     flavour, home, headers = cuda_plan(nvcc) if wants_cuda(nvcc) else ('cpu', '', '')
     python = f'cp{sys.version_info.major}{sys.version_info.minor}'
     major, minor = map(int, torch.__version__.split('.')[:2])
-    print(f'torch{torch.__version__}-{flavour}-{python}-{platform.machine()}')
-    print(20 if (major, minor) >= (2, 14) else 17)
-    print(home)
-    print(headers)
+    return Plan(f'torch{torch.__version__}-{flavour}-{python}-{platform.machine()}',
+                20 if (major, minor) >= (2, 14) else 17, home, headers)
 
 
 if __name__ == '__main__':
-    main()
+    print(getattr(make_plan(), sys.argv[1]))

@@ -1,12 +1,14 @@
-"""Are mmcv's compiled operators there, in the version given as the argument (`mmcv==...`), and do they fit?"""
+"""Are mmcv's compiled operators there, in the version given as the argument (`NAME==VERSION`), and do they fit?"""
 import sys
-from importlib.metadata import version
 
 from build_plan import find_nvcc, wants_cuda
+from versions import installed
 
 
-def check_operators() -> str:
-    """What the operators were compiled for; ends the program where CUDA is wanted and they are without."""
+def check_operators(name: str, version: str) -> str:
+    """What the operators were compiled for; ends the program where they are missing, or lack CUDA that is wanted."""
+    if installed(name) != version:
+        sys.exit(f'{name} {installed(name)} is installed, wanted is {version}')
     from mmcv.ops import get_compiling_cuda_version
     cuda = get_compiling_cuda_version()
     if cuda != 'not available':
@@ -17,6 +19,4 @@ def check_operators() -> str:
 
 
 if __name__ == '__main__':
-    if f'mmcv=={version("mmcv")}' != sys.argv[1]:
-        sys.exit(f'mmcv {version("mmcv")} is installed')
-    check_operators()
+    check_operators(*sys.argv[1].split('=='))

@@ -55,14 +55,21 @@ run_step() {
 
 # Turns the log of a failed step into one message.
 fail_step() {
-  local reason
+  local reason=
   if grep -qE 'No space left on device|Errno 28' "$log"; then
     fail "$1: the disk is full" 'room for the packages' "free space where $prefix lies (log: $log)"
   elif grep -qE 'Connection ?Error|ConnectTimeout|ReadTimeout|Name or service not known|from versions: none' "$log"; then
-    fail "$1: the package index cannot be reached, or lacks a package" 'a network, or pip set up for another index' \
-      "check the network and what 'pip config list' says (log: $log)"
+    fail "$1: the package index cannot be reached, or lacks a package" "a network, pip set up for another index, or \
+without a network a folder with the wheels of PyTorch, torchvision, setuptools<81, ninja and what setup.py lists \
+('pip download' on a machine like this one), and the source release of mmcv" \
+      "check the network and what 'pip config list' says, or export PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER (log: $log)"
+  elif grep -qE 'ResolutionImpossible|conflicting dependencies' "$log"; then
+    reason=$(grep -A 4 -m 1 'The conflict is caused by' "$log" | tail -n +2 | tr -s '\n ' ' ' || true)
+    fail "$1: versions that exclude each other are asked for:${reason:- see $log}" 'versions that fit together' \
+      "lift the pin that is named (a requirement, a constraint of 'pip config list', PIP_CONSTRAINT), or take a new \
+environment (log: $log)"
   elif grep -qE 'Killed|annot allocate memory|out of memory' "$log"; then
-    fail "$1: out of memory" 'about 2 GB for each file that is compiled at a time' "export MAX_JOBS=1 (log: $log)"
+    fail "$1: out of memory, with one file at a time too" '2.5 GB' "free memory, or --no-ops (log: $log)"
   fi
   reason=$(grep -m 1 -E '(fatal error|error|ERROR|Error): ' "$log" || tail -n 1 "$log")
   fail "$1 failed: ${reason:0:300}" 'no error' "read $log"

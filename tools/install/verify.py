@@ -1,18 +1,20 @@
 """Imports what the installation brings and prints its versions; fails if anything is missing, outdated or unfit.
 
-With the argument `tests`, what the test suite needs counts as well.
+usage: python verify.py STACK [no-ops] [tests]
+
+STACK is `openmmlab` or `onedl`. With `no-ops` mmcv's compiled operators need not be there; with `tests`, what the test
+suite needs must be.
 """
 import json
 import sys
 from importlib.metadata import distribution, requires, version
-from pathlib import Path
 
 from operators import check_operators
 from packaging.requirements import Requirement
 from torch_pair import check_pair
+from versions import ROOT, SUPPORTED, mmcv_of
 
-ROOT = Path(__file__).resolve().parents[2]
-SHOWN = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmsegmentation', 'mmpretrain', 'open_clip_torch', 'mmrefseg')
+WATCHED = ('setup.py', 'mmrefseg/version.py', 'mmrefseg/utils/supported.py')
 
 
 def check_package() -> None:
@@ -22,36 +24,38 @@ def check_package() -> None:
     if origin != {'dir_info': {'editable': True}, 'url': ROOT.as_uri()}:
         sys.exit(f'mmrefseg is installed from {origin.get("url")}, not as an editable package from {ROOT}')
     installed = package.locate_file(f'mmrefseg-{package.version}.dist-info').stat().st_mtime
-    if any(path.stat().st_mtime > installed for path in (ROOT / 'setup.py', ROOT / 'mmrefseg/version.py')):
+    if any((ROOT / path).stat().st_mtime > installed for path in WATCHED):
         sys.exit('setup.py or the version has changed since mmrefseg was installed')
 
 
-def check_requirements(extra: str) -> None:
+def check_requirements(extras: list[str]) -> None:
     """Every package that `setup.py` asks for is there, in a version that it accepts."""
     for requirement in map(Requirement, requires('mmrefseg')):
-        wanted = requirement.marker is None or requirement.marker.evaluate({'extra': extra})
+        marker = requirement.marker
+        wanted = marker is None or any(marker.evaluate({'extra': extra}) for extra in extras)
         if wanted and not requirement.specifier.contains(version(requirement.name), prereleases=True):
             sys.exit(f'{requirement} is needed, {version(requirement.name)} is installed')
 
 
-def check_imports() -> str:
-    """The packages work together; returns what mmcv's operators were compiled for."""
-    import mmpretrain  # noqa: F401
-    import mmseg  # noqa: F401
+def check_imports() -> None:
+    """The packages work together."""
+    import mmrefseg
+    mmrefseg.register_all_modules(init_default_scope=False)
+    import mmseg.models  # noqa: F401
     import open_clip  # noqa: F401
 
-    import mmrefseg  # noqa: F401
-    return check_operators()
 
-
-def main(extra: str = '') -> None:
+def main(stack: str, *words: str) -> None:
     check_pair()
     check_package()
-    check_requirements(extra)
-    notes = {'mmcv': f'operators for {check_imports()}'}
-    print(f'{"Python":<16}{sys.version.split()[0]:<12}{sys.prefix}')
-    for name in SHOWN:
-        print(f'{name:<16}{version(name):<12}{notes.get(name, "")}'.rstrip())
+    check_requirements([stack, *words])
+    name, number = mmcv_of(stack, operators='no-ops' not in words)
+    compiled = 'without operators' if 'no-ops' in words else f'operators for {check_operators(name, number)}'
+    check_imports()
+    print(f'{"Python":<22}{sys.version.split()[0]:<14}{sys.prefix}')
+    others = [package for module, (package, *_) in SUPPORTED.STACKS[stack].items() if module != 'mmcv']
+    for package in ('torch', 'torchvision', 'numpy', name, *others, 'open_clip_torch', 'mmrefseg'):
+        print(f'{package:<22}{version(package):<14}{compiled if package == name else ""}'.rstrip())
 
 
 if __name__ == '__main__':

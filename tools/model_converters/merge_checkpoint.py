@@ -8,9 +8,10 @@ from mmengine.registry import DefaultScope
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
+from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.checkpoints.trained_only import complete, is_delta
-from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights
+from mmrefseg.checkpoints.trained_only import is_delta
+from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.files import write_atomically
@@ -47,9 +48,7 @@ def merge(config: Config, delta: str) -> dict:
         raise InputError(f'{delta} is not a checkpoint that was saved with trained_only; there is nothing to merge')
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
         model = MODELS.build(config.model)
-        complete(checkpoint, model, source=delta)
-        load_weights(model, checkpoint['state_dict'], source=delta)
-    return checkpoint
+        return load_checkpoint(model, checkpoint, source=delta)
 
 
 def write_merged(args: argparse.Namespace) -> None:

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
@@ -12,13 +15,19 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.regular_files import open_regular, read_regular
 
 from ..prepared_folder import MANIFEST, UNFINISHED
 
-MAX_ANNOTATION_BYTES = 1 << 33
+MAX_MEMBERS = 1 << 19
+"""Archives with more files are refused; Visual Genome's, the largest known, have 65,000, COCO's 120,000."""
 
 # Deflated JSON of coordinates comes to about 20, images to 1; a bomb to 1,000.
-_MAX_RATIO = 200
+_MAX_RATIO = 60
+_PIECE = 1 << 20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError, OSError,
+            struct.error)
 
 
 class Place(NamedTuple):
@@ -38,7 +47,7 @@ class Place(NamedTuple):
     @property
     def full_path(self) -> PurePosixPath:
         """Path of the file as if the archive were a folder."""
-        return PurePosixPath(self.path) if self.member is None else PurePosixPath(self.path, self.member)
+        return PurePosixPath(self.path) if self.member is None else PurePosixPath(self.path, _slashed(self.member))
 
     def size(self) -> int:
         """Bytes, without reading them."""
@@ -51,21 +60,36 @@ class Place(NamedTuple):
             limit (int): Bytes that it may have.
 
         Raises:
-            InputError: If it is larger, suspiciously small in its archive, or damaged there.
+            MissingInputError: If it is missing.
+            InputError: If it is no file, larger, suspiciously small in its archive, or damaged there.
             FileError: If it cannot be read.
         """
-        if (size := self.size()) > limit:
-            raise InputError(f'{self} has {size} bytes; no file of this kind has more than {limit}. Get it again.')
-        if self.member is None:
-            return Path(self.path).read_bytes()
+        return read_regular(self.path, limit) if self.member is None else b''.join(self._unpack(limit))
+
+    def copy_to(self, path: Path, limit: int) -> None:
+        """Write what the file holds to a path, whose folder is made, piece by piece; raises what :meth:`read` does."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('wb') as target:
+            if self.member is None:
+                with open_regular(self.path, limit) as source:
+                    shutil.copyfileobj(source, target)
+            else:
+                target.writelines(self._unpack(limit))
+
+    def _unpack(self, limit: int) -> Iterator[bytes]:
         archive = _archive(self.path)
         member = archive.getinfo(self.member)
+        size = member.file_size
+        if size > limit:
+            raise InputError(f'{self} has {size} bytes; no file of this kind has more than {limit}. Get it again.')
         if size > _MAX_RATIO * max(member.compress_size, 1000) or stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(f'{self} is refused: it is a link, or a few bytes that unpack to {size}. Get the archive '
                              'again.')
         try:
-            return archive.read(member)  # never more than the size that the archive declares
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            with archive.open(member) as file:  # never more than the size that the archive declares
+                while piece := file.read(_PIECE):
+                    yield piece
+        except _DAMAGED as error:
             raise InputError(f'{self} cannot be unpacked ({error}). Get the archive again.') from error
 
 
@@ -87,7 +111,8 @@ class Catalogue:
             self._by_name[place.full_path.name].append(place)
             if place.member is None and place.path.lower().endswith('.zip'):
                 for member in _members(place.path):
-                    self._by_name[PurePosixPath(member).name].append(Place(place.path, member))
+                    place_in_archive = Place(place.path, member)
+                    self._by_name[place_in_archive.full_path.name].append(place_in_archive)
 
     def find(self, name: str) -> list[Place]:
         """The files whose path ends with a name, which may have folders; those outside of archives first."""
@@ -124,16 +149,31 @@ def _files(folders: list[str]) -> Iterator[Place]:
                 subfolders.clear()
                 continue
             seen.add(real)
-            yield from (Place(os.path.join(folder, file)) for file in files)
+            yield from (Place(os.path.join(folder, file)) for file in files if not _is_finders(file))
 
 
-def _members(path: str) -> list[str]:
-    names = [name for name in _archive(path).namelist() if not name.endswith('/')]
-    for name in names:
-        if name.startswith(('/', '\\')) or '..' in name.replace('\\', '/').split('/') or ':' in name.split('/')[0]:
-            raise InputError(f'{path} is refused: its member {name[:200]!r} points outside of it. Get the archive from '
-                             'its official address, or move it away.')
-    return names
+def _members(path: str) -> Iterator[str]:
+    """Names of the files in an archive, but for what macOS adds."""
+    for name in _archive(path).namelist():
+        if name.endswith(('/', '\\')):
+            continue
+        try:
+            parts = relative_name(_slashed(name), 'the name of a member').split('/')
+        except InputError as error:
+            raise InputError(f'{path} is refused: {error}. Get the archive from its official address, or move it '
+                             'away.') from None
+        if not any(map(_is_finders, parts)):
+            yield name
+
+
+def _slashed(name: str) -> str:
+    """The name of a member whose folders some Windows programs part by backslashes."""
+    return name.replace('\\', '/')
+
+
+def _is_finders(name: str) -> bool:
+    """Whether a file or folder is one that macOS puts beside others."""
+    return name == '__MACOSX' or name.startswith('._')
 
 
 def _archive(path: str) -> zipfile.ZipFile:
@@ -143,7 +183,13 @@ def _archive(path: str) -> zipfile.ZipFile:
 
 @lru_cache
 def _open_archive(path: str, process: int) -> zipfile.ZipFile:
+    file = open_regular(path)
     try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+        archive = zipfile.ZipFile(file)
+    except _DAMAGED as error:
+        file.close()
         raise InputError(f'{path} is no whole zip archive ({error}). Get it again, or move it away.') from error
+    if len(archive.filelist) > MAX_MEMBERS:
+        raise InputError(f'{path} has {len(archive.filelist)} members; archives of more than {MAX_MEMBERS} are not '
+                         'read. Unpack it')
+    return archive

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from mmrefseg.errors import InputError, UserError
+from mmrefseg.errors import FileError, InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
-from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, ImageHeader, header_of
+from mmrefseg.utils.image_size import ImageHeader, header_of
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of
@@ -58,7 +59,7 @@ def check_image(task: ImageTask) -> CheckedImage:
         content = image_bytes(task.place.path) if task.place.member is None else task.place.read(MAX_IMAGE_BYTES)
         decode_image(content, str(task.place))
         header = header_of(content)
-    except (UserError, OSError) as error:
+    except UserError as error:
         return CheckedImage(task.name, '', b'', {}, dict.fromkeys(task.referents, str(error)))
     sha256 = hashlib.sha256(content).hexdigest()
     for place, referent in task.referents.items():
@@ -97,9 +98,12 @@ def _rle(referent: dict, header: ImageHeader) -> dict | None:
 def _put(content: bytes, task: ImageTask) -> None:
     """Link to an image, or unpack it from its archive."""
     target = task.link_to
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    if task.place.member is None:
-        target.symlink_to(os.path.abspath(task.place.path))
-    else:
-        target.write_bytes(content)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        if task.place.member is None:
+            target.symlink_to(os.path.abspath(task.place.path))
+        else:
+            target.write_bytes(content)
+    except OSError as error:  # of a full disk, or of an image called as a folder of others
+        raise FileError(error.errno, f'the image {task.place} cannot be put to {target} ({error.strerror})') from error

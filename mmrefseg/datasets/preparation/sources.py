@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, read_image_size
+from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.names import relative_name, split_name
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import IMAGES
-from .catalogue import MAX_ANNOTATION_BYTES, Catalogue, Place
+from .catalogue import Catalogue, Place
 from .recipes import Recipe
 
 
@@ -44,9 +46,7 @@ class Source:
         if any(place.member for place in self._files):
             self.data_root = work_dir
             for place in self._files:
-                path = work_dir / place.full_path.relative_to(folder)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(place.read(MAX_ANNOTATION_BYTES))
+                place.copy_to(work_dir / place.full_path.relative_to(folder), MAX_JSON_BYTES)
         # Classes want to see a folder of images; which one matters little, for they are looked for everywhere.
         self._has_images = (self.data_root / IMAGES).is_dir()
         self.image_folder = (self.data_root if self._has_images else work_dir) / IMAGES
@@ -80,12 +80,16 @@ class Source:
         return dataset
 
     def splits(self) -> list[str]:
-        """The splits to prepare."""
+        """The splits to prepare.
+
+        Raises:
+            InputError: If the files name one after which no file can be called.
+        """
         if self._recipe.splits is not None:
             return list(self._recipe.splits)
         dataset = self.open('train')
         dataset.broken = []  # the splits will tell
-        return dataset.splits()
+        return [split_name(split, f'{self.data_root}: a split') for split in dataset.splits()]
 
     def image_name(self, referent: dict) -> str:
         """The name of a referent's image below the folder of images.
@@ -93,10 +97,7 @@ class Source:
         Raises:
             InputError: If it leads out of there.
         """
-        name = os.path.relpath(referent['img_path'], self.image_folder)
-        if name.startswith('..'):
-            raise InputError(f'the name of its image, {name[:200]!r}, leads out of the folder of images')
-        return name
+        return relative_name(os.path.relpath(referent['img_path'], self.image_folder), 'the name of its image')
 
     def find_images(self, names: Iterable[str]) -> dict[str, Place]:
         """Where images are; those that are nowhere are left out.
@@ -124,12 +125,11 @@ class Source:
         mask = referent['segmentation']
         if not isinstance(mask, dict) or 'file' not in mask or os.path.isfile(mask['file']):
             return
-        name = os.path.relpath(mask['file'], self.data_root)
+        name = relative_name(os.path.relpath(mask['file'], self.data_root), 'the name of its mask')
         place = self._find(name, self._folder)
         if place and place.member:
             path = self._work_dir / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(place.read(MAX_IMAGE_BYTES))
+            place.copy_to(path, MAX_IMAGE_BYTES)
             place = Place(str(path))
         if place:
             referent['segmentation'] = {**mask, 'file': place.path}
@@ -163,9 +163,10 @@ class Source:
         unpacked = [folder for folder in named or folders if Path(folder).is_dir()]
         folders = unpacked or named or folders
         if len(folders) > 1:
+            unpack = '' if unpacked else 'unpack the archive, and '
             raise InputError(f'{len(folders)} folders hold {", ".join(recipe.files)}: '
-                             f'{", ".join(map(str, folders[:4]))}. Name with --src the right one, and the folder of '
-                             'the images.')
+                             f'{", ".join(map(str, folders[:4]))}. To mend it, {unpack}name with --src the right one, '
+                             'and the folder of the images.')
         if folders:
             return folders[0]
         missing = [name for name in recipe.files if not self._catalogue.folders_with([name])] or recipe.files

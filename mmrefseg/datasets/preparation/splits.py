@@ -115,7 +115,7 @@ class SplitPreparation:
                     referent['image_key'] = dataset.image_key(referent)
                 try:
                     self._source.bring_mask(referent)
-                except (UserError, OSError) as error:
+                except UserError as error:
                     self._leave_out(place, str(error))
                     del referents[place]
             yield ImageTask(name, images[name], referents, None if self._writer else self._work_dir / IMAGES / name)

@@ -8,8 +8,10 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
+from mmrefseg.utils.files import sha256_of
 from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.regular_files import MAX_JSON_BYTES, read_regular
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
@@ -18,7 +20,7 @@ from ..refer_lmdb import ReferringLMDBDataset
 from ..referent_lines import decode_line
 from .catalogue import Place
 from .entries import ImageTask, check_image
-from .preparing import read_manifest, sha256_of
+from .preparing import read_manifest
 
 
 def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -> list[str]:
@@ -56,7 +58,7 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
                 dataset = JSONLinesDataset(str(out_dir), split, lazy_init=True)
             try:
                 troubles += _check_split(dataset, counts, map_over_workers, show_progress)
-            except (UserError, OSError) as error:
+            except UserError as error:
                 troubles.append(str(error))
     return troubles
 
@@ -79,7 +81,7 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
         keys.add(dataset.image_key(referent))
         num_expressions += len(referent['sentences'])
     checksums_file = checksums_of(Path(dataset.data_root, ANNOTATIONS, f'{dataset.split}.jsonl'))
-    checksums = decode_line(checksums_file.read_bytes(), str(checksums_file))
+    checksums = decode_line(read_regular(checksums_file, MAX_JSON_BYTES), str(checksums_file))
     tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), Place(path),
                        {place: referents[place] for place in places}) for path, places in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from rich.progress import track
 
 from mmrefseg.errors import FileError, InputError
+from mmrefseg.utils.locks import alone
 from mmrefseg.utils.processes import check_workers, ordered_map
 
 from .phrasecut_layout import PhraseCutLayout
@@ -20,6 +21,7 @@ FORMAT_VERSION = 1
 """Raised whenever the same settings give other files."""
 
 MANIFEST = 'refshapes.json'
+LOCK = '.refshapes.lock'
 SMALLEST_SIDE = 64
 
 Layout = RefCOCOLayout | PhraseCutLayout
@@ -129,8 +131,7 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
 
     Raises:
         InputError: If a setting makes no sense.
-        FileError: If the folder holds other data.
-        FileError: If the folder cannot be written.
+        FileError: If the folder holds other data, is being filled by another process, or cannot be written.
     """
     if layout not in LAYOUTS:
         raise InputError(f'unknown format {layout!r}: RefShapes comes in {", ".join(LAYOUTS)}')
@@ -148,7 +149,10 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
         return False
     tasks = [PictureTask(seed, split, index, size) for split in counts for index in range(counts[split])]
     out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.refshapes-', dir=out_dir) as folder:
-        _write(Path(folder), kind(FORMAT_VERSION), tasks, workers, show_progress)
-        _install(Path(folder), out_dir, kind.CONTENTS, manifest)
+    with alone(out_dir / LOCK, f'RefShapes is being made in {out_dir}'):
+        if _is_made(out_dir, manifest, kind.CONTENTS, sum(counts.values()), overwrite):  # meanwhile, by another process
+            return False
+        with tempfile.TemporaryDirectory(prefix='.refshapes-', dir=out_dir) as folder:
+            _write(Path(folder), kind(FORMAT_VERSION), tasks, workers, show_progress)
+            _install(Path(folder), out_dir, kind.CONTENTS, manifest)
     return True

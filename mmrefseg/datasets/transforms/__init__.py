@@ -2,7 +2,7 @@ from .albumentations import Albumentations
 from .crop import RandomReferentCrop
 from .erasing import RandomErasing
 from .formatting import PackRefSegInputs
-from .geometry import FastLetterbox, FlipReferring, Letterbox, Stretch, letterbox_matrix
+from .geometry import FastLetterbox, FlipReferring, Letterbox, Stretch
 from .loading import LoadReferringImage, LoadReferringMask
 from .multiscale import RandomLetterbox
 from .text import ConcatSentences, DropExpression, SampleSentence, swap_left_right
@@ -10,5 +10,5 @@ from .text import ConcatSentences, DropExpression, SampleSentence, swap_left_rig
 __all__ = [
     'Albumentations', 'ConcatSentences', 'DropExpression', 'FastLetterbox', 'FlipReferring', 'Letterbox',
     'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'RandomErasing', 'RandomLetterbox',
-    'RandomReferentCrop', 'SampleSentence', 'Stretch', 'letterbox_matrix', 'swap_left_right'
+    'RandomReferentCrop', 'SampleSentence', 'Stretch', 'swap_left_right'
 ]

@@ -7,27 +7,12 @@ from mmcv.transforms import BaseTransform
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
+from mmrefseg.structures import letterbox_matrix
 
 from .text import sides_are_clear, swap_left_right
 
 # CLIP's mean colour: 0 once the image is normalised.
 BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
-
-
-def letterbox_matrix(height: int, width: int, size: int) -> np.ndarray:
-    """Map an image into the middle of a square, as large as fits, with its aspect kept.
-
-    Args:
-        height (int): Height of the image in pixels.
-        width (int): Width of the image in pixels.
-        size (int): Side of the square in pixels.
-
-    Returns:
-        np.ndarray: (2, 3), float64, for ``cv2.warpAffine``: takes pixel coordinates (x, y, 1) of the image to those
-        of the square. ``cv2.invertAffineTransform`` gives the way back.
-    """
-    scale = min(size / height, size / width)
-    return np.array([[scale, 0, (size - width * scale) / 2], [0, scale, (size - height * scale) / 2]])
 
 
 _SOURCES = {'text': 'SampleSentence', 'gt_seg_map': 'LoadReferringMask'}

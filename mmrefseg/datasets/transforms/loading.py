@@ -8,11 +8,11 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.files import read_regular
-from mmrefseg.utils.image_size import MAX_IMAGE_BYTES, MAX_PIXELS, check_pixels, header_of
+from mmrefseg.utils.image_size import MAX_PIXELS, check_pixels, header_of
 from mmrefseg.utils.jpeg import JPEG_END, JPEG_START, read_jpeg
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 from mmrefseg.utils.orientation import orientation_of, turn_back, turn_upright
+from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, read_regular
 
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a JPEG; decoding goes through the picture once a scan. Progressive ones mostly have 10."""
@@ -48,8 +48,8 @@ class LoadReferringImage(BaseTransform):
 
         Raises:
             MissingInputError: If there is no such file.
-            FileError: If it cannot be opened, or is no regular file.
-            InputError: If the file is empty, cut off or not an image.
+            FileError: If it cannot be read.
+            InputError: If it is no regular file, empty, cut off or not an image.
         """
         img = read_image(results['img_path'], results.get('ignore_orientation', False))
         results['img'] = img
@@ -67,8 +67,8 @@ def read_image(path: str | Path, ignore_orientation: bool = False) -> np.ndarray
 
     Raises:
         MissingInputError: If there is no such file.
-        FileError: If it cannot be opened, or is no regular file.
-        InputError: As :func:`decode_image`.
+        FileError: If it cannot be read.
+        InputError: If it is no regular file, or as :func:`decode_image`.
     """
     return decode_image(image_bytes(path), path, ignore_orientation)
 
@@ -81,8 +81,8 @@ def image_bytes(path: str | Path) -> bytes:
 
     Raises:
         MissingInputError: If there is no such file.
-        FileError: If it cannot be opened, or is no regular file.
-        InputError: If it has more than ``MAX_IMAGE_BYTES``.
+        FileError: If it cannot be read.
+        InputError: If it is no regular file, or has more than ``MAX_IMAGE_BYTES``.
     """
     if is_lmdb_address(path):
         return read_image_bytes(str(path))

@@ -3,8 +3,9 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
+from mmrefseg.structures import letterbox_matrix
 
-from .geometry import Letterbox, letterbox_matrix
+from .geometry import Letterbox
 
 
 @TRANSFORMS.register_module()

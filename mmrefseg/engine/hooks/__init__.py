@@ -1,5 +1,6 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .broadcast_buffers_hook import BroadcastBuffersHook
+from .check_batch_size_hook import CheckBatchSizeHook
 from .check_input_size_hook import CheckInputSizeHook
 from .check_leakage_hook import CheckLeakageHook
 from .check_losses_hook import CheckLossesHook
@@ -9,6 +10,7 @@ from .parameter_summary_hook import ParameterSummaryHook
 from .routing_log_hook import RoutingLogHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckInputSizeHook', 'CheckLeakageHook',
-    'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckBatchSizeHook', 'CheckInputSizeHook',
+    'CheckLeakageHook', 'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook',
+    'RoutingLogHook'
 ]

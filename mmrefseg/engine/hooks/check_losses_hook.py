@@ -10,6 +10,8 @@ from mmengine.runner import Runner
 from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 
+from .spoilt import how_to_go_on
+
 
 @HOOKS.register_module()
 class CheckLossesHook(Hook):
@@ -17,7 +19,7 @@ class CheckLossesHook(Hook):
 
     Costs nothing: mmengine has copied the losses from the GPU for its log by then. Gradients are left alone; with
     ``AmpOptimWrapper`` they may be infinite now and then. Checkpoints are written by later hooks, so none gets the
-    spoiled weights.
+    spoiled weights; ``AtomicCheckpointHook`` refuses those that a gradient spoiled while the loss was finite.
     """
 
     def after_train_iter(self,
@@ -42,6 +44,5 @@ class CheckLossesHook(Hook):
         if wrong:
             samples = '\n'.join(f'  {sample.get("img_path")}: {sample.get("text")!r}'
                                 for sample in (data_batch or {}).get('data_samples', ()))
-            raise InputError(f'iteration {runner.iter + 1}: {wrong}; a loss must be finite. If nothing is wrong '
-                             'with the samples of the batch, go on from the last checkpoint with a lower learning '
-                             f'rate, with clip_grad in optim_wrapper, or without AMP:\n{samples}')
+            raise InputError(f'iteration {runner.iter + 1}: {wrong}; a loss must be finite. If nothing is wrong with '
+                             f'the samples of the batch, {how_to_go_on(runner)}:\n{samples}')

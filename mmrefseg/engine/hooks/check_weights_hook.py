@@ -1,18 +1,17 @@
-"""Refusing checkpoints of another architecture."""
+"""Refusing checkpoints of another architecture, and such as cannot be resumed."""
 from __future__ import annotations
-
-from collections import OrderedDict
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmrefseg.checkpoints.weights import load_weights, unwrap_model
+from mmrefseg.checkpoints.loading import check_resumable, load_checkpoint
+from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
 
 
 @HOOKS.register_module()
 class CheckWeightsHook(Hook):
-    """Stops where a checkpoint that is loaded or resumed doesn't fit the model.
+    """Stops where a checkpoint doesn't fit the model, or a training cannot be resumed from it.
 
     mmengine loads what fits and only warns about the rest, so that a test of the wrong config runs through and gives
     figures of a half random model. Leave this hook out where partial loading is what you want.
@@ -22,17 +21,19 @@ class CheckWeightsHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check the checkpoint's weights against the runner's model.
+        """Check the checkpoint's weights against the runner's model, and its state where training is resumed.
 
         Args:
             runner: the runner.
             checkpoint: a checkpoint of mmengine, or a bare state dict.
 
         Raises:
-            InputError: they don't fit; names keys and shapes.
+            InputError: the weights don't fit (names keys and shapes), or there is no state of a training.
         """
-        state_dict = checkpoint.get('state_dict', checkpoint)
-        bare = OrderedDict((name.removeprefix('module.'), value) for name, value in state_dict.items())
-        # By the versions in there, modules tell whether they must convert what an older one of them saved.
-        bare._metadata = getattr(state_dict, '_metadata', None)
-        load_weights(unwrap_model(runner.model), bare, source='the checkpoint')
+        source = runner._load_from or 'the checkpoint'
+        if runner._resume:
+            check_resumable(checkpoint, source)
+            if 'optimizer' not in checkpoint:
+                runner.logger.warning(f'{source} holds no state of the optimizer, as checkpoints of the best weights do'
+                                      ' not: the training goes on, but its optimizer starts anew.')
+        load_checkpoint(unwrap_model(runner.model), checkpoint, source)

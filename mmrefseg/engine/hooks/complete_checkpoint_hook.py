@@ -4,7 +4,7 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmrefseg.checkpoints.trained_only import complete
+from mmrefseg.checkpoints.trained_only import add_frozen_weights
 from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
 
@@ -31,4 +31,4 @@ class CompleteCheckpointHook(Hook):
             MissingInputError: a pretrained file isn't there.
             InputError: the checkpoint was trained upon other weights; names the parts and the hashes.
         """
-        complete(checkpoint, unwrap_model(runner.model), source='the checkpoint')
+        add_frozen_weights(checkpoint, unwrap_model(runner.model), source='the checkpoint')

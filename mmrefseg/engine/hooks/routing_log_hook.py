@@ -4,21 +4,19 @@ from __future__ import annotations
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
+from mmrefseg.utils.type_hints import Count
 
 
 @HOOKS.register_module()
 class RoutingLogHook(Hook):
     """Logs each router's mean weights and how often it chose each expert.
 
-    Reads ``routing`` from the message hub, where the segmentor leaves a dict of router → (names of its experts,
-    tensor (3, E): mean weights, shares of samples that chose the expert, and that weighted it most) after each
-    training step; does nothing where it isn't there. Every ``interval`` iterations the averages since the last time,
+    Reads ``routing`` of what a training step of the segmentor returns (see :class:`~mmrefseg.models.layers.StepLog`);
+    does nothing where it isn't there. Every ``interval`` iterations the averages since the last time,
     over all processes, go into the visualizer's scalars as ``routing/<router>/<expert>/weight``, ``.../chosen`` and
     ``.../first``, and into the log with a line for each router.
 
@@ -28,9 +26,7 @@ class RoutingLogHook(Hook):
 
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise InputError(f'interval must be at least 1 iteration, got {interval}')
+    def __init__(self, interval: Count = 50) -> None:
         self.interval = interval
         self._experts: dict[str, tuple[str, ...]] = {}
         self._sums: dict[str, Tensor] = {}
@@ -42,12 +38,12 @@ class RoutingLogHook(Hook):
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
         """Add up this iteration's routing, on its device; write the averages when it is time."""
-        routing = MessageHub.get_current_instance().get_info('routing')
+        routing = getattr(outputs, 'routing', None)
         if not routing:
             return
-        for router, (experts, statistics) in routing.items():
-            self._experts[router] = experts
-            self._sums[router] = self._sums.get(router, 0) + statistics
+        for router, experts in routing.items():
+            self._experts[router] = tuple(experts)
+            self._sums[router] = self._sums.get(router, 0) + torch.stack(tuple(experts.values()), dim=1)
         self._count += 1
         if self._is_due(runner, batch_idx):
             self._write(runner)

@@ -9,8 +9,11 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.backends import cuda as attention_flags
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import OPTIM_WRAPPERS
+from mmrefseg.utils.type_hints import Count
 
 
 @contextmanager
@@ -30,8 +33,22 @@ class BFloat16OptimWrapper(OptimWrapper):
     """Runs the forward pass under bfloat16 autocast; bfloat16 has float32's range and needs no loss scaling.
 
     mmengine's ``AmpOptimWrapper`` refuses to run on a CPU. There, attention is computed by plain matrix products, which
-    are faster. Arguments are those of mmengine's ``OptimWrapper``.
+    are faster.
+
+    Args:
+        optimizer: what updates the parameters.
+        accumulative_counts: batches whose gradients are summed up for one step. Default 1.
+        clip_grad: arguments of PyTorch's gradient clipping, as mmengine's ``OptimWrapper`` takes them. Default None.
+
+    Raises:
+        InputError: ``clip_grad`` is empty or of an unknown ``type``.
     """
+
+    def __init__(self, optimizer: Optimizer, accumulative_counts: Count = 1, clip_grad: dict | None = None) -> None:
+        if clip_grad is not None and (not clip_grad or clip_grad.get('type', 'norm') not in ('norm', 'value')):
+            raise InputError(f"clip_grad is {clip_grad}; it must name a limit, as dict(max_norm=1) or "
+                             "dict(type='value', clip_value=1) do, or be None")
+        super().__init__(optimizer, accumulative_counts, clip_grad)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

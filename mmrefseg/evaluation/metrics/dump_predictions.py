@@ -40,6 +40,11 @@ class DumpPredictions(BaseMetric):
         if is_main_process():
             check_writable(self.out_file.parent)
 
+    @property
+    def figures(self) -> list[str]:
+        """There are none."""
+        return []
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Encode each sample's ``pred_sem_seg`` ((1, H0, W0))."""
         for sample in data_samples:

@@ -37,6 +37,12 @@ class GRESMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.min_pixels, self.thresholds = min_pixels, tuple(thresholds)
 
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures, without the prefix; those that no expression of a split bears on are left out."""
+        # One expression with a target, and one without.
+        return list(summarise_gres([0, 0], [0, 0], [1, 0], self.min_pixels, self.thresholds))
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count intersection and sizes of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""
         for sample in data_samples:

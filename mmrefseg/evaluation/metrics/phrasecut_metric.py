@@ -18,7 +18,7 @@ from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import check_writable, write_atomically
 
-from ..functional import PhraseCutSubsets, intersection_and_union, summarise_subsets
+from ..functional import PhraseCutSubsets, intersection_and_union, summarise_iou, summarise_subsets
 
 
 class _Phrases(NamedTuple):
@@ -64,7 +64,7 @@ def _read_object(path: Path) -> dict:
     if not path.is_file():
         raise MissingInputError(f'{path} is missing; PhraseCutMetric takes the subsets from it')
     try:
-        content = json.loads(path.read_text('utf-8'))
+        content = json.loads(path.read_text('utf-8-sig'))
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
     if not isinstance(content, dict):
@@ -138,6 +138,11 @@ class PhraseCutMetric(BaseMetric):
             raise InputError("PhraseCutMetric cannot tell from the data set where PhraseCut's own files are: set "
                              'data_root and split')
         return _read_phrases(Path(data_root), split, self.vocabulary)
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures, without the prefix and those of answered phrases, which only some tests have."""
+        return list(summarise_iou([0], [1], self.thresholds))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count intersection and sizes of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""

@@ -35,6 +35,11 @@ class ReferringIoUMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.thresholds = tuple(thresholds)
 
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures, without the prefix."""
+        return list(summarise_iou([0], [1], self.thresholds))
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count intersection and union of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""
         self.results += [

@@ -1,4 +1,4 @@
 from .clip_resnet import CLIPResNet
-from .dinov2 import DINOv2
+from .plain_vit import PlainViT
 
-__all__ = ['CLIPResNet', 'DINOv2']
+__all__ = ['CLIPResNet', 'PlainViT']

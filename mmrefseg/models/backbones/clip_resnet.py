@@ -45,7 +45,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.arch = arch
-        config = find_clip_config(arch)
+        config = find_clip_config(arch, 'embed_dim', 'vision_cfg')
         vision = dict(config['vision_cfg'])
         layers = vision.get('layers')
         if not isinstance(layers, list | tuple) or len(layers) != 4:

@@ -1,4 +1,4 @@
-"""Weights of DINOv2 (arXiv 2304.07193) under the names that others give them."""
+"""Weights of DINOv2 (arXiv 2304.07193): from the names that others give them to those of timm."""
 from __future__ import annotations
 
 import re
@@ -8,18 +8,6 @@ import torch
 from torch import Tensor
 
 _Names = tuple[tuple[str, str], ...]
-
-_OFFICIAL_TO_OURS: _Names = (
-    (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^blocks\.', 'layers.'),
-    (r'\.norm([12])\.', r'.ln\1.'),
-    (r'^norm\.', 'ln1.'),
-    (r'\.ls1\.gamma$', '.attn.gamma1.weight'),
-    (r'\.ls2\.gamma$', '.ffn.gamma2.weight'),
-    (r'\.mlp\.fc1\.', '.ffn.layers.0.0.'),
-    (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
-    (r'\.mlp\.(w12|w3)\.', r'.ffn.\1.'),
-)
 
 # Its files keep the names of version 4; a model in the memory of version 5 has the second name of each pair.
 _TRANSFORMERS_TO_OFFICIAL: _Names = (
@@ -39,24 +27,32 @@ _TRANSFORMERS_TO_OFFICIAL: _Names = (
     (r'\.mlp\.(?:weights_out|down_proj)\.', '.mlp.w3.'),
 )
 
-_TIMM_GATED_TO_OFFICIAL: _Names = ((r'\.mlp\.fc1\.', '.mlp.w12.'), (r'\.mlp\.fc2\.', '.mlp.w3.'))
+_OFFICIAL_TO_TIMM: _Names = ((r'\.mlp\.w12\.', '.mlp.fc1.'), (r'\.mlp\.w3\.', '.mlp.fc2.'))
 
 
 def _renamed(state: Mapping[str, Tensor], names: _Names) -> dict[str, Tensor]:
     renamed = {}
     for name, value in state.items():
+        new = str(name)
         for pattern, replacement in names:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = value
+            new = re.sub(pattern, replacement, new)
+        renamed[new] = value
     return renamed
 
 
+def _are_tensors(*values: object) -> bool:
+    return all(isinstance(value, Tensor) and value.ndim > 0 for value in values)
+
+
 def _join(state: dict[str, Tensor], parts: tuple[str, ...], whole: str) -> None:
-    """Stack the output rows of layers that are one layer in the official files, in the order given."""
+    """Stack the output rows of layers that are one layer in the official files, in the order given, where they fit."""
     for first in [name for name in state if parts[0] in name]:
         names = [first.replace(parts[0], part) for part in parts]
-        if all(name in state for name in names):
-            state[first.replace(parts[0], whole)] = torch.cat([state.pop(name) for name in names])
+        values = [state.get(name) for name in names]
+        if _are_tensors(*values) and len({value.shape for value in values}) == 1:
+            state[first.replace(parts[0], whole)] = torch.cat(values)
+            for name in names:
+                del state[name]
 
 
 def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -66,37 +62,29 @@ def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return official
 
 
-def _from_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    official = dict(state)
-    if 'reg_token' in state and 'pos_embed' in state:
-        # The class token of timm's register models has its position embedding added already.
-        official['register_tokens'] = official.pop('reg_token')
-        positions = state['pos_embed']
-        official['pos_embed'] = torch.cat((torch.zeros_like(positions[:, :1]), positions), dim=1)
-    first, second = (state.get(f'blocks.0.mlp.{layer}.weight') for layer in ('fc1', 'fc2'))
-    # A gated feed-forward part has the plain one's names; its first layer makes twice of what the second takes.
-    if first is not None and second is not None and first.shape[0] == 2 * second.shape[1]:
-        return _renamed(official, _TIMM_GATED_TO_OFFICIAL)
-    return official
-
-
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the entries of an official ``dinov2_vit*14*_pretrain.pth`` to ours; the unused mask token is left out."""
-    ours = _renamed(state, _OFFICIAL_TO_OURS)
-    ours.pop('mask_token', None)
-    return ours
+    """Rename the entries of an official ``dinov2_vit*14*_pretrain.pth`` to timm's; the unused mask token is left out.
+
+    In timm's register models, the class token has its position embedding added already.
+    """
+    timm = _renamed(state, _OFFICIAL_TO_TIMM)
+    timm.pop('mask_token', None)
+    if 'register_tokens' in timm:
+        timm['reg_token'] = timm.pop('register_tokens')
+        token, positions = timm.get('cls_token'), timm.get('pos_embed')
+        if _are_tensors(token, positions) and positions.ndim == 3 and token.shape == positions[:, :1].shape:
+            timm['cls_token'], timm['pos_embed'] = token + positions[:, :1], positions[:, 1:]
+    return timm
 
 
-def to_own_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of DINOv2 to ours, whichever way they are named; the unused mask token is left out.
+def to_timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename weights of DINOv2 to timm's, whichever way they are named.
 
     Args:
-        state: name → tensor, named as in the official files, as timm's models (``reg_token`` in those with registers)
-            or as ``Dinov2Model`` and ``Dinov2WithRegistersModel`` of Hugging Face transformers (``embeddings.…``).
+        state: name → tensor, named as in the official files, as timm's models or as ``Dinov2Model`` and
+            ``Dinov2WithRegistersModel`` of Hugging Face transformers (``embeddings.…``).
 
     Returns:
-        Our name → tensor. Entries of unknown names keep theirs.
+        timm's name → tensor, without the unused mask token. Entries of unknown names keep theirs.
     """
-    if 'embeddings.cls_token' in state:
-        return from_official(_from_transformers(state))
-    return from_official(_from_timm(state))
+    return from_official(_from_transformers(state) if 'embeddings.cls_token' in state else state)

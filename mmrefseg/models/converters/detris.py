@@ -77,7 +77,7 @@ def convert_detris(checkpoint: Mapping[str, Any]) -> Conversion:
     neck, cut = _convert_neck(parts['neck'])
     weights = {
         **renamed(parts['txt_backbone'], (*CLIP_TEXT, *_ADAPTER), 'text_encoder.'),
-        **renamed(from_official(pretrained), (), 'backbone.'),
+        **renamed(from_official(pretrained), (), 'backbone.tower.'),
         **renamed(adapters, _VISUAL_ADAPTER, 'backbone.'),
         **neck,
         **convert_head(parts),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample
+from mmrefseg.utils.type_hints import Count, Share
 
 from ..layers import TextFeatures, check_heads, check_multiple, check_setting, is_whole
 from ..layers.decoder import Decoder
@@ -63,17 +64,17 @@ class DynamicKernelHead(BaseModule):
     takes_text = True
 
     def __init__(self,
-                 in_channels: int = 512,
-                 text_channels: int = 512,
-                 sentence_channels: int = 512,
-                 num_layers: int = 3,
-                 num_heads: int = 8,
-                 ffn_channels: int = 512,
-                 dropout: float = 0.1,
-                 kernel_size: int = 3,
+                 in_channels: Count = 512,
+                 text_channels: Count = 512,
+                 sentence_channels: Count = 512,
+                 num_layers: Count = 3,
+                 num_heads: Count = 8,
+                 ffn_channels: Count = 512,
+                 dropout: Share = 0.1,
+                 kernel_size: Count = 3,
                  projector: dict | None = None,
                  loss_decode: dict | Sequence[dict] | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         check_multiple('in_channels of DynamicKernelHead', in_channels, 4)
         check_multiple('text_channels of DynamicKernelHead', text_channels, 2)
@@ -107,8 +108,13 @@ class DynamicKernelHead(BaseModule):
         return self.loss_by_feat(self.forward(maps, text), masks)
 
     def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """Losses from logits (B, 1, h, w) and masks (B, 1, H, W) of 0 and 1 (255 is ignored), in float32."""
+        """Losses from logits (B, 1, h, w) and masks (B, 1, H, W) of 0 and 1 (255 is ignored), in float32.
+
+        A batch without a pixel that counts has losses of 0.
+        """
         target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
+        if (target == 255).all():  # mmseg's losses look for their largest target
+            return {loss.loss_name: 0 * logits.float().sum() for loss in self.loss_decode}
         losses: dict[str, Tensor] = {}
         for loss in self.loss_decode:
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + loss(logits.float(), target, ignore_index=255)

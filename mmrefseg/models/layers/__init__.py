@@ -1,11 +1,11 @@
 from .adapters import DETRISAdapter, SERAAdapter, TextAdapter
-from .routing import ExpertMixture, Router, RoutingInfo, choose_experts
+from .routing import ExpertMixture, Router, RoutingInfo, StepLog, choose_experts
 from .settings import check_heads, check_multiple, check_setting, check_size, choose_blocks, is_whole
 from .text_features import TextFeatures
 from .tuning import apply_tuning
 
 __all__ = [
-    'DETRISAdapter', 'ExpertMixture', 'Router', 'RoutingInfo', 'SERAAdapter', 'TextAdapter', 'TextFeatures',
+    'DETRISAdapter', 'ExpertMixture', 'Router', 'RoutingInfo', 'SERAAdapter', 'StepLog', 'TextAdapter', 'TextFeatures',
     'apply_tuning', 'check_heads', 'check_multiple', 'check_setting', 'check_size', 'choose_blocks', 'choose_experts',
     'is_whole'
 ]

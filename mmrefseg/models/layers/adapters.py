@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count, Finite, Share
 
 from .adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
 from .multi_scale import MultiScaleBranches
@@ -112,13 +113,13 @@ class DETRISAdapter(nn.Module):
     """
 
     def __init__(self,
-                 dims: int,
-                 text_channels: int = 512,
+                 dims: Count,
+                 text_channels: Count = 512,
                  channels: int = 128,
                  num_heads: int = 8,
                  attention_channels: int | None = None,
-                 dropout: float = 0.1,
-                 scale: float = 0.2,
+                 dropout: Share = 0.1,
+                 scale: Finite = 0.2,
                  mask_padding: bool = False,
                  dense: bool = True,
                  name: str = 'adapter') -> None:
@@ -176,7 +177,7 @@ class SERAAdapter(DETRISAdapter):
     """
 
     def __init__(self,
-                 dims: int,
+                 dims: Count,
                  channels: int = 128,
                  mask_padding: bool = True,
                  dense: bool = False,

@@ -24,7 +24,7 @@ class UpsampleStage(ConvModule):
         channels: channels of the output.
         dcn: ``'DCN'`` or ``'DCNv2'`` to make φ deformable, None for a plain convolution. Default None.
         deform_groups: see :class:`DeformableConv`. Default 1.
-        dcn_operator: see :class:`DeformableConv`. Default ``'mmcv'``.
+        dcn_operator: see ``operator`` of :class:`DeformableConv`. Default ``'auto'``.
         residual: whether F(y) is added. Default False.
         se_ratio: how many times narrower the middle of SE is (at least 8 channels); None leaves SE out. Default None.
 
@@ -37,7 +37,7 @@ class UpsampleStage(ConvModule):
                  channels: int,
                  dcn: str | None = None,
                  deform_groups: int = 1,
-                 dcn_operator: str = 'mmcv',
+                 dcn_operator: str = 'auto',
                  residual: bool = False,
                  se_ratio: int | None = None) -> None:
         check_setting('se_ratio', se_ratio, se_ratio is None or is_whole(se_ratio, 1), 'a whole number from 1, or None')

@@ -1,6 +1,7 @@
 """Routers and the mixture of experts that they steer."""
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class RoutingInfo(NamedTuple):
     """What one router decided for one batch.
 
     Args:
-        name: the router's name, unique in its model, such as ``fusion.0``.
+        name: the router's name, unique in a :class:`ReferringSegmentor`, such as ``fusion.0``.
         experts: the experts' names, in the order of the columns below.
         logits: float32 (B, E), without the training noise.
         weights: float32 (B, E), sum to 1 a row; exactly 0 for experts that were not chosen.
@@ -39,6 +40,20 @@ class RoutingInfo(NamedTuple):
         share that weighted it most."""
         most = nn.functional.one_hot(self.weights.argmax(dim=1), len(self.experts))
         return torch.stack((self.weights.detach().mean(0), self.chosen.float().mean(0), most.float().mean(0)))
+
+
+class StepLog(OrderedDict):
+    """What a training step leaves for the log: the losses by name, and beside them what the routers decided.
+
+    Args:
+        losses: loss name → value, all that mmengine logs of itself.
+        routing: router → expert → (3, ): its mean weight, the share of samples that chose it, and the share that
+            weighted it most.
+    """
+
+    def __init__(self, losses: Mapping[str, Tensor], routing: dict[str, dict[str, Tensor]]) -> None:
+        super().__init__(losses)
+        self.routing = routing
 
 
 def choose_experts(setting: str, names: Sequence[str],
@@ -68,7 +83,7 @@ class Router(nn.Module):
     Args:
         channels: channels of the map.
         experts: names of the experts.
-        name: the router's name in logs and losses.
+        name: the router's name in logs and losses; the segmentor gives another where several have it.
         hidden_channels: width of a hidden layer (ReLU); None scores with one linear layer. Default None.
         top_k: experts chosen a sample; None chooses all of them (soft routing). Default None.
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.

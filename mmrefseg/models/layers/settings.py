@@ -10,7 +10,7 @@ def check_setting(setting: str, value: object, fits: bool, allowed: str) -> None
     """Refuse a setting that doesn't fit.
 
     Args:
-        setting: its name and the part that has it, such as ``num_registers of DINOv2``.
+        setting: its name and the part that has it, such as ``out_indices of PlainViT``.
         value: what it is set to.
         fits: whether it may be.
         allowed: what it must be, to stand behind 'it must be'.

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
 
+from timm.layers import RmsNorm
 from torch import nn
+from typing_extensions import Self
 
 from .settings import check_setting
 
 TUNING_MODES = ('none', 'norm_bias', 'all')
+_NORMS = (nn.LayerNorm, nn.RMSNorm, RmsNorm)
 
 
 def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module] = ()) -> None:
@@ -16,7 +18,7 @@ def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module]
 
     Args:
         encoder: the encoder with everything in it.
-        tuning: ``none``; ``norm_bias`` for LayerNorm parameters and all biases; ``all``.
+        tuning: ``none``; ``norm_bias`` for parameters of LayerNorm or RMSNorm and all biases; ``all``.
         new_parts: modules inside the encoder that are not pretrained, such as adapters.
 
     Raises:
@@ -24,7 +26,7 @@ def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module]
     """
     check_setting(f'tuning of {type(encoder).__name__}', tuning, tuning in TUNING_MODES,
                   f'one of {", ".join(map(repr, TUNING_MODES))}')
-    norms = {id(p) for m in encoder.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()}
+    norms = {id(p) for m in encoder.modules() if isinstance(m, _NORMS) for p in m.parameters()}
     new = {id(p) for part in new_parts for p in part.parameters()}
     for name, parameter in encoder.named_parameters():
         is_norm_or_bias = id(parameter) in norms or name.endswith('bias')
@@ -58,7 +60,6 @@ class TunedEncoder(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the new parts, and of the pretrained part if all of it trains; else that stays as it is."""
-        # mmpretrain's backbones return nothing here.
         super().train(mode and self.tuning == 'all')
         for part in self.new_parts():
             part.train(mode)

@@ -1,9 +1,12 @@
 """Dice loss of one mask a sample."""
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Finite, Range
 
 from .pixels import pixels_that_count
 
@@ -21,8 +24,8 @@ class BinaryDiceLoss(nn.Module):
     """
 
     def __init__(self,
-                 loss_weight: float = 1.0,
-                 eps: float = 1.0,
+                 loss_weight: Finite = 1.0,
+                 eps: Annotated[float, Range(1e-12)] = 1.0,
                  loss_name: str = 'loss_dice') -> None:
         super().__init__()
         self.loss_weight, self.eps, self.loss_name = loss_weight, eps, loss_name

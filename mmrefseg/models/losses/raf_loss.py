@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Finite
 
 from .pixels import Pixels, pixels_that_count
 
@@ -50,7 +51,7 @@ class RAFLoss(nn.Module):
                  reduction: str = 'mean',
                  eps: float = 1.0,
                  detach_weight: bool = True,
-                 loss_weight: float = 1.0,
+                 loss_weight: Finite = 1.0,
                  loss_name: str = 'loss_raf') -> None:
         super().__init__()
         weights = dict(lambda_bce=lambda_bce, lambda_focal=lambda_focal, lambda_dice=lambda_dice)

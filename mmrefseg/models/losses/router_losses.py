@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Finite
 
 from ..layers import RoutingInfo
 
@@ -17,7 +18,7 @@ class RouterLoss(nn.Module, ABC):
 
     loss_name: str
 
-    def __init__(self, loss_weight: float) -> None:
+    def __init__(self, loss_weight: Finite) -> None:
         super().__init__()
         self.loss_weight = loss_weight
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count
 
 from ..layers import TextFeatures, check_setting
 from ..layers.coordinates import CoordConv
@@ -28,7 +29,8 @@ class CRISFPN(BaseModule):
     The coarsest of three maps is multiplied by the projected sentence and passed on to the middle one, which is passed
     on to the finest. Then all three, brought to the middle resolution, are concatenated, reduced and refined.
 
-    In training a batch must hold at least two expressions: the projection of the sentence has batch statistics.
+    In training a batch must hold at least two expressions (:attr:`least_batch`): the projection of the sentence has
+    batch statistics, and those of one expression would leave nothing of it.
 
     Args:
         in_channels: channels of the three maps, the finest first. Default (512, 1024, 512).
@@ -43,10 +45,10 @@ class CRISFPN(BaseModule):
     takes_text = True
 
     def __init__(self,
-                 in_channels: Sequence[int] = (512, 1024, 512),
-                 channels: Sequence[int] = (256, 512, 1024),
-                 sentence_channels: int = 512,
-                 init_cfg: dict | None = None) -> None:
+                 in_channels: tuple[Count, Count, Count] = (512, 1024, 512),
+                 channels: tuple[Count, Count, Count] = (256, 512, 1024),
+                 sentence_channels: Count = 512,
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         for name, widths in (('in_channels', in_channels), ('channels', channels)):
             check_setting(f'{name} of CRISFPN', widths, isinstance(widths, Sequence) and len(widths) == 3,
@@ -64,6 +66,12 @@ class CRISFPN(BaseModule):
         self.reduce = _conv(3 * middle, middle, 1)
         self.refine = nn.Sequential(CoordConv(middle, middle), _conv(middle, middle, 3))
 
+    @property
+    def least_batch(self) -> int:
+        """Samples that a process needs in each batch of training."""
+        # With SyncBN the statistics are those of all processes.
+        return 2 if isinstance(self.project_sentence[1], nn.BatchNorm1d) else 1
+
     def forward(self, maps: tuple[Tensor, Tensor, Tensor], text: TextFeatures) -> tuple[Tensor]:
         """Fuse maps (B, C_i, H_i, W_i), each half as high and wide as the one before, at the middle one's size.
 
@@ -71,8 +79,11 @@ class CRISFPN(BaseModule):
             One map (B, channels[1], H_1, W_1).
 
         Raises:
-            InputError: the sizes of the maps are not such.
+            InputError: the sizes of the maps are not such, or in training there is one sample only.
         """
+        if self.project_sentence.training and len(text.sentence) < self.least_batch:
+            raise InputError('CRISFPN got one sample to train on; it needs two in a batch, as it has batch statistics '
+                             'of sentences. Raise the batch size, or set drop_last=True if it was the last batch')
         self._check_sizes(maps)
         fine, middle, coarse = (project(x) for project, x in zip(self.project, maps, strict=True))
         sentence = self.project_sentence(text.sentence)[:, :, None, None]

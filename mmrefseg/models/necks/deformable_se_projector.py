@@ -8,7 +8,9 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count
 
+from ..layers import check_setting
 from ..layers.projector import UpsampleProjector
 
 
@@ -30,7 +32,7 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
         dcn: ``'DCN'`` for a deformable convolution as in the paper, ``'DCNv2'`` for one that also weighs its samples,
             or None for a plain one. Default ``'DCN'``.
         deform_groups: groups of channels that have offsets of their own; divides ``in_channels``. Default 1.
-        dcn_operator: ``'mmcv'`` for mmcv's operator, or ``'torch'``, which trains several times faster on CPUs.
+        dcn_operator: ``'auto'``, or what computes the convolutions: ``'mmcv'``, ``'torchvision'`` or ``'torch'``.
             Default ``'mmcv'``.
         residual: whether F(y) is added. Default True.
         se_ratio: how many times narrower the middle of SE is (at least 8 channels; ours, the paper names none); None
@@ -42,17 +44,19 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
     """
 
     def __init__(self,
-                 in_channels: int | Sequence[int],
-                 channels: int,
+                 in_channels: Count | Sequence[Count],
+                 channels: Count,
                  dcn: str | None = 'DCN',
-                 deform_groups: int = 1,
-                 dcn_operator: str = 'mmcv',
+                 deform_groups: Count = 1,
+                 dcn_operator: str = 'auto',
                  residual: bool = True,
-                 se_ratio: int | None = 16,
-                 init_cfg: dict | None = None) -> None:
+                 se_ratio: Count | None = 16,
+                 init_cfg: dict | list[dict] | None = None) -> None:
         additions = dict(
             dcn=dcn, deform_groups=deform_groups, dcn_operator=dcn_operator, residual=residual, se_ratio=se_ratio)
-        first, *others = [in_channels] if isinstance(in_channels, int) else in_channels
+        widths = [in_channels] if isinstance(in_channels, int) else in_channels
+        check_setting('in_channels of DeformableSEProjector', in_channels, len(widths) > 0, 'one width at least')
+        first, *others = widths
         super().__init__(first, channels, **additions)
         self.init_cfg = init_cfg
         self.in_channels, self.out_channels = (first, *others), (channels, ) * (1 + len(others))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count
 
 from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, check_heads, check_setting, choose_experts
 from ..layers.coordinates import CoordConv
@@ -83,16 +84,16 @@ class SERAFusion(BaseModule):
     takes_text = True
 
     def __init__(self,
-                 in_channels: Sequence[int] = (768, 768, 768),
-                 channels: int = 512,
-                 sentence_channels: int | None = 512,
+                 in_channels: Sequence[Count] = (768, 768, 768),
+                 channels: Count = 512,
+                 sentence_channels: Count | None = 512,
                  experts: Sequence[str] = FUSION_EXPERTS,
                  top_k: int | None = None,
-                 num_heads: int = 8,
-                 router_channels: int = 128,
+                 num_heads: Count = 8,
+                 router_channels: Count = 128,
                  noise_std: float = 0.1,
                  resize_to: int | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         check_setting('in_channels of SERAFusion', in_channels,
                       isinstance(in_channels, Sequence) and len(in_channels) > 0, 'a list with the width of each map')

@@ -1,22 +1,23 @@
 """The segmentor: composes text encoder, backbone, neck and decode head."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
-from mmrefseg.evaluation.functional import cris_mask
 from mmrefseg.registry import MODELS
-from mmrefseg.structures import RefSegDataSample
+from mmrefseg.structures import RefSegDataSample, cris_mask
 
-from ..layers import Router, RoutingInfo, TextFeatures, check_setting
+from ..layers import Router, RoutingInfo, StepLog, TextFeatures, check_setting
+
+_ROUTING = 'routing/'
 
 
 def _takes_text(part: nn.Module) -> bool:
@@ -72,7 +73,8 @@ class ReferringSegmentor(BaseModel):
 
     Raises:
         InputError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives,
-            or ``in_channels`` not the widths of the maps from the part before.
+            ``in_channels`` not the widths of the maps from the part before, the head has more than two classes, or the
+            text encoder or the data preprocessor doesn't tokenise.
     """
 
     def __init__(self,
@@ -84,7 +86,7 @@ class ReferringSegmentor(BaseModel):
                  data_preprocessor: dict | None = None,
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='mmrefseg.ReferringDataPreProcessor')), init_cfg)
         self.text_encoder = MODELS.build(text_encoder)
         self.backbone = MODELS.build(backbone)
@@ -94,8 +96,9 @@ class ReferringSegmentor(BaseModel):
         self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, **(test_cfg or {})}
         self._check_text_widths()
         self._check_map_widths()
-        self.data_preprocessor.tokenize = self.text_encoder.tokenize
-        self.experts = {module.name: module.experts for module in self.modules() if isinstance(module, Router)}
+        self._check_classes()
+        self._hand_over_tokenizer()
+        self._name_routers()
 
     def _check_text_widths(self) -> None:
         """Refuse parts that expect text features of another width than the text encoder's."""
@@ -132,6 +135,33 @@ class ReferringSegmentor(BaseModel):
                 check_setting(f'in_channels of {part}', tuple(expected), tuple(expected) == widths,
                               f'{widths}, the widths of the maps that {source} gives')
 
+    def _check_classes(self) -> None:
+        """Refuse a head whose classes are more than background and referent, where it says how many it has."""
+        classes = getattr(self.decode_head, 'num_classes', None)
+        channels = getattr(self.decode_head, 'out_channels', classes)
+        check_setting(f'num_classes of decode_head ({type(self.decode_head).__name__})', classes,
+                      classes is None or channels in (1, 2), '2, background and referent, with out_channels 1 or 2')
+
+    def _hand_over_tokenizer(self) -> None:
+        for name, part in (('text_encoder', self.text_encoder), ('data_preprocessor', self.data_preprocessor)):
+            if not hasattr(part, 'tokenize'):
+                raise InputError(f"type of {name} is {type(part).__name__}, which has no `tokenize`; it must be one of "
+                                 'mmrefseg, or do as OpenCLIPTextEncoder and ReferringDataPreProcessor do')
+        self.data_preprocessor.tokenize = self.text_encoder.tokenize
+
+    def _name_routers(self) -> None:
+        """Name routers by their places in the model where several of them have one name, as in two necks in a row."""
+        routers = {path: module for path, module in self.named_modules() if isinstance(module, Router)}
+        times = Counter(router.name for router in routers.values())
+        for path, router in routers.items():
+            if times[router.name] > 1:
+                router.name = path.removesuffix('.router')
+
+    @property
+    def experts(self) -> dict[str, tuple[str, ...]]:
+        """Names of each router's experts, by its name."""
+        return {module.name: module.experts for module in self.modules() if isinstance(module, Router)}
+
     def extract_feat(self, inputs: Tensor, token_ids: Tensor,
                      token_mask: Tensor) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
         """Maps for the head, text features, and what the routers decided."""
@@ -158,7 +188,8 @@ class ReferringSegmentor(BaseModel):
             mode: ``tensor``, ``loss`` or ``predict``. Default ``tensor``.
 
         Returns:
-            The head's output, a dict of losses and routing statistics, or the samples with predictions.
+            The head's output; a dict of losses and of routing statistics (``routing/`` and the router's name → expert →
+            (3, ), see :class:`StepLog`); or the samples with predictions.
 
         Raises:
             InputError: ``mode`` is none of the three.
@@ -180,25 +211,18 @@ class ReferringSegmentor(BaseModel):
             losses = self.decode_head.loss(maps, [_as_mmseg(sample) for sample in data_samples], self.train_cfg)
         return {f'decode.{name}': value for name, value in losses.items()}
 
-    def _routing_loss(self, routing: tuple[RoutingInfo, ...]) -> dict[str, Tensor]:
-        losses = {f'routing/{info.name}': info.statistics() for info in routing}
+    def _routing_loss(self, routing: tuple[RoutingInfo, ...]) -> dict[str, Tensor | dict[str, Tensor]]:
+        losses = {f'{_ROUTING}{info.name}': dict(zip(info.experts, info.statistics().unbind(1), strict=True))
+                  for info in routing}
         if routing:
             losses |= {loss.loss_name: sum(loss(info) for info in routing) for loss in self.routing_losses}
         return losses
 
-    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the losses, as mmengine does; leave the routing statistics in the message hub under ``routing``.
-
-        They are a dict of router name → (names of its experts, :meth:`RoutingInfo.statistics`).
-        """
-        statistics = {name: value for name, value in losses.items() if name.startswith('routing/')}
-        routing = {}
-        for key, value in statistics.items():
-            name = key.removeprefix('routing/')
-            routing[name] = (self.experts[name], value)
-        # Not by update_info, which leaves the key in checkpoints, so that resuming warns of a missing value.
-        MessageHub.get_current_instance().runtime_info['routing'] = routing
-        return super().parse_losses({name: value for name, value in losses.items() if name not in statistics})
+    def parse_losses(self, losses: dict[str, Tensor | dict[str, Tensor]]) -> tuple[Tensor, StepLog]:
+        """Sum the losses, as mmengine does, and take the routing statistics out of them."""
+        routing = {name: value for name, value in losses.items() if name.startswith(_ROUTING)}
+        total, log = super().parse_losses({name: value for name, value in losses.items() if name not in routing})
+        return total, StepLog(log, {name.removeprefix(_ROUTING): value for name, value in routing.items()})
 
     def _head_predict(self, maps: tuple[Tensor, ...], text: TextFeatures,
                       data_samples: list[RefSegDataSample]) -> Tensor:
@@ -208,6 +232,8 @@ class ReferringSegmentor(BaseModel):
         else:
             metas = [sample.metainfo for sample in data_samples]
             logits = self.decode_head.predict(maps, metas, self.test_cfg)
+        check_setting('the number of channels that decode_head gives', logits.shape[1], logits.shape[1] in (1, 2),
+                      '1, or 2 for background and referent')
         return logits if logits.shape[1] == 1 else logits[:, 1:2] - logits[:, 0:1]
 
     @torch.compiler.disable  # its graphs cannot hold OpenCV's work

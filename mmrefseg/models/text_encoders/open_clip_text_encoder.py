@@ -13,6 +13,7 @@ from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
 from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.expressions import check_length
 
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
@@ -72,7 +73,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     @staticmethod
     def _find_config(arch: str | dict) -> dict:
-        config = find_clip_config(arch)
+        config = find_clip_config(arch, 'embed_dim', 'text_cfg')
         if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
             raise InputError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
@@ -108,6 +109,9 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
         Returns:
             Token ids, int64 (B, L), and the mask of real tokens, bool (B, L); L is ``num_tokens``.
+
+        Raises:
+            InputError: an expression is endless.
         """
         rows = [self._encode(text) for text in texts]
         lengths = torch.tensor([len(row) for row in rows])
@@ -116,6 +120,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     def _encode(self, text: str) -> list[int]:
         if text not in self._ids:
+            check_length(text, 'OpenCLIPTextEncoder')
             words = self.tokenizer.encode(text)
             room = self.num_tokens - 2
             if len(words) > room and not self._has_warned:

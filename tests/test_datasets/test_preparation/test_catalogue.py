@@ -66,8 +66,51 @@ def test_links_are_followed_but_not_in_circles(files):
 @pytest.mark.parametrize('name', ['../a.jpg', 'x/../../a.jpg', '/etc/passwd', '\\a', 'x\\..\\..\\a', 'C:/a', 'C:\\a'])
 def test_members_that_point_outside_are_refused(tmp_path, name):
     _write_zip(tmp_path / 'bad.zip', {name: 'x'})
-    with pytest.raises(ValueError, match='bad.zip is refused: its member .* points outside of it'):
+    with pytest.raises(ValueError, match='bad.zip is refused: the name of a member must be a path below its folder'):
         Catalogue([tmp_path])
+
+
+def test_what_macos_adds_is_passed_by(tmp_path):
+    """Beside the files, in a folder of its own in archives and on foreign disks."""
+    folder = 'mine/annotations'
+    _write_zip(tmp_path / 'a.zip', {f'{folder}/train.jsonl': 'x', f'__MACOSX/{folder}/._train.jsonl': 'y',
+                                    f'{folder}/._train.jsonl': 'y', f'__MACOSX/{folder}/train.jsonl': 'z'})
+    (tmp_path / 'annotations').mkdir()
+    for name in ('train.jsonl', '._train.jsonl'):
+        (tmp_path / 'annotations' / name).touch()
+    catalogue = Catalogue([tmp_path])
+    assert catalogue.folders_with(['annotations/*.jsonl']) == [PurePosixPath(tmp_path),
+                                                               PurePosixPath(tmp_path / 'a.zip/mine')]
+    assert [place.member for place in catalogue.find('train.jsonl')] == [None, 'mine/annotations/train.jsonl']
+    assert catalogue.find('._train.jsonl') == []
+
+
+def test_folders_parted_by_backslashes(tmp_path):
+    """As some Windows programs write them."""
+    _write_zip(tmp_path / 'a.zip', {'mine\\': '', 'mine\\images\\a.jpg': 'x'})
+    place, = Catalogue([tmp_path]).find('images/a.jpg')
+    assert place.full_path == PurePosixPath(tmp_path / 'a.zip/mine/images/a.jpg') and place.read(10) == b'x'
+
+
+def test_an_archive_of_endless_members(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmrefseg.datasets.preparation.catalogue.MAX_MEMBERS', 2)
+    _write_zip(tmp_path / 'a.zip', {'a': '', 'b': ''})
+    assert Catalogue([tmp_path]).find('b')
+    _write_zip(tmp_path / 'b.zip', {'a': '', 'b': '', 'c': ''})
+    with pytest.raises(ValueError, match='b.zip has 3 members; archives of more than 2 are not read'):
+        Catalogue([tmp_path])
+
+
+def test_what_is_unpacked_never_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmrefseg.datasets.preparation.catalogue._PIECE', 7)
+    content = bytes(range(100))
+    _write_zip(tmp_path / 'a.zip', {'a': content})
+    place, = Catalogue([tmp_path]).find('a')
+    place.copy_to(tmp_path / 'new/b', 100)
+    assert (tmp_path / 'new/b').read_bytes() == content
+    assert list(map(len, place._unpack(100))) == [7] * 14 + [2]
+    with pytest.raises(ValueError, match='has 100 bytes; no file of this kind has more than 99'):
+        place.copy_to(tmp_path / 'new/b', 99)
 
 
 def test_bombs_are_refused(tmp_path):

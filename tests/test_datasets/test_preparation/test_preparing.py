@@ -11,7 +11,9 @@ from helpers.refcoco_files import write_refcoco
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, splits, verify
 from mmrefseg.datasets.preparation.recipes import Counts
+from mmrefseg.errors import FileError
 from mmrefseg.utils.lmdb_file import LMDBWriter
+from mmrefseg.utils.locks import alone
 
 
 def _tree(folder):
@@ -121,11 +123,11 @@ def test_an_lmdb_holds_what_is_asked_for_without_one(root, tmp_path):
 
 def test_other_data_is_left_alone(root, tmp_path):
     prepare('refshapes', [root], tmp_path / 'out')
-    with pytest.raises(FileExistsError, match='holds refshapes, prepared without --lmdb: choose another'):
+    with pytest.raises(FileError, match='holds refshapes, prepared without --lmdb: choose another'):
         prepare('refshapes', [root], tmp_path / 'out', lmdb=True)
-    with pytest.raises(FileExistsError, match='holds refshapes'):
+    with pytest.raises(FileError, match='holds refshapes'):
         prepare('refcoco-unc', [root], tmp_path / 'out')
-    with pytest.raises(FileExistsError, match='holds images, instances.json, .* was not made by this tool'):
+    with pytest.raises(FileError, match='holds images, instances.json, .* was not made by this tool'):
         prepare('refshapes', [root], root)
 
 
@@ -148,12 +150,24 @@ def test_the_order_is_kept(root, content, tmp_path):
 
 
 def test_one_at_a_time(root, tmp_path):
-    with preparing._alone(tmp_path):
-        pass
     (tmp_path / 'out/.unfinished').mkdir(parents=True)
-    with preparing._alone(tmp_path / 'out/.unfinished'), pytest.raises(FileExistsError, match='by another process'):
+    with alone(tmp_path / 'out/.unfinished/lock', ''), pytest.raises(FileError, match='by another process'):
         prepare('refshapes', [root], tmp_path / 'out')
     assert prepare('refshapes', [root], tmp_path / 'out')
+
+
+def test_what_another_process_prepared_meanwhile_is_left_alone(root, tmp_path, monkeypatch):
+    """It ends between this one's look at the folder and its lock."""
+    def prepare_first(work_dir):
+        monkeypatch.undo()
+        prepare('refshapes', [root], tmp_path / 'out')
+        before.update(_tree(tmp_path / 'out'))
+        work_dir.mkdir()
+
+    before = {}
+    monkeypatch.setattr(preparing, 'check_writable', prepare_first)
+    assert not prepare('refshapes', [root], tmp_path / 'out')
+    assert _tree(tmp_path / 'out') == before and not (tmp_path / 'out/.unfinished').exists()
 
 
 @pytest.mark.parametrize('lmdb', [False, True])
@@ -229,7 +243,7 @@ def test_names_of_images_that_lead_elsewhere(root, content, tmp_path):
     (tmp_path / 'secret.jpg').write_bytes((root / 'images/one.jpg').read_bytes())
     content['images'][0]['file_name'] = '../../secret.jpg'
     (root / 'instances.json').write_text(json.dumps({key: content[key] for key in ('images', 'annotations')}))
-    with pytest.raises(ValueError, match="ref_id 0: the name of its image, '../../secret.jpg', leads out"):
+    with pytest.raises(ValueError, match="image 1: 'file_name' must be a path below its folder.*'../../secret.jpg'"):
         prepare('refshapes', [root], tmp_path / 'out')
 
 

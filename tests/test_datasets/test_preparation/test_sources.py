@@ -62,6 +62,17 @@ def test_files_here_and_there(root, tmp_path):
         source.find_images(['one.jpg'])
 
 
+def test_several_folders_in_an_archive(root, tmp_path):
+    """Of which --src cannot name one."""
+    (tmp_path / 'src').mkdir()
+    with zipfile.ZipFile(tmp_path / 'src/a.zip', 'w') as archive:
+        for folder in ('one', 'two'):
+            for file in ('refs(unc).p', 'instances.json'):
+                archive.write(root / file, f'{folder}/{file}')
+    with pytest.raises(ValueError, match='2 folders hold .*a.zip/one, .*a.zip/two. To mend it, unpack the archive'):
+        prepare('refshapes', [tmp_path / 'src'], tmp_path / 'out')
+
+
 def test_missing_annotations(root, tmp_path):
     (root / 'instances.json').unlink()
     with pytest.raises(FileNotFoundError, match='^instances.json missing: .*/refcoco.zip .*/train2014.zip'):

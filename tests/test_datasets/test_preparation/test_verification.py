@@ -75,9 +75,9 @@ def test_broken_manifests(out, manifest, message):
     ('splits', {'val': {'refs': 1, 'expressions': 1, 'broken': 0}}, "split 'val': 'images' must be .*missing"),
     ('warnings', {}, "'warnings' must be of type list"),
     ('files', {'data.lmdb': 5}, "files: 'data.lmdb' must be of type str, got int"),
-    ('files', {'a/../../b': ''}, "the file 'a/../../b' is not below its folder"),
-    ('files', {'/etc/passwd': ''}, "the file '/etc/passwd' is not below its folder"),
-    ('files', {'a\0': ''}, 'is not below its folder'),
+    ('files', {'a/../../b': ''}, "a name in 'files' must be a path below its folder"),
+    ('files', {'/etc/passwd': ''}, "a name in 'files' must be a path below its folder"),
+    ('files', {'a\0': ''}, 'without control characters'),
 ])
 def test_fields_of_the_manifest(out, key, value, message):
     _change_manifest(out, lambda manifest: manifest.update({key: value}))

@@ -14,6 +14,8 @@ from pycocotools.coco import COCO
 from mmrefseg.datasets.refshapes import SHAPES, SPLITS, make_refshapes, writer
 from mmrefseg.datasets.refshapes.expressions import KINDS
 from mmrefseg.datasets.refshapes.refcoco_layout import RefCOCOLayout
+from mmrefseg.errors import FileError
+from mmrefseg.utils.locks import alone
 
 NUM_IMAGES = {'train': 8, 'val': 2, 'testA': 2, 'testB': 2}
 SEED = 2  # one whose few images hold every form of segmentation
@@ -114,7 +116,7 @@ def test_same_settings_leave_the_data_alone(made):
 
 def test_other_settings_need_overwrite(made, tmp_path):
     before = contents(made)
-    with pytest.raises(FileExistsError, match=r'other settings.*--overwrite'):
+    with pytest.raises(FileError, match=r'other settings.*--overwrite'):
         make_refshapes(made, {'val': 2}, seed=1)
     assert contents(made) == before
     assert make_refshapes(made, {'val': 1}, seed=1, overwrite=True)
@@ -124,7 +126,7 @@ def test_other_settings_need_overwrite(made, tmp_path):
 
 def test_incomplete_data_is_noticed(made):
     next((made / 'images').iterdir()).unlink()
-    with pytest.raises(FileExistsError, match='lacks some files'):
+    with pytest.raises(FileError, match='lacks some files'):
         make_refshapes(made, {'val': 2})
     assert make_refshapes(made, {'val': 2}, overwrite=True)
 
@@ -138,7 +140,7 @@ def test_failing_replacement_looks_incomplete(made, monkeypatch):
 
 def test_foreign_data_is_never_replaced(tmp_path):
     (tmp_path / 'instances.json').write_text('{}')
-    with pytest.raises(FileExistsError, match=r'holds instances\.json but no refshapes\.json'):
+    with pytest.raises(FileError, match=r'holds instances\.json but no refshapes\.json'):
         make_refshapes(tmp_path, {'val': 1}, overwrite=True)
     assert contents(tmp_path) == {'instances.json': b'{}'}
 
@@ -174,3 +176,23 @@ def test_bad_settings(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         make_refshapes(tmp_path / 'new', **settings)
     assert not (tmp_path / 'new').exists()
+
+
+def test_one_process_at_a_time(tmp_path):
+    with alone(tmp_path / writer.LOCK, ''), pytest.raises(FileError, match='is being made in .* by another process'):
+        make_refshapes(tmp_path, {'val': 1})
+    assert make_refshapes(tmp_path, {'val': 1})
+
+
+def test_what_another_process_made_meanwhile_stays(tmp_path, monkeypatch):
+    """It ends between this one's look at the folder and its lock."""
+    def make_first(*args):
+        monkeypatch.undo()
+        make_refshapes(tmp_path, {'val': 1})
+        times.update((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
+        return alone(*args)
+
+    times = {}
+    monkeypatch.setattr(writer, 'alone', make_first)
+    assert not make_refshapes(tmp_path, {'val': 1})
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == times

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from mmcv.transforms import Compose
 
-from mmrefseg.datasets import FastLetterbox, FlipReferring, Letterbox, Stretch, letterbox_matrix
+from mmrefseg.datasets import FastLetterbox, FlipReferring, Letterbox, Stretch
+from mmrefseg.structures import letterbox_matrix
 
 _CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073]) * 255
 

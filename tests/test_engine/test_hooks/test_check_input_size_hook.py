@@ -7,9 +7,9 @@ from torch import nn
 
 import mmrefseg
 from mmrefseg.apis.input_size import check_input_sizes
-from mmrefseg.models import CLIPResNet, DINOv2
+from mmrefseg.models import CLIPResNet, PlainViT
 
-TINY = dict(embed_dims=24, num_layers=1, num_heads=2, feedforward_channels=48)
+TINY = dict(arch='vit_base_patch14_reg4_dinov2', embed_dim=24, depth=1, num_heads=2, img_size=28)
 
 
 def model_with(backbone):
@@ -20,7 +20,7 @@ def model_with(backbone):
 
 @pytest.fixture
 def model():
-    return model_with(DINOv2(TINY, img_size=28, out_indices=(0, )))
+    return model_with(PlainViT(**TINY))
 
 
 def config_of(loader, dataset):
@@ -35,7 +35,7 @@ def test_each_way_into_a_square_in_each_dataloader(model, loader, step):
 
     check_input_sizes(config(28), model)
     name = step.removeprefix('mmrefseg.')
-    said = f'^size of {name} in {loader}_dataloader is 30 × 30 pixels; .* of 14, the patch_size of DINOv2: 28 × 28'
+    said = f'^size of {name} in {loader}_dataloader is 30 × 30 pixels; .* of 14, the patch size of PlainViT: 28 × 28'
     with pytest.raises(ValueError, match=said):
         check_input_sizes(config(30), model)
 

@@ -6,7 +6,9 @@ import torch
 from helpers.toy_runner import ToyModel, toy_runner
 from torch import nn
 
+from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.engine import CheckWeightsHook
+from mmrefseg.errors import InputError
 
 HOOKS = [dict(type='CheckWeightsHook')]
 
@@ -29,7 +31,7 @@ def test_refuses_another_architecture(tmp_path, trained, resume, hooks):
 def test_lets_fitting_weights_pass(tmp_path, trained):
     runner = toy_runner(tmp_path / 'other', custom_hooks=HOOKS, load_from=str(trained))
     runner.load_or_resume()
-    assert torch.equal(runner.model.linear.weight, torch.load(trained)['state_dict']['linear.weight'])
+    assert torch.equal(runner.model.linear.weight, load_from_local(trained)['state_dict']['linear.weight'])
 
 
 def test_resuming_with_averaged_weights(tmp_path):
@@ -53,7 +55,7 @@ def test_layouts(tmp_path, wrap):
 
 
 def test_wrapped_model():
-    runner = SimpleNamespace(model=nn.DataParallel(ToyModel()))
+    runner = SimpleNamespace(model=nn.DataParallel(ToyModel()), _resume=False, _load_from='a.pth')
     checkpoint = {'state_dict': ToyModel().state_dict()}
     CheckWeightsHook().after_load_checkpoint(runner, checkpoint)
     del checkpoint['state_dict']['linear.bias']
@@ -77,7 +79,33 @@ def test_modules_may_convert_older_versions():
     saved = ToyModel().state_dict()
     old = OrderedDict((name.replace('linear', 'fc'), value) for name, value in saved.items())
     old._metadata = saved._metadata
-    CheckWeightsHook().after_load_checkpoint(SimpleNamespace(model=RenamedModel()), {'state_dict': old})
+    runner = SimpleNamespace(model=RenamedModel(), _resume=False, _load_from='a.pth')
+    CheckWeightsHook().after_load_checkpoint(runner, {'state_dict': old})
     del old._metadata
     with pytest.raises(ValueError, match='unknown to the model: fc'):
-        CheckWeightsHook().after_load_checkpoint(SimpleNamespace(model=RenamedModel()), {'state_dict': old})
+        CheckWeightsHook().after_load_checkpoint(runner, {'state_dict': old})
+
+
+@pytest.mark.parametrize('lacking', ['message_hub', 'meta', 'epoch', 'log_scalars'])
+def test_published_files_are_not_resumed(tmp_path, trained, lacking):
+    checkpoint = load_from_local(trained)
+    for part in (checkpoint, checkpoint['meta'], checkpoint['message_hub']):
+        part.pop(lacking, None)
+    torch.save(checkpoint, tmp_path / 'published.pth')
+    runner = toy_runner(tmp_path / 'other', custom_hooks=HOOKS, load_from=str(tmp_path / 'published.pth'), resume=True)
+    with pytest.raises(InputError, match=r'published\.pth holds weights, but not the state .*load_from=FILE'):
+        runner.train()
+    loaded = toy_runner(tmp_path / 'loaded', custom_hooks=HOOKS, load_from=str(tmp_path / 'published.pth'))
+    loaded.train()
+
+
+def test_a_missing_optimizer_is_told(tmp_path, trained):
+    checkpoint = load_from_local(trained)
+    del checkpoint['optimizer']
+    torch.save(checkpoint, tmp_path / 'best.pth')
+    for path, told in ((tmp_path / 'best.pth', True), (trained, False)):
+        runner = toy_runner(tmp_path / 'run', custom_hooks=HOOKS, load_from=str(path), resume=True, log_level='WARNING')
+        messages = []
+        runner.logger.warning = messages.append
+        runner.train()
+        assert any('best.pth holds no state of the optimizer' in message for message in messages) is told

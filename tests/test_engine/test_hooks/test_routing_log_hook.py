@@ -7,13 +7,13 @@ import torch
 from helpers.distributed import run_distributed
 from helpers.toy_runner import ToyModel, toy_runner
 from mmengine.dist import get_rank
-from mmengine.logging import MessageHub
 
 from mmrefseg.engine import RoutingLogHook
+from mmrefseg.models.layers import StepLog
 
 
 class RoutedModel(ToyModel):
-    """Leaves the routing of its n-th step as the segmentor does: weights n/10 and 1 - n/10 of two experts."""
+    """Gives the routing of its n-th step as the segmentor does: weights n/10 and 1 - n/10 of two experts."""
 
     def __init__(self):
         super().__init__()
@@ -23,11 +23,10 @@ class RoutedModel(ToyModel):
         self.step += 1
         weight = self.step / 10
         routing = {
-            'neck.0': (('edge', 'shape'), torch.tensor([[weight, 1 - weight], [1.0, 0.5], [1.0, 0.0]])),
-            'adapter': (('only', ), torch.tensor([[1.0], [1.0], [self.step]])),
+            'neck.0': dict(edge=torch.tensor([weight, 1.0, 1.0]), shape=torch.tensor([1 - weight, 0.5, 0.0])),
+            'adapter': dict(only=torch.tensor([1.0, 1.0, self.step])),
         }
-        MessageHub.get_current_instance().runtime_info['routing'] = routing
-        return super().train_step(data, optim_wrapper)
+        return StepLog(super().train_step(data, optim_wrapper), routing)
 
 
 def scalars(folder):
@@ -81,7 +80,7 @@ def test_models_without_routers(tmp_path):
 
 
 def test_interval_must_be_positive():
-    with pytest.raises(ValueError, match='at least 1'):
+    with pytest.raises(ValueError, match='interval of RoutingLogHook is 0.* a whole number from 1'):
         RoutingLogHook(interval=0)
 
 
@@ -97,9 +96,8 @@ def log_on_this_rank():
         iter=0, train_dataloader=[None] * 4, visualizer=Scalars(), logger=logging.getLogger('routing'))
     share = 0.0 if get_rank() else 1.0
     weight = 0.2 if get_rank() else 0.6
-    statistics = torch.tensor([[weight, 1 - weight], [1.0, 1 - share], [share, 1 - share]])
-    MessageHub.get_current_instance().runtime_info['routing'] = {'neck': (('edge', 'shape'), statistics)}
-    RoutingLogHook(interval=1).after_train_iter(runner, batch_idx=0)
+    experts = dict(edge=torch.tensor([weight, 1.0, share]), shape=torch.tensor([1 - weight, 1 - share, 1 - share]))
+    RoutingLogHook(interval=1).after_train_iter(runner, batch_idx=0, outputs=StepLog({}, {'neck': experts}))
     assert runner.visualizer.given == pytest.approx({
         'routing/neck/edge/weight': 0.4, 'routing/neck/shape/weight': 0.6,
         'routing/neck/edge/chosen': 1.0, 'routing/neck/shape/chosen': 0.5,

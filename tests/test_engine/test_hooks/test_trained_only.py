@@ -11,6 +11,8 @@ from mmengine.dist import barrier, get_rank, is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.model import MMDistributedDataParallel
 
+from mmrefseg.checkpoints.reading import load_from_local
+
 TRAINED = {'backbone.linear.bias', 'head.1.weight', 'head.1.bias'}
 MOVED = {'backbone.norm.running_mean', 'backbone.norm.running_var', 'backbone.norm.num_batches_tracked'}
 FROZEN = {'backbone.linear.weight', 'backbone.norm.weight', 'backbone.norm.bias', 'backbone.scale'}
@@ -52,14 +54,14 @@ def loaded(folder, pretrained, checkpoint, **kwargs):
 
 
 def test_what_is_saved(trained, pretrained):
-    saved = torch.load(trained / 'iter_4.pth')
+    saved = load_from_local(trained / 'iter_4.pth')
     assert saved['state_dict'].keys() == TRAINED | MOVED
     base = saved['meta']['base']
     assert base.keys() == {'backbone'}
     assert set(base['backbone']['names']) == FROZEN
     assert base['backbone']['files'] == [pretrained]
     assert re.fullmatch('[0-9a-f]{64}', base['backbone']['sha256'])
-    assert saved['optimizer']['state'].keys() == torch.load(trained / 'iter_2.pth')['optimizer']['state'].keys()
+    assert saved['optimizer']['state'].keys() == load_from_local(trained / 'iter_2.pth')['optimizer']['state'].keys()
 
 
 @pytest.mark.parametrize('hooks', [[], EMA])
@@ -71,10 +73,10 @@ def test_the_switch_changes_nothing_but_the_files(tmp_path, pretrained, hooks):
             checkpoint_hook=dict(trained_only=trained_only))
         runners[trained_only].train()
     assert_same(weights(runners[True]), weights(runners[False]))
-    full = torch.load(tmp_path / 'False/iter_4.pth')
+    full = load_from_local(tmp_path / 'False/iter_4.pth')
     assert full['state_dict'].keys() == TRAINED | MOVED | FROZEN
     assert 'base' not in full['meta']
-    delta = torch.load(tmp_path / 'True/iter_4.pth')
+    delta = load_from_local(tmp_path / 'True/iter_4.pth')
     for key in ('state_dict', 'ema_state_dict')[:1 + len(hooks)]:
         assert_same(delta[key], {name: full[key][name] for name in delta[key]})
 
@@ -89,7 +91,7 @@ def test_resuming_equals_training_without_a_stop(tmp_path, pretrained, hooks, tr
         load_from=str(tmp_path / 'whole/iter_2.pth'), checkpoint_hook=dict(trained_only=trained_only))
     resumed.train()
     assert_same(weights(resumed), weights(whole))
-    ends = [torch.load(tmp_path / name / 'iter_4.pth') for name in ('whole', 'resumed')]
+    ends = [load_from_local(tmp_path / name / 'iter_4.pth') for name in ('whole', 'resumed')]
     for key in ('state_dict', 'ema_state_dict')[:1 + len(hooks)]:
         names = ends[0][key].keys()
         assert (ends[1][key].keys() == names) is trained_only
@@ -118,7 +120,7 @@ def test_only_the_newest_and_the_best_are_kept(tmp_path, pretrained):
     toy_pretrained_runner(tmp_path, pretrained, scores=[60.0, 50.0], checkpoint_hook=settings).train()
     assert names(tmp_path) == ['best_mIoU_iter_2.pth', 'iter_3.pth', 'iter_4.pth']
     for name in names(tmp_path):
-        checkpoint = torch.load(tmp_path / name)
+        checkpoint = load_from_local(tmp_path / name)
         assert checkpoint['state_dict'].keys() == TRAINED | MOVED
         assert checkpoint['meta']['base'].keys() == {'backbone'}
     runner = toy_pretrained_runner(tmp_path, pretrained, resume=True)
@@ -129,7 +131,7 @@ def test_only_the_newest_and_the_best_are_kept(tmp_path, pretrained):
 @pytest.mark.parametrize('resume', [False, True])
 def test_other_pretrained_weights_are_refused(tmp_path, trained, resume):
     other = save_toy_weights(tmp_path / 'other.pth', seed=8)
-    expected = torch.load(trained / 'iter_4.pth')['meta']['base']['backbone']
+    expected = load_from_local(trained / 'iter_4.pth')['meta']['base']['backbone']
     runner = toy_pretrained_runner(tmp_path / 'run', other, load_from=str(trained / 'iter_4.pth'), resume=resume)
     with pytest.raises(ValueError, match='belongs on other weights: backbone was trained upon') as caught:
         runner.train()
@@ -151,7 +153,7 @@ def test_missing_pretrained_files_are_refused(tmp_path, trained):
 
 def test_frozen_weights_that_no_file_holds_are_saved(tmp_path, caplog):
     toy_pretrained_runner(tmp_path, None, log_level='INFO').train()
-    saved = torch.load(tmp_path / 'iter_4.pth')
+    saved = load_from_local(tmp_path / 'iter_4.pth')
     assert saved['state_dict'].keys() == TRAINED | MOVED | {'backbone.linear.weight', 'backbone.scale'}
     assert set(saved['meta']['base']['backbone']['names']) == {'backbone.norm.weight', 'backbone.norm.bias'}
     runner = loaded(tmp_path / 'test', None, tmp_path / 'iter_4.pth')
@@ -191,7 +193,7 @@ def test_weights_that_trained_for_a_while_are_saved(tmp_path, pretrained):
     runner.save_checkpoint = save
     runner.train()
     assert len(refrozen) == 2
-    assert 'backbone.linear.weight' in torch.load(tmp_path / 'iter_4.pth')['state_dict']
+    assert 'backbone.linear.weight' in load_from_local(tmp_path / 'iter_4.pth')['state_dict']
     assert_same(weights(loaded(tmp_path / 'test', pretrained, tmp_path / 'iter_4.pth')), weights(runner))
 
 
@@ -227,6 +229,6 @@ def test_two_processes(tmp_path, pretrained):
     (tmp_path / 'meet').mkdir()
     run_distributed(train_and_resume, tmp_path / 'meet', str(tmp_path), pretrained)
     for run in ('whole', 'resumed'):
-        saved = torch.load(tmp_path / run / 'iter_4.pth')
+        saved = load_from_local(tmp_path / run / 'iter_4.pth')
         assert saved['state_dict'].keys() == TRAINED | MOVED
         assert saved['meta']['base']['backbone']['files'] == [pretrained]

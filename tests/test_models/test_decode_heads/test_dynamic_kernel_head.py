@@ -162,3 +162,15 @@ def test_losses_are_float32_under_bfloat16(make_text):
 def test_impossible_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         make_head(**settings)
+
+
+@pytest.mark.parametrize('losses', [None, dict(type='RAFLoss'), dict(type='BinaryDiceLoss'), [
+    dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True), dict(type='RAFLoss', reduction='sum')]])
+def test_a_batch_whose_every_pixel_is_ignored_teaches_nothing(losses):
+    head = make_head(loss_decode=losses)
+    logits = torch.randn(2, 1, 4, 4, requires_grad=True)
+    values = head.loss_by_feat(logits, torch.full((2, 1, 8, 8), 255))
+    assert set(values) == {loss.loss_name for loss in head.loss_decode}
+    sum(values.values()).backward()
+    assert [value.item() for value in values.values()] == [0] * len(values)
+    assert not logits.grad.any()

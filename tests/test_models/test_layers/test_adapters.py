@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmrefseg.errors import UserError
 from mmrefseg.models.layers import DETRISAdapter, SERAAdapter, TextAdapter
 from mmrefseg.models.layers.adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
 from mmrefseg.models.layers.adapters import WordAttention
@@ -96,12 +97,12 @@ def test_sparse_adapter_takes_the_better_expert_of_each_sample(make_text):
     (dict(num_heads=3), 'num_heads of SERAAdapter is 3; .* divides the 16 channels of the attention'),
     (dict(attention_channels=9), 'num_heads of SERAAdapter is 2; .* divides the 9 channels of the attention'),
     (dict(channels=24), 'channels of SERAAdapter is 24; it must be a multiple of 16'),
-    (dict(top_k=1.5), r"top_k of router 'adapter' is 1\.5"),
-    (dict(top_k='2'), "top_k of router 'adapter' is '2'"),
+    (dict(top_k=1.5), r"top_k of SERAAdapter is 1\.5"),
+    (dict(top_k='2'), "top_k of SERAAdapter is '2'"),
     (dict(top_k=3), "top_k of router 'adapter' is 3; it must be a whole number between 1 and .* 2"),
 ])
 def test_impossible_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         make_adapter(**settings)
 
 

@@ -1,18 +1,22 @@
 import warnings
 
+import mmcv.ops
 import pytest
 import torch
 import torch.nn.functional as F
-from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from mmrefseg.models.layers.deformable_conv import DeformableConv
+from mmrefseg.models.layers import deformable_conv
+from mmrefseg.models.layers.deformable_conv import DeformableConv, choose_operator
+from mmrefseg.utils.operators import compiled
 
-VERSIONS, OPERATORS = ('DCN', 'DCNv2'), ('mmcv', 'torch')
+COMPILED = pytest.mark.skipif(not compiled(), reason="mmcv's operators are not compiled here")
+VERSIONS = ('DCN', 'DCNv2')
+OPERATORS = (pytest.param('mmcv', marks=COMPILED), 'torchvision', 'torch', 'auto')
 
 
-def make(version, operator='mmcv', groups=1, moved=True, in_channels=4):
+def make(version, operator='auto', groups=1, moved=True, in_channels=4):
     """Where the taps move they do so by some pixels, often across the border."""
     conv = DeformableConv(in_channels, 3, version, groups, operator)
     if moved:
@@ -61,10 +65,12 @@ def test_other_orders_in_memory(version, operator, autocast):
                 torch.testing.assert_close(found, value, atol=0.05 if autocast else 1e-4, rtol=0.02)
 
 
-@pytest.mark.parametrize(('version', 'theirs'), [('DCN', DeformConv2dPack), ('DCNv2', ModulatedDeformConv2dPack)])
-def test_it_is_that_of_mmcv(version, theirs):
-    conv = make(version, groups=2)
-    other = theirs(4, 3, 3, padding=1, deform_groups=2, bias=False)
+@COMPILED
+@pytest.mark.parametrize(('version', 'theirs'), [('DCN', 'DeformConv2dPack'), ('DCNv2', 'ModulatedDeformConv2dPack')])
+@pytest.mark.parametrize('operator', ['mmcv', 'auto'])
+def test_it_is_that_of_mmcv(version, theirs, operator):
+    conv = make(version, operator, groups=2)
+    other = getattr(mmcv.ops, theirs)(4, 3, 3, padding=1, deform_groups=2, bias=False)
     other.load_state_dict(conv.state_dict())
     x = torch.randn(2, 4, 5, 6)
     torch.testing.assert_close(conv(x), other(x))
@@ -129,7 +135,7 @@ def test_compilation(operator):
     """In one graph where there are no kernels of mmcv, and without complaints about them."""
     conv = make('DCNv2', operator)
     x = torch.randn(2, 4, 6, 5)
-    compiled = torch.compile(conv, backend='eager', fullgraph=operator == 'torch')
+    compiled = torch.compile(conv, backend='eager', fullgraph=operator != 'mmcv')
     with warnings.catch_warnings():
         warnings.filterwarnings('error', message='Dynamo does not know')
         torch.testing.assert_close(compiled(x), conv(x))
@@ -137,10 +143,38 @@ def test_compilation(operator):
 
 @pytest.mark.parametrize(('settings', 'message'), [
     (dict(version='DCNv3'), r"dcn is 'DCNv3'; it must be 'DCN', 'DCNv2' or None"),
-    (dict(operator='torchvision'), r"dcn_operator is 'torchvision'; it must be 'mmcv' or 'torch'"),
+    (dict(operator='cuda'), r"dcn_operator is 'cuda'; it must be 'auto', 'mmcv', 'torchvision' or 'torch'"),
     (dict(deform_groups=5), r'deform_groups is 5; it must divide the 12 input channels'),
     (dict(deform_groups=0), r'deform_groups is 0; it must divide the 12 input channels'),
 ])
 def test_impossible_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         DeformableConv(12, 8, **settings)
+
+
+@pytest.mark.parametrize(('device', 'cuda', 'expected'), [
+    ('cpu', True, 'torch'), ('cpu', False, 'torch'), ('cuda', True, 'mmcv'), ('cuda', False, 'torchvision'),
+    ('mps', False, 'torch')])
+def test_what_computes_it_is_chosen_and_said_once(monkeypatch, device, cuda, expected):
+    said = []
+    monkeypatch.setattr(deformable_conv, 'compiled_for_cuda', lambda: cuda)
+    monkeypatch.setattr(deformable_conv, 'print_log', lambda message, logger: said.append(message))
+    choose_operator.cache_clear()
+    assert [choose_operator(device) for _ in range(3)] == [expected] * 3
+    choose_operator.cache_clear()
+    assert said == [f'Deformable convolutions on {device} are computed by dcn_operator={expected!r}.']
+
+
+def test_the_operator_is_what_was_asked_for(monkeypatch):
+    monkeypatch.setitem(deformable_conv._OPERATORS, 'torchvision', lambda x, *_: x[:, :3] + 1)
+    x = torch.randn(1, 4, 3, 3)
+    assert torch.equal(make('DCN', 'torchvision')(x), x[:, :3] + 1)
+    monkeypatch.setattr(deformable_conv, 'choose_operator', lambda device: 'torchvision')
+    assert torch.equal(make('DCN', 'auto')(x), x[:, :3] + 1)
+
+
+def test_mmcv_without_its_operators(monkeypatch):
+    monkeypatch.setattr(deformable_conv, 'compiled', lambda: False)
+    with pytest.raises(ImportError, match=r"dcn_operator is 'mmcv', whose operators are not compiled here"):
+        DeformableConv(4, 4, operator='mmcv')
+    DeformableConv(4, 4)

@@ -6,6 +6,7 @@ from mmengine.config import ConfigDict
 from mmseg.structures import SegDataSample
 from torchvision.ops import sigmoid_focal_loss
 
+from mmrefseg.errors import UserError
 from mmrefseg.models import RAFLoss
 from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample
@@ -209,10 +210,10 @@ def test_in_our_head(tiny_config, make_batch):
 
 @pytest.mark.parametrize(('settings', 'message'), [
     (dict(lambda_bce=0, lambda_focal=0, lambda_dice=0), r'RAFLoss has lambda_bce=0, .* one at least positive'),
-    (dict(lambda_dice=float('nan')), r'lambda_dice=nan; each must be a number, 0 or larger'),
+    (dict(lambda_dice=float('nan')), 'lambda_dice of RAFLoss is nan; it must be a number'),
     (dict(lambda_bce=float('inf')), r'lambda_bce=inf.*; each must be a number, 0 or larger'),
     (dict(lambda_dice=-1), r'lambda_dice=-1; each must be a number, 0 or larger'),
-    (dict(gamma=float('nan')), r'gamma=nan, eps=1.0; it needs .* gamma ≥ 0'),
+    (dict(gamma=float('nan')), 'gamma of RAFLoss is nan; it must be a number'),
     (dict(alpha=1.5), r'alpha=1\.5.* needs 0 ≤ alpha ≤ 1'),
     (dict(gamma=-1), r'gamma=-1.* gamma ≥ 0'),
     (dict(eps=0), r'eps=0; .* eps > 0'),
@@ -220,7 +221,7 @@ def test_in_our_head(tiny_config, make_batch):
     (dict(reduction='none'), r"reduction of RAFLoss is 'none'; it must be 'mean' or 'sum'"),
 ])
 def test_impossible_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         RAFLoss(**settings)
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmrefseg.errors import UserError
 from mmrefseg.models import SERAFusion
 from mmrefseg.models.layers import TextFeatures
 from mmrefseg.models.layers.coordinates import coordinate_grid
@@ -130,11 +131,11 @@ def test_some_of_the_experts(experts):
     (dict(experts=('shape', 'shape')), 'each at most once'),
     (dict(num_heads=5), 'num_heads of SERAFusion is 5; it must be a whole number that divides the '),
     (dict(noise_std=-1), r"noise_std of router 'fusion\.0' is -1"),
-    (dict(in_channels=96), 'in_channels of SERAFusion is 96; it must be a list with the width of each map'),
+    (dict(in_channels=96), 'in_channels of SERAFusion is 96; it must be a list with a whole number from 1 each'),
     (dict(experts='shape'), "experts of SERAFusion is 'shape'; it must be a list"),
 ])
 def test_impossible_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         make_neck(**settings)
 
 

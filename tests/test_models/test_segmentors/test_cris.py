@@ -1,13 +1,21 @@
 """CRIS put together of the segmentor's parts, at a size for tests."""
 import copy
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
 from mmengine.optim import OptimWrapper, build_optim_wrapper
+from torch import nn
+from torch.nn import SyncBatchNorm
+from torch.utils.data import DataLoader
 
 import mmrefseg
+from mmrefseg.engine import CheckInputSizeHook
 from mmrefseg.engine.optimizers import BFloat16OptimWrapper
+from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 
 ARCH = dict(
@@ -74,3 +82,30 @@ def test_a_neck_for_other_sentences_is_refused(config):
     config.model.neck.sentence_channels = 20
     with pytest.raises(ValueError, match=r'sentence_channels of neck \(CRISFPN\) is 20; it must be 24'):
         MODELS.build(config.model)
+
+
+def test_a_batch_of_one_is_refused_in_training_only(config, make_batch):
+    model = MODELS.build(config.model)
+    one = make_batch(('red circle', ), size=64)
+    with pytest.raises(InputError, match='CRISFPN got one sample to train on; it needs two'):
+        model(**model.data_preprocessor(copy.deepcopy(one)), mode='loss')
+    model.eval()
+    assert model(**model.data_preprocessor(one), mode='loss')['decode.loss_ce'].isfinite()
+
+
+@pytest.mark.parametrize(('samples', 'settings', 'message'), [
+    (5, dict(batch_size=2), r'the last batch of train_dataloader has 1 of 2 samples; CRISFPN needs 2.*drop_last=True'),
+    (5, dict(batch_size=2, drop_last=True), None),
+    (5, dict(batch_size=3), None),
+    (5, dict(batch_size=2, sampler=InfiniteSampler([0] * 5)), None),
+    (4, dict(batch_size=1), r'batch_size of train_dataloader is 1; CRISFPN needs 2 samples'),
+])
+def test_dataloaders_that_give_a_batch_of_one(config, samples, settings, message):
+    """Found out before the training, by the hook of all configs."""
+    loader = DataLoader([0] * samples, **settings)
+    model = MODELS.build(config.model)
+    check = nullcontext() if message is None else pytest.raises(InputError, match=message)
+    with check:
+        CheckInputSizeHook().before_train(SimpleNamespace(train_dataloader=loader, model=model))
+    for other in (SyncBatchNorm.convert_sync_batchnorm(model), nn.BatchNorm1d(2)):
+        CheckInputSizeHook().before_train(SimpleNamespace(train_dataloader=loader, model=other))

@@ -14,8 +14,7 @@ NORM = dict(type='BN')
 BCE = dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
 SOFTMAX = dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0)
 BACKBONE = dict(
-    type='mmrefseg.DINOv2', arch=dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48), img_size=56,
-    out_indices=(0, 1, 2))
+    type='mmrefseg.PlainViT', embed_dim=24, depth=3, num_heads=2, mlp_ratio=2.0, img_size=56, out_indices=(0, 1, 2))
 NECK = dict(
     type='mmrefseg.SERAFusion', in_channels=(24, 24, 24), channels=16, sentence_channels=16, num_heads=2, top_k=2)
 ONE_CHANNEL = dict(num_classes=2, out_channels=1, threshold=0.35, loss_decode=BCE)

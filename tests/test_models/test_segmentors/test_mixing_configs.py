@@ -87,7 +87,7 @@ def test_a_backbone_with_strides(make_batch, name, backbone, in_channels, fpn):
 
 def test_a_head_of_mmseg(make_batch):
     backbone = dict(
-        arch=dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48), img_size=56, num_registers=0,
+        arch='vit_base_patch14_dinov2', embed_dim=24, depth=3, num_heads=2, mlp_ratio=2.0, img_size=56,
         out_indices=(0, 1, 2), init_cfg=None, tuning='all',
         adapter=dict(type='SERAAdapter', indices=(1, ), text_channels=16, channels=16, num_heads=2))
     model, data = build('sera_fcn-head_refcoco', backbone, (24, ) * 3), make_batch()

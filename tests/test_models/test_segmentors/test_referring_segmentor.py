@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmrefseg.evaluation.functional import cris_mask
+from mmrefseg.errors import InputError
 from mmrefseg.models.layers import Router
 from mmrefseg.registry import MODELS
+from mmrefseg.structures import cris_mask
 
 FUSION = ('spatial', 'contextual', 'boundary', 'shape')
 ROUTERS = {
@@ -89,21 +89,18 @@ def test_what_goes_to_the_log(model, make_batch):
     assert set(log) == {'loss', *(name for name in losses if 'loss' in name)}
 
 
-def test_routing_statistics_in_the_message_hub(tiny_config, make_batch):
+def test_routing_statistics_beside_the_losses(tiny_config, make_batch):
     tiny_config.neck.top_k = 1
     tiny_config.neck.noise_std = 0
     model = MODELS.build(tiny_config)
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.0))
     data = make_batch(('a', 'b', 'c', 'd', 'e'))
-    MessageHub.get_current_instance().runtime_info.pop('routing', None)
     log = model.train_step(copy.deepcopy(data), optimizer)
-    routing = MessageHub.get_current_instance().get_info('routing')
-    assert {name: experts for name, (experts, _) in routing.items()} == ROUTERS
-    assert all(not statistics.requires_grad for _, statistics in routing.values())
+    assert {name: tuple(experts) for name, experts in log.routing.items()} == ROUTERS
+    assert not any(figures.requires_grad for experts in log.routing.values() for figures in experts.values())
     assert not any(name.startswith('routing') for name in log)
-    assert 'routing' not in MessageHub.get_current_instance().state_dict()['resumed_keys']
     for info in routing_of(model, prepare(model, data)):
-        weights, chosen, most = routing[info.name][1]
+        weights, chosen, most = torch.stack(list(log.routing[info.name].values()), dim=1)
         torch.testing.assert_close(weights, info.weights.mean(0), atol=1e-3, rtol=0)
         torch.testing.assert_close(chosen, info.chosen.float().mean(0))
         torch.testing.assert_close(most, info.first_choice().mean(0))
@@ -165,6 +162,57 @@ def test_names_of_routers_are_unique(model):
     assert model.experts == ROUTERS
 
 
+def test_routers_of_two_necks_are_told_apart(tiny_config, make_batch):
+    """The one neck's names stay where they are unique; the losses, too, are those of all routers."""
+    second = dict(type='SERAFusion', in_channels=(64, ), channels=64, sentence_channels=64, num_heads=2, top_k=2)
+    tiny_config.neck = [tiny_config.neck, second]
+    tiny_config.routing_losses = [dict(type='RouterZLoss', loss_weight=1.0)]
+    model = MODELS.build(tiny_config)
+    necks = ['fusion.1', 'fusion.2', 'neck.0.mixtures.0', 'neck.1.mixtures.0']
+    names = ['adapter.1', 'adapter.2', 'adapter.3', *necks]
+    assert sorted(model.experts) == names
+    prepared = prepare(model, make_batch())
+    routing = routing_of(model, prepared)
+    assert sorted(info.name for info in routing) == names
+    losses = model.eval()(**prepared, mode='loss')
+    assert sorted(name for name in losses if name.startswith('routing/')) == [f'routing/{name}' for name in names]
+    routing = routing_of(model, prepared)
+    torch.testing.assert_close(losses['loss_router_z'], sum(info.logits.square().mean() for info in routing))
+    log = model.train_step(make_batch(), OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.0)))
+    assert {name: tuple(log.routing[name]) for name in necks} == dict.fromkeys(necks, FUSION)
+    assert sum(log.routing['neck.0.mixtures.0'].values())[1] == 4
+    assert sum(log.routing['neck.1.mixtures.0'].values())[1] == 2
+
+
+@pytest.mark.parametrize(('classes', 'message'), [
+    (dict(num_classes=3), r'num_classes of decode_head \(FCNHead\) is 3; it must be 2'),
+    (dict(num_classes=3, out_channels=3), r'num_classes of decode_head \(FCNHead\) is 3; it must be 2'),
+])
+def test_a_head_of_three_classes(tiny_config, classes, message):
+    loss = dict(type='mmseg.CrossEntropyLoss')
+    tiny_config.decode_head = dict(type='mmseg.FCNHead', in_channels=64, channels=8, loss_decode=loss, **classes)
+    with pytest.raises(InputError, match=message):
+        MODELS.build(tiny_config)
+    tiny_config.decode_head.update(num_classes=2, out_channels=2)
+    MODELS.build(tiny_config)
+
+
+def test_logits_of_three_channels(model, make_batch, monkeypatch):
+    monkeypatch.setattr(model.decode_head, 'predict', lambda maps, text: torch.zeros(2, 3, 4, 4))
+    with pytest.raises(InputError, match='channels that decode_head gives is 3; it must be 1, or 2'):
+        model.test_step(make_batch())
+
+
+@pytest.mark.parametrize(('part', 'config'), [
+    ('data_preprocessor', dict(type='mmseg.SegDataPreProcessor')),
+    ('text_encoder', dict(type='RouterZLoss', loss_weight=1.0)),
+])
+def test_parts_that_cannot_tokenize(tiny_config, part, config):
+    tiny_config[part] = config
+    with pytest.raises(InputError, match=f'type of {part} is .*, which has no `tokenize`'):
+        MODELS.build(tiny_config)
+
+
 def snapshot(model):
     """Attributes of every module, their containers' contents included."""
     state = {}
@@ -207,7 +255,7 @@ def test_without_neck_and_routing(tiny_config, make_batch):
     model = MODELS.build(tiny_config)
     log = model.train_step(make_batch(), OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)))
     assert set(log) == {'loss', 'decode.loss_ce', 'decode.loss_dice'}
-    assert MessageHub.get_current_instance().get_info('routing') == {}
+    assert log.routing == {}
 
 
 @pytest.mark.parametrize(('part', 'setting', 'place'), [
@@ -231,12 +279,12 @@ def test_text_of_another_width(tiny_config, part, setting, place):
 
 @pytest.mark.parametrize(('changes', 'message'), [
     ({'neck.in_channels': (96, 96)},
-     r'in_channels of neck \(SERAFusion\) is \(96, 96\); it must be \(96, 96, 96\), .* backbone \(DINOv2\) gives'),
+     r'in_channels of neck \(SERAFusion\) is \(96, 96\); it must be \(96, 96, 96\), .* backbone \(PlainViT\) gives'),
     ({'neck.in_channels': (96, 96, 48)}, r'is \(96, 96, 48\); it must be \(96, 96, 96\)'),
     ({'backbone.out_indices': (1, -1)}, r'is \(96, 96, 96\); it must be \(96, 96\)'),
     ({'decode_head.in_channels': 96},
      r'in_channels of decode_head \(DynamicKernelHead\) is 96; it must be 64, .* neck \(SERAFusion\) gives'),
-    ({'neck': None}, r'is 64; it must be 96, .* backbone \(DINOv2\) gives'),
+    ({'neck': None}, r'is 64; it must be 96, .* backbone \(PlainViT\) gives'),
 ])
 def test_maps_of_another_width(tiny_config, changes, message):
     config = Config(tiny_config)

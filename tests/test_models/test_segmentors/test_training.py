@@ -110,9 +110,9 @@ def test_only_tuned_parameters_change(tiny_config, make_batch):
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     assert changed <= trainable
-    assert 'backbone.layers.0.attn.qkv.weight' not in trainable
-    assert {'backbone.layers.0.ln1.weight', 'backbone.layers.0.attn.qkv.bias', 'text_encoder.tower.ln_final.weight',
-            'backbone.adapters.1.down.weight'} <= changed
+    assert 'backbone.tower.blocks.0.attn.qkv.weight' not in trainable
+    assert {'backbone.tower.blocks.0.norm1.weight', 'backbone.tower.blocks.0.attn.qkv.bias',
+            'text_encoder.tower.ln_final.weight', 'backbone.adapters.1.down.weight'} <= changed
 
 
 def train_a_rank(config: dict, batches: list[dict]) -> None:

@@ -8,6 +8,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 from torch import nn
 
+from mmrefseg.errors import InputError
 from mmrefseg.models import OpenCLIPTextEncoder
 from mmrefseg.models.text_encoders import open_clip_text_encoder
 
@@ -203,6 +204,14 @@ def test_tokens_are_open_clips(text):
     length = ids[0].tolist().index(49407) + 1
     assert mask.tolist() == [[True] * length + [False] * (8 - length)]
     assert ids.max() < 49408
+
+
+def test_an_endless_expression_is_refused_before_it_is_cleaned(monkeypatch):
+    """Cleaning 64,000 characters of nested HTML takes 13 seconds."""
+    encoder = make_encoder()
+    monkeypatch.setattr(encoder, 'tokenizer', None)
+    with pytest.raises(InputError, match='the expression has 64001 characters, more than 4096'):
+        encoder.tokenize(['&' + 'amp;' * 16000])
 
 
 def test_tokens_of_a_batch():

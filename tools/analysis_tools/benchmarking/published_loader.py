@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmrefseg.datasets.transforms.geometry import letterbox_matrix
 from mmrefseg.datasets.transforms.loading import image_bytes
+from mmrefseg.structures import letterbox_matrix
 from mmrefseg.structures.masks import draw_mask
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -1,4 +1,4 @@
-"""How a prediction meets the ground truth, one function for each published protocol."""
+"""An image's way into the network's square, and the way of a prediction back onto the image."""
 from __future__ import annotations
 
 import cv2
@@ -8,6 +8,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmrefseg.errors import InputError
+
+
+def letterbox_matrix(height: int, width: int, size: int) -> np.ndarray:
+    """Map an image into the middle of a square, as large as fits, with its aspect kept.
+
+    Args:
+        height (int): Height of the image in pixels.
+        width (int): Width of the image in pixels.
+        size (int): Side of the square in pixels.
+
+    Returns:
+        np.ndarray: (2, 3), float64, for ``cv2.warpAffine``: takes pixel coordinates (x, y, 1) of the image to those
+        of the square. ``cv2.invertAffineTransform`` gives the way back.
+    """
+    scale = min(size / height, size / width)
+    return np.array([[scale, 0, (size - width * scale) / 2], [0, scale, (size - height * scale) / 2]])
 
 
 def cris_mask(logits: Tensor,

@@ -1,18 +1,19 @@
-"""Which parts of DINOv2 train, run and keep activations."""
+"""Which parts of PlainViT train, run and keep activations."""
 import copy
 
 import pytest
 import torch
 from torch import nn
 
-from mmrefseg.models import DINOv2
+from mmrefseg.models import PlainViT
 
-TINY = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=48)
+TINY = dict(arch='vit_base_patch14_reg4_dinov2', embed_dim=24, depth=3, num_heads=2, mlp_ratio=2.0, img_size=28)
+DINOV3 = dict(arch='vit_base_patch16_dinov3', img_size=32)
 ADAPTER = dict(type='SERAAdapter', indices=(0, 2), text_channels=12, channels=16, num_heads=2)
 
 
 def make_tiny(**kwargs):
-    backbone = DINOv2(**{'arch': TINY, 'img_size': 28, 'out_indices': (0, 2), **kwargs})
+    backbone = PlainViT(**{**TINY, 'out_indices': (0, 2), **kwargs})
     for name, parameter in backbone.named_parameters():
         if 'gamma' in name or not parameter.any():
             nn.init.normal_(parameter, std=0.1)
@@ -24,7 +25,7 @@ def test_modes(tuning):
     backbone = make_tiny(adapter=ADAPTER, tuning=tuning)
     for mode in (True, False):
         assert backbone.train(mode) is backbone
-        assert {module.training for module in backbone.layers.modules()} == {mode and tuning == 'all'}
+        assert {module.training for module in backbone.tower.modules()} == {mode and tuning == 'all'}
         assert {module.training for module in backbone.adapters.modules()} == {mode}
 
 
@@ -40,10 +41,10 @@ def test_what_is_frozen_stays_the_same_bit_for_bit(make_text, tuning):
         optimizer.step()
     frozen = {name for name, p in backbone.named_parameters() if not p.requires_grad}
     changed = {name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])}
-    assert 'layers.1.attn.qkv.weight' in frozen
+    assert 'tower.blocks.1.attn.qkv.weight' in frozen
     assert not changed & frozen
     assert 'adapters.0.mixture.experts.spatial.norm.running_mean' in changed
-    assert ('layers.0.ln1.weight' in changed) is (tuning == 'norm_bias')
+    assert ('tower.blocks.0.norm1.weight' in changed) is (tuning == 'norm_bias')
 
 
 def test_a_frozen_backbone_keeps_nothing(count_saved):
@@ -70,18 +71,21 @@ def test_nothing_is_kept_ahead_of_the_first_adapter(count_saved, make_text):
     assert everything - norm_bias >= 3 * token * (3 * 24 + 48)
 
 
-def test_what_lies_behind_the_last_map_neither_runs_nor_trains():
-    backbone = make_tiny(out_indices=(0, 1), tuning='all').train()
-    ran = []
-    for layer in (backbone.layers[2].ln1, backbone.ln1):
-        layer.register_forward_hook(lambda *args: ran.append(args))
-    sum(x.sum() for x in backbone(torch.randn(1, 3, 28, 28))).backward()
-    assert not ran
-    for name, parameter in backbone.named_parameters():
-        behind = name.startswith(('layers.2.', 'ln1.'))
-        assert parameter.requires_grad is (parameter.grad is not None) is not behind, name
+@pytest.mark.parametrize('family', [{}, DINOV3])
+@pytest.mark.parametrize('tuning', ['none', 'norm_bias', 'all'])
+def test_whatever_trains_has_a_gradient_when_the_tuning_is_changed_later(tuning, family):
+    """DDP would wait for the others: what lies behind the last map neither runs nor trains, nor is there at all."""
+    backbone = make_tiny(**family, out_indices=(0, 1), tuning='none').train()
+    backbone.set_tuning(tuning)
+    maps = backbone(torch.randn(1, 3, backbone.patch_size, backbone.patch_size))
+    if tuning != 'none':
+        sum(x.square().sum() for x in maps).backward()
+    assert {name for name, p in backbone.named_parameters() if p.requires_grad} == {
+        name for name, p in backbone.named_parameters() if p.grad is not None}
+    assert len(backbone.tower.blocks) == 2
+    assert not [*backbone.tower.norm.parameters()]
 
 
 def test_adapters_behind_the_last_map():
-    with pytest.raises(ValueError, match=r'adapter\.indices of DINOv2 is \(0, 2\); it must be blocks up to 1: the '):
+    with pytest.raises(ValueError, match=r'adapter\.indices of PlainViT is \(0, 2\); it must be blocks up to 1: the '):
         make_tiny(out_indices=(0, 1), adapter=ADAPTER)

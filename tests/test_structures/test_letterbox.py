@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefseg.evaluation import cris_mask, intersection_and_union, summarise_iou
+from mmrefseg.evaluation import intersection_and_union, summarise_iou
+from mmrefseg.structures import cris_mask
 
 SIZE = 448
 

@@ -1,0 +1,6 @@
+# SERA on DINOv3-B, which the paper leaves untried. Its position embedding is rotary: nothing is resized.
+_base_ = './sera_dinov2.py'
+dinov3_weights = 'pretrained/vit_base_patch16_dinov3.lvd1689m/model.safetensors'
+
+model = dict(
+    backbone=dict(arch='vit_base_patch16_dinov3', init_cfg=dict(checkpoint=dinov3_weights)))

@@ -1,0 +1,7 @@
+# SERA on DINOv3-S, which the paper leaves untried. Its position embedding is rotary: nothing is resized.
+_base_ = './sera_dinov2.py'
+dinov3_weights = 'pretrained/vit_small_patch16_dinov3.lvd1689m/model.safetensors'
+
+model = dict(
+    backbone=dict(arch='vit_small_patch16_dinov3', init_cfg=dict(checkpoint=dinov3_weights)),
+    neck=dict(in_channels=(384, 384, 384)))

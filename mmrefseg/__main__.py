@@ -1,0 +1,56 @@
+"""The command ``mmrefseg NAME ...``, also ``python -m mmrefseg NAME ...``: the tools by short names."""
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from importlib.util import module_from_spec, spec_from_file_location
+
+from mmrefseg.utils.paths import shipped_folder
+from mmrefseg.version import __version__
+
+COMMANDS = {
+    'doctor': ('doctor.py', 'what is installed here, what a config needs, and how to mend what is wrong'),
+    'train': ('train.py', 'train a model'),
+    'test': ('test.py', 'figures of a trained model on the splits of its data set'),
+    'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
+    'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
+    'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),
+    'validate': ('dataset_converters/validate_jsonl.py', 'check your own annotations in JSON Lines'),
+    'refshapes': ('dataset_converters/refshapes.py', 'make RefShapes, a data set for trying things'),
+    'browse': ('analysis_tools/browse_dataset.py', 'pictures of samples before and after the pipeline'),
+    'stats': ('analysis_tools/dataset_stats.py', 'numbers, lengths, kinds and sizes of every split'),
+    'params': ('analysis_tools/count_params.py', 'parameters of a model, and how many of them train'),
+    'benchmark': ('analysis_tools/benchmark.py', 'operations, latency and memory of a model'),
+}
+
+
+def help_text() -> str:
+    """All commands, a line each."""
+    lines = [f'  {name:<{max(map(len, COMMANDS))}}  {what}' for name, (_, what) in COMMANDS.items()]
+    return '\n'.join(('usage: mmrefseg COMMAND ... (mmrefseg COMMAND --help says more)', '', *lines))
+
+
+def main() -> None:
+    """Run the tool that the first argument names, with the other arguments."""
+    name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    if name in ('-h', '--help'):
+        print(help_text())
+    elif name == '--version':
+        print(f'mmrefseg {__version__}')
+    elif name in COMMANDS:
+        script = shipped_folder('tools') / COMMANDS[name][0]
+        sys.argv[:2] = [f'mmrefseg {name}']
+        sys.path.insert(0, str(script.parent))  # as if the script had been started by its path
+        spec = spec_from_file_location(f'mmrefseg_{script.stem}', script)
+        tool = module_from_spec(spec)
+        sys.modules[spec.name] = tool  # where worker processes look for its functions
+        spec.loader.exec_module(tool)
+        tool.main()
+    else:
+        similar = get_close_matches(name, COMMANDS, 1)
+        sys.exit(f'mmrefseg: there is no command {name!r}{f"; did you mean {similar[0]}?" if similar else ""}\n\n'
+                 + help_text())
+
+
+if __name__ == '__main__':
+    main()

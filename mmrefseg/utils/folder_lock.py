@@ -1,0 +1,47 @@
+"""One training at a time in a folder."""
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmrefseg.errors import FileError, InputError
+
+
+@contextmanager
+def locked_folder(folder: str | Path, work: str) -> Iterator[None]:
+    """Keep other processes from the same work in a folder, while this one lives.
+
+    The lock is the system's, on a file ``.<work>.lock`` that stays there: it ends with its process, however that dies,
+    and forked processes don't have it. Where a file system knows no locks, there is none.
+
+    Args:
+        folder: the folder, which is there.
+        work: the work's name, such as ``'training'``.
+
+    Raises:
+        InputError: another process works there; names it.
+        FileError: the file cannot be written.
+    """
+    path = Path(folder, f'.{work}.lock')
+    try:
+        file = path.open('a+')
+    except OSError as error:
+        raise FileError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to'
+                        ) from error
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                file.seek(0)
+                raise InputError(f'another {work} is at work in {folder}: {file.read(200).strip() or "no name"}. Wait '
+                                 'for its end, stop it, or name another folder.') from None
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+        file.flush()
+        yield
