@@ -15,6 +15,7 @@ from mmengine.registry import Registry
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.constructors import check_constructor
+from mmrefseg.utils.requirements import check_importable
 
 
 class _Node(Registry):
@@ -25,8 +26,10 @@ class _Node(Registry):
 
         Raises:
             InputError: the config has no ``type``, or one that isn't known.
+            MissingPackageError: the type is one of mmpretrain, which cannot be imported.
         """
         for config in cfg if isinstance(cfg, list) else [cfg]:
+            check_importable(config)
             if isinstance(config, Mapping) and isinstance(config.get('type', ''), str):
                 self._check_type(config.get('type'), config.get('_scope_'))
         return super().build(cfg, *args, **kwargs)

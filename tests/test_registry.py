@@ -31,10 +31,10 @@ class _Tokenizer(nn.Module):
 
 _CLIP = dict(embed_dim=8, text_cfg=dict(context_length=8, vocab_size=49408, width=8, heads=2, layers=1),
              vision_cfg=dict(layers=(1, 1, 1, 1), width=4, image_size=32, head_width=4))
-_DINO = dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8)
+_VIT = dict(embed_dim=8, depth=1, num_heads=2, mlp_ratio=1.0, img_size=28, out_indices=(0, ))
 _PARTS = dict(
     text_encoder=dict(type=_Tokenizer),
-    backbone=dict(type='DINOv2', arch=_DINO, img_size=28, out_indices=(0, )),
+    backbone=dict(type='PlainViT', **_VIT),
     decode_head=dict(type='DynamicKernelHead', in_channels=8, text_channels=8, sentence_channels=8, num_heads=2,
                      num_layers=1, ffn_channels=8))
 # Settings that a part needs, or that keep it small.
@@ -45,10 +45,10 @@ _VALID: dict[str, dict[str, Any]] = dict(
     CLIPResNet=dict(arch=_CLIP),
     CRISFPN=dict(in_channels=(4, 4, 4), channels=(4, 4, 4), sentence_channels=8),
     DETRISAdapter=dict(dims=8, text_channels=8, channels=16),
-    DINOv2=dict(arch=_DINO, img_size=28, out_indices=(0, )),
     DeformableSEProjector=dict(in_channels=8, channels=4),
     DumpPredictions=dict(out_file='answers.json'),
     DynamicKernelHead={key: value for key, value in _PARTS['decode_head'].items() if key != 'type'},
+    PlainViT=_VIT,
     OpenCLIPTextEncoder=dict(arch=_CLIP, num_tokens=8),
     RefSegInferencer=dict(config=Config(dict(model=dict(type=_Tokenizer), test_dataloader=dict(
         dataset=dict(pipeline=[])))), weights=None, device='cpu'),

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,7 @@ class _StandIn(ModuleType):
     def __init__(self, problem: str) -> None:
         super().__init__(EXTENSION)
         self._problem = problem
+        self.__spec__ = ModuleSpec(EXTENSION, loader=None)  # without a loader it counts as not there where mmcv looks
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith('__'):

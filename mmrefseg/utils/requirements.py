@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 
@@ -78,6 +80,29 @@ def _check_timm() -> str | None:
     except PackageNotFoundError:
         return f'timm is not installed, needed is {TIMM}'
     return None if _fits(found, TIMM) else f'timm {found} is installed, needed is {TIMM}'
+
+
+def check_importable(config: object) -> None:
+    """Make sure that mmpretrain can be imported if a config names one of its models; mmengine would hide why it can't.
+
+    Args:
+        config: of a part; anything but a dict with a ``type`` that says ``mmpretrain.`` is left alone.
+
+    Raises:
+        MissingPackageError: mmpretrain is missing, or fails to be imported, as it does beside transformers 5.
+    """
+    kind = config.get('type') if isinstance(config, dict) else None
+    if not (isinstance(kind, str) and kind.startswith('mmpretrain.')):
+        return
+    try:
+        import_module('mmpretrain.models')
+    except (ImportError, AttributeError) as error:
+        mend = 'pip install mmpretrain'
+        with suppress(PackageNotFoundError):
+            mend = (f'transformers {version("transformers")} is installed, and mmpretrain needs one below 5, or none: '
+                    'pip install "transformers<5", or uninstall it')
+        raise MissingPackageError(
+            f'{kind} is a model of mmpretrain, which cannot be imported here ({error}). {mend}') from error
 
 
 def check_requirements() -> None:

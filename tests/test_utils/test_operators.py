@@ -12,7 +12,9 @@ from mmrefseg.utils import operators
 WITHOUT = """
 import mmrefseg
 mmrefseg.register_all_modules()
-import mmseg.models, mmcv.ops, torch
+import mmseg.models, mmseg.utils, mmcv.ops, mmcv.utils.env, mmcv.utils.ext_loader, torch
+assert not mmcv.utils.ext_loader.check_ops_exist()
+assert mmcv.utils.env.collect_env()['MMCV Compiler'] == 'n/a'
 from mmrefseg.utils import operators
 assert not operators.compiled() and not operators.compiled_for_cuda()
 print(mmcv.ops.get_compiling_cuda_version())

@@ -1,8 +1,11 @@
+import sys
 import warnings
 from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+import mmrefseg.models  # noqa: F401  before any test changes what is installed
+from mmrefseg.registry import MODELS
 from mmrefseg.utils import requirements
 from mmrefseg.utils.requirements import check_requirements
 
@@ -118,3 +121,17 @@ def test_every_problem_is_named(installed):
 def test_mmpretrain_need_not_be_there(installed):
     del installed['mmpretrain']
     check_requirements()
+
+
+@pytest.mark.parametrize(('found', 'mend'), [
+    ('5.1.0', 'transformers 5.1.0 is installed, and mmpretrain needs one below 5, or none: pip install "transf'),
+    (None, 'pip install mmpretrain')])
+def test_a_config_that_names_a_model_of_mmpretrain(installed, monkeypatch, found, mend):
+    if found:
+        installed['transformers'] = found
+    monkeypatch.setitem(sys.modules, 'mmpretrain.models', None)
+    told = r'mmpretrain\.ResNet is a model of mmpretrain, which cannot be imported here'
+    with pytest.raises(ImportError, match=told) as caught:
+        MODELS.build(dict(type='mmpretrain.ResNet', depth=18))
+    assert mend in str(caught.value)
+    MODELS.build(dict(type='mmseg.ResNetV1c', depth=18))

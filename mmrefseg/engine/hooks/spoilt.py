@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmrefseg.checkpoints.latest import noted_checkpoint
 from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.errors import InputError
 
@@ -23,7 +25,7 @@ def infinite_buffers(model: nn.Module) -> set[str]:
     return {name for name, value in floating if value.isinf().any() and not value.isnan().any()}
 
 
-def last_good_checkpoint(runner: Runner) -> str | None:
+def last_good_checkpoint(runner: Runner) -> str | Path | None:
     """The checkpoint to go on from when a training went wrong; None before the first.
 
     Those that ``AtomicCheckpointHook`` wrote are good, for it writes no others.
@@ -31,7 +33,7 @@ def last_good_checkpoint(runner: Runner) -> str | None:
     saved = [hook.last_ckpt for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.last_ckpt]
     if saved or not runner._resume:
         return saved[-1] if saved else None
-    return runner._load_from or find_latest_checkpoint(runner.work_dir)
+    return runner._load_from or noted_checkpoint(runner.work_dir)
 
 
 def how_to_go_on(runner: Runner) -> str:

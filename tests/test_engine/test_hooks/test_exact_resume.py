@@ -171,7 +171,10 @@ def test_killed_training_goes_on_as_if_it_had_not_been(tmp_path, name):
     case = {key: value for key, value in CASES[name].items() if key not in deadly}
     train(tmp_path / 'whole', 1, **case)
     die(tmp_path / 'broken', **case, **deadly)
-    train(tmp_path / 'broken', 2, resume=True, **case)
+    resumed = train(tmp_path / 'broken', 2, resume=True, **case)
+    if 'deadly_validation' in deadly:
+        due = 1 if case.get('by_epoch') else 2
+        assert resumed.val_evaluator.metrics[0].count == due, 'the one that was killed, and those after it'
     assert last(tmp_path / 'broken') == last(tmp_path / 'whole')
     assert_same(tmp_path / 'broken' / last(tmp_path / 'broken'), tmp_path / 'whole' / last(tmp_path / 'whole'))
     assert sorted(path.name for path in (tmp_path / 'broken').glob('best*')) == sorted(
@@ -188,10 +191,10 @@ def test_checkpoint_is_data_and_names_where_it_was_saved(tmp_path):
     assert not {'exact_resume'} & load_from_local(str(next(tmp_path.glob('best*')))).keys()
 
 
-def resumed_iterations(folder, **kwargs):
+def resumed_iterations(folder, seed=3, **kwargs):
     """Resume the first checkpoint; returns the batches that come."""
     batches = []
-    runner = build(folder / 'resumed', 3, load_from=str(folder / 'iter_3.pth'), resume=True, **kwargs)
+    runner = build(folder / 'resumed', seed, load_from=str(folder / 'iter_3.pth'), resume=True, **kwargs)
     runner.model.register_forward_pre_hook(
         lambda model, inputs, named: batches.append(torch.stack(list(named['x']))) if model.training else None,
         with_kwargs=True)
@@ -217,7 +220,7 @@ def test_older_checkpoints_give_the_same_samples(tmp_path, edit, monkeypatch):
     edit(lambda checkpoint: checkpoint.pop('exact_resume'))
     said = []
     monkeypatch.setattr('logging.Logger.warning', lambda self, message, *args: said.append(message))
-    runner, batches = resumed_iterations(tmp_path)
+    runner, batches = resumed_iterations(tmp_path, seed=4)
     assert torch.equal(batches, expected)
     assert any('no state of the random generators' in message for message in said)
     assert runner.iter == 6
@@ -228,7 +231,7 @@ def test_another_number_of_processes_is_told(tmp_path, edit, monkeypatch):
     edit(lambda checkpoint: [checkpoint['exact_resume'][name].append({}) for name in ('generators', 'gradients')])
     said = []
     monkeypatch.setattr('logging.Logger.warning', lambda self, message, *args: said.append(message))
-    _, batches = resumed_iterations(tmp_path)
+    _, batches = resumed_iterations(tmp_path, seed=4)
     assert torch.equal(batches, expected)
     assert any('a run of 2 processes, this one has 1' in message for message in said)
 

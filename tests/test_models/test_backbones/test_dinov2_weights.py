@@ -142,7 +142,7 @@ def test_what_is_left_stays_as_it_is(tmp_path):
     (dict(cls_token=torch.zeros(1, 1, 7)), r'cls_token \(1, 1, 7\) instead of \(1, 1, 24\)'),
     (dict(pos_embed=torch.zeros(24)), r'pos_embed \(24,\) instead of \(1, 16, 24\)'),
     (dict(pos_embed=3), 'holds no state dict'),
-    ({7: torch.zeros(2)}, 'unknown to the model: 7'),
+    ({7: torch.zeros(2)}, 'an entry named 7; expected were strings'),
 ])
 def test_damaged_tokens(tmp_path, damage, said):
     with pytest.raises(ValueError, match=said):
