@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmrefseg.utils.expressions import check_length
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.names import refuse_links_out
 
+from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .scales import Scales
 from .seeding import seeded
@@ -46,10 +48,9 @@ class BaseReferringDataset(BaseDataset, ABC):
             None, the class's own: False, they were made on the upright images (an EXIF orientation is applied), in
             users' own data, and True in published sets, whose tools never looked at it.
         pipeline (Sequence[dict | Callable]): Transforms. Default: none.
-        allow_links_out (bool): Whether images and masks may be links to files outside of their folder; a folder may be
-            a link itself in any case. Links are nothing that annotations can make: who lays images of several disks
-            together makes them, and so does ``prepare.py``; set it to False for a folder that strangers packed.
-            Default: True.
+        allow_links_out (bool | None): Whether images and masks may be links to files outside of their folder, as where
+            single images of several disks are laid together; a folder may be a link itself in any case. Default:
+            None, only in folders that ``prepare.py`` made, whose images are such links.
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
 
@@ -72,7 +73,7 @@ class BaseReferringDataset(BaseDataset, ABC):
                  data_prefix: dict[str, str] | None = None,
                  pipeline: Sequence[dict | Callable] = (),
                  ignore_orientation: bool | None = None,
-                 allow_links_out: bool = True,
+                 allow_links_out: bool | None = None,
                  **kwargs) -> None:
         if unit not in ('sentence', 'ref'):
             raise InputError(f"unit must be 'sentence' or 'ref', got {unit!r}")
@@ -81,7 +82,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         self.split = split
         self.unit = unit
         self.ignore_orientation = self.IGNORE_ORIENTATION if ignore_orientation is None else ignore_orientation
-        self.allow_links_out = allow_links_out
+        self.allow_links_out = Path(data_root, MANIFEST).is_file() if allow_links_out is None else allow_links_out
         self._referents: Referents | None = None
         super().__init__(
             data_root=os.fspath(data_root),
@@ -194,14 +195,20 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Everything that is known of one sample, as the pipeline receives it."""
         place, sentence = self.data_list[idx]
         info = self._referents[place]
-        if not self.allow_links_out:
-            self._refuse_links_out(info)
+        self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
-    def _refuse_links_out(self, referent: dict) -> None:
+    def check_links(self, referent: Mapping) -> None:
+        """Refuse a referent whose image or mask is a link to a place outside, unless such links are allowed.
+
+        Raises:
+            InputError: It is; names the link and its target.
+        """
+        if self.allow_links_out:
+            return
         if not is_lmdb_address(referent['img_path']):
             refuse_links_out(referent['img_path'], self.data_prefix['img_path'])
         mask = referent['segmentation']
