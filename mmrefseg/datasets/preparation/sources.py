@@ -134,11 +134,11 @@ class Source:
         if place:
             referent['segmentation'] = {**mask, 'file': place.path}
 
-    def _size_of(self, path: str) -> tuple[int, int]:
+    def _size_of(self, path: str, ignore_orientation: bool) -> tuple[int, int]:
         place = self._find_image(os.path.relpath(path, self.image_folder))
         if place is None:
             raise MissingInputError(f'no such file in {self._where()}')
-        return self._size_at(place)
+        return self._size_at(place, ignore_orientation)
 
     def _find_image(self, name: str) -> Place | None:
         if self._has_images and (self.image_folder / name).is_file():
@@ -178,5 +178,6 @@ class Source:
         return ', '.join(self._catalogue.folders)
 
 
-def _size_at(place: Place) -> tuple[int, int]:
-    return read_image_size(place.path if place.member is None else BytesIO(place.read(MAX_IMAGE_BYTES)))
+def _size_at(place: Place, ignore_orientation: bool) -> tuple[int, int]:
+    file = place.path if place.member is None else BytesIO(place.read(MAX_IMAGE_BYTES))
+    return read_image_size(file, ignore_orientation)
