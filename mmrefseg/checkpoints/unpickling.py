@@ -43,7 +43,7 @@ _MAX_ITEMS = 20_000_000
 # Calls copy what they are given, which may be one and the same great thing again and again. Of what a checkpoint holds
 # there are so many copies: as text, as bytes, in an array, in a history. Some small things are shared.
 _COPIES = 4
-_SHARED = 1 << 20
+_SHARED = 1 << 16
 # More elements than their storages have, in all tensors together.
 _MAX_EXPANDED = 1 << 28
 _VALUES = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}

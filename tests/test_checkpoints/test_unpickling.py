@@ -299,7 +299,7 @@ def test_opcodes_without_an_end(tmp_path, monkeypatch):
         read(tmp_path, content)
 
 
-LARGE = 1 << 16
+LARGE = 1 << 12
 PAIRS = list_of(*[plain((1, 2))] * LARGE)
 REPEATED = {
     'pairs': (PAIRS, called('collections.OrderedDict', b'h\x01')),
@@ -311,7 +311,7 @@ REPEATED = {
                  b'h\x01b'),
     'histories': (array('f8', (LARGE, ), data(bytes(8 * LARGE))),
                   history(_log_history=b'h\x01', _count_history=b'h\x01', max_length=plain(LARGE))),
-    'expanded': (storage(1), tensor((1 << 21, ), (0, ), source=b'h\x01')),
+    'expanded': (tensor((1, ), source=storage(1) + b'q\x02'), tensor((1 << 21, ), (0, ), source=b'h\x02')),
 }
 
 
