@@ -5,9 +5,11 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from mmrefseg.errors import FileError, InputError
 
@@ -25,15 +27,11 @@ def locked_folder(folder: str | Path, work: str) -> Iterator[None]:
 
     Raises:
         InputError: another process works there; names it.
-        FileError: the file cannot be written.
+        FileError: the file cannot be written, or is a link or no file: a folder may come from somebody else, and what
+            its links lead to stays as it is.
     """
     path = Path(folder, f'.{work}.lock')
-    try:
-        file = path.open('a+')
-    except OSError as error:
-        raise FileError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to'
-                        ) from error
-    with file:
+    with _open(path) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -45,3 +43,17 @@ def locked_folder(folder: str | Path, work: str) -> Iterator[None]:
         file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
         file.flush()
         yield
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        trouble = 'it is a link, which this tool never makes' if error.errno == errno.ELOOP else error.strerror
+        raise FileError(error.errno, f'cannot write {path} ({trouble}); remove it, or name a folder that you may write '
+                        'to') from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise FileError(f'{path} is no file, or one with several names, which this tool never makes; remove it')
+    return open(descriptor, 'r+', errors='replace')

@@ -63,3 +63,20 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr('mmrefseg.utils.folder_lock.fcntl.lockf', fail)
     with locked_folder(tmp_path, 'training'):
         pass
+
+
+@pytest.mark.parametrize('link', [os.symlink, os.link])
+def test_what_a_lock_of_others_leads_to_stays(tmp_path, link):
+    victim, folder = tmp_path / 'victim', tmp_path / 'work'
+    victim.write_text('precious')
+    folder.mkdir()
+    link(victim, folder / '.training.lock')
+    with pytest.raises(FileError, match='remove it'), locked_folder(folder, 'training'):
+        pass
+    assert victim.read_text() == 'precious'
+
+
+def test_a_pipe_is_no_lock(tmp_path):
+    os.mkfifo(tmp_path / '.training.lock')
+    with pytest.raises(FileError, match='is no file'), locked_folder(tmp_path, 'training'):
+        pass

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,7 @@ def prepare(name: str,
 
     Raises:
         MissingInputError: If files are missing, with their official address; or no folder is named.
-        FileError: If the folder holds something else.
+        FileError: If the folder holds something else, or links where there must be files and folders.
         InputError: If a file or an entry is broken, or a split has not as many refs or images as it must.
         FileError: If something cannot be read or written.
     """
@@ -75,6 +76,7 @@ def prepare(name: str,
         recipe = recipe._replace(arguments={'ignore_orientation': True})
     out_dir = Path(out_dir)
     work_dir = out_dir / UNFINISHED
+    _refuse_links(work_dir)
     if _is_prepared(out_dir, name, lmdb, ignore_orientation):
         shutil.rmtree(work_dir, ignore_errors=True)
         return False
@@ -86,6 +88,7 @@ def prepare(name: str,
             shutil.rmtree(work_dir, ignore_errors=True)
             return False
         _take_back(out_dir, work_dir)
+        _refuse_links(work_dir)
         shutil.rmtree(work_dir / 'source', ignore_errors=True)
         source = Source(recipe, Catalogue(sources), work_dir / 'source')
         _start_over_if_changed(work_dir, {'format_version': MANIFEST_VERSION, 'name': name, 'lmdb': lmdb,
@@ -93,6 +96,20 @@ def prepare(name: str,
         summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)
         _install(work_dir, out_dir, name, lmdb, ignore_orientation, summaries)
     return True
+
+
+def _refuse_links(work_dir: Path) -> None:
+    """What is unfinished may come with a folder of others; its links would lead what is written, and removed, astray.
+
+    Images alone are links, which are replaced.
+    """
+    links = [work_dir] if work_dir.is_symlink() else [
+        path for folder, subfolders, files in os.walk(work_dir)
+        for path in map(Path(folder).joinpath, subfolders + files)
+        if path.is_symlink() and (path.is_dir() or path.relative_to(work_dir).parts[0] != IMAGES)]
+    if links:
+        raise FileError(f'{links[0]} is a link, which this tool never makes: delete {work_dir}, or choose another '
+                        'folder for --out')
 
 
 def read_manifest(out_dir: str | Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
-from .checkpoint_notes import is_hub_state, keep_own_notes, regular_file
+from .checkpoint_notes import is_hub_state, is_run_meta, keep_own_notes, regular_file
 from .complete_checkpoint_hook import CompleteCheckpointHook
 from .spoilt import infinite_buffers, refuse_spoilt
 
@@ -132,11 +132,20 @@ class AtomicCheckpointHook(CheckpointHook):
                     f'{runner._load_from} cannot be resumed: it lacks {", ".join(missing)}, as best and published '
                     f'checkpoints do. Resume one that was saved as {self.filename_tmpl.format("N")}, or start a new '
                     f'training from these weights: --cfg-options load_from={runner._load_from}, without --resume.')
-            if not is_hub_state(hub) or not all(type(meta.get(count)) is int for count in ('epoch', 'iter')):
+            if not is_hub_state(hub) or not is_run_meta(meta):
                 raise InputError(f'{runner._load_from} cannot be resumed: its message_hub or its meta is none of a '
                                  'training. Resume another checkpoint.')
+            self._refuse_beyond_the_end(runner, meta)
         if is_hub_state(hub):
             self._keep_own_notes(runner, hub, meta if isinstance(meta, dict) else {})
+
+    def _refuse_beyond_the_end(self, runner: Runner, meta: dict) -> None:
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        name, done = ('max_epochs', meta['epoch']) if by_epoch else ('max_iters', meta['iter'])
+        last = getattr(runner.train_loop, name)
+        if done > last:  # mmengine would go through the data as often first
+            raise InputError(f'{runner._load_from} cannot be resumed: its training came to {done}, but this one ends '
+                             f'with {name} = {last}. Set train_cfg.{name} higher, or resume an earlier checkpoint.')
 
     def _keep_own_notes(self, runner: Runner, message_hub: dict[str, dict], meta: dict) -> None:
         folder, source = self._folder(runner), runner._load_from
