@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.datasets.transforms.loading import read_image
+from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
@@ -22,7 +23,6 @@ from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
 from .building import build_model, check_device, question_pipeline, read_config
-from .input_size import check_input_sizes
 
 Image = str | Path | np.ndarray
 
