@@ -6,7 +6,7 @@ from typing import Any
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import read_json
 
 from .fields import get_field
 from .instances_file import InstancesFile

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import read_json
 
 from .base_referring_dataset import BaseReferringDataset
 from .fields import get_field

@@ -12,7 +12,7 @@ from PIL import Image
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import mask_to_rle
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
 
 from .instance_prompts import Instance, InstancePromptDataset
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmrefseg import config_path
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.folder_lock import locked_folder
+from mmrefseg.utils.locks import locked_folder
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 

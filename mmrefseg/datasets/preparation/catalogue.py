@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.files import open_regular, read_regular
 from mmrefseg.utils.names import relative_name
-from mmrefseg.utils.regular_files import open_regular, read_regular
 
 from ..prepared_folder import MANIFEST, UNFINISHED
 

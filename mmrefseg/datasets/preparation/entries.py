@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mmrefseg.errors import FileError, InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES
+from mmrefseg.utils.files import MAX_IMAGE_BYTES
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of

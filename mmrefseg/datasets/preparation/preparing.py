@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.utils.files import check_writable, sha256_of, write_atomically
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
 
@@ -73,7 +72,7 @@ def prepare(name: str,
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with alone(work_dir / 'lock', f'{out_dir} is being prepared'):
+    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'):
         if _is_prepared(out_dir, name, lmdb):  # meanwhile, by another process
             shutil.rmtree(work_dir, ignore_errors=True)
             return False

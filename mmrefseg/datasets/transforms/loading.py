@@ -9,9 +9,9 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 from mmrefseg.utils.image_size import MAX_PIXELS, read_image_size
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, read_regular
 
 # Markers of baseline and progressive frames, and of the segments that may stand before them.
 _JPEG_FRAMES = b'\xc0\xc1\xc2'
