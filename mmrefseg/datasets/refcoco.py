@@ -11,8 +11,8 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import get_field, is_whole
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field, is_whole
 from .instances_file import InstancesFile
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 

@@ -16,7 +16,7 @@ from mmrefseg.utils.expressions import check_length
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.names import relative_name
 
-from .fields import check_numbers, get_field
+from .annotation_fields import check_numbers, get_field
 from .referents import Referents
 
 INDEX_VERSION = 1

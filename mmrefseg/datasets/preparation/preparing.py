@@ -14,7 +14,7 @@ from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
 
-from ..fields import get_field
+from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
 from .catalogue import Catalogue

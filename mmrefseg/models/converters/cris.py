@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .parts import (
+from .renaming import (
     CLIP_TEXT,
     CONV_LAYER,
     REFINEMENT,

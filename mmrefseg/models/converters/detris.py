@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..backbones.dinov2_weights import from_official
-from .parts import (
+from .renaming import (
     CLIP_TEXT,
     CONV_LAYER,
     REFINEMENT,
