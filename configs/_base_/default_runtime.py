@@ -6,6 +6,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
+# A config that inherits them leaves any out by None, for our tools: default_hooks = dict(check_setup=None).
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
