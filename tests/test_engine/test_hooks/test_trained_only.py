@@ -147,7 +147,7 @@ def test_random_weights_are_refused(tmp_path, trained):
 
 
 def test_missing_pretrained_files_are_refused(tmp_path, trained):
-    with pytest.raises(FileNotFoundError, match=r'the checkpoint holds only what was trained and needs .*nowhere\.pth'):
+    with pytest.raises(FileNotFoundError, match=r'iter_4\.pth holds only what was trained and needs .*nowhere\.pth'):
         loaded(tmp_path, 'nowhere.pth', trained / 'iter_4.pth')
 
 
