@@ -65,6 +65,8 @@ class PhraseCutDataset(BaseReferringDataset):
             or two different images have the same id, or a phrase is empty or endless.
     """
 
+    IGNORE_ORIENTATION = True
+
     def __init__(self, data_root: str, split: str = 'train', image_source: str | None = 'vg', **kwargs) -> None:
         self._image_source = image_source or os.path.realpath(data_root)
         super().__init__(data_root, split, **kwargs)

@@ -29,7 +29,8 @@ class RefCOCODataset(BaseReferringDataset):
         └── refs(<split_by>).p  refs with their sentences and splits
 
     The expression is the field ``sent`` of a sentence. A sentence may carry a ``kind`` (RefShapes' do). The pickle
-    is read without allowing it to import anything.
+    is read without allowing it to import anything. Images are taken as they are stored, as the tools read them that
+    COCO's outlines were made with; for outlines of your own on upright images set ``ignore_orientation=False``.
 
     Args:
         data_root (str): Folder of the data set.
@@ -39,7 +40,8 @@ class RefCOCODataset(BaseReferringDataset):
         image_source (str | None): Whose images these are: an id means the same image in all data sets with the same
             source. None: nobody else's, not even those of the same data made anew in another folder.
             Default: ``'coco'``.
-        **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+        **kwargs: ``unit``, ``data_prefix``, ``ignore_orientation``, ``pipeline`` and more of
+            :class:`BaseReferringDataset`.
 
     Raises:
         MissingInputError: If a folder or file is missing.
@@ -52,6 +54,7 @@ class RefCOCODataset(BaseReferringDataset):
     REFS_FILE = 'refs({split_by}).p'
     SOURCE = OFFICIAL_SOURCE
     ANN_ID_TYPE: type | tuple[type, ...] = int
+    IGNORE_ORIENTATION = True
 
     def __init__(self,
                  data_root: str,

@@ -28,7 +28,8 @@ class ReferringLMDBDataset(BaseReferringDataset):
     Args:
         data_root (str): Folder of the file ``data.lmdb``.
         split (str): Part of the data set. Default: ``'train'``.
-        **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``.
+        **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``
+            and ``ignore_orientation``.
 
     Raises:
         MissingInputError: If the file is missing.
@@ -36,8 +37,9 @@ class ReferringLMDBDataset(BaseReferringDataset):
     """
 
     def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
-        if 'data_prefix' in kwargs:
-            raise InputError('ReferringLMDBDataset has its images within itself: leave data_prefix out')
+        if refused := {'data_prefix', 'ignore_orientation'} & kwargs.keys():
+            raise InputError('ReferringLMDBDataset has its images within itself, and what they were annotated on: '
+                             f'leave {" and ".join(sorted(refused))} out')
         super().__init__(data_root, split, **kwargs)
 
     def load_referents(self) -> Referents:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from mmrefseg.errors import FileError, InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
+from mmrefseg.utils.image_size import ImageHeader, header_of
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of
-from ..transforms.loading import decode_image, image_bytes
+from ..transforms.loading import decode_image, image_bytes, wrong_size
 from .catalogue import FileLocation
 
 
@@ -56,14 +57,15 @@ def check_image(task: ImageTask) -> CheckedImage:
     lines, broken, location = {}, {}, task.location
     try:
         content = image_bytes(location.path) if location.member is None else location.read(MAX_IMAGE_BYTES)
-        shape = decode_image(content, str(location)).shape[:2]
+        decode_image(content, str(location))
+        header = header_of(content)
     except UserError as error:
         return CheckedImage(task.name, '', b'', {}, dict.fromkeys(task.referents, str(error)))
     sha256 = hashlib.sha256(content).hexdigest()
     for index, referent in task.referents.items():
         referent['image_key'] = referent.get('image_key') or key_of_content(sha256)
         try:
-            lines[index] = line_of(referent, task.name, _rle(referent, shape))
+            lines[index] = line_of(referent, task.name, _rle(referent, header))
         except InputError as error:
             broken[index] = f'annotation {referent["ann_id"]} of the image {location}: {error}'
     if task.link_to is None:
@@ -73,11 +75,11 @@ def check_image(task: ImageTask) -> CheckedImage:
     return CheckedImage(task.name, sha256, b'', lines, broken)
 
 
-def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
+def _rle(referent: dict, header: ImageHeader) -> dict | None:
+    shape = (header.height, header.width) if referent['ignore_orientation'] else header.upright_size
     annotated = referent['height'], referent['width']
     if shape != annotated:
-        raise InputError(f'the image is {shape} (H, W), but its annotations were made for {annotated}. Use the '
-                         'original image file')
+        raise InputError(f'the image {wrong_size(shape, annotated)}')
     segmentation = referent['segmentation']
     if segmentation is None:
         return None

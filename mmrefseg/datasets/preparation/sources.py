@@ -134,11 +134,11 @@ class Source:
         if location:
             referent['segmentation'] = {**mask, 'file': location.path}
 
-    def _size_of(self, path: str) -> tuple[int, int]:
+    def _size_of(self, path: str, ignore_orientation: bool) -> tuple[int, int]:
         location = self._find_image(os.path.relpath(path, self.image_folder))
         if location is None:
             raise MissingInputError(f'no such file in {self._where()}')
-        return self._size_at(location)
+        return self._size_at(location, ignore_orientation)
 
     def _find_image(self, name: str) -> FileLocation | None:
         if self._has_images and (self.image_folder / name).is_file():
@@ -178,5 +178,6 @@ class Source:
         return ', '.join(self._catalogue.folders)
 
 
-def _size_at(location: FileLocation) -> tuple[int, int]:
-    return read_image_size(location.path if location.member is None else BytesIO(location.read(MAX_IMAGE_BYTES)))
+def _size_at(location: FileLocation, ignore_orientation: bool) -> tuple[int, int]:
+    file = location.path if location.member is None else BytesIO(location.read(MAX_IMAGE_BYTES))
+    return read_image_size(file, ignore_orientation)

@@ -225,7 +225,7 @@ def test_broken_entries_count(root, content, tmp_path, recipe):
 
 @pytest.mark.parametrize('lmdb', [False, True])
 @pytest.mark.parametrize('damage, message', [
-    (lambda image: image.write_bytes(image.read_bytes()[:-100]), 'one.jpg is cut off'),
+    (lambda image: image.write_bytes(image.read_bytes()[:-100]), 'one.jpg cannot be decoded: it is cut off'),
     (lambda image: shutil.copy(image.with_name('two.png'), image), r'is \(40, 20\) \(H, W\), but'),
     (lambda image: image.unlink(), 'its image one.jpg is not among the files'),
 ])
