@@ -15,14 +15,14 @@ from torch import Tensor
 
 from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.datasets.transforms.loading import read_image
+from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
-from .building import build_model, check_device, question_pipeline, read_config
-from .input_size import check_input_sizes
+from .building import build_model, check_device, inference_pipeline, read_config
 
 Image = str | Path | np.ndarray
 
@@ -70,7 +70,7 @@ class RefSegInferencer:
 
     def __init__(self, config: str | Path | Config, weights: str | Path | None, device: str | None = None) -> None:
         config = read_config(config)
-        self.pipeline, self.model = question_pipeline(config), build_model(config)
+        self.pipeline, self.model = inference_pipeline(config), build_model(config)
         check_input_sizes(config, self.model)
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)

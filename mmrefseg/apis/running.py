@@ -20,6 +20,8 @@ from mmrefseg.utils.run_processes import tie_to_launcher
 
 from .building import read_config
 
+# What mmengine's Runner adds by itself, and takes None for.
+_RUNNERS_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
@@ -55,6 +57,7 @@ def load_config(args: Namespace) -> Config:
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     check_writable(cfg.work_dir)
     _refuse_linked_config(cfg)
+    _leave_out_hooks(cfg)
     for name in ('train', 'val', 'test'):
         dataloader = cfg.get(f'{name}_dataloader') or {}
         if dataloader.get('num_workers') == 0:
@@ -116,6 +119,13 @@ def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[
     runner._test_loop = LOOPS.build(loop, default_args=dict(runner=runner))
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
         return runner.test_loop.run()
+
+
+def _leave_out_hooks(cfg: Config) -> None:
+    """Let None leave out any of the default hooks: mmengine's Runner takes it for its own ones alone."""
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in _RUNNERS_HOOKS]:
+        del hooks[name]
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

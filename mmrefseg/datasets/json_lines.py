@@ -10,12 +10,11 @@ import numpy as np
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.files import sha256_of
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular, sha256_of
 from mmrefseg.utils.image_size import read_image_size
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
 
+from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
 from .prepared_folder import LMDB, check_finished, index_of
 from .referent_lines import (
     LineIndex,

@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import read_json
 
+from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
 from .json_list import iterate_json_list
 
 SPLITS = ('train', 'val', 'test', 'miniv')

@@ -11,8 +11,8 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import get_field, is_int64
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field, is_whole
 from .instances_file import InstancesFile
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
@@ -77,7 +77,7 @@ class RefCOCODataset(BaseReferringDataset):
         refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
         ann_ids = {ann_id for ref in refs for ann_id in self._ann_ids(ref)
-                   if isinstance(ann_id, str) or is_whole(ann_id)}
+                   if isinstance(ann_id, str) or is_int64(ann_id)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
         room = _Room(refs_file)
         return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file, room))
@@ -132,7 +132,7 @@ class RefCOCODataset(BaseReferringDataset):
     def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
         images = defaultdict(set)
         for place, ref in enumerate(refs):
-            if self.broken is not None and not is_whole(ref.get('image_id')):
+            if self.broken is not None and not is_int64(ref.get('image_id')):
                 continue  # it is left out, and described, when the ref is parsed
             image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
             for split in self._splits(ref):

@@ -8,8 +8,8 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_header, read_value
 
+from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
 from .prepared_folder import LMDB, check_finished, index_of
 from .referent_lines import LineIndex, ReferentsOfLines
 from .referents import Referents

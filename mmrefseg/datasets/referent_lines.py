@@ -13,11 +13,10 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.expressions import check_length
-from mmrefseg.utils.json_files import JSON_ENCODING
+from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.names import relative_name
-from mmrefseg.utils.regular_files import open_regular
 
-from .fields import check_numbers, get_field
+from .annotation_fields import check_numbers, get_field
 from .referents import Referents
 
 INDEX_VERSION = 1

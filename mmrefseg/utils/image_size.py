@@ -10,8 +10,8 @@ from PIL import Image
 
 from mmrefseg.errors import InputError
 
+from .files import MAX_IMAGE_BYTES, open_regular
 from .orientation import exchanges_sides, known_orientation, orientation_of
-from .regular_files import MAX_IMAGE_BYTES, open_regular
 
 MAX_PIXELS = 89_478_485
 """Larger images are not decoded; Pillow calls them possible bombs, too. The largest of COCO have 410,000 pixels."""

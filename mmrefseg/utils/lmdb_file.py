@@ -19,8 +19,8 @@ import lmdb
 
 from mmrefseg.errors import InputError, MissingInputError
 
+from .files import open_regular
 from .lmdb_pages import LMDBPages
-from .regular_files import open_regular
 
 FORMAT = 'mmrefseg'
 FORMAT_VERSION = 1

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.utils.files import check_writable, sha256_of, write_atomically
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
 
-from ..fields import get_field
+from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
 from .catalogue import Catalogue
@@ -83,7 +82,7 @@ def prepare(name: str,
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with alone(work_dir / 'lock', f'{out_dir} is being prepared'):
+    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'):
         if _is_prepared(out_dir, name, lmdb, ignore_orientation):  # meanwhile, by another process
             shutil.rmtree(work_dir, ignore_errors=True)
             return False

@@ -13,8 +13,8 @@ from ..json_lines import OwnLines
 from ..prepared_folder import ANNOTATIONS, IMAGES
 from ..referent_lines import iterate_lines
 from ..scales import Scales
-from .catalogue import Place
-from .entries import ImageTask, check_image
+from .catalogue import FileLocation
+from .checked_images import ImageTask, check_image
 
 
 def validate(file: str | Path, image_dir: str | Path | None = None, workers: int = 1,
@@ -51,7 +51,7 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
             images[referent['img_path']][number] = referent
         except InputError as error:
             troubles[number] = str(error)
-    tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
+    tasks = (ImageTask('', FileLocation(path), of_image) for path, of_image in images.items())
     with ordered_map(workers) as map_over_workers:
         for image in track(map_over_workers(check_image, tasks), 'images', len(images), disable=not show_progress):
             troubles.update((number, f'{file}, line {number}: {trouble}') for number, trouble in image.broken.items())

@@ -8,11 +8,11 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 from mmrefseg.utils.image_size import MAX_PIXELS, check_pixels, header_of
 from mmrefseg.utils.jpeg import JPEG_END, JPEG_START, read_jpeg
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 from mmrefseg.utils.orientation import orientation_of, turn_back, turn_upright
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, read_regular
 
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a JPEG; decoding goes through the picture once a scan. Progressive ones mostly have 10."""

@@ -20,7 +20,7 @@ from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
 from .checkpoint_notes import is_hub_state, is_run_meta, keep_own_notes, regular_file
-from .complete_checkpoint_hook import CompleteCheckpointHook
+from .load_checkpoint_hook import LoadCheckpointHook
 from .spoilt import infinite_buffers, refuse_spoilt
 
 _LOCAL = ('atomic_local', 'local')
@@ -62,7 +62,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     With ``trained_only`` checkpoints lack the frozen weights that the config's pretrained files hold, and have a
     SHA-256 of them instead, one for each part of the model. They are resumed, loaded and tested as full ones are,
-    where ``CompleteCheckpointHook`` is among the hooks (as in ``_base_/default_runtime.py``) and the pretrained files
+    where ``LoadCheckpointHook`` is among the hooks (as in ``_base_/default_runtime.py``) and the pretrained files
     are there; ``tools/model_converters/merge_checkpoint.py`` makes full ones of them. What is left out is found by
     building the model once more when training begins: whatever doesn't train but isn't found again bit for bit, such
     as frozen random weights, or ones of another checkpoint in ``load_from``, is saved all the same.
@@ -73,7 +73,7 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: the arguments of mmengine's ``CheckpointHook``.
 
     Raises:
-        InputError: when training begins, with ``trained_only``: there is no ``CompleteCheckpointHook``, or the runner
+        InputError: when training begins, with ``trained_only``: there is no ``LoadCheckpointHook``, or the runner
             got a model where a config was needed. When saving: the state isn't finite.
     """
 
@@ -168,9 +168,9 @@ class AtomicCheckpointHook(CheckpointHook):
             self._resumed = None
 
     def _learn_base(self, runner: Runner) -> None:
-        if not any(isinstance(hook, CompleteCheckpointHook) for hook in runner.hooks):
-            raise InputError("trained_only needs CompleteCheckpointHook to load what it saves: add dict(type='mmrefseg."
-                             "CompleteCheckpointHook') to custom_hooks")
+        if not any(isinstance(hook, LoadCheckpointHook) for hook in runner.hooks):
+            raise InputError("trained_only needs LoadCheckpointHook to load what it saves: add dict(type='mmrefseg."
+                             "LoadCheckpointHook') to custom_hooks")
         if 'model' not in runner.cfg:
             raise InputError('trained_only needs a runner whose cfg has the config of the model: use Runner.from_cfg')
         # In every process: loaders of weights may wait for each other.

@@ -44,7 +44,14 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     MMEngine's ``AmpOptimWrapper`` refuses to run on a CPU. There, attention is computed by plain matrix products, which
     are faster. A CPU without instructions for bfloat16 (AVX-512 or AMX on x86) computes in float32, with a warning.
-    Arguments are those of MMEngine's ``OptimWrapper``.
+
+    Args:
+        optimizer: what updates the parameters.
+        accumulative_counts: batches whose gradients are summed up for one step. Default 1.
+        clip_grad: arguments of PyTorch's gradient clipping, as MMEngine's ``OptimWrapper`` takes them. Default None.
+
+    Raises:
+        InputError: ``clip_grad`` is empty or of an unknown ``type``.
     """
 
     def __init__(self, optimizer: Optimizer, accumulative_counts: Count = 1, clip_grad: dict | None = None) -> None:

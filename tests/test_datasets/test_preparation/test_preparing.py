@@ -13,7 +13,7 @@ from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_mani
 from mmrefseg.datasets.preparation.recipes import Counts
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.lmdb_file import LMDBWriter
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 
 
 def _tree(folder):
@@ -151,7 +151,7 @@ def test_the_order_is_kept(root, content, tmp_path):
 
 def test_one_at_a_time(root, tmp_path):
     (tmp_path / 'out/.unfinished').mkdir(parents=True)
-    with alone(tmp_path / 'out/.unfinished/lock', ''), pytest.raises(FileError, match='by another process'):
+    with locked_file(tmp_path / 'out/.unfinished/lock', ''), pytest.raises(FileError, match='by another process'):
         prepare('refshapes', [root], tmp_path / 'out')
     assert prepare('refshapes', [root], tmp_path / 'out')
 
