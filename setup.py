@@ -30,7 +30,8 @@ REQUIREMENTS = [
     'rich',
     'safetensors',
 ]
-EXTRAS = {'tests': ['hypothesis', 'pytest', 'ruff']}
+DOCS = ['furo', 'myst-parser', 'sphinx']
+EXTRAS = {'docs': DOCS, 'tests': ['hypothesis', 'pytest', 'ruff', *DOCS]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.
 EXTRAS.update({stack: [f'{name}=={version}' for module, (name, _, version) in packages.items() if module != 'mmcv']
                for stack, packages in SUPPORTED['STACKS'].items()})

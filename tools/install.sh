@@ -15,7 +15,7 @@ repository root. It can be run again at any time: what is there and fits is left
   3. The packages that setup.py lists, and mmrefseg as an editable package.
   4. A check that imports everything and prints the versions.
 
-  --tests   also what the test suite needs
+  --tests   also what the test suite and the documentation need
   --no-ops  mmcv without compiled operators, which takes no compiler: all of mmrefseg works, and what other packages
             build on mmcv's operators does not
   --onedl   OneDL's maintained releases of OpenMMLab's packages (kept, where they are there already)

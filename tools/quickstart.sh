@@ -44,5 +44,5 @@ What next? Activate the environment (source $prefix/bin/activate, unless it is a
   ask the model:       python tools/image_demo.py data/refshapes/images/COCO_train2014_000000000001.jpg "the red circle" \\
                          --config $config --weights $(<"$out/last_checkpoint") --out $out/answer.png
   train it on 2 cores: tools/dist_train.sh $config 2
-  train on RefCOCO:    see "RefCOCO" in README.md
+  train on RefCOCO:    see docs/train.md
 TEXT

@@ -1,7 +1,7 @@
 """The one list of the versions that mmrefseg runs on.
 
 It imports nothing, so that ``setup.py`` and the scripts in ``tools/install`` can read it by its path before anything is
-installed. The README's table is tested against it.
+installed. The table in docs/get_started.md is tested against it.
 """
 
 PYTHON = ('3.10', '3.13')  # the oldest and the newest

@@ -1,8 +1,9 @@
 """The segmentor: composes text encoder, backbone, neck and decode head."""
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -47,6 +48,12 @@ def _given_widths(part: nn.Module) -> tuple[int, ...]:
     return widths if isinstance(widths, tuple) else ()
 
 
+def _wants_text(method: Callable) -> bool:
+    """Whether a method has an argument ``text`` that it cannot do without."""
+    text = inspect.signature(method).parameters.get('text')
+    return text is not None and text.default is inspect.Parameter.empty
+
+
 def _as_mmseg(sample: RefSegDataSample) -> SegDataSample:
     """The ground truth in the type that mmseg's losses expect."""
     return SegDataSample(gt_sem_seg=PixelData(data=sample.gt_sem_seg.data.long()), metainfo=sample.metainfo)
@@ -72,7 +79,8 @@ class ReferringSegmentor(BaseModel):
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        InputError: ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives,
+        InputError: a part wants text without saying ``takes_text``, the head has no ``loss`` or no ``predict``,
+            ``text_channels`` or ``sentence_channels`` of a part is not the width that the text encoder gives,
             ``in_channels`` not the widths of the maps from the part before, the head has more than two classes, or the
             text encoder or the data preprocessor doesn't tokenise.
     """
@@ -94,11 +102,34 @@ class ReferringSegmentor(BaseModel):
         self.decode_head = MODELS.build(decode_head)
         self.routing_losses = nn.ModuleList(MODELS.build(config) for config in routing_losses)
         self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, **(test_cfg or {})}
+        self._check_methods()
         self._check_text_widths()
         self._check_map_widths()
         self._check_classes()
         self._hand_over_tokenizer()
         self._name_routers()
+
+    def _parts(self) -> dict[str, nn.Module]:
+        """Backbone, each neck, and head, by their names."""
+        necks = {'neck': self.neck} if self.neck else {}
+        if isinstance(self.neck, nn.Sequential):
+            necks = {f'neck.{name}': step for name, step in self.neck.named_children()}
+        return {'backbone': self.backbone, **necks, 'decode_head': self.decode_head}
+
+    def _check_methods(self) -> None:
+        """Refuse parts that would fail when they are first called: for text they don't get, or methods they lack."""
+        for name, part in self._parts().items():
+            if not hasattr(part, 'takes_text') and _wants_text(part.forward):
+                raise InputError(f'forward of {name} ({type(part).__name__}) wants text, but the class does not say '
+                                 'so; write `takes_text = True` into it, or remove the argument `text`')
+        head = self.decode_head
+        expected = dict(loss='(maps, text, data_samples)', predict='(maps, text)') if _takes_text(head) else dict(
+            loss='(maps, data_samples, train_cfg)', predict='(maps, metas, test_cfg)')
+        for name, arguments in expected.items():
+            if not callable(getattr(head, name, None)):
+                raise InputError(f'decode_head ({type(head).__name__}) has no `{name}`, with which the segmentor '
+                                 f'{"trains" if name == "loss" else "answers"}; add `{name}{arguments}`, as '
+                                 f'{"DynamicKernelHead" if _takes_text(head) else "a head of mmseg"} has it')
 
     def _check_text_widths(self) -> None:
         """Refuse parts that expect text features of another width than the text encoder's."""
@@ -115,13 +146,11 @@ class ReferringSegmentor(BaseModel):
 
     def _check_map_widths(self) -> None:
         """Refuse a neck or head that expects maps of other widths than it gets, where both sides say what they are."""
-        names = {module: name for name, module in self.named_modules()}
-        necks = self.neck if isinstance(self.neck, nn.Sequential) else [self.neck] if self.neck else []
-        for before, after in pairwise((self.backbone, *necks, self.decode_head)):
+        for (source_name, before), (part_name, after) in pairwise(self._parts().items()):
             given, expected = _given_widths(before), getattr(after, 'in_channels', None)
             if not given or expected is None:
                 continue
-            part, source = f'{names[after]} ({type(after).__name__})', f'{names[before]} ({type(before).__name__})'
+            part, source = f'{part_name} ({type(after).__name__})', f'{source_name} ({type(before).__name__})'
             # As in mmseg: one number means the last map, unless in_index chooses others, whose widths may be summed.
             index = getattr(after, 'in_index', -1 if isinstance(expected, int) else range(len(given)))
             indices = [index] if isinstance(index, int) else index

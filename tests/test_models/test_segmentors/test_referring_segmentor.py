@@ -323,3 +323,66 @@ def test_widths_of_parts_of_mmseg(tiny_config, neck, head, message):
     else:
         with pytest.raises(ValueError, match=message):
             MODELS.build(config)
+
+
+class WithoutTakesText(nn.Module):
+    """Wants text, but says so nowhere."""
+
+    def forward(self, maps, text):
+        return maps
+
+    def loss(self, maps, text, data_samples):
+        return {}
+
+    def predict(self, maps, text):
+        return maps[-1]
+
+
+class TextIsWelcome(WithoutTakesText):
+    """Does without text, too."""
+
+    def forward(self, maps, text=None):
+        return maps
+
+
+class WithoutPredict(nn.Module):
+    takes_text = True
+
+    def forward(self, maps, text):
+        return maps[-1]
+
+    def loss(self, maps, text, data_samples):
+        return {}
+
+
+class WithoutLoss(nn.Module):
+
+    def forward(self, maps):
+        return maps[-1]
+
+    def predict(self, maps, metas, test_cfg):
+        return maps[-1]
+
+
+@pytest.mark.parametrize(('part', 'kind', 'message'), [
+    ('backbone', WithoutTakesText, r'forward of backbone \(WithoutTakesText\) wants text.*write `takes_text = True`'),
+    ('neck', WithoutTakesText, r'forward of neck \(WithoutTakesText\) wants text.*write `takes_text = True`'),
+    ('decode_head', WithoutTakesText, r'forward of decode_head \(WithoutTakesText\) wants text'),
+    ('decode_head', WithoutPredict, r'decode_head \(WithoutPredict\) has no `predict`.*add `predict\(maps, text\)`'),
+    ('decode_head', WithoutLoss, r'\(WithoutLoss\) has no `loss`.*add `loss\(maps, data_samples, train_cfg\)`'),
+    ('decode_head', TextIsWelcome, None),
+    ('neck', TextIsWelcome, None),
+])
+def test_parts_that_would_fail_when_called(tiny_config, part, kind, message):
+    tiny_config[part] = dict(type=kind)
+    if message is None:
+        MODELS.build(tiny_config)
+    else:
+        with pytest.raises(InputError, match=message):
+            MODELS.build(tiny_config)
+
+
+def test_second_neck_that_would_fail_when_called(tiny_config):
+    tiny_config.neck = [tiny_config.neck, dict(type=WithoutTakesText)]
+    with pytest.raises(InputError, match=r'forward of neck\.1 \(WithoutTakesText\) wants text'):
+        MODELS.build(tiny_config)

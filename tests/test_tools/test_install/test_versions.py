@@ -1,4 +1,4 @@
-"""One list of versions, from which packaging, the check at import, the installer and the README's table come."""
+"""One list of versions, from which packaging, the check at import, the installer and the docs' table come."""
 import re
 import runpy
 from pathlib import Path
@@ -41,8 +41,8 @@ def test_packaging(packaging):
     assert 'onedl-mmsegmentation==1.4.2' in packaging['extras_require']['onedl']
 
 
-def test_the_readme_tells_them():
-    section = (ROOT / 'README.md').read_text().split('\n## Installation\n')[1].split('\n## ')[0]
+def test_the_docs_tell_them():
+    section = (ROOT / 'docs/get_started.md').read_text().split('\n## Installation\n')[1].split('\n## ')[0]
     rows = dict(re.findall(r'^\| (\w+) \| (.+) \|$', section, re.MULTILINE))
     assert rows['Python'] == ' to '.join(supported.PYTHON)
     assert rows['PyTorch'].startswith(' to '.join(supported.TORCH))

@@ -1,0 +1,190 @@
+"""What README and docs show: commands, recipes and examples."""
+import re
+import runpy
+import shlex
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmrefseg.__main__ import COMMANDS
+from mmrefseg.apis.building import build_model
+from mmrefseg.datasets.refshapes import make_refshapes
+from mmrefseg.errors import InputError
+from mmrefseg.registry import DATASETS, HOOKS, MODELS, VISBACKENDS
+from mmrefseg.utils.paths import config_path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+LINKED = re.compile(r'\]\(([^)\s#]+)(#[^)\s]*)?\)')
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```', page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each command in a page's shell blocks, without what is set ahead of it."""
+    lines = '\n'.join(blocks(page, 'bash')).replace('\\\n', ' ').splitlines()
+    words = [shlex.split(part, comments=True) for line in lines for part in line.split(' && ')]
+    return [line[next((i for i, word in enumerate(line) if not re.match(r'\w+=', word)), 0):] for line in words if line]
+
+
+ALL = [pytest.param(line, id=f'{page.stem}: {shlex.join(line)[:60]}') for page in PAGES for line in commands(page)]
+
+
+class HasParsedError(Exception):
+    """Ends a tool when its command line was read."""
+
+
+def read_command_line(script: Path, arguments: list[str], monkeypatch) -> None:
+    """Let a tool read its arguments; it exits if they are none of its own."""
+    monkeypatch.setattr(sys, 'argv', [str(script), *arguments])
+    monkeypatch.syspath_prepend(script.parent)
+    read = ArgumentParser.parse_args
+
+    def stop(parser: ArgumentParser, *args: object) -> None:
+        read(parser, *args)
+        raise HasParsedError
+
+    monkeypatch.setattr(ArgumentParser, 'parse_args', stop)
+    with pytest.raises(HasParsedError):
+        runpy.run_path(str(script), run_name='__main__')
+
+
+def check_configs(arguments: list[str]) -> None:
+    """Files that belong to the repository are there, as are configs that are named without a path."""
+    for word in arguments:
+        if word.startswith(('configs/', 'docs/', 'tools/', 'tests/')):
+            assert (ROOT / word).exists(), word
+        elif re.match(r'(sera|detris|cris|segvlm)_\w', word):
+            config_path(word)
+
+
+@pytest.mark.parametrize('words', ALL)
+def test_commands_can_be_typed(words, monkeypatch, capsys):
+    assert '--help' not in words, 'prints help, and nothing is checked'
+    program, *arguments = words
+    if program in ('python', 'bash') and not arguments[0].startswith('-'):
+        program, *arguments = arguments
+    check_configs([program, *arguments])
+    if program.endswith('_train.sh'):
+        train_arguments = arguments[2 if 'slurm' in program else 0:]
+        if 'dist' in program:
+            assert train_arguments.pop(1).isdigit()
+        read_command_line(ROOT / 'tools/train.py', train_arguments, monkeypatch)
+    elif program.endswith('.sh'):
+        known = (ROOT / program).read_text()
+        assert all(word in known for word in arguments if word.startswith('--'))
+    elif program == 'mmrefseg':
+        read_command_line(ROOT / 'tools' / COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
+    elif program.endswith('.py'):
+        read_command_line(ROOT / program, arguments, monkeypatch)
+    else:
+        assert program in ('cd', 'git', 'pip', 'pre-commit', 'ruff', 'sphinx-build', 'source', '.ci/run')
+
+
+def test_a_command_that_cannot_be_typed(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        test_commands_can_be_typed(['mmrefseg', 'train', 'sera_tiny_refshapes', '--epochs', '3'], monkeypatch, capsys)
+    with pytest.raises(AssertionError):
+        test_commands_can_be_typed(['python', 'tools/no.py'], monkeypatch, capsys)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_files_that_are_linked_are_there(page):
+    for target, _ in LINKED.findall(page.read_text()):
+        assert re.match(r'https?://|mailto:', target) or (page.parent / target).exists(), target
+
+
+RECIPES = [text for name in ('cookbook', 'train') for text in blocks(ROOT / f'docs/{name}.md', 'python')]
+
+
+@pytest.mark.parametrize('recipe', RECIPES, ids=lambda text: re.sub(r'.*?\n(\w+).*', r'\1', text, flags=re.DOTALL))
+def test_recipes_build(recipe, tmp_path):
+    """Everything that they set is taken; the model is made small."""
+    path = tmp_path / 'recipe.py'
+    path.write_text(recipe)
+    cfg = Config.fromfile(path)
+    base = Config.fromfile(config_path(re.search(r"config_path\('(.*?)'\)", recipe)[1]))
+    assert cfg._cfg_dict != base._cfg_dict, 'a recipe changes something'
+    for backend in cfg.vis_backends:
+        assert VISBACKENDS.get(backend['type'])
+    tiny = Config.fromfile(config_path('sera/sera_tiny_refshapes.py'))
+    cfg.merge_from_dict(dict(
+        work_dir=str(tmp_path), log_level='ERROR', experiment_name=f'recipe_{abs(hash(recipe))}', load_from=None))
+    cfg.model, cfg.visualizer = tiny.model, tiny.visualizer
+    runner = Runner.from_cfg(cfg)
+    runner.build_optim_wrapper(cfg.optim_wrapper)
+    kinds = {type(hook) for hook in runner.hooks}
+    for hook in [*cfg.default_hooks.values(), *cfg.get('custom_hooks', ())]:
+        assert HOOKS.get(hook['type']) in kinds
+
+
+def test_no_check_of_weights_in_the_recipe_for_loading_a_part(tmp_path):
+    path = tmp_path / 'recipe.py'
+    path.write_text(next(text for text in RECIPES if 'check_weights' in text))
+    hooks, base = Config.fromfile(path).default_hooks, Config.fromfile(config_path('sera/sera_dinov2_refcoco.py'))
+    dropped = set(base.default_hooks) - set(hooks)
+    assert [base.default_hooks[name]['type'] for name in dropped] == ['CheckWeightsHook']
+
+
+def test_own_data(tmp_path, monkeypatch):
+    """The lines on the page about them, in the config of the recipe for fine-tuning."""
+    folder = tmp_path / 'data/mine'
+    for name in ('images/a', 'annotations', 'masks'):
+        (folder / name).mkdir(parents=True)
+    Image.new('RGB', (20, 16)).save(folder / 'images/a/b.jpg')
+    Image.new('L', (20, 16), 255).save(folder / 'masks/b_dog.png')
+    lines = re.findall(r'^    ({"image.*})$', (ROOT / 'docs/own_data.md').read_text(), re.MULTILINE)
+    (folder / 'annotations/train.jsonl').write_text('\n'.join(lines))
+    (tmp_path / 'recipe.py').write_text(next(text for text in RECIPES if 'JSONLinesDataset' in text))
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile('recipe.py')
+    with DefaultScope.overwrite_default_scope('mmrefseg'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
+    assert [sample.text for sample in samples][::2] == ['the red cup', 'a giraffe']
+    assert samples[1].text in ('the left dog', 'a sleeping dog')
+    # In the image's own pixels: a square of 10 × 10, all of 20 × 16 (less at the blurred edges), and nothing.
+    areas = [sample.gt_sem_seg.data.sum().item() / 22.4**2 for sample in samples]
+    assert areas == pytest.approx([100, 320, 0], rel=0.03)
+
+
+def test_the_example_trains(tmp_path, monkeypatch):
+    """Parts of one's own, from the page on writing them."""
+    monkeypatch.syspath_prepend(ROOT / 'docs/examples')
+    make_refshapes(tmp_path / 'data', {'train': 4, 'val': 1}, image_size=64)
+    cfg = Config.fromfile(ROOT / 'docs/examples/my_config.py')
+    cfg.merge_from_dict({
+        'work_dir': str(tmp_path / 'run'), 'log_level': 'ERROR', 'experiment_name': 'docs_example',
+        'randomness': dict(seed=0),
+        **{f'{name}_dataloader.{key}': value for name in ('train', 'val', 'test') for key, value in {
+            'batch_size': 2, 'num_workers': 0, 'persistent_workers': False,
+            'dataset.data_root': str(tmp_path / 'data')}.items()},
+        'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3, 'default_hooks.checkpoint.interval': 3,
+    })
+    runner = Runner.from_cfg(cfg)
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    runner.train()
+    own = [name for name, _ in runner.model.named_parameters() if name.startswith(('neck.', 'decode_head.'))]
+    assert {name.split('.')[1] for name in own} == {'project', 'modulate', 'bias'}
+    assert not any(torch.equal(runner.model.state_dict()[name], before[name]) for name in own)
+    assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
+    assert (tmp_path / 'run/iter_3.pth').is_file()
+
+
+@pytest.mark.parametrize('forgotten', ['takes_text', 'predict'])
+def test_messages_of_what_is_forgotten(forgotten, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'docs/examples')
+    cfg = Config.fromfile(ROOT / 'docs/examples/my_config.py')
+    monkeypatch.delattr(MODELS.get('WordHead'), forgotten)
+    with pytest.raises(InputError) as caught:
+        build_model(cfg)
+    assert str(caught.value) in (ROOT / 'docs/write_parts.md').read_text().replace('\\`', '`')
