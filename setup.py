@@ -64,6 +64,7 @@ setup(
     packages=find_packages(include=['mmrefseg', 'mmrefseg.*']),
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
+    entry_points={'console_scripts': ['mmrefseg = mmrefseg.__main__:main']},
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

@@ -14,7 +14,7 @@ from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import write_atomically
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.paths import config_path
 
 TOOLS = Path(__file__).resolve().parent
@@ -103,7 +103,7 @@ def schedule(config: Config, iterations: int) -> list[str]:
 def make_data(folder: Path, image_size: int, seed: int) -> None:
     """Make RefShapes, unless it is there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with alone(folder.with_name(f'.{folder.name}.lock'), f'{folder} is being made', wait=True):
+    with locked_file(folder.with_name(f'.{folder.name}.lock'), f'{folder} is being made', wait=True):
         if (folder / 'refshapes.json').is_file():
             return
         call('dataset_converters/refshapes.py', folder, '--image-size', image_size, image_size, '--seed', seed)
@@ -126,7 +126,7 @@ def pretrain(ablation: Ablation, out: Path) -> None:
     model = Config.fromfile(config_path(next(iter(ablation.variants.values())))).model
     files = {prefix: Path(model[prefix.split('.')[0]].init_cfg.checkpoint) for prefix in ablation.encoders}
     out.mkdir(parents=True, exist_ok=True)
-    with alone(out / '.pretraining.lock', f'the encoders of {out} are being trained', wait=True):
+    with locked_file(out / '.pretraining.lock', f'the encoders of {out} are being trained', wait=True):
         if not all(file.is_file() for file in files.values()):
             make_encoders(ablation, out, files)
 
@@ -160,7 +160,7 @@ def run(args: Namespace) -> None:
         for name, config in ablation.variants.items():
             file = predictions[name][number]
             file.parent.mkdir(parents=True, exist_ok=True)
-            with alone(file.parent / '.ablation.lock', f'{file.parent} is being trained and tested'):
+            with locked_file(file.parent / '.ablation.lock', f'{file.parent} is being trained and tested'):
                 if not file.is_file():
                     checkpoint = train(config_path(config), file.parent, ablation.data, seed, args.iterations)
                     call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,

@@ -15,8 +15,8 @@ from mmengine.config import Config
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.data import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.checkpoints.pretrained import is_address, is_tag, require_weights, weight_files
+from mmrefseg.datasets.config import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.errors import UserError
 from mmrefseg.utils.machine import cpu_name
 from mmrefseg.version import __version__

@@ -7,7 +7,15 @@ from pathlib import Path
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.checkpoints.mmengine_readers import downloaded_path
-from mmrefseg.checkpoints.pretrained import download, is_address, is_tag, published, source_of, verify, weight_files
+from mmrefseg.checkpoints.pretrained import (
+    download,
+    is_address,
+    is_tag,
+    remote_file,
+    source_of,
+    verify_download,
+    weight_files,
+)
 from mmrefseg.errors import FileError, UserError
 from mmrefseg.utils.files import check_writable
 
@@ -49,14 +57,14 @@ def fetch(file: str) -> None:
     address, note = source_of(file), ''
     if address and is_missing(file):
         check_writable(Path(file).parent)
-        download(address, file, published(address).sha256)
+        download(address, file, remote_file(address).sha256)
     elif address:
         try:
-            expected = published(address)
+            expected = remote_file(address)
         except FileError as error:
             note = f'; not verified, as the server could not be asked: {error}'
         else:
-            verify(file, expected)
+            verify_download(file, expected)
     print(describe(file) + note)
 
 

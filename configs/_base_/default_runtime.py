@@ -6,17 +6,15 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
+# A config that inherits them leaves any out by None, for our tools: default_hooks = dict(check_setup=None).
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    complete_checkpoint=dict(type='CompleteCheckpointHook'),
-    check_weights=dict(type='CheckWeightsHook'),
-    check_input_size=dict(type='CheckInputSizeHook'),
-    check_leakage=dict(type='CheckLeakageHook'),
-    check_batch_size=dict(type='CheckBatchSizeHook'),
+    load_checkpoint=dict(type='LoadCheckpointHook'),
+    check_setup=dict(type='CheckSetupHook'),
     check_losses=dict(type='CheckLossesHook'),
     broadcast_buffers=dict(type='BroadcastBuffersHook'),
     parameter_summary=dict(type='ParameterSummaryHook'),

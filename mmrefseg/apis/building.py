@@ -74,7 +74,7 @@ def build_model(config: Config) -> nn.Module:
         return MODELS.build(config.model)
 
 
-def question_pipeline(config: Config) -> Compose:
+def inference_pipeline(config: Config) -> Compose:
     """The test pipeline behind the loading of image and mask.
 
     It takes dicts with ``img``, ``img_shape``, ``ori_shape`` and ``text``.

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.datasets.transforms.loading import read_image
+from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
-from .building import build_model, check_device, question_pipeline, read_config
-from .input_size import check_input_sizes
+from .building import build_model, check_device, inference_pipeline, read_config
 
 Image = str | Path | np.ndarray
 
@@ -31,7 +31,7 @@ class RefSegResult(NamedTuple):
     """What the model answers to one expression about one image.
 
     Args:
-        mask (np.ndarray): bool (H, W), True on the referent, at the image's own size.
+        mask (np.ndarray): bool (H, W), True on the referent, at the upright image's own size.
         score (float): mean probability of the mask's pixels, 0 to 1; 0 where the mask is empty.
         expression (str): the expression, as asked.
         image_path (str | None): the image's file; None where an array was given.
@@ -70,7 +70,7 @@ class RefSegInferencer:
 
     def __init__(self, config: str | Path | Config, weights: str | Path | None, device: str | None = None) -> None:
         config = read_config(config)
-        self.pipeline, self.model = question_pipeline(config), build_model(config)
+        self.pipeline, self.model = inference_pipeline(config), build_model(config)
         check_input_sizes(config, self.model)
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
@@ -91,8 +91,8 @@ class RefSegInferencer:
 
         Args:
             images (Image | Sequence[Image]): paths, or arrays of **RGB** uint8 (H, W, 3): OpenCV's own order is BGR
-                (``image[..., ::-1]`` turns one into the other). Files are taken as they are stored, without EXIF
-                rotation. All are held in memory.
+                (``image[..., ::-1]`` turns one into the other). Files are taken upright, as viewers show them: an
+                EXIF orientation is applied. All are held in memory.
             expressions (str | Sequence[str]): what to look for.
             batch_size (int): pairs that the model sees at once. Default: 8.
             out (str | Path | None): a picture to draw, ``.png`` or ``.jpg``, with a panel for each answer. Default:

@@ -13,13 +13,15 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmrefseg.errors import InputError
+from mmrefseg.errors import FileError, InputError
 from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.run_processes import tie_to_launcher
 
 from .building import read_config
 
+# What mmengine's Runner adds by itself, and takes None for.
+_RUNNERS_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
@@ -45,7 +47,7 @@ def load_config(args: Namespace) -> Config:
 
     Raises:
         MissingInputError: there is no such config.
-        FileError: the work folder cannot be written.
+        FileError: the work folder cannot be written, or what the config is written to there is a link.
         InputError: the config has no model; or the launcher needs a GPU, and there is none.
     """
     tie_to_launcher(args.launcher)
@@ -54,6 +56,8 @@ def load_config(args: Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     check_writable(cfg.work_dir)
+    _refuse_linked_config(cfg)
+    _leave_out_hooks(cfg)
     for name in ('train', 'val', 'test'):
         dataloader = cfg.get(f'{name}_dataloader') or {}
         if dataloader.get('num_workers') == 0:
@@ -61,6 +65,14 @@ def load_config(args: Namespace) -> Config:
     if args.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     return cfg
+
+
+def _refuse_linked_config(cfg: Config) -> None:
+    """mmengine writes the config into the work folder, also through a link that came with a folder of others."""
+    path = Path(cfg.work_dir, Path(cfg.filename).name)
+    if path.is_symlink():
+        raise FileError(f'{path} is a link to {os.path.realpath(path)}, which the config of this run would overwrite: '
+                        'remove the link, or name another work folder')
 
 
 def mixed_precision_dtype() -> torch.dtype:
@@ -107,6 +119,13 @@ def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[
     runner._test_loop = LOOPS.build(loop, default_args=dict(runner=runner))
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
         return runner.test_loop.run()
+
+
+def _leave_out_hooks(cfg: Config) -> None:
+    """Let None leave out any of the default hooks: mmengine's Runner takes it for its own ones alone."""
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in _RUNNERS_HOOKS]:
+        del hooks[name]
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

@@ -114,7 +114,7 @@ class _NoRedirects(HTTPRedirectHandler):
         """Let the answer that redirects come through as an error: it has the headers that the file's place lacks."""
 
 
-class Published(NamedTuple):
+class RemoteFile(NamedTuple):
     """What a server says of a file, None where it doesn't.
 
     Args:
@@ -131,7 +131,7 @@ def _unreachable(address: str, error: Exception) -> FileError:
                      '(https_proxy), or get the file on another machine')
 
 
-def published(address: str) -> Published:
+def remote_file(address: str) -> RemoteFile:
     """Ask a server about a file, without getting it.
 
     Raises:
@@ -148,10 +148,10 @@ def published(address: str) -> Published:
     except (OSError, HTTPException) as error:
         raise _unreachable(address, error) from error
     sha256 = headers.get('X-Linked-Etag', '').strip('"')
-    return Published(int(size) if size else None, sha256 if re.fullmatch('[0-9a-f]{64}', sha256) else None)
+    return RemoteFile(int(size) if size else None, sha256 if re.fullmatch('[0-9a-f]{64}', sha256) else None)
 
 
-def verify(path: str | Path, expected: Published) -> None:
+def verify_download(path: str | Path, expected: RemoteFile) -> None:
     """Compare a file with what its server says of it.
 
     Raises:

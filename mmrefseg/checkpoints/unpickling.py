@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from types import FunctionType
 from typing import Any, BinaryIO
 
@@ -40,6 +40,12 @@ FindStorage = Callable[[str, torch.dtype, int], Tensor]
 _MAX_OPCODES = 5_000_000
 _MAX_DEPTH = 100
 _MAX_ITEMS = 20_000_000
+# Calls copy what they are given, which may be one and the same great thing again and again. Of what a checkpoint holds
+# there are so many copies: as text, as bytes, in an array, in a history. Some small things are shared.
+_COPIES = 4
+_SHARED = 1 << 16
+# More elements than their storages have, in all tensors together.
+_MAX_EXPANDED = 1 << 28
 _VALUES = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
 _LITERALS = {'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE', 'BINSTRING', 'SHORT_BINSTRING'}
 _TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
@@ -81,8 +87,10 @@ class _Interpreter:
         self.stack: list[Any] = []
         self.below_marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.copies_left, self.expanded_left = _SHARED, _MAX_EXPANDED
 
     def execute(self, opcode: str, argument: Any) -> None:
+        self.copies_left += _COPIES * (len(argument) if isinstance(argument, str | bytes) else 1)
         if opcode in _LITERALS:
             self.stack.append(argument)
         elif opcode in _VALUES:
@@ -170,7 +178,11 @@ class _Interpreter:
             raise pickle.UnpicklingError('something is called that is no function')
         if function.path not in CALLS:
             raise RefusedName(f'{function.path}(...)')
-        self.stack.append(CALLS[function.path](*arguments))
+        value = CALLS[function.path](*arguments)
+        if isinstance(value, Tensor):
+            self.expanded_left -= max(0, value.numel() - value.untyped_storage().nbytes() // value.element_size())
+        self._count(sum(len(argument) for argument in arguments if isinstance(argument, Sized)))
+        self.stack.append(value)
 
     def _newobj(self, _: None) -> None:
         function, arguments = self._last(2)
@@ -188,8 +200,15 @@ class _Interpreter:
                 raise RefusedName('numpy.dtype of another byte order or with fields')
         elif type(value) in _FILL:
             _FILL[type(value)](value, state)
+            self._count(_num_filled(value, state))
         else:
             raise pickle.UnpicklingError(f'a {type(value).__name__} has no state')
+
+    def _count(self, copied: int) -> None:
+        """Refuse a pickle that makes much out of little, by repetition."""
+        self.copies_left -= copied
+        if min(self.copies_left, self.expanded_left) < 0:
+            raise pickle.UnpicklingError('it repeats too much')
 
     def _binpersid(self, _: None) -> None:
         identifier = self.stack.pop()
@@ -205,6 +224,15 @@ class _Interpreter:
         'BINPUT': _put, 'LONG_BINPUT': _put, 'BINGET': _get, 'LONG_BINGET': _get, 'APPEND': _append,
         'APPENDS': _appends, 'SETITEM': _setitem, 'SETITEMS': _setitems, 'GLOBAL': _global, 'REDUCE': _reduce,
         'NEWOBJ': _newobj, 'BUILD': _build, 'BINPERSID': _binpersid}
+
+
+def _num_filled(value: np.ndarray | HistoryBuffer | OrderedDict, state: Any) -> int:
+    """How many bytes, numbers or entries a value got by its state, which was checked."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, HistoryBuffer):
+        return len(state['_log_history']) + len(state['_count_history'])
+    return len(value._metadata)
 
 
 def _children(value: Any) -> Iterable[Any]:

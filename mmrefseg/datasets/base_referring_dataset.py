@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,9 @@ from mmrefseg.utils.expressions import check_length
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.names import refuse_links_out
 
+from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
+from .scales import Scales
 from .seeding import seeded
 
 
@@ -29,7 +32,7 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
     of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int;
-    in some sets ``ann_id`` is a str), ``sample_idx``, and
+    in some sets ``ann_id`` is a str), ``ignore_orientation`` (bool), ``sample_idx``, and
 
     - with ``unit='sentence'``: ``text`` (str), ``sent_id`` (int) and ``kind`` (str, ``''`` where unknown);
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.
@@ -41,11 +44,13 @@ class BaseReferringDataset(BaseDataset, ABC):
             referent with all its expressions, of which ``SampleSentence`` draws one). Default: ``'sentence'``.
         data_prefix (dict | None): ``img_path`` is the folder of the images, absolute or inside ``data_root``.
             Default: None, which means ``dict(img_path='images')``.
+        ignore_orientation (bool | None): Whether the annotations were made on the images as they are stored. Default:
+            None, the class's own: False, they were made on the upright images (an EXIF orientation is applied), in
+            users' own data, and True in published sets, whose tools never looked at it.
         pipeline (Sequence[dict | Callable]): Transforms. Default: none.
-        allow_links_out (bool): Whether images and masks may be links to files outside of their folder; a folder may be
-            a link itself in any case. Links are nothing that annotations can make: who lays images of several disks
-            together makes them, and so does ``prepare.py``; set it to False for a folder that strangers packed.
-            Default: True.
+        allow_links_out (bool | None): Whether images and masks may be links to files outside of their folder, as where
+            single images of several disks are laid together; a folder may be a link itself in any case. Default:
+            None, only in folders that ``prepare.py`` made, whose images are such links.
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
 
@@ -58,6 +63,7 @@ class BaseReferringDataset(BaseDataset, ABC):
     """
 
     broken: list[str] | None = None
+    IGNORE_ORIENTATION = False
     METAINFO: dict = {'classes': ('background', 'referent'), 'palette': [[0, 0, 0], [220, 20, 60]]}
 
     def __init__(self,
@@ -66,7 +72,8 @@ class BaseReferringDataset(BaseDataset, ABC):
                  unit: Literal['sentence', 'ref'] = 'sentence',
                  data_prefix: dict[str, str] | None = None,
                  pipeline: Sequence[dict | Callable] = (),
-                 allow_links_out: bool = True,
+                 ignore_orientation: bool | None = None,
+                 allow_links_out: bool | None = None,
                  **kwargs) -> None:
         if unit not in ('sentence', 'ref'):
             raise InputError(f"unit must be 'sentence' or 'ref', got {unit!r}")
@@ -74,7 +81,8 @@ class BaseReferringDataset(BaseDataset, ABC):
             raise InputError(f'{type(self).__name__} has no setting serialize_data: its samples are one array')
         self.split = split
         self.unit = unit
-        self.allow_links_out = allow_links_out
+        self.ignore_orientation = self.IGNORE_ORIENTATION if ignore_orientation is None else ignore_orientation
+        self.allow_links_out = Path(data_root, MANIFEST).is_file() if allow_links_out is None else allow_links_out
         self._referents: Referents | None = None
         super().__init__(
             data_root=os.fspath(data_root),
@@ -129,8 +137,10 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self._referents is None:
             referents = self.load_referents()
             if not isinstance(referents, Referents):
-                checked = self.parse_each(referents, partial(_check_expressions, data_root=self.data_root))
+                scales = Scales()
+                checked = self.parse_each(referents, partial(self._complete, scales=scales))
                 referents = ReferentsInMemory(checked)
+                scales.check_all(self.data_root)
             self._referents = referents
         return self._referents
 
@@ -157,6 +167,10 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
+    def _complete(self, referent: dict, scales: Scales) -> dict:
+        scales.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
+        return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
+
     def load_data_list(self) -> np.ndarray:
         """Load the referents and number the samples.
 
@@ -181,14 +195,20 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Everything that is known of one sample, as the pipeline receives it."""
         place, sentence = self.data_list[idx]
         info = self._referents[place]
-        if not self.allow_links_out:
-            self._refuse_links_out(info)
+        self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
-    def _refuse_links_out(self, referent: dict) -> None:
+    def check_links(self, referent: Mapping) -> None:
+        """Refuse a referent whose image or mask is a link to a place outside, unless such links are allowed.
+
+        Raises:
+            InputError: It is; names the link and its target.
+        """
+        if self.allow_links_out:
+            return
         if not is_lmdb_address(referent['img_path']):
             refuse_links_out(referent['img_path'], self.data_prefix['img_path'])
         mask = referent['segmentation']

@@ -9,6 +9,7 @@ from mmrefseg.registry import DATASETS
 
 from .instance_prompts import Instance, InstancePromptDataset
 from .instances_file import InstancesFile
+from .scales import check_box
 
 _SPLITS = ('train', 'val')
 _FAR = 1e9
@@ -83,6 +84,7 @@ class CocoPromptDataset(InstancePromptDataset):
         if len(box) != 4 or not all(isinstance(number, int | float) and abs(number) < _FAR for number in (*box, area)):
             raise InputError(f"{where}: 'bbox' must hold four numbers [x, y, width, height] and 'area' be one, all "
                              f'below {_FAR:.0e}.')
+        check_box(box, f"{where}: 'bbox'")
         return Instance(
             category=categories[category_id],
             x=(box[0] + box[2] / 2) / image['width'],

@@ -107,6 +107,8 @@ class InstancePromptDataset(BaseReferringDataset):
     category; how many, is logged. An instance has one expression, whose ``sent_id`` is its ``ref_id``.
     """
 
+    IGNORE_ORIENTATION = True
+
     @abstractmethod
     def load_instances(self) -> list[Instance]:
         """Parse the files of the data set: all instances of the split, crowds included."""

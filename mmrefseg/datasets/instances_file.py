@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import read_json
 from mmrefseg.utils.names import relative_name
 
-from .fields import check_outline, get_field
+from .annotation_fields import check_outline, get_field
 
 Id = int | str
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.files import sha256_of
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular, sha256_of
 from mmrefseg.utils.image_size import read_image_size
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
 
+from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
 from .prepared_folder import LMDB, check_finished, index_of
 from .referent_lines import (
     LineIndex,
@@ -44,11 +43,14 @@ class JSONLinesDataset(BaseReferringDataset):
     - ``image`` (str): path of the image below ``images``;
     - ``expression`` (str) or ``expressions`` (list[str]): what people say of the referent;
     - ``mask``: a COCO RLE (``{"size": [H, W], "counts": ...}``), COCO polygons (``[[x1, y1, x2, y2, ...], ...]``), the
-      path of a PNG below ``data_root`` (every value but 0 is inside), or null, if the expression refers to nothing;
-    - if you like: ``height`` and ``width`` (int, pixels; else read from the image), ``image_id``, ``ref_id``
-      and ``category_id`` (int), ``ann_id`` (int or str), ``sent_ids`` (list[int]) and ``kinds`` (list[str]), one for
-      each expression, and ``image_key`` (str), which names the image in all data sets: ``coco/<id>`` for one of COCO's,
-      so that no image is trained on that another data set tests on. Further keys are passed on,
+      path of a PNG below ``data_root`` (0 is outside; see :func:`~mmrefseg.structures.mask_files.file_to_mask`), or
+      null, if the expression refers to nothing;
+    - if you like: ``height`` and ``width`` (int, pixels; else read from the image), ``ignore_orientation`` (bool; true
+      if the mask was made on the image as it is stored, and not on the upright one that viewers show where an EXIF
+      orientation says so; else the data set's), ``image_id``, ``ref_id`` and ``category_id`` (int), ``ann_id`` (int or
+      str), ``sent_ids`` (list[int]) and ``kinds`` (list[str]), one for each expression, and ``image_key`` (str), which
+      names the image in all data sets: ``coco/<id>`` for one of COCO's, so that no image is trained on that another
+      data set tests on. Further keys are passed on,
       but those that a sample gets from the pipeline (``img``, ``text``, ``flip`` and so on) are refused.
 
     An image without an ``image_key`` has the SHA-256 of its file for one: it is the same in every such data set,
@@ -71,15 +73,15 @@ class JSONLinesDataset(BaseReferringDataset):
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Attributes:
-        size_of (Callable): Reads height and width of the image at an ``img_path``.
-            Default: :func:`~mmrefseg.utils.image_size.read_image_size`.
+        size_of (Callable): Reads height and width of the image at an ``img_path``, of the stored one if its second
+            argument is True. Default: :func:`~mmrefseg.utils.image_size.read_image_size`.
 
     Raises:
         MissingInputError: If a folder or file is missing.
         InputError: If a line is not as above, or the index does not fit the file.
     """
 
-    size_of: Callable[[str], tuple[int, int]] = staticmethod(read_image_size)
+    size_of: Callable[[str, bool], tuple[int, int]] = staticmethod(read_image_size)
 
     def __init__(self,
                  data_root: str,
@@ -104,7 +106,7 @@ class JSONLinesDataset(BaseReferringDataset):
         file = files[self.split]
         if index_of(file).is_file():
             return _ReferentsOfFile(file, str(images))
-        reader = OwnLines(file, str(images), self.data_root, self.size_of)
+        reader = OwnLines(file, str(images), self.data_root, self.size_of, self.ignore_orientation)
         return self.parse_each(iterate_lines(file), lambda line: reader.parse(*line))
 
     def image_key(self, referent: Mapping) -> str:
@@ -186,13 +188,17 @@ class OwnLines:
         file (Path): The file, for errors.
         image_folder (str): Folder of the images.
         mask_folder (str): Folder of masks in files.
-        size_of (Callable): Reads height and width of the image at a path. Default: ``read_image_size``.
+        size_of (Callable): Reads height and width of the image at a path, of the stored one if its second argument is
+            True. Default: ``read_image_size``.
+        ignore_orientation (bool): What holds for lines that do not say it. Default: False.
     """
 
     def __init__(self, file: Path, image_folder: str, mask_folder: str,
-                 size_of: Callable[[str], tuple[int, int]] = read_image_size) -> None:
+                 size_of: Callable[[str, bool], tuple[int, int]] = read_image_size,
+                 ignore_orientation: bool = False) -> None:
         self._file = file
         self._size_of = size_of
+        self._ignore_orientation = ignore_orientation
         self._folders = (image_folder, mask_folder)
         self._image_ids: dict[str, int] = {}
         self._images: dict[int, str] = {}
@@ -211,6 +217,7 @@ class OwnLines:
         element.setdefault('ref_id', number)
         element.setdefault('ann_id', element['ref_id'])
         element.setdefault('category_id', 0)
+        element.setdefault('ignore_orientation', self._ignore_orientation)
         self._complete_expressions(element, where)
         if 'height' not in element or 'width' not in element:
             self._complete_size(element, name, where)
@@ -230,7 +237,8 @@ class OwnLines:
 
     def _complete_size(self, element: dict, name: str, where: str) -> None:
         try:
-            element['height'], element['width'] = self._size_of(f'{self._folders[0]}/{name}')
+            element['height'], element['width'] = self._size_of(
+                f'{self._folders[0]}/{name}', bool(element['ignore_orientation']))
         except UserError as error:
             raise InputError(f'{where}: height and width are not given, and cannot be read from the image {name}: '
                              f'{str(error).removesuffix(".")}. Mend the path or the image, or write both.') from error

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.json_files import JSON_ENCODING
-from mmrefseg.utils.regular_files import open_regular
+from mmrefseg.utils.files import JSON_ENCODING, open_regular
 
 _PIECE = 1 << 20
 _BLANKS = re.compile('[ \t\n\r]*')

@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import read_json
 
+from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
 from .json_list import iterate_json_list
 
 SPLITS = ('train', 'val', 'test', 'miniv')
@@ -64,6 +64,8 @@ class PhraseCutDataset(BaseReferringDataset):
         InputError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, a task
             or two different images have the same id, or a phrase is empty or endless.
     """
+
+    IGNORE_ORIENTATION = True
 
     def __init__(self, data_root: str, split: str = 'train', image_source: str | None = 'vg', **kwargs) -> None:
         self._image_source = image_source or os.path.realpath(data_root)

@@ -11,8 +11,8 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import get_field, is_int64
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field, is_whole
 from .instances_file import InstancesFile
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
@@ -29,7 +29,8 @@ class RefCOCODataset(BaseReferringDataset):
         └── refs(<split_by>).p  refs with their sentences and splits
 
     The expression is the field ``sent`` of a sentence. A sentence may carry a ``kind`` (RefShapes' do). The pickle
-    is read without allowing it to import anything.
+    is read without allowing it to import anything. Images are taken as they are stored, as the tools read them that
+    COCO's outlines were made with; for outlines of your own on upright images set ``ignore_orientation=False``.
 
     Args:
         data_root (str): Folder of the data set.
@@ -39,7 +40,8 @@ class RefCOCODataset(BaseReferringDataset):
         image_source (str | None): Whose images these are: an id means the same image in all data sets with the same
             source. None: nobody else's, not even those of the same data made anew in another folder.
             Default: ``'coco'``.
-        **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
+        **kwargs: ``unit``, ``data_prefix``, ``ignore_orientation``, ``pipeline`` and more of
+            :class:`BaseReferringDataset`.
 
     Raises:
         MissingInputError: If a folder or file is missing.
@@ -52,6 +54,7 @@ class RefCOCODataset(BaseReferringDataset):
     REFS_FILE = 'refs({split_by}).p'
     SOURCE = OFFICIAL_SOURCE
     ANN_ID_TYPE: type | tuple[type, ...] = int
+    IGNORE_ORIENTATION = True
 
     def __init__(self,
                  data_root: str,
@@ -74,7 +77,7 @@ class RefCOCODataset(BaseReferringDataset):
         refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
         ann_ids = {ann_id for ref in refs for ann_id in self._ann_ids(ref)
-                   if isinstance(ann_id, str) or is_whole(ann_id)}
+                   if isinstance(ann_id, str) or is_int64(ann_id)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
         room = _Room(refs_file)
         return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file, room))
@@ -129,7 +132,7 @@ class RefCOCODataset(BaseReferringDataset):
     def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
         images = defaultdict(set)
         for place, ref in enumerate(refs):
-            if self.broken is not None and not is_whole(ref.get('image_id')):
+            if self.broken is not None and not is_int64(ref.get('image_id')):
                 continue  # it is left out, and described, when the ref is parsed
             image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
             for split in self._splits(ref):

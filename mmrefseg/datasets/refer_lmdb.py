@@ -8,8 +8,8 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_header, read_value
 
+from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
-from .fields import get_field
 from .prepared_folder import LMDB, check_finished, index_of
 from .referent_lines import LineIndex, ReferentsOfLines
 from .referents import Referents
@@ -28,7 +28,8 @@ class ReferringLMDBDataset(BaseReferringDataset):
     Args:
         data_root (str): Folder of the file ``data.lmdb``.
         split (str): Part of the data set. Default: ``'train'``.
-        **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``.
+        **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``
+            and ``ignore_orientation``.
 
     Raises:
         MissingInputError: If the file is missing.
@@ -36,8 +37,9 @@ class ReferringLMDBDataset(BaseReferringDataset):
     """
 
     def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
-        if 'data_prefix' in kwargs:
-            raise InputError('ReferringLMDBDataset has its images within itself: leave data_prefix out')
+        if refused := {'data_prefix', 'ignore_orientation'} & kwargs.keys():
+            raise InputError('ReferringLMDBDataset has its images within itself, and what they were annotated on: '
+                             f'leave {" and ".join(sorted(refused))} out')
         super().__init__(data_root, split, **kwargs)
 
     def load_referents(self) -> Referents:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.regular_files import read_regular
+from mmrefseg.utils.files import read_regular
 
 OFFICIAL_SOURCE = 'https://github.com/lichengunc/refer'
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.expressions import check_length
-from mmrefseg.utils.json_files import JSON_ENCODING
+from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.names import relative_name
-from mmrefseg.utils.regular_files import open_regular
 
-from .fields import check_numbers, get_field
+from .annotation_fields import check_numbers, get_field
 from .referents import Referents
 
 INDEX_VERSION = 1
@@ -26,7 +25,7 @@ LONGEST_LINE = 1 << 26
 
 _LONGEST_SIDE = 1 << 16
 _FIELDS = {'image', 'height', 'width', 'expression', 'expressions', 'sent_ids', 'kinds', 'mask', 'image_id', 'ref_id',
-           'ann_id', 'category_id'}
+           'ann_id', 'category_id', 'ignore_orientation'}
 # Keys that a sample gets from elsewhere.
 _RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind', 'sample_idx', 'img', 'img_shape',
              'ori_shape', 'gt_seg_map', 'seg_fields', 'flip', 'flip_direction', 'warp_matrix', 'scale_factor',
@@ -173,6 +172,8 @@ def referent_of(element: dict, where: str, image_folder: str, mask_folder: str |
         'ref_id': get_field(element, 'ref_id', int, where),
         'ann_id': get_field(element, 'ann_id', (int, str), where),
         'category_id': get_field(element, 'category_id', int, where),
+        # Lines were prepared without it as long as all images were taken as they are stored.
+        'ignore_orientation': get_field({'ignore_orientation': True, **element}, 'ignore_orientation', bool, where),
         'sentences': _sentences(element, where),
         **{key: value for key, value in element.items() if key not in _FIELDS},
     }

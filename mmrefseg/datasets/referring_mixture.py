@@ -48,7 +48,8 @@ class ReferringMixture(BaseReferringDataset):
                  held_out: Sequence[dict | BaseReferringDataset] | None = None,
                  allow_leakage: bool = False,
                  **kwargs) -> None:
-        if fixed := sorted({'data_root', 'split', 'data_prefix', 'ann_file'} & kwargs.keys()):
+        if fixed := sorted({'data_root', 'split', 'data_prefix', 'ann_file', 'ignore_orientation', 'allow_links_out'} &
+                           kwargs.keys()):
             raise InputError(f'ReferringMixture has no setting {", ".join(fixed)}: its data sets have, each its own')
         if not datasets:
             raise InputError('datasets is empty: name at least one data set to train on')
@@ -62,6 +63,9 @@ class ReferringMixture(BaseReferringDataset):
     def title(self) -> str:
         """Those of the sources."""
         return ' + '.join(source.title for source in self.sources)
+
+    def check_links(self, referent: Mapping) -> None:
+        """The sources have done so."""
 
     def image_key(self, referent: Mapping) -> str:
         """As the referent's source has it."""
@@ -127,6 +131,7 @@ class _ReferentsOfSources(Referents):
     def __getitem__(self, index: int) -> dict:
         source = self._sources[self._origins[index]]
         referent = source.referents()[self._places[index]]
+        source.check_links(referent)
         return {**referent, 'image_key': source.image_key(referent)}
 
 

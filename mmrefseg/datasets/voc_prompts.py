@@ -3,16 +3,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import mask_to_rle
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, read_regular
+from mmrefseg.utils.image_size import PILLOW_ERRORS, header_of
 
 from .instance_prompts import Instance, InstancePromptDataset
 
@@ -127,11 +129,12 @@ class VOCPromptDataset(InstancePromptDataset):
 def _read_labels(path: Path) -> np.ndarray:
     """The numbers in an image of a palette, or of one channel; (H, W), uint8."""
     try:
-        with open_regular(path, MAX_IMAGE_BYTES) as file, Image.open(file) as image:
-            mode = image.mode
-            labels = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
-        raise InputError(f'{path} is missing, damaged or far too large ({error}). Get it again.') from error
-    if mode not in ('P', 'L'):
-        raise InputError(f'{path} must be an image of a palette, as VOC has it, but its mode is {mode}.')
-    return labels
+        content = read_regular(path, MAX_IMAGE_BYTES)
+        mode = header_of(content).mode
+        if mode not in ('P', 'L'):
+            raise InputError(f'its mode is {mode}, not that of a palette')
+        with Image.open(BytesIO(content), formats=['PNG']) as image:
+            return np.asarray(image)
+    except (UserError, *PILLOW_ERRORS) as error:
+        raise InputError(f'{path} is missing, damaged or no PNG of a palette, as VOC has it ({error}). Get it '
+                         'again.') from error

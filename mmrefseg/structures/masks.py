@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 from pycocotools import mask as mask_utils
 
-from mmrefseg.errors import InputError, UserError
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.errors import InputError
+
+from .mask_files import file_to_mask
 
 Segmentation = None | list | dict
 """What :func:`draw_mask` draws."""
@@ -29,9 +30,9 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
             - None: no pixel (the expression refers to nothing);
             - a list: COCO polygons, see :func:`polygons_to_mask`;
             - ``{'size': [H, W], 'counts': ...}``: a COCO RLE, see :func:`rle_to_mask`;
-            - ``{'file': path}``: an image file, see :func:`file_to_mask`;
+            - ``{'file': path}``: an image file, see :func:`~mmrefseg.structures.mask_files.file_to_mask`;
             - ``{'instances': [...]}``: PhraseCut's outlines, see :func:`instances_to_mask`;
-            - ``{'union': [...]}``: any of these, united.
+            - ``{'union': [...]}``: any of those above, united.
         height (int): Height of the mask in pixels.
         width (int): Width of the mask in pixels.
 
@@ -43,20 +44,29 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
     """
     if segmentation is None:
         return np.zeros((height, width), np.uint8)
-    if isinstance(segmentation, list):
+    if isinstance(segmentation, list | tuple):
         return polygons_to_mask(segmentation, height, width)
+    if not isinstance(segmentation, dict):
+        raise InputError(f'it must be polygons, an RLE or a file, got an object of type {type(segmentation).__name__}')
     if 'counts' in segmentation:
         return rle_to_mask(segmentation, height, width)
     if 'file' in segmentation:
         return file_to_mask(segmentation['file'], height, width)
     if 'instances' in segmentation:
         return instances_to_mask(segmentation['instances'], height, width)
-    if 'union' not in segmentation:
-        raise InputError('it is a dictionary with none of the keys counts, file, instances and union')
     mask = np.zeros((height, width), np.uint8)
-    for part in segmentation['union']:
+    for part in _parts(segmentation):
         mask |= draw_mask(part, height, width)
     return mask
+
+
+def _parts(segmentation: dict) -> list:
+    if 'union' not in segmentation:
+        raise InputError('it is a dictionary with none of the keys counts, file, instances and union')
+    parts = segmentation['union']
+    if not isinstance(parts, list | tuple) or any(isinstance(part, dict) and 'union' in part for part in parts):
+        raise InputError("its 'union' must be a list of polygons, RLEs, files or instances, and of no further unions")
+    return parts
 
 
 def mask_to_rle(mask: np.ndarray) -> dict:
@@ -70,32 +80,6 @@ def mask_to_rle(mask: np.ndarray) -> dict:
     """
     code = mask_utils.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     return {'size': code['size'], 'counts': code['counts'].decode('ascii')}
-
-
-def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
-    """Read a mask from an image file (PNG); every value but 0 is inside.
-
-    Args:
-        path (str): The file.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
-
-    Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
-
-    Raises:
-        InputError: If the file is missing, no image, or of another size.
-    """
-    try:
-        size = read_image_size(path)  # first, for a small file may be the picture of a hundred million pixels
-    except UserError as error:
-        raise InputError(f'{path}: {error}') from error
-    if size != (height, width):
-        raise InputError(f'{path} is {size} (H, W), but its image {(height, width)}')
-    mask = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if mask is None:
-        raise InputError(f'{path} is damaged or cut off')
-    return (mask.reshape(height, width, -1) != 0).any(axis=2).astype(np.uint8)
 
 
 def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], height: int, width: int) -> np.ndarray:
@@ -119,15 +103,25 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
     """
     canvas = Image.new('L', (width, height))
     draw = ImageDraw.Draw(canvas)
-    for polygons in instances:
-        for polygon in polygons:
-            points = np.asarray(polygon, np.float64)
-            flat = points.ndim == 1 and len(points) % 2 == 0
-            if not (flat or points.shape[1:] == (2, )) or not np.abs(points).max(initial=0) <= 2**15:
-                raise InputError('a polygon must be a list of [x, y] in pixels, between -32768 and 32768')
-            if points.size >= 4:
-                draw.polygon(points.astype(np.int64).ravel().tolist(), outline=1, fill=1)
+    for polygon in _outlines(instances):
+        points = _numbers(polygon)
+        flat = points.ndim == 1 and len(points) % 2 == 0
+        if not (flat or points.shape[1:] == (2, )) or not np.abs(points).max(initial=0) <= 2**15:
+            raise InputError('a polygon must be a list of [x, y] in pixels, between -32768 and 32768')
+        if points.size >= 4:
+            draw.polygon(points.astype(np.int64).ravel().tolist(), outline=1, fill=1)
     return np.array(canvas)
+
+
+def _outlines(instances: Sequence[Sequence]) -> Iterator[Sequence]:
+    for polygons in _sequence(instances, 'instances'):
+        yield from _sequence(polygons, 'an instance')
+
+
+def _sequence(value: Sequence, what: str) -> Sequence:
+    if not isinstance(value, list | tuple):
+        raise InputError(f'{what} must be a list of polygons, got an object of type {type(value).__name__}')
+    return value
 
 
 def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
@@ -147,13 +141,14 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
     Raises:
         InputError: If no polygon has three points, or a coordinate is missing, NaN or far from the image.
     """
-    outlines = [np.asarray(polygon, np.float64) for polygon in polygons if len(polygon) >= 6]
+    outlines = [outline for outline in map(_numbers, polygons) if outline.size >= 6]
     if not outlines:
         raise InputError(f'none of its {len(polygons)} polygons has three points or more')
     for outline in outlines:
         if outline.ndim != 1 or len(outline) % 2 or not _is_near(outline, height, width):
             raise InputError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
-    return _decode(mask_utils.merge(mask_utils.frPyObjects(outlines, height, width))['counts'], height, width)
+    code = mask_utils.merge(mask_utils.frPyObjects(outlines, height, width))['counts']
+    return _fill(_runs_of(code), height, width)
 
 
 def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
@@ -170,35 +165,54 @@ def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
     Raises:
         InputError: If the size differs, or the counts are damaged.
     """
-    if tuple(rle.get('size', ())) != (height, width):
-        raise InputError(f'its RLE must have the size [{height}, {width}] of the image, got {rle.get("size")}')
-    counts = rle.get('counts')
-    if isinstance(counts, list):
-        counts = mask_utils.frPyObjects(rle, height, width)['counts']
+    size, counts = rle.get('size'), rle.get('counts')
+    if not isinstance(size, list | tuple) or list(size) != [height, width]:
+        raise InputError(f'its RLE must have the size [{height}, {width}] of the image, got {str(size)[:200]}')
+    if isinstance(counts, list | tuple):
+        runs = _numbers(counts)
+        if runs.ndim != 1 or (runs != np.floor(runs)).any():
+            raise InputError("the 'counts' of its RLE must be whole numbers")
     elif isinstance(counts, str) and _RLE_STRING.fullmatch(counts):
-        counts = counts.encode()
+        runs = _runs_of(counts.encode())
     else:
         raise InputError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
-    return _decode(counts, height, width)
+    return _fill(runs, height, width)
 
 
-def _decode(counts: bytes, height: int, width: int) -> np.ndarray:
-    """Decode COCO's compressed string, four times as fast as pycocotools does."""
+def _numbers(values: Sequence) -> np.ndarray:
+    """Numbers that a file holds, float64, in whatever shape; NumPy alone would also take strings and truth values."""
+    try:
+        numbers = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f'it must hold numbers alone: {error}') from error
+    if numbers.dtype.kind not in 'iuf':
+        raise InputError('it must hold numbers alone, and none that is endless; it holds something else')
+    return numbers.astype(np.float64)
+
+
+def _runs_of(counts: bytes) -> np.ndarray:
+    """The runs of COCO's compressed string, (N,); decoding is four times as fast as pycocotools' with :func:`_fill`."""
     codes = np.frombuffer(counts, np.uint8) - 48
     ends = np.flatnonzero(codes < 32)
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1
-    runs = np.full(1, -1)
-    if len(ends) and lengths.max() < 8:
-        # The lowest bits come first; the highest bit of a number is its sign.
-        digits = (codes & 31).astype(np.int64) << 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
-        runs = np.add.reduceat(digits, starts) - ((codes[ends] & 16).astype(np.int64) << 1 + 5 * (lengths - 1))
-        # From the fourth on, a run is the difference to the one before the last.
-        runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
-    if runs.min() < 0 or runs.sum() != height * width:
+    if not len(ends) or lengths.max() >= 8:
+        return np.full(1, -1)
+    # The lowest bits come first; the highest bit of a number is its sign.
+    digits = (codes & 31).astype(np.int64) << 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    runs = np.add.reduceat(digits, starts) - ((codes[ends] & 16).astype(np.int64) << 1 + 5 * (lengths - 1))
+    # From the fourth on, a run is the difference to the one before the last.
+    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
+    return runs
+
+
+def _fill(runs: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W), uint8, from (N,) lengths of runs of 0 and 1 in turn, down the columns."""
+    if not (runs.size and runs.min() >= 0 and runs.sum() == height * width):
         raise InputError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
-    # They go down the columns; OpenCV turns these into rows ten times as fast as NumPy.
-    return cv2.transpose(np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(width, height))
+    pixels = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs.astype(np.int64))
+    # OpenCV turns columns into rows ten times as fast as NumPy.
+    return cv2.transpose(pixels.reshape(width, height))
 
 
 def _is_near(coordinates: np.ndarray, height: int, width: int) -> bool:

@@ -1,24 +1,134 @@
-"""Writing files so that a broken run leaves no broken file, and reading what tools wrote."""
+"""Reading files that may be anything, and writing them so that a broken run leaves no broken file."""
 from __future__ import annotations
 
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 
-from .json_files import read_json
-from .regular_files import open_regular
+MAX_IMAGE_BYTES = 1 << 28
+"""Larger images and masks are not read: 256 MB."""
+
+MAX_JSON_BYTES = 1 << 32
+"""Larger JSON files are not read: 4 GB, nine times COCO's largest."""
+
+JSON_ENCODING = 'utf-8-sig'
+"""UTF-8, with the byte order mark that some editors write, or without."""
 
 _UNFINISHED = '.unfinished'
 _LONGEST_PREFIX = 60
+
+
+def open_regular(path: str | Path, limit: int | None = None) -> BinaryIO:
+    """Open a file for reading, if it is one: no pipe, device, socket or folder. Links are followed.
+
+    Args:
+        path: path of the file.
+        limit: bytes that it may have. Default None: any number.
+
+    Raises:
+        MissingInputError: there is no such file.
+        InputError: it is no file, or a larger one.
+        FileError: it cannot be opened.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingInputError(f'{path} is missing') from None
+    except OSError as error:
+        raise FileError(error.errno, f'{path} cannot be opened ({error.strerror})') from error
+    except ValueError as error:  # NUL, or half a character
+        raise InputError(f'{str(path)!r} is no path ({error})') from None
+    status, trouble = os.fstat(descriptor), None
+    if not stat.S_ISREG(status.st_mode):
+        trouble = 'is no file, but a folder, pipe or device'
+    elif limit is not None and status.st_size > limit:
+        trouble = f'has {status.st_size} bytes; no file of this kind of more than {limit} is read'
+    if trouble:
+        os.close(descriptor)
+        raise InputError(f'{path} {trouble}')
+    return open(descriptor, 'rb')
+
+
+def read_regular(path: str | Path, limit: int) -> bytes:
+    """What a file holds.
+
+    Args:
+        path: path of the file.
+        limit: bytes that it may have.
+
+    Raises:
+        MissingInputError: there is no such file.
+        InputError: it is no file, or a larger one.
+        FileError: it cannot be read.
+    """
+    with open_regular(path, limit) as file:
+        try:
+            return file.read(os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise FileError(error.errno, f'{path} cannot be read ({error.strerror})') from error
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(path: str | Path, object_hook: Callable[[dict], Any] | None = None, mend: str = 'Get it again.') -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: path of the file.
+        object_hook: as :func:`json.loads` takes it. Default None.
+        mend: what to do with a damaged file, for errors. Default ``'Get it again.'``.
+
+    Raises:
+        MissingInputError: there is no such file.
+        InputError: it is no whole JSON file.
+        FileError: it cannot be read.
+    """
+    content = read_regular(path, MAX_JSON_BYTES)
+    try:
+        text = content.decode(JSON_ENCODING)
+        del content  # may be half a gigabyte
+        return json.loads(text, object_hook=object_hook)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f'{path} is not a whole JSON file ({error}). {mend}') from error
+
+
+def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
+    """Read a JSON object with a key for each split, as our tools write them.
+
+    Args:
+        path: path of the file.
+        made_by: the tool that writes such files, for the messages.
+
+    Raises:
+        MissingInputError: the file is missing; names what writes it.
+        InputError: it is damaged, or no JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingInputError(f'{path} is missing; {made_by} writes it')
+    content = read_json(path, mend=f'Let {made_by} write it again.')
+    if not isinstance(content, dict):
+        raise InputError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
+    return content
 
 
 def _explained(error: OSError, path: Path) -> FileError:
@@ -42,15 +152,6 @@ def check_writable(folder: str | Path) -> None:
             pass
     except OSError as error:
         raise _explained(error, folder) from error
-
-
-def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
-    with open_regular(path) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def write_atomically(data: bytes, path: str | Path) -> None:
@@ -106,23 +207,3 @@ def _remove_remains(path: Path) -> None:
         with suppress(OSError, InputError), open_regular(remains) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remains.unlink()
-
-
-def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
-    """Read a JSON object with a key for each split, as our tools write them.
-
-    Args:
-        path: path of the file.
-        made_by: the tool that writes such files, for the messages.
-
-    Raises:
-        MissingInputError: the file is missing; names what writes it.
-        InputError: it is damaged, or no JSON object.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingInputError(f'{path} is missing; {made_by} writes it')
-    content = read_json(path, mend=f'Let {made_by} write it again.')
-    if not isinstance(content, dict):
-        raise InputError(f'{path} must hold a JSON object with a key for each split; {made_by} writes such a file')
-    return content

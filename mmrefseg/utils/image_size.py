@@ -1,52 +1,165 @@
-"""The size of an image, before any memory is taken for it."""
+"""What an image's header declares, before any memory is taken for its pixels."""
 from __future__ import annotations
 
+import struct
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
 from mmrefseg.errors import InputError
 
-from .regular_files import MAX_IMAGE_BYTES, open_regular
+from .files import MAX_IMAGE_BYTES, open_regular
+from .orientation import exchanges_sides, known_orientation, orientation_of
 
 MAX_PIXELS = 89_478_485
 """Larger images are not decoded; Pillow calls them possible bombs, too. The largest of COCO have 410,000 pixels."""
 
+PILLOW_ERRORS = (OSError, ValueError, SyntaxError, MemoryError, EOFError, LookupError, TypeError, AttributeError,
+                 ArithmeticError, AssertionError, RuntimeError, struct.error)
+"""What Pillow's parsers raise for damaged files."""
+
 # What OpenCV reads, too.
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM')
+_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # tags of TIFF
 
 
-def read_image_size(file: str | Path | BinaryIO) -> tuple[int, int]:
+class ImageHeader(NamedTuple):
+    """What an image's header declares.
+
+    Attributes:
+        format (str): ``'JPEG'``, ``'PNG'``, ``'WEBP'``, ``'BMP'``, ``'GIF'``, ``'TIFF'`` or ``'PPM'``.
+        mode (str): Pillow's name for the kind of pixels, such as ``'RGB'``, ``'P'`` or ``'I;16'``.
+        height (int): Height of the stored picture in pixels.
+        width (int): Width of the stored picture in pixels.
+        orientation (int): EXIF's, 1 (upright) to 8.
+        is_lossy (bool): Whether pixels may have other values than were stored: JPEG, also in TIFF, and most WebP.
+    """
+
+    format: str
+    mode: str
+    height: int
+    width: int
+    orientation: int
+    is_lossy: bool
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width of the upright picture in pixels."""
+        return (self.width, self.height) if exchanges_sides(self.orientation) else (self.height, self.width)
+
+
+def read_image_size(file: str | Path | BinaryIO, ignore_orientation: bool = False) -> tuple[int, int]:
     """Height and width in pixels, as an image's header declares them.
 
     A file of some bytes can declare 100,000 × 100,000 pixels, for which a decoder would take 30 GB.
 
     Args:
         file: path of the image, or its open file.
+        ignore_orientation: whether the stored picture is meant, whatever its EXIF orientation. Default: False, the
+            upright one.
 
     Raises:
         MissingInputError: there is no such file.
         FileError: it cannot be opened.
-        InputError: it is no file, no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, or declares more than
-            ``MAX_PIXELS``.
+        InputError: it is no file, no JPEG, PNG, WebP, BMP, GIF, TIFF or PPM image, holds several pictures, or declares
+            more than ``MAX_PIXELS``.
     """
     if isinstance(file, str | Path):
         with open_regular(file, MAX_IMAGE_BYTES) as opened:
-            return read_image_size(opened)
+            header = read_header(opened)
+    else:
+        header = read_header(file)
+    return (header.height, header.width) if ignore_orientation else header.upright_size
+
+
+def read_header(file: BinaryIO) -> ImageHeader:
+    """Read the header of an image, and refuse what no single picture of a sensible size follows.
+
+    Args:
+        file: the open file, at its start.
+
+    Raises:
+        InputError: as :func:`read_image_size`.
+    """
     try:
         with Image.open(file, formats=_FORMATS) as image:
-            width, height = image.size
+            kind, several = image.format, image.format != 'MPO' and getattr(image, 'is_animated', False)
+            mode, (width, height), exif = image.mode, image.size, image.info.get('exif', b'')
+            compression, tags = image.info.get('compression'), dict(getattr(image, 'tag_v2', {}))
     except Image.DecompressionBombError as error:
         raise _too_large(str(error)) from None
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise InputError('it is damaged, cut off or not an image (JPEG, PNG, WebP, BMP, GIF, TIFF and PPM are read). '
-                         'Copy or download it again') from error
-    if width * height > MAX_PIXELS:
+    except PILLOW_ERRORS as error:
+        raise _unreadable(file) from error
+    orientation = orientation_of(exif or (_png_exif(file) if kind == 'PNG' else b''))
+    is_lossy = kind in ('JPEG', 'MPO') or compression in ('jpeg', 'tiff_jpeg', 'webp')
+    if kind == 'TIFF':  # whose size Pillow gives upright
+        height, width, orientation = tags[_HEIGHT], tags[_WIDTH], known_orientation(tags.get(_ORIENTATION))
+    elif kind == 'WEBP':
+        is_lossy = _has_lossy_chunk(file)
+    check_pixels(height, width)
+    if several:
+        raise InputError(f'it holds several pictures ({kind}), and which one is meant cannot be told. Save that one in '
+                         'a file of its own')
+    return ImageHeader('JPEG' if kind == 'MPO' else kind, mode, height, width, orientation, is_lossy)
+
+
+def check_pixels(height: int, width: int) -> None:
+    """Refuse a size that no image has.
+
+    Raises:
+        InputError: It is empty, or has more than ``MAX_PIXELS``.
+    """
+    if height * width > MAX_PIXELS:
         raise _too_large(f'{width} x {height} pixels')
-    return height, width
+    if min(height, width) < 1:
+        raise InputError(f'it declares a size of {width} x {height} pixels: it is damaged. Copy or download it again')
+
+
+def _png_exif(file: BinaryIO) -> bytes:
+    """The chunk of EXIF metadata, which may stand behind the pixels, where Pillow would have to decode them first."""
+    place = 8
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        length = int.from_bytes(head[:4])
+        if len(head) < 8 or head[4:] == b'IEND':
+            return b''
+        if head[4:] == b'eXIf':
+            return file.read(min(length, 1 << 16))
+        place += 12 + length
+
+
+def _has_lossy_chunk(file: BinaryIO) -> bool:
+    place = 12
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8 or head[:4] in (b'VP8 ', b'VP8L'):
+            return head[:4] != b'VP8L'
+        place += 8 + (int.from_bytes(head[4:], 'little') + 1) // 2 * 2
+
+
+def _unreadable(file: BinaryIO) -> InputError:
+    file.seek(0)
+    start = file.read(12)
+    if start[4:8] == b'ftyp':
+        return InputError('it is HEIC, AVIF or a film, as phones write them, and these are not read. Convert it to '
+                          "JPEG or PNG, for example by 'magick FILE FILE.jpg', or let the phone do it when it exports")
+    if start.startswith(_TIFF_STARTS):
+        return InputError('it is a damaged TIFF, or one of a kind that is not read (TIFF may hold grey, RGB or '
+                          'indexed pixels of up to 16 bits). Copy it again, or save it as an 8-bit PNG')
+    return InputError('it is damaged, cut off or not an image (JPEG, PNG, WebP, BMP, GIF, TIFF and PPM are read). '
+                      'Copy or download it again')
 
 
 def _too_large(size: str) -> InputError:
     return InputError(f'it declares a size that may exhaust the memory ({size}; at most {MAX_PIXELS} are read). Shrink '
                       'it if you trust it, else remove it')
+
+
+def header_of(content: bytes) -> ImageHeader:
+    """The header of an image of which the whole file is at hand; see :func:`read_header`."""
+    return read_header(BytesIO(content))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +19,8 @@ import lmdb
 
 from mmrefseg.errors import InputError, MissingInputError
 
+from .files import open_regular
 from .lmdb_pages import LMDBPages
-from .regular_files import open_regular
 
 FORMAT = 'mmrefseg'
 FORMAT_VERSION = 1
@@ -126,11 +127,13 @@ class LMDBWriter:
         path (str | Path): The file; its folder is there.
 
     Raises:
-        InputError: If the file is there, but is no LMDB file.
+        InputError: If the file is there, but is damaged or no LMDB file. LMDB itself would follow its pages out of the
+            file, and the process would end.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
+        _check_pages(self._path)
         try:
             # Nobody else reads or writes an unfinished file.
             self._environment = lmdb.open(self._path, subdir=False, lock=False, map_size=1 << 26)
@@ -165,6 +168,8 @@ class LMDBWriter:
                 return
             except lmdb.MapFullError:
                 self._environment.set_mapsize(2 * self._environment.info()['map_size'])
+            except lmdb.CorruptedError as error:
+                raise _not_to_go_on_with(self._path, error) from error
 
     def finish(self, header: dict[str, Any]) -> None:
         """Write the header and close the file.
@@ -182,6 +187,22 @@ class LMDBWriter:
     def close(self) -> None:
         """Close the file."""
         self._environment.close()
+
+
+def _check_pages(file: str) -> None:
+    """Read what a killed writer left, if there is anything."""
+    with suppress(FileNotFoundError):
+        if os.path.getsize(file):
+            with open_regular(file) as opened:
+                try:
+                    deque(LMDBPages(opened).items(), maxlen=0)
+                except InputError as error:
+                    raise _not_to_go_on_with(file, error) from error
+
+
+def _not_to_go_on_with(file: str, reason: object) -> InputError:
+    return InputError(f'{file} is damaged ({reason}), so that nothing can be added to it: delete '
+                      f'{os.path.dirname(file)} and prepare the data set again.')
 
 
 def _pages(file: str) -> LMDBPages:

@@ -20,6 +20,17 @@ def cpu_name() -> str:
     return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
 
 
+def computes_in_bfloat16(device: str) -> bool:
+    """Whether a device has instructions for bfloat16; one that only imitates them is several times slower than float32.
+
+    Args:
+        device: type of the device, such as ``'cuda'``.
+    """
+    if device == 'cpu':
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device != 'cuda' or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def machine() -> dict[str, str | int | None]:
     """Processor, how many of its cores this process may use, and the GPU, if there is one."""
     return {

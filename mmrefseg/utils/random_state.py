@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 
 from mmrefseg.errors import InputError
 
-_NUMPY_WORDS = 624
+_WORDS = 624  # of a Mersenne Twister
+# In PyTorch's state: how many words are left, whether it was seeded, and the place of the next one.
+_TORCHS_PLACE = struct.Struct('=8xiiQ')
 
 
 def get_cpu_state() -> dict[str, Any]:
@@ -25,9 +28,12 @@ def set_cpu_state(state: dict[str, Any]) -> None:
     """Go on from what :func:`get_cpu_state` gave."""
     random.setstate(state['python'])
     words, position, has_gauss, gauss = state['numpy']
-    # NumPy believes any position, and reads there.
-    if not 0 <= position <= _NUMPY_WORDS:
+    # NumPy believes any position, and reads there; PyTorch goes on from the next word for as many as are left.
+    if not 0 <= position <= _WORDS:
         raise ValueError(f"position in NumPy's state is {position}")
+    left, _, following = _TORCHS_PLACE.unpack_from(state['torch'].cpu().numpy())
+    if left + following > _WORDS + 1:
+        raise ValueError(f"position in PyTorch's state is {following}, with {left} words to come")
     np.random.set_state(('MT19937', words.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
     torch.default_generator.set_state(state['torch'].cpu())
 
@@ -51,5 +57,5 @@ def set_state(state: dict[str, Any]) -> None:
         if torch.cuda.is_available():
             for device, of_device in zip(range(torch.cuda.device_count()), state['cuda'], strict=False):
                 torch.cuda.set_rng_state(of_device.cpu(), device)
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError, OverflowError, struct.error) as error:
         raise InputError(f'no state of random generators: {error}') from error

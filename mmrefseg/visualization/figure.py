@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
+from unicodedata import category
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -17,6 +18,9 @@ from mmrefseg.utils.files import check_writable, write_atomically
 
 DPI = 150
 KINDS = ('.png', '.jpg', '.jpeg', '.webp', '.pdf', '.svg')
+# By Unicode's category: controls, formatting, surrogates, and what is no character.
+_STAND_INS = {'Cc': ' ', 'Cf': '', 'Cs': '\ufffd', 'Cn': '\ufffd'}
+
 INK, FAINT = '#22252b', '#787f8a'
 
 
@@ -31,7 +35,7 @@ def add_panel(figure: Figure, left: float, top: float, width: float, height: flo
 
 def dress(ax: Axes, title: str) -> None:
     """Give a diagram the title and the lines that all diagrams have."""
-    ax.set_title(title, fontsize=10, color=INK, fontweight='bold', loc='left', parse_math=False)
+    ax.set_title(drawable(title), fontsize=10, color=INK, fontweight='bold', loc='left', parse_math=False)
     ax.grid(color='#e6e8eb', linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[['top', 'right']].set_visible(False)
@@ -49,8 +53,10 @@ def add_legend(figure: Figure, axes: Iterable[Axes], title: str) -> None:
     """Explain below the figure what its diagrams label, bars ahead of lines, each label once wherever it occurs."""
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     labels = sorted(handles, key=lambda label: isinstance(handles[label], Line2D))
-    figure.legend([handles[label] for label in labels], labels, loc='outside lower center', ncols=8, frameon=False,
-                  fontsize=9, title=title, title_fontsize=9)
+    legend = figure.legend([handles[label] for label in labels], list(map(drawable, labels)), frameon=False, ncols=8,
+                           loc='outside lower center', fontsize=9, title=title, title_fontsize=9)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def check_picture(path: str | Path) -> None:
@@ -87,4 +93,11 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 def wrap(text: str, width: int, lines: int) -> str:
     """Break a text into lines of at most ``width`` characters; what doesn't fit into ``lines`` ends in an ellipsis."""
-    return '\n'.join(textwrap.wrap(text, width, max_lines=lines, placeholder=' …'))
+    # Never more than could be shown: breaking a word of a million letters takes minutes.
+    words = ' '.join(drawable(text[:100 * width * lines]).split())[:(width + 1) * lines + 1]
+    return '\n'.join(textwrap.wrap(words, width, max_lines=lines, placeholder=' …'))
+
+
+def drawable(text: str) -> str:
+    """A text without what has no picture, at which drawing would fail: controls, invisible and broken characters."""
+    return ''.join(_STAND_INS.get(category(character), character) for character in text)

@@ -10,7 +10,7 @@ MASK_COLOUR = '#ff2d87'
 _PAPER = 245
 
 
-def draw_mask(image: np.ndarray, mask: np.ndarray, fade: float = 0.65) -> np.ndarray:
+def fade_background(image: np.ndarray, mask: np.ndarray, fade: float = 0.65) -> np.ndarray:
     """Fade an image where a mask is not, so that the referent keeps the colours of which expressions speak.
 
     Args:
@@ -40,7 +40,7 @@ def show_mask(ax: Axes, image: np.ndarray, mask: np.ndarray | None = None, colou
         colour (str): of the outline. Default: a pink that photographs rarely hold.
     """
     is_small = max(image.shape[:2]) < 300
-    ax.imshow(image if mask is None else draw_mask(image, mask), interpolation='nearest' if is_small else None)
+    ax.imshow(image if mask is None else fade_background(image, mask), interpolation='nearest' if is_small else None)
     ax.set_axis_off()
     if mask is None or not mask.any():
         return

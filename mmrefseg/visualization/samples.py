@@ -72,6 +72,6 @@ def _draw_sample(panels: list[Axes], sample: Sample) -> None:
     labels = (sample.origin, 'ground truth', f'prediction, IoU {100 * sample.iou:.0f} %')
     for ax, mask, colour, label in zip(panels, masks, (FAINT, _TRUTH_COLOUR, MASK_COLOUR), labels, strict=True):
         show_mask(ax, sample.image, mask, colour)
-        ax.text(0.5, -0.03, label, transform=ax.transAxes, ha='center', va='top', fontsize=8.5,
+        ax.text(0.5, -0.03, wrap(label, 26, 1), transform=ax.transAxes, ha='center', va='top', fontsize=8.5,
                 color=INK if mask is sample.prediction else FAINT, parse_math=False)
     panels[1].set_title(wrap(sample.expression, 46, 2), fontsize=10.5, color=INK, fontweight='bold', parse_math=False)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mmrefseg.errors import InputError
 
-from .figure import FAINT, dress, expert_colours, save_figure
+from .figure import FAINT, drawable, dress, expert_colours, save_figure
 
 _PANELS = {'words': 'words an expression', 'size': "referent's share of the image", 'kinds': 'kinds of expressions',
            'expressions_per_ref': 'expressions a referent', 'refs_per_image': 'referents an image'}
@@ -38,7 +38,7 @@ def draw_statistics(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], path: s
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     rows = figure.subfigures(len(sets), squeeze=False)[:, 0]
     for row, (title, splits) in zip(rows, sets.items(), strict=True):
-        row.suptitle(title, x=0.01, ha='left', fontsize=12, fontweight='bold', parse_math=False)
+        row.suptitle(drawable(title), x=0.01, ha='left', fontsize=12, fontweight='bold', parse_math=False)
         _draw_set(row, splits)
     save_figure(figure, path)
 

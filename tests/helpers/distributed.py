@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -12,33 +13,41 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
-def _enter(rank: int, source: str, name: str, world_size: int, rendezvous: str, args: tuple) -> None:
-    torch.set_num_threads(1)
+def _read(source: str, name: str) -> Callable:
     spec = spec_from_file_location('function_under_test', source)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def _enter(rank: int, find: Callable[[], Callable], world_size: int, rendezvous: str, args: tuple) -> None:
+    torch.set_num_threads(1)
+    function = find()
     dist.init_process_group('gloo', init_method=f'file://{rendezvous}', rank=rank, world_size=world_size)
     try:
-        getattr(module, name)(*args)
+        function(*args)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
-def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2,
-                    start_method: str = 'spawn') -> None:
+def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2) -> None:
     """Call ``function(*args)`` in each of several processes, joined in a gloo process group.
+
+    They are forks, which saves importing everything again, unless this process uses CUDA, which no fork can.
 
     Args:
         function: at the top level of its module; that module is read from its file, so it need not be importable.
         folder: an empty folder of this test's own, where the processes find each other.
         *args: picklable arguments.
         world_size: number of processes. Default 2.
-        start_method: ``fork`` saves importing everything again. Default ``spawn``.
 
     Raises:
         torch.multiprocessing.ProcessRaisedException: the function raised in a process; holds the traceback.
     """
-    source = inspect.getsourcefile(function)
-    entered = (source, function.__name__, world_size, str(folder / 'rendezvous'), args)
-    mp.start_processes(_enter, entered, nprocs=world_size, start_method=start_method)
+    if torch.cuda.is_initialized():
+        method, find = 'spawn', partial(_read, inspect.getsourcefile(function), function.__name__)
+    else:
+        method, find = 'fork', lambda: function
+    entered = (find, world_size, str(folder / 'rendezvous'), args)
+    mp.start_processes(_enter, entered, nprocs=world_size, start_method=method)

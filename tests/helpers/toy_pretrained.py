@@ -82,7 +82,5 @@ def toy_pretrained_runner(work_dir: Path,
     """
     model = dict(type='ToyPretrainedModel', checkpoint=checkpoint, dropout=dropout)
     hook = dict(type='AtomicCheckpointHook', interval=2, by_epoch=False, trained_only=True) | (checkpoint_hook or {})
-    hooks = dict(
-        complete_checkpoint=dict(type='CompleteCheckpointHook'), check_weights=dict(type='CheckWeightsHook'),
-        checkpoint=hook)
+    hooks = dict(load_checkpoint=dict(type='LoadCheckpointHook'), checkpoint=hook)
     return toy_runner(work_dir, **{'model': model, 'cfg': dict(model=model), 'default_hooks': hooks, **kwargs})

@@ -9,8 +9,8 @@ from mmengine.config import Config
 import mmrefseg
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.building import check_device, read_config
-from mmrefseg.apis.data import build_unread, config_of_split, dataset_config, referring_configs
 from mmrefseg.datasets import RefCOCODataset
+from mmrefseg.datasets.config import build_unread, config_of_split, dataset_config, referring_configs
 from mmrefseg.errors import InputError, MissingInputError, UserError
 
 NEW_STYLE = """

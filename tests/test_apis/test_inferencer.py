@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.oriented_images import write_oriented
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -87,6 +88,14 @@ def test_arrays_are_rgb(ask, images):
     np.testing.assert_array_equal(of_array.mask, of_path.mask)
     assert of_bgr.score != of_path.score
     np.testing.assert_array_equal(rgb, before)
+
+
+def test_files_are_taken_upright(ask, tmp_path):
+    stored = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    upright = write_oriented(tmp_path / 'a.png', stored, 6)
+    of_file, of_array = ask([str(tmp_path / 'a.png'), upright], 'the cup')
+    assert of_file.mask.shape == (60, 40) and of_file.score == of_array.score
+    np.testing.assert_array_equal(of_file.mask, of_array.mask)
 
 
 def test_strange_but_valid_questions(ask):

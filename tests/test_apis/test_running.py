@@ -1,10 +1,13 @@
+from argparse import ArgumentParser
+
 import pytest
 import torch
 from helpers.toy_runner import ToyDataset, ToyMetric, toy_runner
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
-from mmrefseg.apis.running import run_test
+import mmrefseg
+from mmrefseg.apis.running import add_common_arguments, load_config, run_test
 
 
 @pytest.mark.parametrize(('amp', 'dtype'), [(False, torch.float32), (True, torch.bfloat16)])
@@ -16,3 +19,21 @@ def test_mixed_precision_reaches_the_model(tmp_path, amp, dtype):
     loader = dict(dataset=ToyDataset(), batch_size=4, sampler=dict(type='DefaultSampler', shuffle=False))
     assert run_test(runner, loader, Evaluator(ToyMetric([7.0])), amp) == {'mIoU': 7.0}
     assert seen == {dtype}
+
+
+DEFAULT_HOOKS = {name: hook['type'] for name, hook in
+                 Config.fromfile(mmrefseg.config_path('_base_/default_runtime.py')).default_hooks.items()}
+
+
+@pytest.mark.parametrize('name', DEFAULT_HOOKS)
+def test_a_config_that_inherits_drops_any_of_the_default_hooks_by_none(tmp_path, name):
+    config = tmp_path / 'mine.py'
+    config.write_text(f'_base_ = {mmrefseg.config_path("sera_tiny_refshapes")!r}\n'
+                      f'default_hooks = dict({name}=None)\n')
+    parser = ArgumentParser()
+    parser.add_argument('config')
+    add_common_arguments(parser)
+    cfg = load_config(parser.parse_args([str(config), '--work-dir', str(tmp_path / 'run')]))
+    runner = toy_runner(tmp_path / 'run', default_hooks=cfg.default_hooks)
+    kinds = set(DEFAULT_HOOKS.values())
+    assert {type(hook).__name__ for hook in runner.hooks} & kinds == kinds - {DEFAULT_HOOKS[name]}

@@ -7,14 +7,14 @@ import pytest
 from mmengine.config import Config
 
 from mmrefseg.checkpoints.pretrained import (
-    Published,
+    RemoteFile,
     download,
     is_tag,
-    published,
+    remote_file,
     require_files,
     require_weights,
     source_of,
-    verify,
+    verify_download,
     weight_files,
 )
 from mmrefseg.errors import FileError
@@ -159,37 +159,37 @@ def test_all_missing_files_of_a_config_are_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(('etag', 'expected'), [(f'"{SHA256}"', SHA256), ('"a git hash"', None), (None, None)])
 @pytest.mark.parametrize('redirects', [True, False])
-def test_published(address, monkeypatch, etag, expected, redirects):
+def test_remote_file(address, monkeypatch, etag, expected, redirects):
     monkeypatch.setattr(Server, 'etag', etag)
     monkeypatch.setattr(Server, 'redirects', redirects)
-    assert published(address) == Published(len(CONTENT), expected)
+    assert remote_file(address) == RemoteFile(len(CONTENT), expected)
     assert Server.asked == (), 'the file itself is not asked for'
 
 
 def test_an_address_without_a_file_has_no_sha256(address):
     with pytest.raises(FileError, match=r'/nothing\.pth cannot be reached: .*404'):
-        published(address.replace('weights', 'nothing'))
+        remote_file(address.replace('weights', 'nothing'))
 
 
 @pytest.mark.parametrize(('expected', 'trouble'), [
-    (Published(len(CONTENT), SHA256), None), (Published(len(CONTENT), None), None), (Published(None, None), None),
-    (Published(len(CONTENT) + 1, SHA256), 'has 10240 bytes instead of 10241'),
-    (Published(None, '0' * 64), f'SHA-256 is {SHA256} instead of 0000'),
+    (RemoteFile(len(CONTENT), SHA256), None), (RemoteFile(len(CONTENT), None), None), (RemoteFile(None, None), None),
+    (RemoteFile(len(CONTENT) + 1, SHA256), 'has 10240 bytes instead of 10241'),
+    (RemoteFile(None, '0' * 64), f'SHA-256 is {SHA256} instead of 0000'),
 ])
-def test_verify(tmp_path, expected, trouble):
+def test_verify_download(tmp_path, expected, trouble):
     path = tmp_path / 'weights.pth'
     path.write_bytes(CONTENT)
     if trouble is None:
-        verify(path, expected)
+        verify_download(path, expected)
     else:
         with pytest.raises(ValueError, match=rf'weights\.pth is not the published file: it\w* {trouble}.*Remove it'):
-            verify(path, expected)
+            verify_download(path, expected)
     assert path.read_bytes() == CONTENT
 
 
 def test_without_a_network():
     with pytest.raises(FileError, match=r'127\.0\.0\.1:9/weights\.pth cannot be reached: .*refused.*connection'):
-        published('http://127.0.0.1:9/weights.pth')
+        remote_file('http://127.0.0.1:9/weights.pth')
 
 
 def test_missing_weights_stop_the_model(tmp_path, monkeypatch):

@@ -297,3 +297,29 @@ def test_opcodes_without_an_end(tmp_path, monkeypatch):
     monkeypatch.setattr(unpickling, '_MAX_OPCODES', 2_000)
     with pytest.raises(InputError, match='too many opcodes'):
         read(tmp_path, content)
+
+
+LARGE = 1 << 12
+PAIRS = list_of(*[plain((1, 2))] * LARGE)
+REPEATED = {
+    'pairs': (PAIRS, called('collections.OrderedDict', b'h\x01')),
+    'items': (list_of(*[plain(1)] * LARGE), called('builtins.set', b'h\x01')),
+    'counts': (plain(dict.fromkeys(range(LARGE), 1)), called('collections.Counter', b'h\x01')),
+    'bytes': (plain('a' * LARGE), called('_codecs.encode', b'h\x01', plain('latin1'))),
+    'numbers': (data(bytes(LARGE)), array('u1', (LARGE, ), b'h\x01')),
+    'versions': (plain({'_metadata': {str(i): {} for i in range(LARGE)}}), called('collections.OrderedDict') +
+                 b'h\x01b'),
+    'histories': (array('f8', (LARGE, ), data(bytes(8 * LARGE))),
+                  history(_log_history=b'h\x01', _count_history=b'h\x01', max_length=plain(LARGE))),
+    'expanded': (tensor((1, ), source=storage(1) + b'q\x02'), tensor((1 << 21, ), (0, ), source=b'h\x02')),
+}
+
+
+@pytest.mark.parametrize('name', REPEATED)
+def test_little_does_not_become_much(tmp_path, name):
+    """A file of a megabyte could name one large thing again and again, and have it copied each time."""
+    large, copy = REPEATED[name]
+    storages = {'0': bytes(4)}
+    assert len(read(tmp_path, list_of(large + b'q\x01', *[copy] * 3), storages=storages)) == 4
+    with pytest.raises(InputError, match='repeats too much'):
+        read(tmp_path, list_of(large + b'q\x01', *[copy] * 300), storages=storages)

@@ -13,7 +13,7 @@ from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mmrefseg.datasets import CocoPromptDataset, JSONLinesDataset, RefCOCODataset, VOCPromptDataset
+from mmrefseg.datasets import CocoPromptDataset, JSONLinesDataset, RefCOCODataset, ReferringMixture, VOCPromptDataset
 from mmrefseg.datasets.preparation import prepare
 from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.errors import InputError, UserError
@@ -163,13 +163,19 @@ def test_what_is_no_file(top, kind):
 
 
 def test_links_out_of_the_folder(top):
-    """Followed, as data laid together from several disks needs it, unless that is forbidden."""
+    """Refused, unless the user laid the data together so and says it; a folder itself may be a link."""
     (top / 'data/images/one.jpg').unlink()
     (top / 'data/images/one.jpg').symlink_to(top / 'secret.jpg')
-    assert len(RefCOCODataset(str(top / 'data'), pipeline=[{'type': 'LoadReferringImage'}])[0]['img']) == 24
-    strict = RefCOCODataset(str(top / 'data'), allow_links_out=False)
+    assert len(RefCOCODataset(str(top / 'data'), allow_links_out=True,
+                              pipeline=[{'type': 'LoadReferringImage'}])[0]['img']) == 24
+    strict = RefCOCODataset(str(top / 'data'))
     with pytest.raises(InputError, match='one.jpg is a link to .*secret.jpg, outside of .*data/images'):
         strict.get_data_info(0)
     assert strict.get_data_info(2)['img_path'].endswith('two.png')
     (top / 'other').symlink_to(top / 'data')
-    assert RefCOCODataset(str(top / 'other'), allow_links_out=False).get_data_info(2)
+    assert RefCOCODataset(str(top / 'other')).get_data_info(2)
+    mixture = ReferringMixture([dict(type='RefCOCODataset', data_root=str(top / 'data'))])
+    with pytest.raises(InputError, match='one.jpg is a link to'):
+        mixture.get_data_info(0)
+    (top / 'data/prepared.json').touch()
+    assert RefCOCODataset(str(top / 'data')).get_data_info(0)

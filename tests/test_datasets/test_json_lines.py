@@ -13,7 +13,7 @@ from mmrefseg.structures.masks import draw_mask
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
 LINE = {'image': 'one.jpg', 'expression': 'the cup', 'mask': SQUARE}
 COMPLETE = {'image': 'one.jpg', 'height': 24, 'width': 32, 'expressions': ['a', 'b'], 'sent_ids': [5, 6], 'image_id': 7,
-            'ref_id': 8, 'ann_id': 'nine', 'category_id': 10, 'image_key': 'coco/7',
+            'ref_id': 8, 'ann_id': 'nine', 'category_id': 10, 'image_key': 'coco/7', 'ignore_orientation': False,
             'mask': {'size': [24, 32], 'counts': '0Ph0'}}
 
 
@@ -47,10 +47,12 @@ def test_what_users_need_not_write(write, root):
     samples = [dataset.get_data_info(place) for place in range(len(dataset))]
     assert samples[0] == {
         'img_path': str(root / 'images/one.jpg'), 'height': 24, 'width': 32, 'segmentation': SQUARE, 'image_id': 0,
-        'ref_id': 1, 'ann_id': 1, 'category_id': 0, 'text': 'the cup', 'sent_id': 0, 'kind': '', 'sample_idx': 0}
+        'ref_id': 1, 'ann_id': 1, 'category_id': 0, 'text': 'the cup', 'sent_id': 0, 'kind': '', 'sample_idx': 0,
+        'ignore_orientation': False}
     assert samples[2] == {
         'img_path': str(root / 'images/two.png'), 'height': 40, 'width': 20, 'segmentation': None, 'image_id': 1,
-        'ref_id': 3, 'ann_id': 3, 'category_id': 0, 'my': [1], 'text': 'b', 'sent_id': 2, 'kind': '', 'sample_idx': 2}
+        'ref_id': 3, 'ann_id': 3, 'category_id': 0, 'my': [1], 'text': 'b', 'sent_id': 2, 'kind': '', 'sample_idx': 2,
+        'ignore_orientation': False}
     assert samples[1]['kind'] == 'x'
 
 
@@ -59,7 +61,7 @@ def test_everything_written(write):
     assert dataset.get_data_info(0) == {
         'img_path': dataset.data_prefix['img_path'] + '/one.jpg', 'height': 24, 'width': 32,
         'segmentation': COMPLETE['mask'], 'image_id': 7, 'ref_id': 8, 'ann_id': 'nine', 'category_id': 10,
-        'image_key': 'coco/7', 'sample_idx': 0,
+        'image_key': 'coco/7', 'sample_idx': 0, 'ignore_orientation': False,
         'sentences': [{'text': 'a', 'sent_id': 5, 'kind': ''}, {'text': 'b', 'sent_id': 6, 'kind': ''}]}
 
 

@@ -33,6 +33,7 @@ def test_one_sample_a_sentence(root):
     assert dataset.get_data_info(2) == {
         'img_path': str(root / 'images' / 'two.png'), 'height': 40, 'width': 20, 'image_id': 2, 'ref_id': 1,
         'ann_id': 12, 'category_id': 1, 'text': 'tall man', 'sent_id': 2, 'kind': '', 'sample_idx': 2,
+        'ignore_orientation': True,
         'segmentation': {'size': [40, 20], 'counts': [40, 80, 680]}}
 
 
@@ -120,7 +121,7 @@ def test_unusual_expressions_travel_as_they_are(tmp_path, content):
 
 
 def test_unknown_unit(root):
-    with pytest.raises(ValueError, match="unit must be 'sentence' or 'ref', got 'image'"):
+    with pytest.raises(TypeError, match="unit of RefCOCODataset is 'image'; it must be 'sentence' or 'ref'"):
         RefCOCODataset(root, unit='image')
 
 

@@ -269,12 +269,8 @@ def test_the_config_of_the_three_sets(tmp_path, monkeypatch):
     assert config.val_dataloader.dataset.data_root == 'data/refcoco'
 
 
-def test_a_split_of_its_own_is_refused(first):
-    with pytest.raises(TypeError, match='split'):
-        ReferringMixture([first], split='val')
-
-
-@pytest.mark.parametrize('setting', [dict(split='val'), dict(data_root='a'), dict(data_prefix={}), dict(ann_file='b')])
+@pytest.mark.parametrize('setting', [dict(split='val'), dict(data_root='a'), dict(data_prefix={}), dict(ann_file='b'),
+                                     dict(ignore_orientation=True)])
 def test_settings_that_only_the_sources_have(first, setting):
     with pytest.raises(InputError, match=f'ReferringMixture has no setting {next(iter(setting))}: its data sets have'):
         ReferringMixture([first], **setting)

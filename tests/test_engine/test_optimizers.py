@@ -31,6 +31,11 @@ def scope():
         yield
 
 
+@pytest.fixture(autouse=True)
+def capable(monkeypatch):
+    monkeypatch.setattr('mmrefseg.engine.optimizers.bfloat16_optim_wrapper.computes_in_bfloat16', lambda device: True)
+
+
 def make(model, **kwargs):
     return build_optim_wrapper(model, dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.1), **kwargs))
 
@@ -42,6 +47,13 @@ def test_forward_runs_in_bfloat16_with_plain_attention():
     model.train_step(dict(x=torch.randn(2, 3, 8)), wrapper)
     model(torch.randn(2, 3, 8))
     assert model.seen == [(True, torch.bfloat16, False), (False, torch.float32, True)]
+
+
+def test_a_cpu_that_only_imitates_bfloat16_computes_in_float32(monkeypatch):
+    monkeypatch.setattr('mmrefseg.engine.optimizers.bfloat16_optim_wrapper.computes_in_bfloat16', lambda device: False)
+    model = Watched()
+    model.train_step(dict(x=torch.randn(2, 3, 8)), make(model))
+    assert model.seen == [(False, torch.float32, True)]
 
 
 def test_the_context_ends_with_an_error():

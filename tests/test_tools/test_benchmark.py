@@ -126,7 +126,7 @@ def test_batches_are_as_the_pipeline_makes_them(tool):
     (('segvlm_tiny_refshapes', '--warmup', '0'), '--warmup is 0; it must be at least 1'),
     (('segvlm_tiny_refshapes', '--repeats', '1'), '--repeats is 1; it must be at least 2'),
     (('segvlm_tiny_refshapes', '--cfg-options', 'model.decode_head.projector.dcn=v3'), "dcn is 'v3'; it must be"),
-    (('segvlm_tiny_refshapes', '--cfg-options', 'model.neck.type=NoSuchNeck'), 'NoSuchNeck is not in'),
+    (('segvlm_tiny_refshapes', '--cfg-options', 'model.neck.type=NoSuchNeck'), "type='NoSuchNeck' names no model"),
 ], ids=['config', 'part', 'other model', 'device', 'batch', 'warm-up', 'repeats', 'setting', 'unknown part'])
 def test_mistakes_get_a_message(command, arguments, message):
     with pytest.raises(SystemExit, match=f'^benchmark: .*{message}'):

@@ -65,7 +65,7 @@ def test_models_that_need_values_to_be_built(command, tmp_path):
 @pytest.mark.parametrize(('text', 'options', 'message'), [
     (None, (), r'mmrefseg has no config .*config\.py'),
     ('x = 1', (), r'config\.py has no model'),
-    ("model = dict(type='NoSuchModel')", (), 'NoSuchModel is not in'),
+    ("model = dict(type='NoSuchModel')", (), "type='NoSuchModel' names no model"),
     (f'_base_ = {mmrefseg.config_path("sera_tiny_refshapes")!r}', ('--cfg-options', 'model.backbone.tuning=most'),
      "tuning of PlainViT is 'most'; it must be one of 'none', 'norm_bias', 'all'"),
 ], ids=['no config', 'no model', 'unknown part', 'unknown mode'])

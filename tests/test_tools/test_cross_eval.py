@@ -135,7 +135,7 @@ def test_training_data_elsewhere(tool, model_config):
     (['wide.py', '--splits', 'testB', 'test'], r'wide \(unc\) has no split to test: it has testA, val, and --splits '
                                                'asks for testB, test'),
     (['model_only.py'], r'model_only\.py has no test_dataloader\.dataset'),
-    (['foreign.py'], r'foreign\.py tests on a mmrefseg\.ShuffledExpressions'),
+    (['foreign.py'], r'foreign\.py tests on a ShuffledExpressions; expected was a data set of mmrefseg'),
     (['no-such-config'], "no config 'no-such-config'"),
     (['lost.py'], r'nowhere is missing'),
 ])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmrefseg.checkpoints.pretrained import Published
+from mmrefseg.checkpoints.pretrained import RemoteFile
 from mmrefseg.errors import FileError
 
 TOOL = Path(__file__).parents[2] / 'tools/download_weights.py'
@@ -38,12 +38,12 @@ def serve(main, monkeypatch):
 
     def serve(said):
 
-        def published(address):
+        def remote_file(address):
             if isinstance(said, Exception):
                 raise said
             return said
 
-        monkeypatch.setitem(main.__globals__, 'published', published)
+        monkeypatch.setitem(main.__globals__, 'remote_file', remote_file)
         monkeypatch.setitem(main.__globals__, 'download', lambda address, path, sha256: Path(path).write_bytes(b'new'))
 
     return serve
@@ -72,17 +72,17 @@ def test_lists_what_is_needed_once(run, serve, tmp_path):
 
 
 def test_downloads_what_is_missing(run, serve, write_config, tmp_path):
-    serve(Published(3, None))
+    serve(RemoteFile(3, None))
     code, lines = run(write_config(DINOV2))
     assert not code and lines[0].startswith(f'{DINOV2} is there')
     assert (tmp_path / DINOV2).read_bytes() == b'new'
 
 
 @pytest.mark.parametrize(('said', 'message'), [
-    (Published(4, None), f'download_weights: {DINOV2} is not the published file: it has 3 bytes instead of 4. Remove'),
-    (Published(3, 64 * '0'), f'download_weights: {DINOV2} is not the published file: its SHA-256 is'),
-    (Published(3, None), None),
-    (Published(None, None), None),
+    (RemoteFile(4, None), f'download_weights: {DINOV2} is not the published file: it has 3 bytes instead of 4. Remove'),
+    (RemoteFile(3, 64 * '0'), f'download_weights: {DINOV2} is not the published file: its SHA-256 is'),
+    (RemoteFile(3, None), None),
+    (RemoteFile(None, None), None),
 ])
 def test_a_file_that_is_there_is_checked(run, serve, write_config, tmp_path, said, message):
     serve(said)

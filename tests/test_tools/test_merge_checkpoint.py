@@ -1,6 +1,5 @@
 """The command that makes full checkpoints."""
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -46,13 +45,12 @@ def assert_same(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_merging(folder):
-    """As a process of its own, from another folder."""
-    words = [TOOL, folder / 'config.py', folder / 'delta/iter_2.pth', folder / 'new/merged.pth']
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f'The full checkpoint is {folder / "new/merged.pth"}'
-    assert 'head.1.weight' not in done.stdout + done.stderr, "mmengine's report on all parameters"
+def test_merging(command, folder, capfd):
+    capfd.readouterr()
+    command('config.py', 'delta/iter_2.pth', 'new/merged.pth')
+    told = capfd.readouterr()
+    assert told.out.splitlines()[-1] == 'The full checkpoint is new/merged.pth'
+    assert 'head.1.weight' not in told.out + told.err, "mmengine's report on all parameters"
     full, merged = load_from_local(folder / 'full/iter_2.pth'), load_from_local(folder / 'new/merged.pth')
     assert merged.keys() == full.keys()
     assert merged['meta'].keys() == full['meta'].keys()

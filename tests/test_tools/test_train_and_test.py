@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmrefseg import config_path
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.folder_lock import locked_folder
+from mmrefseg.utils.locks import locked_folder
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -193,10 +193,10 @@ def test_a_delta_without_its_base(monkeypatch, tmp_path, on_pretrained):
     base = dict(backbone=dict(sha256='0' * 64, files=['gone.pth'], names=['backbone.cls_token']))
     torch.save(dict(meta=dict(base=base), state_dict={}), tmp_path / 'delta.pth')
     message = run(monkeypatch, tmp_path, 'test', on_pretrained, 'delta.pth')
-    assert message.startswith('test: the checkpoint holds only what was trained and needs the pretrained weights')
+    assert message.startswith('test: delta.pth holds only what was trained and needs the pretrained weights')
     assert f'there is no file {tmp_path}/gone.pth' in message
     message = run(monkeypatch, tmp_path, 'test', 'sera_tiny_refshapes', 'delta.pth')
-    assert message.startswith('test: the checkpoint holds only what was trained, and belongs on other weights: ')
+    assert message.startswith('test: delta.pth holds only what was trained, and belongs on other weights: ')
 
 
 def test_a_full_checkpoint_is_tested_without_pretrained_files(monkeypatch, tmp_path, on_pretrained):

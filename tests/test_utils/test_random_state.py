@@ -42,6 +42,8 @@ def test_generators_go_on_from_a_state_that_was_read():
     lambda state: state.update(torch=torch.zeros(5056, dtype=torch.uint8)),
     lambda state: state.update(torch=torch.zeros(5, dtype=torch.uint8)),
     lambda state: state.update(torch=[1]),
+    # Words left and the place of the next one, which together lead out of the generator's memory.
+    lambda state: state['torch'][8:24].copy_(torch.tensor([600, 1, 624, 0], dtype=torch.int32).view(torch.uint8)),
 ])
 def test_anything_else_is_refused(change):
     state = get_state()

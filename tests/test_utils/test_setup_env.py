@@ -14,7 +14,7 @@ def other_scope():
 def test_everything_is_registered():
     mmrefseg.register_all_modules(init_default_scope=False)
     assert registry.METRICS.module_dict['ReferringIoUMetric']
-    assert {'AtomicCheckpointHook', 'CheckWeightsHook', 'RoutingLogHook'} <= registry.HOOKS.module_dict.keys()
+    assert {'AtomicCheckpointHook', 'LoadCheckpointHook', 'RoutingLogHook'} <= registry.HOOKS.module_dict.keys()
     assert registry.DATASETS.module_dict['RefCOCODataset']
     assert registry.MODELS.module_dict['ReferringSegmentor']
 

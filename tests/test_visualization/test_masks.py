@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import draw_mask, show_mask
+from mmrefseg.visualization import fade_background, show_mask
 
 
 def test_draw_mask_by_hand():
     image = np.array([[[0, 100, 255], [0, 100, 255]]], np.uint8)
-    drawn = draw_mask(image, np.array([[7, 0]]), fade=0.2)
+    drawn = fade_background(image, np.array([[7, 0]]), fade=0.2)
     np.testing.assert_array_equal(drawn, [[[0, 100, 255], [49, 129, 253]]])
     assert drawn.dtype == np.uint8
     np.testing.assert_array_equal(image[0, 1], [0, 100, 255])
@@ -16,7 +16,7 @@ def test_draw_mask_by_hand():
 
 def test_draw_mask_of_another_size():
     with pytest.raises(ValueError, match=r'\(2, 2\) .* \(1, 2\)'):
-        draw_mask(np.zeros((1, 2, 3), np.uint8), np.ones((2, 2)))
+        fade_background(np.zeros((1, 2, 3), np.uint8), np.ones((2, 2)))
 
 
 @pytest.mark.filterwarnings('error')

@@ -19,7 +19,7 @@ from mmengine.device import get_device
 from torch import nn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import build_model, check_device, question_pipeline, read_config
+from mmrefseg.apis.building import build_model, check_device, inference_pipeline, read_config
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringSegmentor
@@ -83,7 +83,7 @@ def build(config: Config) -> ReferringSegmentor:
 
 def make_batch(config: Config, size: int) -> dict[str, list]:
     """Made-up images and an expression, as the config's test pipeline hands them over."""
-    pipeline, random = question_pipeline(config), np.random.default_rng(0)
+    pipeline, random = inference_pipeline(config), np.random.default_rng(0)
     samples = [
         pipeline({'img': random.integers(0, 256, (*IMAGE_SIZE, 3), np.uint8), 'img_shape': IMAGE_SIZE,
                   'ori_shape': IMAGE_SIZE, 'text': EXPRESSION}) for _ in range(size)

@@ -15,8 +15,8 @@ from rich.progress import track
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.data import config_of_split
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.config import config_of_split
 from mmrefseg.datasets.seeding import SampleIndex
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.data import dataset_class
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.datasets import BaseReferringDataset
+from mmrefseg.datasets.config import dataset_class
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS, type_name
 from mmrefseg.utils.files import check_writable, write_atomically

@@ -37,6 +37,9 @@ def make_parser(name: str | None) -> ArgumentParser:
     parser.add_argument('--verify', action='store_true', help='read everything again')
     parser.add_argument('--skip-broken', action='store_true',
                         help='leave broken entries out, and list them in broken.json')
+    parser.add_argument('--ignore-orientation', action='store_true',
+                        help='of jsonl: masks were made on the images as they are stored, not on the upright ones that '
+                             'an EXIF orientation makes of them')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes (default: all cores)')
     return parser
@@ -67,7 +70,8 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
 
 def prepare_and_verify(args: Namespace) -> int | None:
     """Prepare, verify and print what is there; returns the exit status."""
-    made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True)
+    made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True,
+                   ignore_orientation=args.ignore_orientation)
     troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None
     manifest = read_manifest(args.out)
     print_summary(args, manifest, troubles)

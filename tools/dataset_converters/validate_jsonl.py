@@ -16,6 +16,9 @@ def make_parser() -> ArgumentParser:
         epilog='Exit status: 0 if all is well; 1 if any line is broken, or a file cannot be read.')
     parser.add_argument('files', nargs='+', metavar='FILE', help='such as data/mine/annotations/train.jsonl')
     parser.add_argument('--images', metavar='DIR', help='folder of the images (default: images/ beside annotations/)')
+    parser.add_argument('--ignore-orientation', action='store_true',
+                        help='masks were made on the images as they are stored, not on the upright ones that an EXIF '
+                             'orientation makes of them (as ignore_orientation=True of the data set)')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes (default: all cores)')
     return parser
@@ -25,7 +28,7 @@ def check(args: Namespace) -> bool:
     """Check the files and print what is broken; returns whether anything is."""
     any_broken = False
     for file in args.files:
-        number, troubles = validate(file, args.images, args.workers, show_progress=True)
+        number, troubles = validate(file, args.images, args.workers, True, args.ignore_orientation)
         any_broken |= bool(troubles)
         print('\n'.join((*troubles, f'{file}: {number} lines, {len(troubles)} broken')))
     return any_broken

@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def published(src: str) -> dict:
+def checkpoint_to_publish(src: str) -> dict:
     """What of a checkpoint is published.
 
     Raises:
@@ -44,7 +44,7 @@ def publish(args: argparse.Namespace) -> None:
     """Write the file to publish."""
     if args.dst.suffix != '.pth':
         raise InputError(f'the name of the file to write must end in .pth, got {args.dst}')
-    content = checkpoint_bytes(published(args.src))
+    content = checkpoint_bytes(checkpoint_to_publish(args.src))
     path = args.dst.with_stem(f'{args.dst.stem}-{hashlib.sha256(content).hexdigest()[:8]}')
     write_atomically(content, path)
     print(f'The file to publish is {path}')

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.files import open_regular, read_regular
 from mmrefseg.utils.names import relative_name
-from mmrefseg.utils.regular_files import open_regular, read_regular
 
 from ..prepared_folder import MANIFEST, UNFINISHED
 
@@ -30,7 +30,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, E
             struct.error)
 
 
-class Place(NamedTuple):
+class FileLocation(NamedTuple):
     """Where a file is.
 
     Attributes:
@@ -106,38 +106,38 @@ class Catalogue:
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
         self.folders = [os.path.abspath(folder) for folder in folders]
-        self._by_name: dict[str, list[Place]] = defaultdict(list)
-        for place in _files(self.folders):
-            self._by_name[place.full_path.name].append(place)
-            if place.member is None and place.path.lower().endswith('.zip'):
-                for member in _members(place.path):
-                    place_in_archive = Place(place.path, member)
-                    self._by_name[place_in_archive.full_path.name].append(place_in_archive)
+        self._by_name: dict[str, list[FileLocation]] = defaultdict(list)
+        for location in _files(self.folders):
+            self._by_name[location.full_path.name].append(location)
+            if location.member is None and location.path.lower().endswith('.zip'):
+                for member in _members(location.path):
+                    location_in_archive = FileLocation(location.path, member)
+                    self._by_name[location_in_archive.full_path.name].append(location_in_archive)
 
-    def find(self, name: str) -> list[Place]:
+    def find(self, name: str) -> list[FileLocation]:
         """The files whose path ends with a name, which may have folders; those outside of archives first."""
         parts = PurePosixPath(name).parts
-        found = [place for place in self._by_name.get(parts[-1], ()) if place.full_path.parts[-len(parts):] == parts]
-        return sorted(found, key=lambda place: (place.member is not None, place.path, place.member))
+        found = [file for file in self._by_name.get(parts[-1], ()) if file.full_path.parts[-len(parts):] == parts]
+        return sorted(found, key=lambda location: (location.member is not None, location.path, location.member))
 
     def folders_with(self, names: Iterable[str]) -> list[PurePosixPath]:
         """The folders, also in archives, that hold all these files; ``*`` stands for anything in a file's name."""
         return sorted(set.intersection(*(self._folders_with(name) for name in names)))
 
-    def find_in(self, folder: PurePosixPath, name: str) -> list[Place]:
+    def find_in(self, folder: PurePosixPath, name: str) -> list[FileLocation]:
         """The files of a name in a folder; ``*`` stands for anything in a file's name."""
-        return [place for place in self._matching(name) if place.full_path.parents[name.count('/')] == folder]
+        return [location for location in self._matching(name) if location.full_path.parents[name.count('/')] == folder]
 
     def _folders_with(self, name: str) -> set[PurePosixPath]:
-        return {place.full_path.parents[name.count('/')] for place in self._matching(name)}
+        return {location.full_path.parents[name.count('/')] for location in self._matching(name)}
 
-    def _matching(self, name: str) -> list[Place]:
+    def _matching(self, name: str) -> list[FileLocation]:
         folder, slash, pattern = name.rpartition('/')
         names = sorted(known for known in self._by_name if fnmatch(known, pattern)) if '*' in pattern else [pattern]
-        return [place for known in names for place in self.find(f'{folder}{slash}{known}')]
+        return [location for known in names for location in self.find(f'{folder}{slash}{known}')]
 
 
-def _files(folders: list[str]) -> Iterator[Place]:
+def _files(folders: list[str]) -> Iterator[FileLocation]:
     seen = set()
     for top in folders:
         if not os.path.isdir(top):
@@ -149,7 +149,7 @@ def _files(folders: list[str]) -> Iterator[Place]:
                 subfolders.clear()
                 continue
             seen.add(real)
-            yield from (Place(os.path.join(folder, file)) for file in files if not _is_finders(file))
+            yield from (FileLocation(os.path.join(folder, file)) for file in files if not _is_finders(file))
 
 
 def _members(path: str) -> Iterator[str]:

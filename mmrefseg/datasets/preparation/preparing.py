@@ -2,20 +2,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.utils.files import check_writable, sha256_of, write_atomically
-from mmrefseg.utils.json_files import read_json
+from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.names import relative_name, split_name
 from mmrefseg.utils.processes import check_workers, ordered_map
 
-from ..fields import get_field
+from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
 from .catalogue import Catalogue
@@ -34,7 +34,8 @@ def prepare(name: str,
             lmdb: bool = False,
             skip_broken: bool = False,
             workers: int = 1,
-            show_progress: bool = False) -> bool:
+            show_progress: bool = False,
+            ignore_orientation: bool = False) -> bool:
     """Prepare a data set, or go on where a killed preparation stopped.
 
     The folder gets ``annotations/<split>.jsonl`` with an index and the images' checksums beside each, ``images/``
@@ -52,39 +53,62 @@ def prepare(name: str,
         skip_broken (bool): Whether to leave broken entries out and list them. Default: False.
         workers (int): Processes to check images with. Default: 1, this very process.
         show_progress (bool): Show a progress bar for each split. Default: False.
+        ignore_orientation (bool): Of ``'jsonl'`` alone: whether masks were made on the images as they are stored, where
+            a line does not say it. Default: False.
 
     Returns:
         bool: True if the data set was prepared, False if it was there already.
 
     Raises:
         MissingInputError: If files are missing, with their official address; or no folder is named.
-        FileError: If the folder holds something else.
+        FileError: If the folder holds something else, or links where there must be files and folders.
         InputError: If a file or an entry is broken, or a split has not as many refs or images as it must.
         FileError: If something cannot be read or written.
     """
     check_workers(workers)
     if name not in RECIPES:
         raise InputError(f'there is no recipe for {name!r}, only for {", ".join(RECIPES)}')
+    recipe = RECIPES[name]
+    if ignore_orientation:
+        if name != 'jsonl':
+            raise InputError(f'--ignore-orientation is for jsonl: which view of the images {name} means is known')
+        recipe = recipe._replace(arguments={'ignore_orientation': True})
     out_dir = Path(out_dir)
     work_dir = out_dir / UNFINISHED
-    if _is_prepared(out_dir, name, lmdb):
+    _refuse_links(work_dir)
+    if _is_prepared(out_dir, name, lmdb, ignore_orientation):
         shutil.rmtree(work_dir, ignore_errors=True)
         return False
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with alone(work_dir / 'lock', f'{out_dir} is being prepared'):
-        if _is_prepared(out_dir, name, lmdb):  # meanwhile, by another process
+    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'):
+        if _is_prepared(out_dir, name, lmdb, ignore_orientation):  # meanwhile, by another process
             shutil.rmtree(work_dir, ignore_errors=True)
             return False
         _take_back(out_dir, work_dir)
+        _refuse_links(work_dir)
         shutil.rmtree(work_dir / 'source', ignore_errors=True)
-        source = Source(RECIPES[name], Catalogue(sources), work_dir / 'source')
+        source = Source(recipe, Catalogue(sources), work_dir / 'source')
         _start_over_if_changed(work_dir, {'format_version': MANIFEST_VERSION, 'name': name, 'lmdb': lmdb,
-                                            'files': source.fingerprint()})
+                                          'ignore_orientation': ignore_orientation, 'files': source.fingerprint()})
         summaries = _prepare_splits(source, name, work_dir, lmdb, skip_broken, workers, show_progress)
-        _install(work_dir, out_dir, name, lmdb, summaries)
+        _install(work_dir, out_dir, name, lmdb, ignore_orientation, summaries)
     return True
+
+
+def _refuse_links(work_dir: Path) -> None:
+    """What is unfinished may come with a folder of others; its links would lead what is written, and removed, astray.
+
+    Images alone are links, which are replaced.
+    """
+    links = [work_dir] if work_dir.is_symlink() else [
+        path for folder, subfolders, files in os.walk(work_dir)
+        for path in map(Path(folder).joinpath, subfolders + files)
+        if path.is_symlink() and (path.is_dir() or path.relative_to(work_dir).parts[0] != IMAGES)]
+    if links:
+        raise FileError(f'{links[0]} is a link, which this tool never makes: delete {work_dir}, or choose another '
+                        'folder for --out')
 
 
 def read_manifest(out_dir: str | Path) -> dict[str, Any]:
@@ -114,6 +138,8 @@ def read_manifest(out_dir: str | Path) -> dict[str, Any]:
 def _check_manifest(manifest: dict[str, Any]) -> None:
     for key, kind in (('name', str), ('lmdb', bool), ('splits', dict), ('warnings', list), ('files', dict)):
         get_field(manifest, key, kind, 'manifest')
+    if 'ignore_orientation' in manifest:  # which older ones don't have
+        get_field(manifest, 'ignore_orientation', bool, 'manifest')
     for split, counts in manifest['splits'].items():
         split_name(split, 'a split')
         for count in _COUNTS:
@@ -122,8 +148,8 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
         get_field(manifest['files'], relative_name(name, "a name in 'files'"), str, 'files')
 
 
-def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
-    """Whether the folder holds what is asked for; raises FileExistsError if it holds something else."""
+def _is_prepared(out_dir: Path, name: str, lmdb: bool, ignore_orientation: bool) -> bool:
+    """Whether the folder holds what is asked for; raises FileError if it holds something else."""
     if not (out_dir / MANIFEST).exists():
         others = [path.name for path in out_dir.glob('*')] if not (out_dir / UNFINISHED).exists() else []
         if others:
@@ -135,6 +161,9 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool) -> bool:
         without = '' if manifest['lmdb'] else ', prepared without --lmdb'
         raise FileError(f'{out_dir} holds {manifest["name"]}{without}: choose another folder for --out, or '
                         'delete this one')
+    if ignore_orientation != (ignored := manifest.get('ignore_orientation', False)):
+        raise FileError(f'{out_dir} was prepared {"with" if ignored else "without"} --ignore-orientation: say so, '
+                        'choose another folder for --out, or delete this one')
     return True
 
 
@@ -184,7 +213,8 @@ def _finish_lmdb(writer: LMDBWriter, name: str, work_dir: Path, summaries: dict[
     writer.finish({'name': name, 'splits': {split: summary['counts'] for split, summary in summaries.items()}})
 
 
-def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, summaries: dict[str, dict]) -> None:
+def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, ignore_orientation: bool,
+             summaries: dict[str, dict]) -> None:
     """Move everything into place, the manifest last."""
     broken = [{'split': split, 'entry': entry} for split, summary in summaries.items() for entry in summary['broken']]
     (work_dir / BROKEN).unlink(missing_ok=True)
@@ -195,6 +225,7 @@ def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, summaries: di
         'format_version': MANIFEST_VERSION,
         'name': name,
         'lmdb': lmdb,
+        'ignore_orientation': ignore_orientation,
         'image_root': IMAGES if not lmdb else f'{LMDB}#{IMAGES}',
         'splits': {split: summary['counts'] for split, summary in summaries.items()},
         'warnings': [warning for summary in summaries.values() for warning in summary['warnings']],

@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES
 from mmrefseg.utils.image_size import read_image_size
 from mmrefseg.utils.names import relative_name, split_name
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, MAX_JSON_BYTES
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import IMAGES
-from .catalogue import Catalogue, Place
+from .catalogue import Catalogue, FileLocation
 from .recipes import Recipe
 
 
@@ -41,12 +41,12 @@ class Source:
         # The lines of an image mostly follow each other.
         self._size_at = lru_cache(_size_at)
         self._folder = folder = self._choose_folder()
-        self._files = [place for name in recipe.files for place in catalogue.find_in(folder, name)]
+        self._files = [location for name in recipe.files for location in catalogue.find_in(folder, name)]
         self.data_root = Path(folder)
-        if any(place.member for place in self._files):
+        if any(location.member for location in self._files):
             self.data_root = work_dir
-            for place in self._files:
-                place.copy_to(work_dir / place.full_path.relative_to(folder), MAX_JSON_BYTES)
+            for location in self._files:
+                location.copy_to(work_dir / location.full_path.relative_to(folder), MAX_JSON_BYTES)
         # Classes want to see a folder of images; which one matters little, for they are looked for everywhere.
         self._has_images = (self.data_root / IMAGES).is_dir()
         self.image_folder = (self.data_root if self._has_images else work_dir) / IMAGES
@@ -59,7 +59,7 @@ class Source:
 
     def fingerprint(self) -> list:
         """What changes if the annotations do."""
-        return [[str(place), os.stat(place.path).st_size, os.stat(place.path).st_mtime_ns] for place in self._files]
+        return [[str(file), os.stat(file.path).st_size, os.stat(file.path).st_mtime_ns] for file in self._files]
 
     def open(self, split: str) -> BaseReferringDataset:
         """The data set, of which nothing is read yet."""
@@ -99,7 +99,7 @@ class Source:
         """
         return relative_name(os.path.relpath(referent['img_path'], self.image_folder), 'the name of its image')
 
-    def find_images(self, names: Iterable[str]) -> dict[str, Place]:
+    def find_images(self, names: Iterable[str]) -> dict[str, FileLocation]:
         """Where images are; those that are nowhere are left out.
 
         Raises:
@@ -107,13 +107,13 @@ class Source:
             InputError: If there are different files of a name.
         """
         names = list(names)
-        places = {name: place for name in names if (place := self._find_image(name))}
-        self._found_images |= bool(places)
+        locations = {name: location for name in names if (location := self._find_image(name))}
+        self._found_images |= bool(locations)
         if names and not self._found_images:
             raise MissingInputError(f'None of the {len(names)} images is in {self._where()}: {", ".join(names[:3])}, '
                                     f'... They are from {self._recipe.images_from}; name with --src, too, the folder '
                                     'that holds them or their zip archive.')
-        return places
+        return locations
 
     def bring_mask(self, referent: dict) -> None:
         """Unpack the file of a referent's mask, or find it, unless it is where it should be.
@@ -126,32 +126,32 @@ class Source:
         if not isinstance(mask, dict) or 'file' not in mask or os.path.isfile(mask['file']):
             return
         name = relative_name(os.path.relpath(mask['file'], self.data_root), 'the name of its mask')
-        place = self._find(name, self._folder)
-        if place and place.member:
+        location = self._find(name, self._folder)
+        if location and location.member:
             path = self._work_dir / name
-            place.copy_to(path, MAX_IMAGE_BYTES)
-            place = Place(str(path))
-        if place:
-            referent['segmentation'] = {**mask, 'file': place.path}
+            location.copy_to(path, MAX_IMAGE_BYTES)
+            location = FileLocation(str(path))
+        if location:
+            referent['segmentation'] = {**mask, 'file': location.path}
 
-    def _size_of(self, path: str) -> tuple[int, int]:
-        place = self._find_image(os.path.relpath(path, self.image_folder))
-        if place is None:
+    def _size_of(self, path: str, ignore_orientation: bool) -> tuple[int, int]:
+        location = self._find_image(os.path.relpath(path, self.image_folder))
+        if location is None:
             raise MissingInputError(f'no such file in {self._where()}')
-        return self._size_at(place)
+        return self._size_at(location, ignore_orientation)
 
-    def _find_image(self, name: str) -> Place | None:
+    def _find_image(self, name: str) -> FileLocation | None:
         if self._has_images and (self.image_folder / name).is_file():
-            return Place(str(self.image_folder / name))
+            return FileLocation(str(self.image_folder / name))
         return self._find(name, self._folder / IMAGES)
 
-    def _find(self, name: str, folder: PurePosixPath) -> Place | None:
+    def _find(self, name: str, folder: PurePosixPath) -> FileLocation | None:
         """Where a file is: in the folder, also if that is in an archive; else in an official one; else anywhere."""
         found = self._catalogue.find(name)
-        own = [place for place in found if place.full_path == folder / name]
-        official = [place for place in found if set(place.full_path.parts) & set(self._recipe.image_folders)]
+        own = [location for location in found if location.full_path == folder / name]
+        official = [location for location in found if set(location.full_path.parts) & set(self._recipe.image_folders)]
         found = own or official or found
-        if len(found) > 1 and len({place.size() for place in found}) > 1:
+        if len(found) > 1 and len({location.size() for location in found}) > 1:
             raise InputError(f'There are different files {name}: {found[0]} and {found[-1]}. Name with --src only '
                              'folders of this data set.')
         return found[0] if found else None
@@ -178,5 +178,6 @@ class Source:
         return ', '.join(self._catalogue.folders)
 
 
-def _size_at(place: Place) -> tuple[int, int]:
-    return read_image_size(place.path if place.member is None else BytesIO(place.read(MAX_IMAGE_BYTES)))
+def _size_at(location: FileLocation, ignore_orientation: bool) -> tuple[int, int]:
+    file = location.path if location.member is None else BytesIO(location.read(MAX_IMAGE_BYTES))
+    return read_image_size(file, ignore_orientation)

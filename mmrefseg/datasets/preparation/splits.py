@@ -17,8 +17,8 @@ from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import ANNOTATIONS, IMAGES, checksums_of, index_of
 from ..referent_lines import LineIndex
-from .catalogue import Place
-from .entries import ImageTask, check_image
+from .catalogue import FileLocation
+from .checked_images import ImageTask, check_image
 from .recipes import Counts
 from .sources import Source
 
@@ -102,7 +102,7 @@ class SplitPreparation:
         return names
 
     def _tasks(self, dataset: BaseReferringDataset, names: dict[str, list[int]],
-               images: dict[str, Place]) -> Iterator[ImageTask]:
+               images: dict[str, FileLocation]) -> Iterator[ImageTask]:
         for name, places in names.items():
             if name not in images:
                 for place in places:

@@ -12,12 +12,13 @@ from mmrefseg.utils.processes import ordered_map
 from ..json_lines import OwnLines
 from ..prepared_folder import ANNOTATIONS, IMAGES
 from ..referent_lines import iterate_lines
-from .catalogue import Place
-from .entries import ImageTask, check_image
+from ..scales import Scales
+from .catalogue import FileLocation
+from .checked_images import ImageTask, check_image
 
 
 def validate(file: str | Path, image_dir: str | Path | None = None, workers: int = 1,
-             show_progress: bool = False) -> tuple[int, list[str]]:
+             show_progress: bool = False, ignore_orientation: bool = False) -> tuple[int, list[str]]:
     """Check every line of a file of :class:`JSONLinesDataset`, every image and every mask.
 
     Args:
@@ -26,6 +27,8 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
         image_dir (str | Path | None): Folder of the images. Default: None, ``images`` beside the masks.
         workers (int): Processes. Default: 1, this very process.
         show_progress (bool): Show a progress bar. Default: False.
+        ignore_orientation (bool): Whether masks were made on the images as they are stored, where a line does not say
+            it. Default: False.
 
     Returns:
         tuple[int, list[str]]: The number of lines, and what is wrong, in the order of the lines.
@@ -37,17 +40,24 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
     file = Path(file)
     folder = file.absolute().parent
     data_root = folder.parent if folder.name == ANNOTATIONS else folder
-    reader = OwnLines(file, str(image_dir or data_root / IMAGES), str(data_root))
+    reader = OwnLines(file, str(image_dir or data_root / IMAGES), str(data_root), ignore_orientation=ignore_orientation)
+    scales = Scales()
     images, troubles, number_of_lines = defaultdict(dict), {}, 0
     for number, line in iterate_lines(file):
         number_of_lines += 1
         try:
             referent = reader.parse(number, line)
+            scales.check(referent, f'{file}, line {number}')
             images[referent['img_path']][number] = referent
         except InputError as error:
             troubles[number] = str(error)
-    tasks = (ImageTask('', Place(path), of_image) for path, of_image in images.items())
+    tasks = (ImageTask('', FileLocation(path), of_image) for path, of_image in images.items())
     with ordered_map(workers) as map_over_workers:
         for image in track(map_over_workers(check_image, tasks), 'images', len(images), disable=not show_progress):
             troubles.update((number, f'{file}, line {number}: {trouble}') for number, trouble in image.broken.items())
-    return number_of_lines, [troubles[number] for number in sorted(troubles)]
+    found = [troubles[number] for number in sorted(troubles)]
+    try:
+        scales.check_all(str(file))
+    except InputError as error:
+        found.append(str(error))
+    return number_of_lines, found

@@ -8,18 +8,17 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.utils.files import sha256_of
+from mmrefseg.utils.files import MAX_JSON_BYTES, read_regular, sha256_of
 from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.utils.processes import ordered_map
-from mmrefseg.utils.regular_files import MAX_JSON_BYTES, read_regular
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import ANNOTATIONS, LMDB, check_finished, checksums_of
 from ..refer_lmdb import ReferringLMDBDataset
 from ..referent_lines import decode_line
-from .catalogue import Place
-from .entries import ImageTask, check_image
+from .catalogue import FileLocation
+from .checked_images import ImageTask, check_image
 from .preparing import read_manifest
 
 
@@ -82,7 +81,7 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
         num_expressions += len(referent['sentences'])
     checksums_file = checksums_of(Path(dataset.data_root, ANNOTATIONS, f'{dataset.split}.jsonl'))
     checksums = decode_line(read_regular(checksums_file, MAX_JSON_BYTES), str(checksums_file))
-    tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), Place(path),
+    tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), FileLocation(path),
                        {place: referents[place] for place in places}) for path, places in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
                        disable=not show_progress):

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from rich.progress import track
 
 from mmrefseg.errors import FileError, InputError
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.processes import check_workers, ordered_map
 
 from .phrasecut_layout import PhraseCutLayout
@@ -148,8 +149,8 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
     if _is_made(out_dir, manifest, kind.CONTENTS, sum(counts.values()), overwrite):
         return False
     tasks = [PictureTask(seed, split, index, size) for split in counts for index in range(counts[split])]
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with alone(out_dir / LOCK, f'RefShapes is being made in {out_dir}'):
+    check_writable(out_dir)
+    with locked_file(out_dir / LOCK, f'RefShapes is being made in {out_dir}'):
         if _is_made(out_dir, manifest, kind.CONTENTS, sum(counts.values()), overwrite):  # meanwhile, by another process
             return False
         with tempfile.TemporaryDirectory(prefix='.refshapes-', dir=out_dir) as folder:

@@ -1,5 +1,4 @@
 """Transforms that bring the image and the mask into the pipeline."""
-from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -9,25 +8,33 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.image_size import MAX_PIXELS, read_image_size
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
+from mmrefseg.utils.image_size import MAX_PIXELS, check_pixels, header_of
+from mmrefseg.utils.jpeg import JPEG_END, JPEG_START, read_jpeg
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES, read_regular
+from mmrefseg.utils.orientation import orientation_of, turn_back, turn_upright
 
-# Markers of baseline and progressive frames, and of the segments that may stand before them.
-_JPEG_FRAMES = b'\xc0\xc1\xc2'
-_JPEG_SEGMENTS = _JPEG_FRAMES + b'\xc4\xdb\xdd\xfe' + bytes(range(0xe0, 0xf0))
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
+"""Pixels times scans of a JPEG; decoding goes through the picture once a scan. Progressive ones mostly have 10."""
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+_NO_DATA = 128  # the luminance that decoders paint where the data of a JPEG's block are missing
+_FAINTEST = 1 << 14  # the brightest value of a 16-bit image that is not far too dark
+
+_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @TRANSFORMS.register_module()
 class LoadReferringImage(BaseTransform):
     """Read an image file as 8-bit RGB.
 
-    The EXIF orientation is ignored, as in COCO's own tools: the annotations are drawn on the stored pixels.
+    The picture is taken upright, as viewers show it: its EXIF orientation is applied. With ``ignore_orientation`` it
+    is taken as it is stored, which is what COCO's and other older annotations were drawn on.
 
     Required Keys:
 
     - img_path (str, a file or an address in an LMDB file)
+    - ignore_orientation (bool, optional; False by default)
 
     Added Keys:
 
@@ -41,26 +48,29 @@ class LoadReferringImage(BaseTransform):
 
         Raises:
             MissingInputError: If there is no such file.
-            InputError: If the file is empty, cut off or not an image.
+            FileError: If it cannot be read.
+            InputError: If it is no regular file, empty, cut off or not an image.
         """
-        img = read_image(results['img_path'])
+        img = read_image(results['img_path'], results.get('ignore_orientation', False))
         results['img'] = img
         results['ori_shape'] = results['img_shape'] = img.shape[:2]
         return results
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, ignore_orientation: bool = False) -> np.ndarray:
     """Read an image file as 8-bit RGB (H, W, 3) and refuse it if it is not whole.
 
     Args:
         path (str | Path): The file, or the address of an image in an LMDB file, ``lmdb:///a/data.lmdb#images/b.jpg``.
+        ignore_orientation (bool): Whether to take the picture as it is stored, whatever its EXIF orientation.
+            Default: False, upright.
 
     Raises:
         MissingInputError: If there is no such file.
-        InputError: If the file is empty, cut off, not an image, or declares more pixels than
-            :data:`mmrefseg.utils.image_size.MAX_PIXELS`.
+        FileError: If it cannot be read.
+        InputError: If it is no regular file, or as :func:`decode_image`.
     """
-    return decode_image(image_bytes(path), path)
+    return decode_image(image_bytes(path), path, ignore_orientation)
 
 
 def image_bytes(path: str | Path) -> bytes:
@@ -71,6 +81,8 @@ def image_bytes(path: str | Path) -> bytes:
 
     Raises:
         MissingInputError: If there is no such file.
+        FileError: If it cannot be read.
+        InputError: If it is no regular file, or has more than ``MAX_IMAGE_BYTES``.
     """
     if is_lmdb_address(path):
         return read_image_bytes(str(path))
@@ -81,54 +93,98 @@ def image_bytes(path: str | Path) -> bytes:
                                 "data_prefix=dict(img_path=...) to the folder which holds it.") from None
 
 
-def decode_image(content: bytes, path: str | Path) -> np.ndarray:
+def decode_image(content: bytes, path: str | Path, ignore_orientation: bool = False) -> np.ndarray:
     """Decode an image as 8-bit RGB (H, W, 3) and refuse it if it is not whole.
+
+    JPEG, PNG, WebP, BMP, GIF, TIFF and PPM are decoded: grey, RGB, indexed and CMYK pixels. Transparency is left out,
+    and of values of 16 bits the upper 8 are taken. Animations, TIFF of several pages or of other values are refused.
 
     Args:
         content (bytes): What the image's file holds.
         path (str | Path): Where it is from, for errors.
+        ignore_orientation (bool): As :func:`read_image` takes it. Default: False.
 
     Raises:
-        InputError: If the image is empty, cut off, none, or declares more pixels than
-            :data:`mmrefseg.utils.image_size.MAX_PIXELS`.
+        InputError: If the image is empty, cut off, none, of several pictures, almost black because its values fill
+            16 bits only in part, or declares more pixels than :data:`mmrefseg.utils.image_size.MAX_PIXELS`, or, of all
+            scans of a JPEG, than :data:`MAX_SCANNED_PIXELS`.
     """
     if not content:
         raise InputError(f'The image {path} is empty (0 bytes). Copy or download it again.')
-    if _is_cut_off_jpeg(content):
-        raise InputError(f'The image {path} is cut off: the JPEG ends after {len(content)} bytes without its end '
-                         'marker. Copy or download it again.')
+    decode = _decode_jpeg if content.startswith(JPEG_START) else _decode_other
     try:
-        if not 0 < _jpeg_pixels(content) <= MAX_PIXELS:
-            read_image_size(BytesIO(content))
-        img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (ValueError, cv2.error) as error:
-        raise InputError(f'The image {path} cannot be decoded: {error}') from error
-    if img is None:
-        raise InputError(f'The image {path} cannot be decoded: it is damaged, cut off or not an image '
-                         f'({len(content)} bytes). Copy or download it again.')
+        return decode(content, ignore_orientation)
+    except InputError as error:
+        raise InputError(f'The image {path} cannot be decoded: {error}.') from error
+
+
+def _decode_jpeg(content: bytes, ignore_orientation: bool) -> np.ndarray:
+    structure = read_jpeg(content)
+    if not structure.end:
+        raise InputError(f'it is cut off or damaged: the JPEG of {len(content)} bytes does not go on to its end '
+                         'marker. Copy or download it again')
+    check_pixels(structure.height, structure.width)
+    if structure.scans * structure.height * structure.width > MAX_SCANNED_PIXELS:
+        raise InputError(f'its {structure.scans} scans of {structure.width} x {structure.height} pixels would take '
+                         f'far too long (at most {MAX_SCANNED_PIXELS} pixels are scanned). Save it again as an '
+                         'ordinary JPEG if you trust it, else remove it')
+    img = _pixels(content, _STORED)
+    if _ends_in_nothing(img, content, structure.end):
+        raise InputError('it is cut off: the data end before the picture does, though an end marker follows. Copy or '
+                         'download it again')
+    if ignore_orientation or not structure.exif:
+        return img
+    return turn_upright(img, orientation_of(structure.exif))
+
+
+def _ends_in_nothing(img: np.ndarray, content: bytes, end: int) -> bool:
+    """Whether the data stop before the last block of a JPEG.
+
+    It is grey then, and changes with more data behind; that of a whole picture stays as it is.
+    """
+    if np.abs(img[-2:, -2:] @ _LUMINANCE - _NO_DATA).max() > 2:
+        return False
+    longer = content[:end] + bytes(range(1, 255)) + JPEG_END
+    return not np.array_equal(img, _pixels(longer, _STORED))
+
+
+def _decode_other(content: bytes, ignore_orientation: bool) -> np.ndarray:
+    header = header_of(content)
+    # As BGR: some versions of OpenCV leave 16-bit TIFF unfilled if asked for RGB.
+    bgr = _pixels(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    img = cv2.cvtColor(_to_8_bits(bgr), cv2.COLOR_BGR2RGB)
+    if header.format == 'TIFF':  # which OpenCV always turns
+        img = turn_back(img, header.orientation) if ignore_orientation else img
+    elif not ignore_orientation:
+        img = turn_upright(img, header.orientation)
+    expected = (header.height, header.width) if ignore_orientation else header.upright_size
+    if img.shape[:2] != expected:
+        raise InputError(f'its header declares {expected} (H, W), but it holds {img.shape[:2]}. Save it again as PNG')
     return img
 
 
-def _jpeg_pixels(content: bytes) -> int:
-    """Number of pixels in the header of an ordinary JPEG; 0 of anything else, for which Pillow takes its time."""
-    place = len(_JPEG_START)
-    while content.startswith(b'\xff', place) and len(content) > place + 9 and content[place + 1] in _JPEG_SEGMENTS:
-        if content[place + 1] in _JPEG_FRAMES:
-            return int.from_bytes(content[place + 5:place + 7]) * int.from_bytes(content[place + 7:place + 9])
-        place += 2 + int.from_bytes(content[place + 2:place + 4])
-    return 0
+def _pixels(content: bytes, flags: int) -> np.ndarray:
+    try:
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise InputError(f'OpenCV refuses it ({error})') from error
+    if img is None:
+        raise InputError(f'it is damaged, cut off, of a kind that is not read or not an image ({len(content)} bytes). '
+                         'Copy or download it again, or save it as PNG')
+    return img
 
 
-def _is_cut_off_jpeg(content: bytes) -> bool:
-    """Whether a JPEG stops before its end, which some versions of OpenCV paint over in grey without an error.
-
-    A marker cannot occur by chance in the compressed data of a scan, so a whole file has no start of a scan behind
-    its last end marker; the only other end marker is that of a thumbnail in the header.
-    """
-    if not content.startswith(_JPEG_START):
-        return False
-    end = content.rfind(_JPEG_END)
-    return end < 0 or content.find(_JPEG_SCAN, end) >= 0
+def _to_8_bits(img: np.ndarray) -> np.ndarray:
+    if img.dtype == np.uint8:
+        return img
+    if img.dtype != np.uint16:
+        raise InputError(f'its pixels are of type {img.dtype}. Scale them to 0 to 255 and save it as an 8-bit PNG')
+    if 0 < (brightest := int(img.max())) < _FAINTEST:
+        bits = max(brightest.bit_length(), 8)
+        raise InputError(f'its pixels have 16 bits, but no value is above {brightest}, so that it would be almost '
+                         f'black. Values of {bits} bits must be scaled to the whole range (times {1 << 16 - bits}), '
+                         'or to 0 to 255 and saved with 8 bits')
+    return (img >> 8).astype(np.uint8)
 
 
 @TRANSFORMS.register_module()
@@ -166,11 +222,19 @@ class LoadReferringMask(BaseTransform):
         where = f'annotation {results["ann_id"]} of the image {results["img_path"]}'
         shape, annotated = tuple(results['ori_shape']), (results['height'], results['width'])
         if shape != annotated:
-            raise InputError(f'The image {results["img_path"]} is {shape} (H, W), but its annotations were made '
-                             f'for {annotated}. Use the original image file.')
+            raise InputError(f'The image {results["img_path"]} {wrong_size(shape, annotated)}.')
         try:
             results['gt_seg_map'] = draw_mask(results['segmentation'], *shape)
-        except (ValueError, TypeError, OverflowError) as error:
+        except InputError as error:
             raise InputError(f'The mask of {where} cannot be drawn: {error}') from error
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
+
+
+def wrong_size(shape: tuple[int, int], annotated: tuple[int, int]) -> str:
+    """What to say of an image of another size, (H, W), than its annotations want."""
+    mend = 'Use the original image file'
+    if shape == annotated[::-1]:
+        mend += ('; or, if it carries an EXIF orientation, set ignore_orientation: True if the annotations were made '
+                 'on the picture as it is stored, False if on the upright one')
+    return f'is {shape} (H, W), but its annotations were made for {annotated}. {mend}'

@@ -1,16 +1,12 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .broadcast_buffers_hook import BroadcastBuffersHook
-from .check_batch_size_hook import CheckBatchSizeHook
-from .check_input_size_hook import CheckInputSizeHook
-from .check_leakage_hook import CheckLeakageHook
 from .check_losses_hook import CheckLossesHook
-from .check_weights_hook import CheckWeightsHook
-from .complete_checkpoint_hook import CompleteCheckpointHook
+from .check_setup_hook import CheckSetupHook
+from .load_checkpoint_hook import LoadCheckpointHook
 from .parameter_summary_hook import ParameterSummaryHook
 from .routing_log_hook import RoutingLogHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckBatchSizeHook', 'CheckInputSizeHook',
-    'CheckLeakageHook', 'CheckLossesHook', 'CheckWeightsHook', 'CompleteCheckpointHook', 'ParameterSummaryHook',
-    'RoutingLogHook'
+    'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckLossesHook', 'CheckSetupHook',
+    'LoadCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
 ]

@@ -19,8 +19,8 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
-from .checkpoint_notes import is_hub_state, keep_own_notes, regular_file
-from .complete_checkpoint_hook import CompleteCheckpointHook
+from .checkpoint_notes import is_hub_state, is_run_meta, keep_own_notes, regular_file
+from .load_checkpoint_hook import LoadCheckpointHook
 from .spoilt import infinite_buffers, refuse_spoilt
 
 _LOCAL = ('atomic_local', 'local')
@@ -62,7 +62,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     With ``trained_only`` checkpoints lack the frozen weights that the config's pretrained files hold, and have a
     SHA-256 of them instead, one for each part of the model. They are resumed, loaded and tested as full ones are,
-    where ``CompleteCheckpointHook`` is among the hooks (as in ``_base_/default_runtime.py``) and the pretrained files
+    where ``LoadCheckpointHook`` is among the hooks (as in ``_base_/default_runtime.py``) and the pretrained files
     are there; ``tools/model_converters/merge_checkpoint.py`` makes full ones of them. What is left out is found by
     building the model once more when training begins: whatever doesn't train but isn't found again bit for bit, such
     as frozen random weights, or ones of another checkpoint in ``load_from``, is saved all the same.
@@ -73,7 +73,7 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: the arguments of mmengine's ``CheckpointHook``.
 
     Raises:
-        InputError: when training begins, with ``trained_only``: there is no ``CompleteCheckpointHook``, or the runner
+        InputError: when training begins, with ``trained_only``: there is no ``LoadCheckpointHook``, or the runner
             got a model where a config was needed. When saving: the state isn't finite.
     """
 
@@ -132,11 +132,20 @@ class AtomicCheckpointHook(CheckpointHook):
                     f'{runner._load_from} cannot be resumed: it lacks {", ".join(missing)}, as best and published '
                     f'checkpoints do. Resume one that was saved as {self.filename_tmpl.format("N")}, or start a new '
                     f'training from these weights: --cfg-options load_from={runner._load_from}, without --resume.')
-            if not is_hub_state(hub) or not all(type(meta.get(count)) is int for count in ('epoch', 'iter')):
+            if not is_hub_state(hub) or not is_run_meta(meta):
                 raise InputError(f'{runner._load_from} cannot be resumed: its message_hub or its meta is none of a '
                                  'training. Resume another checkpoint.')
+            self._refuse_beyond_the_end(runner, meta)
         if is_hub_state(hub):
             self._keep_own_notes(runner, hub, meta if isinstance(meta, dict) else {})
+
+    def _refuse_beyond_the_end(self, runner: Runner, meta: dict) -> None:
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        name, done = ('max_epochs', meta['epoch']) if by_epoch else ('max_iters', meta['iter'])
+        last = getattr(runner.train_loop, name)
+        if done > last:  # mmengine would go through the data as often first
+            raise InputError(f'{runner._load_from} cannot be resumed: its training came to {done}, but this one ends '
+                             f'with {name} = {last}. Set train_cfg.{name} higher, or resume an earlier checkpoint.')
 
     def _keep_own_notes(self, runner: Runner, message_hub: dict[str, dict], meta: dict) -> None:
         folder, source = self._folder(runner), runner._load_from
@@ -159,9 +168,9 @@ class AtomicCheckpointHook(CheckpointHook):
             self._resumed = None
 
     def _learn_base(self, runner: Runner) -> None:
-        if not any(isinstance(hook, CompleteCheckpointHook) for hook in runner.hooks):
-            raise InputError("trained_only needs CompleteCheckpointHook to load what it saves: add dict(type='mmrefseg."
-                             "CompleteCheckpointHook') to custom_hooks")
+        if not any(isinstance(hook, LoadCheckpointHook) for hook in runner.hooks):
+            raise InputError("trained_only needs LoadCheckpointHook to load what it saves: add dict(type='mmrefseg."
+                             "LoadCheckpointHook') to custom_hooks")
         if 'model' not in runner.cfg:
             raise InputError('trained_only needs a runner whose cfg has the config of the model: use Runner.from_cfg')
         # In every process: loaders of weights may wait for each other.

@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmrefseg.datasets import PhraseCutDataset
-from mmrefseg.datasets.fields import get_field
+from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import draw_mask

@@ -4,15 +4,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .parts import (
+from .renaming import (
     CLIP_TEXT,
-    CONV_LAYER,
     REFINEMENT,
     Conversion,
     Names,
     convert_head,
-    find_weights,
     renamed,
+    split_checkpoint,
     split_parts,
     take_out,
 )
@@ -29,7 +28,6 @@ _NECK: Names = (
     *((rf'^f{level}_cat\.', f'join.{i}.') for level, i in ((3, 0), (2, 1))),
     *((rf'^f4_proj{level}\.', f'smooth.{i}.') for i, level in enumerate((3, 4, 5))),
     *REFINEMENT,
-    *CONV_LAYER,
     # The sentence passes a linear layer, not a convolution.
     (r'^txt_proj\.conv\.', 'project_sentence.0.'),
     (r'^txt_proj\.bn\.', 'project_sentence.1.'),
@@ -49,7 +47,7 @@ def convert_cris(checkpoint: Mapping[str, Any]) -> Conversion:
     Raises:
         InputError: it is no checkpoint of CRIS.
     """
-    state, others = find_weights(checkpoint)
+    state, others = split_checkpoint(checkpoint)
     parts = split_parts(state, ('backbone', 'neck', 'decoder', 'proj'), 'CRIS')
     unused = take_out(parts, [('backbone', 'logit_scale')])
     clip = parts['backbone']

@@ -7,16 +7,15 @@ from typing import Any
 from torch import Tensor
 
 from ..backbones.dinov2_weights import from_official
-from .parts import (
+from .renaming import (
     CLIP_TEXT,
-    CONV_LAYER,
     REFINEMENT,
     Conversion,
     Names,
     convert_head,
-    find_weights,
     fold_biases,
     renamed,
+    split_checkpoint,
     split_parts,
     take_out,
 )
@@ -40,7 +39,6 @@ _NECK: Names = (
     (r'\.in_proj_', '.value.'),
     (r'^txt_proj\.', 'project_sentence.'),
     *REFINEMENT,
-    *CONV_LAYER,
 )
 
 
@@ -68,7 +66,7 @@ def convert_detris(checkpoint: Mapping[str, Any]) -> Conversion:
     Raises:
         InputError: it is no checkpoint of DETRIS.
     """
-    state, others = find_weights(checkpoint)
+    state, others = split_checkpoint(checkpoint)
     parts = split_parts(state, _PARTS, 'DETRIS')
     unused = take_out(parts, (('txt_backbone', 'logit_scale'), ('dinov2', 'mask_token')))
     biases = [f'{part}.{name}' for part in ('txt_backbone', 'dinov2') for name in fold_biases(parts[part])]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.type_hints import Finite, Range
 
-from .pixels import pixels_that_count
+from .pixels import flatten_pixels
 
 
 @MODELS.register_module()
@@ -42,7 +42,7 @@ class BinaryDiceLoss(nn.Module):
         Raises:
             InputError: the shapes are others.
         """
-        pixels = pixels_that_count('BinaryDiceLoss', logits, target, ignore_index, weight)
+        pixels = flatten_pixels('BinaryDiceLoss', logits, target, ignore_index, weight)
         truth = pixels.truth * pixels.weight
         probability = pixels.logits.sigmoid() * pixels.weight
         overlap = (probability * pixels.truth).sum(1)

@@ -22,7 +22,7 @@ class Pixels(NamedTuple):
     weight: Tensor
 
 
-def pixels_that_count(what: str, logits: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None) -> Pixels:
+def flatten_pixels(what: str, logits: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None) -> Pixels:
     """Bring logits and target to one shape and to float32.
 
     Args:

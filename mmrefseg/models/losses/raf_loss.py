@@ -10,7 +10,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.type_hints import Finite
 
-from .pixels import Pixels, pixels_that_count
+from .pixels import Pixels, flatten_pixels
 
 
 @MODELS.register_module()
@@ -82,7 +82,7 @@ class RAFLoss(nn.Module):
         Raises:
             InputError: the shapes are others.
         """
-        pixels = pixels_that_count('RAFLoss', logits, target, ignore_index, weight)
+        pixels = flatten_pixels('RAFLoss', logits, target, ignore_index, weight)
         # softplus(−z) of the logit z towards the truth, and log(1 − p_t): exact where a probability is 0 or 1
         towards = pixels.logits * (2 * pixels.truth - 1)
         bce = F.softplus(-towards)

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from mmrefseg.datasets.preparation.catalogue import Catalogue, Place, _archive
+from mmrefseg.datasets.preparation.catalogue import Catalogue, FileLocation, _archive
 
 
 def _write_zip(path, members, **kwargs):
@@ -29,7 +29,7 @@ def files(tmp_path):
 
 def test_find(files):
     catalogue = Catalogue([files])
-    own, zipped = Place(str(files / 'train/a.jpg')), Place(str(files / 'two.zip'), 'train/a.jpg')
+    own, zipped = FileLocation(str(files / 'train/a.jpg')), FileLocation(str(files / 'two.zip'), 'train/a.jpg')
     assert catalogue.find('a.jpg') == catalogue.find('train/a.jpg') == [own, zipped]
     assert catalogue.find('rain/a.jpg') == catalogue.find('c') == []
     assert (own.read(100), zipped.read(100)) == (b'one/train/a.jpg', b'zipped')
@@ -52,7 +52,7 @@ def test_folders_with(files):
     both = [PurePosixPath(files), PurePosixPath(files / 'two.zip')]
     assert catalogue.folders_with(['b.txt', 'train/a.jpg']) == catalogue.folders_with(['b.*', 'train/*.jpg']) == both
     assert catalogue.folders_with(['b.txt', 'a.jpg']) == []
-    assert catalogue.find_in(both[1], 'train/*.jpg') == [Place(str(files / 'two.zip'), 'train/a.jpg')]
+    assert catalogue.find_in(both[1], 'train/*.jpg') == [FileLocation(str(files / 'two.zip'), 'train/a.jpg')]
 
 
 def test_links_are_followed_but_not_in_circles(files):

@@ -11,9 +11,9 @@ from helpers.refcoco_files import write_refcoco
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, splits, verify
 from mmrefseg.datasets.preparation.recipes import Counts
-from mmrefseg.errors import FileError
+from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.lmdb_file import LMDBWriter
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 
 
 def _tree(folder):
@@ -151,7 +151,7 @@ def test_the_order_is_kept(root, content, tmp_path):
 
 def test_one_at_a_time(root, tmp_path):
     (tmp_path / 'out/.unfinished').mkdir(parents=True)
-    with alone(tmp_path / 'out/.unfinished/lock', ''), pytest.raises(FileError, match='by another process'):
+    with locked_file(tmp_path / 'out/.unfinished/lock', ''), pytest.raises(FileError, match='by another process'):
         prepare('refshapes', [root], tmp_path / 'out')
     assert prepare('refshapes', [root], tmp_path / 'out')
 
@@ -225,7 +225,7 @@ def test_broken_entries_count(root, content, tmp_path, recipe):
 
 @pytest.mark.parametrize('lmdb', [False, True])
 @pytest.mark.parametrize('damage, message', [
-    (lambda image: image.write_bytes(image.read_bytes()[:-100]), 'one.jpg is cut off'),
+    (lambda image: image.write_bytes(image.read_bytes()[:-100]), 'one.jpg cannot be decoded: it is cut off'),
     (lambda image: shutil.copy(image.with_name('two.png'), image), r'is \(40, 20\) \(H, W\), but'),
     (lambda image: image.unlink(), 'its image one.jpg is not among the files'),
 ])
@@ -269,3 +269,28 @@ def test_without_processes_nothing_is_read(tmp_path):
 def test_unknown_name(root, tmp_path):
     with pytest.raises(ValueError, match="there is no recipe for 'refcoc', only for refcoco-unc, "):
         prepare('refcoc', [root], tmp_path / 'out')
+
+
+@pytest.mark.parametrize('name', ['.unfinished', '.unfinished/annotations', '.unfinished/images', '.unfinished/deep/er',
+                                  '.unfinished/annotations/train.jsonl', '.unfinished/data.lmdb'])
+def test_links_in_a_folder_of_others_lead_nowhere(root, tmp_path, name):
+    victim, out_dir = tmp_path / 'victim', tmp_path / 'out'
+    for folder in ('annotations', 'images'):
+        (victim / folder).mkdir(parents=True)
+        (victim / folder / 'precious').write_text('precious')
+    before = _tree(victim)
+    (out_dir / name).parent.mkdir(parents=True)
+    (out_dir / name).symlink_to(victim if '.' not in name[1:] else victim / 'images/precious')
+    with pytest.raises(FileError, match='is a link'):
+        prepare('refshapes', [root], out_dir, lmdb='lmdb' in name)
+    assert _tree(victim) == before
+
+
+def test_going_on_with_a_damaged_lmdb(root, tmp_path):
+    """LMDB itself would end the process."""
+    prepare('refshapes', [root], tmp_path / 'whole', lmdb=True)
+    content = (tmp_path / 'whole/data.lmdb').read_bytes()
+    (tmp_path / 'out/.unfinished').mkdir(parents=True)
+    (tmp_path / 'out/.unfinished/data.lmdb').write_bytes(content[:len(content) // 2])
+    with pytest.raises(InputError, match='cut off.*delete .*unfinished'):
+        prepare('refshapes', [root], tmp_path / 'out', lmdb=True)

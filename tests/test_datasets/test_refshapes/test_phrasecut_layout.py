@@ -9,6 +9,7 @@ from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.datasets.refshapes import make_refshapes, writer
 from mmrefseg.datasets.refshapes.phrasecut_layout import PhraseCutLayout
 from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
+from mmrefseg.errors import FileError
 from mmrefseg.structures.masks import draw_mask
 
 NUM_IMAGES = {'train': 6, 'val': 2, 'test': 3, 'miniv': 1}
@@ -72,7 +73,7 @@ def test_counts(folder):
 
 def test_nothing_of_another_format_stays(tmp_path):
     make_refshapes(tmp_path / 'a', {'val': 1})
-    with pytest.raises(FileExistsError, match='other settings'):
+    with pytest.raises(FileError, match='other settings'):
         make_refshapes(tmp_path / 'a', {'val': 1}, layout='phrasecut')
     make_refshapes(tmp_path / 'a', {'val': 1}, layout='phrasecut', overwrite=True)
     assert {path.name for path in (tmp_path / 'a').iterdir()} == {*PhraseCutLayout.CONTENTS, writer.MANIFEST}

@@ -15,7 +15,7 @@ from mmrefseg.datasets.refshapes import SHAPES, SPLITS, make_refshapes, writer
 from mmrefseg.datasets.refshapes.expressions import KINDS
 from mmrefseg.datasets.refshapes.refcoco_layout import RefCOCOLayout
 from mmrefseg.errors import FileError
-from mmrefseg.utils.locks import alone
+from mmrefseg.utils.locks import locked_file
 
 NUM_IMAGES = {'train': 8, 'val': 2, 'testA': 2, 'testB': 2}
 SEED = 2  # one whose few images hold every form of segmentation
@@ -179,7 +179,8 @@ def test_bad_settings(tmp_path, settings, message):
 
 
 def test_one_process_at_a_time(tmp_path):
-    with alone(tmp_path / writer.LOCK, ''), pytest.raises(FileError, match='is being made in .* by another process'):
+    with locked_file(tmp_path / writer.LOCK, ''), \
+            pytest.raises(FileError, match='is being made in .* by another process'):
         make_refshapes(tmp_path, {'val': 1})
     assert make_refshapes(tmp_path, {'val': 1})
 
@@ -190,9 +191,9 @@ def test_what_another_process_made_meanwhile_stays(tmp_path, monkeypatch):
         monkeypatch.undo()
         make_refshapes(tmp_path, {'val': 1})
         times.update((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
-        return alone(*args)
+        return locked_file(*args)
 
     times = {}
-    monkeypatch.setattr(writer, 'alone', make_first)
+    monkeypatch.setattr(writer, 'locked_file', make_first)
     assert not make_refshapes(tmp_path, {'val': 1})
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == times

@@ -5,7 +5,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.transforms.loading import _jpeg_pixels
+from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import polygons_to_mask, rle_to_mask
 
 
@@ -38,13 +38,6 @@ def test_other_pixel_formats_become_three_channels(tmp_path, picture, mode):
     assert _load(tmp_path / 'a.png')['img'].shape == (30, 50, 3)
 
 
-def test_orientation_in_exif_is_ignored(tmp_path, picture):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(picture).save(tmp_path / 'a.jpg', exif=exif, quality=100)
-    assert _load(tmp_path / 'a.jpg')['img'].shape == (30, 50, 3)
-
-
 def test_missing_image(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'(?s)a\.jpg is missing.*data_prefix'):
         _load(tmp_path / 'a.jpg')
@@ -71,21 +64,6 @@ def test_cut_off_image(tmp_path, suffix, share):
     path.write_bytes(whole[:int(len(whole) * share)])
     with pytest.raises(ValueError, match=rf'a\.{suffix} (is cut off|cannot be decoded)'):
         _load(path)
-
-
-def test_cut_off_jpeg_is_found_by_its_markers_alone(tmp_path, picture, monkeypatch):
-    """Some OpenCV versions decode such a file without complaint; a thumbnail's end must not pass for the image's."""
-    monkeypatch.setattr(cv2, 'imdecode', lambda *_: picture)
-    whole = cv2.imencode('.jpg', picture)[1].tobytes()
-    thumbnail = b'\xff\xe1' + (len(whole) + 2).to_bytes(2, 'big') + whole
-    path = tmp_path / 'a.jpg'
-    for content in (whole, whole[:2] + thumbnail + whole[2:], whole + b'trailing bytes'):
-        path.write_bytes(content)
-        assert _load(path)['img'] is not None
-    for content in (whole[:-2], whole[:-30], (whole[:2] + thumbnail + whole[2:])[:-2], whole[:-2] + b'\0' * 99):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match='cut off'):
-            _load(path)
 
 
 def _inside(polygons, height, width) -> np.ndarray:
@@ -158,13 +136,13 @@ def test_rle_of_run_lengths_and_compressed():
 
 @pytest.mark.parametrize('size', [[32, 24], [24], None, [24, '32']])
 def test_rle_of_another_size(size):
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(InputError):
         rle_to_mask({'size': size, 'counts': [768]}, 24, 32)
 
 
 @pytest.mark.parametrize('counts', [[0, 700, 100], [-5, 773], ['a'], [[768]], '1Ph0'])
 def test_rle_that_is_damaged(counts):
-    with pytest.raises((ValueError, TypeError, OverflowError)):
+    with pytest.raises(InputError):
         rle_to_mask({'size': [24, 32], 'counts': counts}, 24, 32)
 
 
@@ -207,9 +185,9 @@ def test_image_of_another_size_than_annotated():
 @pytest.mark.parametrize('segmentation, reason', [
     ([[1, 2]], 'three points'),
     ({'size': [9, 9], 'counts': [81]}, r'size \[24, 32\] of the image, got \[9, 9\]'),
-    ([['a'] * 6], 'could not convert'),
-    ([5], 'int'),
-    ({'size': 3, 'counts': []}, 'int'),
+    ([['a'] * 6], 'numbers alone'),
+    ([5], 'three points'),
+    ({'size': 3, 'counts': []}, 'got 3'),
     ({}, 'none of the keys'),
 ])
 def test_mask_that_cannot_be_drawn_is_named(segmentation, reason):
@@ -220,15 +198,3 @@ def test_mask_that_cannot_be_drawn_is_named(segmentation, reason):
 def test_mask_after_a_flip_is_refused():
     with pytest.raises(ValueError, match='must stand before FlipReferring'):
         LoadReferringMask()(_sample(flip=True))
-
-
-@pytest.mark.parametrize(('content', 'pixels'), [
-    (cv2.imencode('.jpg', np.zeros((30, 50, 3), np.uint8))[1].tobytes(), 1500),
-    (cv2.imencode('.jpg', np.zeros((30, 50), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes(), 1500),
-    (cv2.imencode('.png', np.zeros((30, 50), np.uint8))[1].tobytes(), 0),
-    (b'\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xfe\x03\x01', 65535 * 65534),
-    (b'', 0), (b'\xff\xd8', 0), (b'\xff\xd8\xff', 0), (b'\xff\xd8\xff\xe0\x00\x00' + 99 * b'\x00', 0),
-    (b'\xff\xd8\xff\xff' + 99 * b'\xff', 0), (b'\xff\xd8\xff\xe0\xff\xff' + 99 * b'\x00', 0),
-])
-def test_pixels_of_a_jpegs_header(content, pixels):
-    assert _jpeg_pixels(content) == pixels

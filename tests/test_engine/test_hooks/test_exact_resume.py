@@ -277,4 +277,4 @@ def train_on_this_rank(folder):
 
 
 def test_every_process_has_a_state_of_its_own(tmp_path):
-    run_distributed(train_on_this_rank, tmp_path, str(tmp_path), start_method='fork')
+    run_distributed(train_on_this_rank, tmp_path, str(tmp_path))

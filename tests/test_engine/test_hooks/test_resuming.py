@@ -16,8 +16,8 @@ def hooks(**kwargs):
                                 max_keep_ckpts=2, **kwargs))
 
 
-def go_on(folder, scores=(70.0, ), **kwargs):
-    """Train until iteration 6, with a better score than before."""
+def go_on(folder, scores=(50.0, 70.0), **kwargs):
+    """Validate what was saved ahead of it, and train until iteration 6, with a better score than before."""
     train_cfg = dict(type='IterBasedTrainLoop', max_iters=6, val_interval=2)
     settings = dict(default_hooks=hooks(), resume=True, train_cfg=train_cfg, log_level='INFO')
     runner = toy_runner(folder, scores, **{**settings, **kwargs})
@@ -53,7 +53,7 @@ def run(finished, tmp_path):
 
 
 def craft(path, change):
-    checkpoint = torch.load(path)
+    checkpoint = torch.load(path, weights_only=False)
     change(checkpoint)
     torch.save(checkpoint, path)
 
@@ -244,3 +244,18 @@ def test_a_run_that_saves_no_optimizer_resumes_without(run):
     craft(path, drop('optimizer'))
     assert go_on(run, load_from=str(path), default_hooks=hooks(save_optimizer=False)).iter == 6
     assert Path(run / 'iter_6.pth').exists()
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda checkpoint: checkpoint['meta'].update(iter=1 << 62), f'came to {1 << 62}.*max_iters = 6'),
+    (lambda checkpoint: checkpoint['meta'].update(iter=7), 'came to 7.*max_iters = 6'),
+    (lambda checkpoint: checkpoint['meta'].update(iter=-1), 'none of a training|not the state of a training'),
+    (lambda checkpoint: checkpoint['meta'].update(seed={}), 'none of a training'),
+    (lambda checkpoint: checkpoint['meta'].update(seed=-1), 'none of a training'),
+    (lambda checkpoint: checkpoint['message_hub']['resumed_keys'].update(epoch='x'), 'none of a training'),
+    (lambda checkpoint: checkpoint['message_hub']['log_scalars'].update(loss=1.0), 'none of a training'),
+])
+def test_a_state_that_is_none_is_refused_at_once(run, change, message):
+    craft(run / 'iter_4.pth', change)
+    with pytest.raises(InputError, match=message):
+        go_on(run)

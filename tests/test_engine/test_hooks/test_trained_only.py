@@ -1,4 +1,4 @@
-"""Checkpoints that hold only what was trained: saved by AtomicCheckpointHook, completed by CompleteCheckpointHook."""
+"""Checkpoints that hold only what was trained: saved by AtomicCheckpointHook, completed by LoadCheckpointHook."""
 import os
 import re
 from pathlib import Path
@@ -147,7 +147,7 @@ def test_random_weights_are_refused(tmp_path, trained):
 
 
 def test_missing_pretrained_files_are_refused(tmp_path, trained):
-    with pytest.raises(FileNotFoundError, match=r'the checkpoint holds only what was trained and needs .*nowhere\.pth'):
+    with pytest.raises(FileNotFoundError, match=r'iter_4\.pth holds only what was trained and needs .*nowhere\.pth'):
         loaded(tmp_path, 'nowhere.pth', trained / 'iter_4.pth')
 
 
@@ -200,7 +200,7 @@ def test_weights_that_trained_for_a_while_are_saved(tmp_path, pretrained):
 def test_what_is_needed_is_said_before_training(tmp_path, pretrained):
     hook = dict(type='AtomicCheckpointHook', by_epoch=False, trained_only=True)
     runner = toy_pretrained_runner(tmp_path, pretrained, default_hooks=dict(checkpoint=hook))
-    with pytest.raises(ValueError, match="add dict\\(type='mmrefseg.CompleteCheckpointHook'\\)"):
+    with pytest.raises(ValueError, match="add dict\\(type='mmrefseg.LoadCheckpointHook'\\)"):
         runner.train()
     runner = toy_pretrained_runner(tmp_path, model=ToyPretrainedModel(), cfg={})
     with pytest.raises(ValueError, match=r'Runner\.from_cfg'):

@@ -13,7 +13,7 @@ from torch.nn import SyncBatchNorm
 from torch.utils.data import DataLoader
 
 import mmrefseg
-from mmrefseg.engine import CheckInputSizeHook
+from mmrefseg.engine import CheckSetupHook
 from mmrefseg.engine.optimizers import BFloat16OptimWrapper
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
@@ -106,6 +106,6 @@ def test_dataloaders_that_give_a_batch_of_one(config, samples, settings, message
     model = MODELS.build(config.model)
     check = nullcontext() if message is None else pytest.raises(InputError, match=message)
     with check:
-        CheckInputSizeHook().before_train(SimpleNamespace(train_dataloader=loader, model=model))
+        CheckSetupHook().before_train(SimpleNamespace(train_dataloader=loader, model=model))
     for other in (SyncBatchNorm.convert_sync_batchnorm(model), nn.BatchNorm1d(2)):
-        CheckInputSizeHook().before_train(SimpleNamespace(train_dataloader=loader, model=other))
+        CheckSetupHook().before_train(SimpleNamespace(train_dataloader=loader, model=other))

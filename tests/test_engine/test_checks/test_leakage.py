@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmrefseg import config_path
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
-from mmrefseg.engine import CheckLeakageHook
+from mmrefseg.engine.checks import check_leakage
 
 TRAIN = Path(__file__).parents[3] / 'tools/train.py'
 
@@ -28,7 +28,7 @@ def second(tmp_path) -> dict:
 @pytest.fixture
 def warnings(caplog, monkeypatch):
     """What is logged, also where another test has made a logger of mmengine's the current one."""
-    monkeypatch.setattr('mmrefseg.engine.hooks.check_leakage_hook.print_log',
+    monkeypatch.setattr('mmrefseg.engine.checks.leakage.print_log',
                         lambda message, logger, level: logging.log(level, message))
     return caplog
 
@@ -43,7 +43,7 @@ def check(tmp_path):
         # As in training, the test loader is not built.
         cfg = Config(dict(test_dataloader=loaders.pop('test_dataloader', None)))
         runner = toy_runner(tmp_path, [0] if val else [], cfg=cfg, **loaders)
-        CheckLeakageHook().before_train(runner)
+        check_leakage(runner)
 
     return call
 
@@ -115,7 +115,7 @@ def test_files_are_read_once(check, first, second, monkeypatch):
 
 def test_other_data_sets_are_not_looked_at(tmp_path, second):
     runner = toy_runner(tmp_path, cfg=Config(dict(test_dataloader=dict(dataset=dict(second, data_root='nowhere')))))
-    CheckLeakageHook().before_train(runner)
+    check_leakage(runner)
 
 
 def test_tools_train_refuses(first, second, tmp_path, monkeypatch):

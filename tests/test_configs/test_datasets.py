@@ -1,14 +1,12 @@
 """Configs of data sets, built on tiny files of theirs."""
 import pytest
+from helpers.configs import load
 from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
 from helpers.instance_files import tiny_coco, write_coco, write_voc
 from helpers.refclef_files import tiny_refclef, write_refclef
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.registry import DefaultScope
 
-import mmrefseg
 from mmrefseg.datasets import (
     CocoPromptDataset,
     GRefCOCODataset,
@@ -18,13 +16,6 @@ from mmrefseg.datasets import (
 )
 from mmrefseg.evaluation import GRESMetric, ReferringIoUMetric, summarise_gres
 from mmrefseg.registry import DATASETS
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    mmrefseg.register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope('mmrefseg'):
-        yield
 
 
 def _with_splits(content):
@@ -57,7 +48,7 @@ def data(tmp_path, monkeypatch):
     ('voc-prompts', VOCPromptDataset, ReferringIoUMetric, {'test': 3}),
 ])
 def test_data_sets(data, name, dataset_type, metric_type, sizes):
-    config = Config.fromfile(mmrefseg.config_path(f'_base_/datasets/{name}'))
+    config = load(f'_base_/datasets/{name}')
     for split, size in sizes.items():
         dataset = DATASETS.build(config[f'{split}_dataloader'].dataset)
         assert isinstance(dataset, dataset_type)
@@ -69,7 +60,7 @@ def test_data_sets(data, name, dataset_type, metric_type, sizes):
 
 
 def test_the_best_checkpoint_is_told_by_a_figure_that_there_is():
-    config = Config.fromfile(mmrefseg.config_path('sera_dinov2_grefcoco'))
+    config = load('sera_dinov2_grefcoco')
     assert config.default_hooks.checkpoint.save_best in summarise_gres([60], [60], [60])
     assert config.train_dataloader.dataset.type == 'GRefCOCODataset'
     assert config.model.text_encoder.num_tokens == 22

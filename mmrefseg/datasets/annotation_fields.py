@@ -8,7 +8,7 @@ from typing import Any
 from mmrefseg.errors import InputError
 
 
-def is_whole(value: Any) -> bool:
+def is_int64(value: Any) -> bool:
     """Whether a value is a whole number of 64 bits, as NumPy and PyTorch take it.
 
     Larger ones can be chosen so that all have the same hash: a dictionary of them would take hours.
@@ -36,13 +36,13 @@ def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str)
     if not isinstance(element, dict):
         raise InputError(f'{where}: expected a dictionary, got an object of type {type(element).__name__}.')
     value = element.get(key)
-    if type(value) is kind and (kind is not int or is_whole(value)):  # of millions of fields told at once
+    if type(value) is kind and (kind is not int or is_int64(value)):  # of millions of fields told at once
         return value
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InputError(f'{where}: {key!r} must be of type {" or ".join(k.__name__ for k in kinds)}, '
                          + (f'got {type(value).__name__}.' if key in element else 'but is missing.'))
-    if isinstance(value, int) and float not in kinds and not is_whole(value):
+    if isinstance(value, int) and float not in kinds and not is_int64(value):
         raise InputError(f'{where}: {key!r} must be a whole number of 64 bits.')
     return value
 

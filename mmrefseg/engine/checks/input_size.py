@@ -1,4 +1,4 @@
-"""Whether the images that a config's pipelines make, and the batches of its training, fit its model."""
+"""Whether the images that a config's pipelines make fit its model."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -6,14 +6,10 @@ from numbers import Integral
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dataset import InfiniteSampler
 from torch import nn
-from torch.utils.data import DataLoader
 
-from mmrefseg.errors import InputError
+from mmrefseg.datasets.config import LOADERS
 from mmrefseg.registry import type_name
-
-from .data import LOADERS
 
 _SQUARES = ('Letterbox', 'FastLetterbox', 'RandomLetterbox', 'Stretch')
 
@@ -37,31 +33,6 @@ def check_input_sizes(config: Config, model: nn.Module) -> None:
         for step in _find_squares(config.get(f'{loader}_dataloader')):
             name = type_name(step['type'])
             check(f'size of {name} in {loader}_dataloader', step['size'], step['size'])
-
-
-def check_batches(loader: DataLoader, model: nn.Module) -> None:
-    """Refuse a dataloader whose batches, or whose last one, are smaller than a part of the model needs in training.
-
-    The part says so in its ``least_batch``, samples for each process; one without it takes single ones.
-
-    Args:
-        loader: the dataloader of the training.
-        model: the model.
-
-    Raises:
-        InputError: such a batch would come.
-    """
-    least, part = max((getattr(module, 'least_batch', 1), type(module).__name__) for module in model.modules())
-    size = loader.batch_size
-    if least == 1 or size is None:  # None: batches of the user's own making
-        return
-    if size < least:
-        raise InputError(f'batch_size of train_dataloader is {size}; {part} needs {least} samples in each batch of a '
-                         'process, as it has batch statistics')
-    last = 0 if loader.drop_last or isinstance(loader.sampler, InfiniteSampler) else len(loader.sampler) % size
-    if 0 < last < least:
-        raise InputError(f'the last batch of train_dataloader has {last} of {size} samples; {part} needs {least}, as '
-                         'it has batch statistics: set train_dataloader.drop_last=True or another batch_size')
 
 
 def _find_squares(part: Any) -> Iterator[Mapping[str, Any]]:

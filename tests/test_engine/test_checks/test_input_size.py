@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmrefseg
-from mmrefseg.apis.input_size import check_input_sizes
+from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.models import CLIPResNet, PlainViT
 
 TINY = dict(arch='vit_base_patch14_reg4_dinov2', embed_dim=24, depth=1, num_heads=2, img_size=28)
@@ -67,7 +67,7 @@ def test_other_configs_pass(model):
 
 
 def test_a_runner_of_objects_passes(tmp_path):
-    toy_runner(tmp_path, custom_hooks=[dict(type='CheckInputSizeHook')]).train()
+    toy_runner(tmp_path, custom_hooks=[dict(type='CheckSetupHook')]).train()
 
 
 def test_a_run_of_a_config_is_stopped_at_its_start(tmp_path):

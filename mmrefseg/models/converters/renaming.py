@@ -46,6 +46,7 @@ REFINEMENT: Names = (
     (r'^aggr\.', 'reduce.'),
     (r'^coordconv\.0\.conv1\.', 'refine.0.conv.'),
     (r'^coordconv\.1\.', 'refine.1.'),
+    *CONV_LAYER,
 )
 
 _DECODER: Names = (
@@ -82,7 +83,7 @@ def convert_head(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]
     }
 
 
-def find_weights(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+def split_checkpoint(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     """Take the weights out of a training checkpoint, and ``module.`` of DataParallel off their names.
 
     Args:

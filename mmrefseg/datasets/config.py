@@ -7,9 +7,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmrefseg.datasets import BaseReferringDataset, ReferringMixture
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
+
+from .base_referring_dataset import BaseReferringDataset
+from .referring_mixture import ReferringMixture
 
 LOADERS = ('train', 'val', 'test')
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from mmrefseg.errors import FileError, InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
-from mmrefseg.utils.regular_files import MAX_IMAGE_BYTES
+from mmrefseg.utils.files import MAX_IMAGE_BYTES
+from mmrefseg.utils.image_size import ImageHeader, header_of
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of
-from ..transforms.loading import decode_image, image_bytes
-from .catalogue import Place
+from ..transforms.loading import decode_image, image_bytes, wrong_size
+from .catalogue import FileLocation
 
 
 class ImageTask(NamedTuple):
@@ -21,14 +22,14 @@ class ImageTask(NamedTuple):
 
     Attributes:
         name (str): Name of the image below the folder of images.
-        place (Place): Where it is; the path may be an address in an LMDB file.
-        referents (dict[int, dict]): The referents, by their place in the split. Those without an ``image_key`` get that
+        location (FileLocation): Where it is; the path may be an address in an LMDB file.
+        referents (dict[int, dict]): The referents, by their index in the split. Those without an ``image_key`` get that
             of the image's content.
         link_to (Path | None): Where to put the image; None means that its content is returned.
     """
 
     name: str
-    place: Place
+    location: FileLocation
     referents: dict[int, dict]
     link_to: Path | None = None
 
@@ -40,8 +41,8 @@ class CheckedImage(NamedTuple):
         name (str): Its name.
         sha256 (str): Of its file, in hexadecimal digits; nothing if the image is broken.
         content (bytes): What its file holds; nothing if the image was put somewhere, or is broken.
-        lines (dict[int, bytes]): The complete lines of its good referents, by their place in the split.
-        broken (dict[int, str]): What is wrong with the others, by their place in the split.
+        lines (dict[int, bytes]): The complete lines of its good referents, by their index in the split.
+        broken (dict[int, str]): What is wrong with the others, by their index in the split.
     """
 
     name: str
@@ -53,19 +54,20 @@ class CheckedImage(NamedTuple):
 
 def check_image(task: ImageTask) -> CheckedImage:
     """Decode an image, draw its referents' masks and write their lines."""
-    lines, broken = {}, {}
+    lines, broken, location = {}, {}, task.location
     try:
-        content = image_bytes(task.place.path) if task.place.member is None else task.place.read(MAX_IMAGE_BYTES)
-        shape = decode_image(content, str(task.place)).shape[:2]
+        content = image_bytes(location.path) if location.member is None else location.read(MAX_IMAGE_BYTES)
+        decode_image(content, str(location))
+        header = header_of(content)
     except UserError as error:
         return CheckedImage(task.name, '', b'', {}, dict.fromkeys(task.referents, str(error)))
     sha256 = hashlib.sha256(content).hexdigest()
-    for place, referent in task.referents.items():
+    for index, referent in task.referents.items():
         referent['image_key'] = referent.get('image_key') or key_of_content(sha256)
         try:
-            lines[place] = line_of(referent, task.name, _rle(referent, shape))
+            lines[index] = line_of(referent, task.name, _rle(referent, header))
         except InputError as error:
-            broken[place] = f'annotation {referent["ann_id"]} of the image {task.place}: {error}'
+            broken[index] = f'annotation {referent["ann_id"]} of the image {location}: {error}'
     if task.link_to is None:
         return CheckedImage(task.name, sha256, content if lines else b'', lines, broken)
     if lines:
@@ -73,11 +75,11 @@ def check_image(task: ImageTask) -> CheckedImage:
     return CheckedImage(task.name, sha256, b'', lines, broken)
 
 
-def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
+def _rle(referent: dict, header: ImageHeader) -> dict | None:
+    shape = (header.height, header.width) if referent['ignore_orientation'] else header.upright_size
     annotated = referent['height'], referent['width']
     if shape != annotated:
-        raise InputError(f'the image is {shape} (H, W), but its annotations were made for {annotated}. Use the '
-                         'original image file')
+        raise InputError(f'the image {wrong_size(shape, annotated)}')
     segmentation = referent['segmentation']
     if segmentation is None:
         return None
@@ -95,13 +97,13 @@ def _rle(referent: dict, shape: tuple[int, int]) -> dict | None:
 
 def _put(content: bytes, task: ImageTask) -> None:
     """Link to an image, or unpack it from its archive."""
-    target = task.link_to
+    target, location = task.link_to, task.location
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        if task.place.member is None:
-            target.symlink_to(os.path.abspath(task.place.path))
+        if location.member is None:
+            target.symlink_to(os.path.abspath(location.path))
         else:
             target.write_bytes(content)
     except OSError as error:  # of a full disk, or of an image called as a folder of others
-        raise FileError(error.errno, f'the image {task.place} cannot be put to {target} ({error.strerror})') from error
+        raise FileError(error.errno, f'the image {location} cannot be put to {target} ({error.strerror})') from error

@@ -7,10 +7,10 @@ from helpers.toy_runner import ToyModel, toy_runner
 from torch import nn
 
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.engine import CheckWeightsHook
+from mmrefseg.engine import LoadCheckpointHook
 from mmrefseg.errors import InputError
 
-HOOKS = [dict(type='CheckWeightsHook')]
+HOOKS = [dict(type='LoadCheckpointHook')]
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_layouts(tmp_path, wrap):
 def test_wrapped_model():
     runner = SimpleNamespace(model=nn.DataParallel(ToyModel()), _resume=False, _load_from='a.pth')
     checkpoint = {'state_dict': ToyModel().state_dict()}
-    CheckWeightsHook().after_load_checkpoint(runner, checkpoint)
+    LoadCheckpointHook().after_load_checkpoint(runner, checkpoint)
     del checkpoint['state_dict']['linear.bias']
     with pytest.raises(ValueError, match=r'ToyModel:\n.*missing there: linear\.bias'):
-        CheckWeightsHook().after_load_checkpoint(runner, checkpoint)
+        LoadCheckpointHook().after_load_checkpoint(runner, checkpoint)
 
 
 class RenamedModel(ToyModel):
@@ -80,10 +80,10 @@ def test_modules_may_convert_older_versions():
     old = OrderedDict((name.replace('linear', 'fc'), value) for name, value in saved.items())
     old._metadata = saved._metadata
     runner = SimpleNamespace(model=RenamedModel(), _resume=False, _load_from='a.pth')
-    CheckWeightsHook().after_load_checkpoint(runner, {'state_dict': old})
+    LoadCheckpointHook().after_load_checkpoint(runner, {'state_dict': old})
     del old._metadata
     with pytest.raises(ValueError, match='unknown to the model: fc'):
-        CheckWeightsHook().after_load_checkpoint(runner, {'state_dict': old})
+        LoadCheckpointHook().after_load_checkpoint(runner, {'state_dict': old})
 
 
 @pytest.mark.parametrize('lacking', ['message_hub', 'meta', 'epoch', 'log_scalars'])
@@ -100,12 +100,25 @@ def test_published_files_are_not_resumed(tmp_path, trained, lacking):
 
 
 def test_a_missing_optimizer_is_told(tmp_path, trained):
+    """Beside mmengine's checkpoint hook; ours refuses to resume without it."""
     checkpoint = load_from_local(trained)
     del checkpoint['optimizer']
     torch.save(checkpoint, tmp_path / 'best.pth')
     for path, told in ((tmp_path / 'best.pth', True), (trained, False)):
-        runner = toy_runner(tmp_path / 'run', custom_hooks=HOOKS, load_from=str(path), resume=True, log_level='WARNING')
+        runner = toy_runner(tmp_path / 'run', custom_hooks=HOOKS, load_from=str(path), resume=True, log_level='WARNING',
+                            default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False)))
         messages = []
         runner.logger.warning = messages.append
         runner.train()
         assert any('best.pth holds no state of the optimizer' in message for message in messages) is told
+
+
+def test_partial_loading(tmp_path):
+    """Not strict, what fits is loaded, as mmengine does."""
+    state = OrderedDict(ToyModel().state_dict())
+    del state['linear.bias']
+    torch.save(state, tmp_path / 'partial.pth')
+    runner = toy_runner(tmp_path / 'run', custom_hooks=[dict(HOOKS[0], strict=False)],
+                        load_from=str(tmp_path / 'partial.pth'))
+    runner.load_or_resume()
+    assert torch.equal(runner.model.linear.weight, state['linear.weight'])

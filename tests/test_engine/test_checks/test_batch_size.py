@@ -19,7 +19,7 @@ def run(folder, samples, by_epoch=False, sampler='DefaultSampler', **settings):
     loader = dict(dataset=Few(samples), batch_size=4, num_workers=0,
                   sampler=sampler if isinstance(sampler, dict) else dict(type=sampler)) | settings
     runner = toy_runner(folder, by_epoch=by_epoch, train_dataloader=loader,
-                        custom_hooks=[dict(type='CheckBatchSizeHook')])
+                        custom_hooks=[dict(type='CheckSetupHook')])
     runner.train()
     return runner
 
@@ -30,7 +30,7 @@ def processes(monkeypatch):
 
     def believe(number):
         monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (number - 1, number))
-        monkeypatch.setattr('mmrefseg.engine.hooks.check_batch_size_hook.get_world_size', lambda: number)
+        monkeypatch.setattr('mmrefseg.engine.checks.batch_size.get_world_size', lambda: number)
 
     return believe
 
@@ -70,7 +70,7 @@ def test_one_batch_is_enough(tmp_path, by_epoch, sampler):
 
 def test_other_dataloaders(tmp_path):
     def train(loader):
-        hooks = [dict(type='CheckBatchSizeHook')]
+        hooks = [dict(type='CheckSetupHook')]
         toy_runner(tmp_path, by_epoch=True, train_dataloader=loader, custom_hooks=hooks).train()
 
     train(DataLoader(Few(4), batch_size=4))

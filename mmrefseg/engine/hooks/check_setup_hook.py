@@ -1,0 +1,50 @@
+"""Refusing runs whose config, data and model don't go together, ahead of the first batch."""
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmrefseg.checkpoints.weights import unwrap_model
+from mmrefseg.registry import HOOKS
+
+from ..checks import check_batch_size, check_input_sizes, check_leakage
+
+
+@HOOKS.register_module()
+class CheckSetupHook(Hook):
+    """Stops a run at its start where its config would waste it: each check names what is wrong and what to set.
+
+    Args:
+        input_size: whether a pipeline in the config's dataloaders may make no images of a size that doesn't fit the
+            model. The backbone says what fits in its ``check_input_size``, such as multiples of a patch; one without
+            it takes any. Default True.
+        leakage: whether a training on several data sets may have no images that a benchmark of the same config holds
+            out, see :func:`~mmrefseg.engine.checks.check_leakage`. Default True.
+        batch_size: whether training needs whole batches: a data set, and a share of it for each process, of at least
+            one batch, and in each batch the samples that a part of the model asks for in its ``least_batch``. Default
+            True.
+    """
+
+    def __init__(self, input_size: bool = True, leakage: bool = True, batch_size: bool = True) -> None:
+        self.input_size, self.leakage, self.batch_size = input_size, leakage, batch_size
+
+    def before_run(self, runner: Runner) -> None:
+        """Compare the sizes of images with the model.
+
+        Raises:
+            InputError: one doesn't fit; names the transform and the sizes that may be.
+        """
+        if self.input_size:
+            check_input_sizes(runner.cfg, unwrap_model(runner.model))
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the data of the training.
+
+        Raises:
+            MissingInputError: files of what the config tests on are missing.
+            InputError: the training data leak, or batches would be too small.
+        """
+        if self.leakage:
+            check_leakage(runner)
+        if self.batch_size:
+            check_batch_size(runner.train_dataloader, unwrap_model(runner.model))

@@ -1,0 +1,56 @@
+"""Loading checkpoints whole: those that hold only what was trained, and none of another architecture."""
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmrefseg.checkpoints.loading import check_resumable, load_checkpoint
+from mmrefseg.checkpoints.trained_only import add_frozen_weights
+from mmrefseg.checkpoints.weights import unwrap_model
+from mmrefseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LoadCheckpointHook(Hook):
+    """Completes checkpoints that lack frozen weights, and stops where one doesn't fit the model or cannot be resumed.
+
+    What ``AtomicCheckpointHook`` saved with ``trained_only`` is laid on the pretrained weights. They come from the
+    files that the config names, and are loaded where that hasn't happened yet, as in a test. A full checkpoint needs
+    none of these files.
+
+    mmengine loads what fits and only warns about the rest, so that a test of the wrong config runs through and gives
+    figures of a half random model.
+
+    Args:
+        strict: whether a checkpoint must have exactly the model's weights, and the state of a training where one is
+            resumed. False where partial loading is what you want. Default True.
+    """
+
+    # Ahead of all hooks that read the checkpoint's weights, such as the EMA hook.
+    priority = 'HIGHEST'
+
+    def __init__(self, strict: bool = True) -> None:
+        self.strict = strict
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Complete the checkpoint in place, and check it against the runner's model.
+
+        Args:
+            runner: the runner.
+            checkpoint: a checkpoint of mmengine, or a bare state dict.
+
+        Raises:
+            MissingInputError: a pretrained file isn't there.
+            InputError: the weights don't fit (names keys and shapes), were trained upon other pretrained ones (names
+                the parts and the hashes), or there is no state of a training.
+        """
+        model, source = unwrap_model(runner.model), runner._load_from or 'the checkpoint'
+        if not self.strict:
+            add_frozen_weights(checkpoint, model, source)
+            return
+        if runner._resume:
+            check_resumable(checkpoint, source)
+            if 'optimizer' not in checkpoint:
+                runner.logger.warning(f'{source} holds no state of the optimizer, as checkpoints of the best weights do'
+                                      ' not: the training goes on, but its optimizer starts anew.')
+        load_checkpoint(model, checkpoint, source)
