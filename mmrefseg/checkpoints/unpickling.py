@@ -45,7 +45,7 @@ _MAX_ITEMS = 20_000_000
 _COPIES = 4
 _SHARED = 1 << 16
 # More elements than their storages have, in all tensors together.
-_MAX_EXPANDED = 1 << 28
+_MAX_EXPANDED = 1 << 29
 _VALUES = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
 _LITERALS = {'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE', 'BINSTRING', 'SHORT_BINSTRING'}
 _TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}

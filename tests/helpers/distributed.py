@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
-def _read(source: str, name: str) -> Callable:
+def _enter(rank: int, source: str, name: str, world_size: int, rendezvous: str, args: tuple) -> None:
+    torch.set_num_threads(1)
     spec = spec_from_file_location('function_under_test', source)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return getattr(module, name)
-
-
-def _enter(rank: int, find: Callable[[], Callable], world_size: int, rendezvous: str, args: tuple) -> None:
-    torch.set_num_threads(1)
-    function = find()
     dist.init_process_group('gloo', init_method=f'file://{rendezvous}', rank=rank, world_size=world_size)
     try:
-        function(*args)
+        getattr(module, name)(*args)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -34,7 +28,7 @@ def _enter(rank: int, find: Callable[[], Callable], world_size: int, rendezvous:
 def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2) -> None:
     """Call ``function(*args)`` in each of several processes, joined in a gloo process group.
 
-    They are forks, which saves importing everything again, unless this process uses CUDA, which no fork can.
+    They are started anew: a fork of a process that has run a backward pass on several threads can run none.
 
     Args:
         function: at the top level of its module; that module is read from its file, so it need not be importable.
@@ -45,9 +39,5 @@ def run_distributed(function: Callable, folder: Path, *args: Any, world_size: in
     Raises:
         torch.multiprocessing.ProcessRaisedException: the function raised in a process; holds the traceback.
     """
-    if torch.cuda.is_initialized():
-        method, find = 'spawn', partial(_read, inspect.getsourcefile(function), function.__name__)
-    else:
-        method, find = 'fork', lambda: function
-    entered = (find, world_size, str(folder / 'rendezvous'), args)
-    mp.start_processes(_enter, entered, nprocs=world_size, start_method=method)
+    source = inspect.getsourcefile(function)
+    mp.spawn(_enter, (source, function.__name__, world_size, str(folder / 'rendezvous'), args), nprocs=world_size)
