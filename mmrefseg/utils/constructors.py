@@ -105,8 +105,8 @@ def _bind(name: str, signature: inspect.Signature, settings: Settings, args: tup
             raise InputTypeError(f'{name}: {error}; its settings are {", ".join(known) or "none"}') from error
     if unknown:
         similar = get_close_matches(unknown[0], known)
-        raise InputTypeError(f'{name} has no setting {unknown[0]!r}; '
-                             + (f'did you mean {similar[0]!r}? ' if similar else '')
+        raise InputTypeError(f'{name} has no setting {unknown[0]!r}'
+                             + (f'; did you mean {similar[0]!r}? ' if similar else '. ')
                              + f'Its settings are {", ".join(known) or "none"}')
     return bound
 

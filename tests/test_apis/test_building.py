@@ -21,7 +21,7 @@ with read_base():
 
 from mmrefseg.datasets import RefCOCODataset, ReferringMixture
 from mmrefseg.datasets.transforms import Letterbox, LoadReferringImage, LoadReferringMask, PackRefSegInputs
-from mmrefseg.models import DINOv2, DynamicKernelHead, OpenCLIPTextEncoder, ReferringSegmentor
+from mmrefseg.models import DynamicKernelHead, OpenCLIPTextEncoder, PlainViT, ReferringSegmentor
 
 pipeline = [
     dict(type=LoadReferringImage), dict(type=LoadReferringMask), dict(type=Letterbox, size=size),
@@ -34,7 +34,7 @@ model = dict(
     type=ReferringSegmentor,
     text_encoder=dict(type=OpenCLIPTextEncoder, num_tokens=8, arch=dict(embed_dim=8, text_cfg=sizes)),
     backbone=dict(
-        type=DINOv2, arch=dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8), img_size=28,
+        type=PlainViT, embed_dim=8, depth=1, num_heads=2, mlp_ratio=1.0, img_size=28,
         out_indices=(0, )),
     decode_head=dict(
         type=DynamicKernelHead, in_channels=8, text_channels=8, sentence_channels=8, num_layers=1, num_heads=2,

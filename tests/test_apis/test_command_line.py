@@ -30,8 +30,9 @@ def test_errors_that_a_user_can_mend(monkeypatch, capsys, kind):
 
 
 @pytest.mark.parametrize(('action', 'message'), [
-    (lambda: HOOKS.build(dict(type='NoSuchHook')), 'tool: NoSuchHook is not in the mmrefseg::hook registry'),
-    (lambda: HOOKS.build(dict(type='CheckLossesHook', colour=1)), 'tool: CheckLossesHook() takes no arguments'),
+    (lambda: HOOKS.build(dict(type='NoSuchHook')), "tool: type='NoSuchHook' names no hook that is known"),
+    (lambda: HOOKS.build(dict(type='CheckLossesHook', colour=1)),
+     "tool: CheckLossesHook has no setting 'colour'. Its settings are none"),
     (lambda: Config(dict(a=[1])).merge_from_dict({'a.7': 2}), 'tool: Index 7 exceeds the length of list [1]'),
 ])
 def test_settings_that_there_are_not(monkeypatch, capsys, action, message):

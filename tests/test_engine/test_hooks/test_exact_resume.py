@@ -208,7 +208,7 @@ def edit(tmp_path):
     train(tmp_path, 1)
 
     def change(function):
-        checkpoint = torch.load(tmp_path / 'iter_3.pth', weights_only=False)
+        checkpoint = load_from_local(tmp_path / 'iter_3.pth')
         function(checkpoint)
         torch.save(checkpoint, tmp_path / 'iter_3.pth')
 

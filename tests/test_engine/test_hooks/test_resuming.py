@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.toy_runner import toy_runner
 
+from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.engine.hooks.checkpoint_notes import keep_own_notes
 from mmrefseg.errors import InputError, MissingInputError
 
@@ -53,7 +54,7 @@ def run(finished, tmp_path):
 
 
 def craft(path, change):
-    checkpoint = torch.load(path, weights_only=False)
+    checkpoint = load_from_local(path)
     change(checkpoint)
     torch.save(checkpoint, path)
 
@@ -182,7 +183,7 @@ def test_the_one_before_a_checkpoint_that_is_cut_off(run):
     go_on(run, [60.0, 70.0])
     assert f'{path} is truncated' in log(run)
     assert 'resumed epoch: 0, iter: 2' in log(run)
-    assert torch.load(path)['meta']['iter'] == 4
+    assert load_from_local(path)['meta']['iter'] == 4
 
 
 def test_a_checkpoint_that_was_named_is_not_replaced_by_another(run):
@@ -195,7 +196,7 @@ def test_a_checkpoint_that_was_named_is_not_replaced_by_another(run):
 def test_nothing_to_resume(tmp_path):
     go_on(tmp_path, [1.0, 2.0, 3.0])
     assert 'there is no checkpoint' in log(tmp_path) and 'starts at the beginning' in log(tmp_path)
-    assert torch.load(tmp_path / 'iter_6.pth')['meta']['iter'] == 6
+    assert load_from_local(tmp_path / 'iter_6.pth')['meta']['iter'] == 6
 
 
 def test_checkpoints_that_are_gone(run):

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mmrefseg.errors import InputTypeError
 from mmrefseg.models import CRISFPN
 
 IN_CHANNELS, CHANNELS = (6, 10, 7), (4, 8, 16)
@@ -92,7 +93,7 @@ def test_sizes_that_do_not_fit(make_text, sizes):
 
 
 def test_numbers_of_channels():
-    with pytest.raises(ValueError, match=r'in_channels of CRISFPN is \(6, 10\); it must be three numbers'):
+    with pytest.raises(InputTypeError, match=r'in_channels of CRISFPN is \(6, 10\); it must be a list of 3 items'):
         CRISFPN((6, 10), CHANNELS, 12)
-    with pytest.raises(ValueError, match=r'^channels of CRISFPN'):
+    with pytest.raises(InputTypeError, match=r'^channels of CRISFPN'):
         CRISFPN(IN_CHANNELS, (8, ), 12)
