@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -13,8 +14,6 @@ from mmrefseg.errors import InputError
 
 from .trained_only import add_frozen_weights
 from .weights import load_weights
-
-_STATE = ('log_scalars', 'runtime_info', 'resumed_keys')
 
 
 def find_weights(checkpoint: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
@@ -65,6 +64,22 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
     return checkpoint
 
 
+def is_hub_state(state: Any) -> bool:
+    """Whether something has what mmengine's message hub keeps."""
+    kinds = dict(log_scalars=HistoryBuffer, runtime_info=object, resumed_keys=bool)
+    return isinstance(state, dict) and all(
+        isinstance(state.get(part), dict) and all(isinstance(key, str) and isinstance(value, kind)
+                                                  for key, value in state[part].items())
+        for part, kind in kinds.items())
+
+
+def is_run_meta(meta: Any) -> bool:
+    """Whether something tells how far a training came, and with which seed."""
+    counts = [meta.get(count) for count in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
+    return all(type(count) is int and count >= 0 for count in counts) and (
+        meta.get('seed') is None or (type(meta['seed']) is int and 0 <= meta['seed'] < 1 << 32))
+
+
 def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
     """Make sure that a training can be resumed from a checkpoint.
 
@@ -75,10 +90,7 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
     Raises:
         InputError: it lacks the state of the training, as published files do.
     """
-    meta, hub = checkpoint.get('meta'), checkpoint.get('message_hub')
-    counts = [meta.get(name) for name in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
-    if not (all(type(count) is int and count >= 0 for count in counts) and isinstance(hub, dict)
-            and all(isinstance(hub.get(name), dict) for name in _STATE)):
+    if not (is_run_meta(checkpoint.get('meta')) and is_hub_state(checkpoint.get('message_hub'))):
         raise InputError(
             f'{source} holds weights, but not the state of a training (how far it came, its log, its optimizer), as '
             'files that were published do not: it cannot be resumed. Resume from a checkpoint in the work folder of '

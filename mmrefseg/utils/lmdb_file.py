@@ -64,7 +64,7 @@ def read_value(file: str | Path, key: str) -> bytes | None:
 
     The file is opened once, without a lock, so that it may lie on a read-only file system and be read by any number of
     processes. LMDB itself isn't asked, which a damaged page sends out of the file, and the process with it: each page
-    is checked when it is read, which takes some 30 microseconds for each value.
+    is checked when it is read, which takes longer than LMDB itself does.
 
     Raises:
         MissingInputError: If there is no such file.

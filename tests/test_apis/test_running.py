@@ -8,6 +8,7 @@ from mmengine.evaluator import Evaluator
 
 import mmrefseg
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test
+from mmrefseg.errors import FileError
 
 
 @pytest.mark.parametrize(('amp', 'dtype'), [(False, torch.float32), (True, torch.bfloat16)])
@@ -37,3 +38,18 @@ def test_a_config_that_inherits_drops_any_of_the_default_hooks_by_none(tmp_path,
     runner = toy_runner(tmp_path / 'run', default_hooks=cfg.default_hooks)
     kinds = set(DEFAULT_HOOKS.values())
     assert {type(hook).__name__ for hook in runner.hooks} & kinds == kinds - {DEFAULT_HOOKS[name]}
+
+
+def test_a_config_is_not_written_through_a_link(tmp_path):
+    """mmengine writes the config of a run into its folder, which may have come from somebody else."""
+    victim, work_dir = tmp_path / 'victim.py', tmp_path / 'run'
+    victim.write_text('precious')
+    work_dir.mkdir()
+    (work_dir / 'sera_tiny_refshapes.py').symlink_to(victim)
+    parser = ArgumentParser()
+    parser.add_argument('config')
+    add_common_arguments(parser)
+    arguments = parser.parse_args(['sera_tiny_refshapes', '--work-dir', str(work_dir)])
+    with pytest.raises(FileError, match='is a link to .*victim.py.*remove the link'):
+        load_config(arguments)
+    assert victim.read_text() == 'precious'

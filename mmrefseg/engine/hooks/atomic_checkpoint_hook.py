@@ -11,6 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmrefseg.checkpoints.latest import latest_whole_checkpoint, missing_parts
+from mmrefseg.checkpoints.loading import is_hub_state, is_run_meta
 from mmrefseg.checkpoints.reading import check_readable
 from mmrefseg.checkpoints.trained_only import base_digests, digests, part_of, remove_frozen_weights
 from mmrefseg.checkpoints.weights import unwrap_model
@@ -19,7 +20,7 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
-from .checkpoint_notes import is_hub_state, is_run_meta, keep_own_notes, regular_file
+from .checkpoint_notes import keep_own_notes, regular_file
 from .load_checkpoint_hook import LoadCheckpointHook
 from .spoilt import infinite_buffers, refuse_spoilt
 

@@ -6,7 +6,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
 from mmrefseg.checkpoints.latest import own_file
@@ -64,19 +63,3 @@ def keep_own_notes(message_hub: dict[str, dict], folder: str | Path, template: s
 def _is_number(value: Any) -> bool:
     is_scalar = isinstance(value, Real) or (isinstance(value, Tensor) and value.numel() == 1)
     return is_scalar and bool(value == value)  # NaN isn't
-
-
-def is_hub_state(state: Any) -> bool:
-    """Whether something has what mmengine's message hub keeps."""
-    kinds = dict(log_scalars=HistoryBuffer, runtime_info=object, resumed_keys=bool)
-    return isinstance(state, dict) and all(
-        isinstance(state.get(part), dict) and all(isinstance(key, str) and isinstance(value, kind)
-                                                  for key, value in state[part].items())
-        for part, kind in kinds.items())
-
-
-def is_run_meta(meta: Any) -> bool:
-    """Whether something tells how far a training came, and with which seed."""
-    counts = [meta.get(count) for count in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
-    return all(type(count) is int and count >= 0 for count in counts) and (
-        meta.get('seed') is None or (type(meta['seed']) is int and 0 <= meta['seed'] < 1 << 32))
