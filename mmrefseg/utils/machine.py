@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import torch
 
 from mmrefseg.version import __version__
 
-LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmsegmentation')
+LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmseg')  # as they are imported
 
 
 def cpu_name() -> str:
@@ -41,6 +41,8 @@ def machine() -> dict[str, str | int | None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the libraries that figures depend on, and of mmrefseg."""
-    libraries = {name: version(name) for name in LIBRARIES}
+    """Versions of Python, of the libraries that figures depend on, by their distributions, and of mmrefseg."""
+    # mmcv may be there as mmcv-lite, and OneDL's releases have other names than OpenMMLab's.
+    distributions = packages_distributions()
+    libraries = {name: version(name) for module in LIBRARIES for name in distributions.get(module, ())}
     return {'python': platform.python_version(), **libraries, 'mmrefseg': __version__}
