@@ -44,7 +44,7 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
     Args:
         model: receives the weights; no wrapper for several processes.
         checkpoint: path or address of the checkpoint, or what is in it.
-        source: where the checkpoint comes from, for messages. Default: its path.
+        source: where the checkpoint comes from, for messages. Default its path.
 
     Returns:
         The checkpoint, with its frozen weights.

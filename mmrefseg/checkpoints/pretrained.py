@@ -73,7 +73,7 @@ def require_weights(path: str, owner: str, config: str = 'CONFIG', setting: str 
     Args:
         path: path or address of the file.
         owner: the part of the model that needs it, for the message.
-        config: path of the config that names it, for the message. Default: a placeholder.
+        config: path of the config that names it, for the message. Default a placeholder.
         setting: the config's setting that names it, for the message. Default ``'init_cfg'``.
 
     Raises:
@@ -118,8 +118,8 @@ class RemoteFile(NamedTuple):
     """What a server says of a file, None where it doesn't.
 
     Args:
-        size (int | None): in bytes.
-        sha256 (str | None): in hexadecimal digits, as Hugging Face gives for large files.
+        size: in bytes.
+        sha256: in hexadecimal digits, as Hugging Face gives for large files.
     """
 
     size: int | None

@@ -18,18 +18,18 @@ class InstancesFile:
     """Images, annotations and categories of a file in COCO's schema.
 
     Args:
-        path (Path): The file.
-        ann_ids (Container[Id] | None): Ids of the annotations to keep; all others are dropped while the file is
-            parsed, so that the outlines of a hundred thousand other objects never pile up. Default: None, all.
-        ann_id_type (type | tuple[type, ...]): What ids of annotations are. Default: ``int``.
+        path: the file.
+        ann_ids: ids of the annotations to keep; all others are dropped while the file is parsed, so that the outlines
+            of a hundred thousand other objects never pile up. Default None, all.
+        ann_id_type: what ids of annotations are. Default ``int``.
 
     Attributes:
-        path (Path): The file.
-        images (dict[int, dict]): Images by their id.
-        annotations (dict[Id, dict]): Annotations by their id.
+        path: the file.
+        images: images by their id.
+        annotations: annotations by their id.
 
     Raises:
-        InputError: If the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
+        InputError: the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
             different content.
     """
 

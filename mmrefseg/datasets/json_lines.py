@@ -66,19 +66,19 @@ class JSONLinesDataset(BaseReferringDataset):
     ``tools/dataset_converters/validate_jsonl.py`` opens every image and draws every mask besides.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): Part of the data set. Default: ``'train'``.
-        ann_file (str): The files of the splits, inside ``data_root``; ``{split}`` stands for a split's name.
-            Default: ``'annotations/{split}.jsonl'``.
+        data_root: folder of the data set.
+        split: part of the data set. Default ``'train'``.
+        ann_file: the files of the splits, inside ``data_root``; ``{split}`` stands for a split's name. Default
+            ``'annotations/{split}.jsonl'``.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Attributes:
-        size_of (Callable): Reads height and width of the image at an ``img_path``, of the stored one if its second
-            argument is True. Default: :func:`~mmrefseg.utils.image_size.read_image_size`.
+        size_of: reads height and width of the image at an ``img_path``, of the stored one if its second argument is
+            True. Default :func:`~mmrefseg.utils.image_size.read_image_size`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If a line is not as above, or the index does not fit the file.
+        MissingInputError: a folder or file is missing.
+        InputError: a line is not as above, or the index does not fit the file.
     """
 
     size_of: Callable[[str, bool], tuple[int, int]] = staticmethod(read_image_size)
@@ -185,12 +185,12 @@ class OwnLines:
     """Completes and checks the lines of a file that users wrote.
 
     Args:
-        file (Path): The file, for errors.
-        image_folder (str): Folder of the images.
-        mask_folder (str): Folder of masks in files.
-        size_of (Callable): Reads height and width of the image at a path, of the stored one if its second argument is
-            True. Default: ``read_image_size``.
-        ignore_orientation (bool): What holds for lines that do not say it. Default: False.
+        file: the file, for errors.
+        image_folder: folder of the images.
+        mask_folder: folder of masks in files.
+        size_of: reads height and width of the image at a path, of the stored one if its second argument is True.
+            Default ``read_image_size``.
+        ignore_orientation: what holds for lines that do not say it. Default False.
     """
 
     def __init__(self, file: Path, image_folder: str, mask_folder: str,

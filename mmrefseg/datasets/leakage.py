@@ -28,8 +28,8 @@ def shared_images(trained: Collection[str], tested: Splits) -> Splits:
     """Keys of the trained images in each tested split, where there are any.
 
     Args:
-        trained (Collection[str]): Keys of images.
-        tested (dict[tuple[str, str], set[str]]): From :func:`held_out_images`.
+        trained: keys of images.
+        tested: from :func:`held_out_images`.
     """
     shared = {name: keys.intersection(trained) for name, keys in tested.items()}
     return {name: keys for name, keys in shared.items() if keys}
@@ -39,9 +39,9 @@ def describe_leaks(name: str, refs_on_image: Counter[str], tested: Splits) -> li
     """A line for each tested split that trained images occur in.
 
     Args:
-        name (str): What is trained on.
-        refs_on_image (Counter[str]): Number of its refs by the key of their image.
-        tested (dict[tuple[str, str], set[str]]): From :func:`held_out_images`.
+        name: what is trained on.
+        refs_on_image: number of its refs by the key of their image.
+        tested: from :func:`held_out_images`.
     """
     return [f'  {name}: {sum(refs_on_image[key] for key in keys)} refs on {len(keys)} images of {" ".join(split)}'
             for split, keys in shared_images(refs_on_image, tested).items()]

@@ -31,7 +31,7 @@ def check_finished(folder: str | Path) -> None:
     """Make sure that no preparation of the folder was interrupted; of a folder that was not prepared nothing is asked.
 
     Raises:
-        InputError: If one was, or is still on its way.
+        InputError: one was, or is still on its way.
     """
     if Path(folder, UNFINISHED).exists():
         raise InputError(f'{folder} is not whole: its preparation is on its way or was interrupted. Run the same '

@@ -49,8 +49,8 @@ def read_image_bytes(address: str) -> bytes:
     """The value at the address of an image.
 
     Raises:
-        MissingInputError: If there is no such file or image.
-        InputError: If the file is damaged or something else.
+        MissingInputError: there is no such file or image.
+        InputError: the file is damaged or something else.
     """
     file, _, name = address.removeprefix(_SCHEME).partition(f'#{IMAGE_PREFIX}')
     content = read_value(file, IMAGE_PREFIX + name)
@@ -67,8 +67,8 @@ def read_value(file: str | Path, key: str) -> bytes | None:
     is checked when it is read, which takes longer than LMDB itself does.
 
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If it is damaged or something else.
+        MissingInputError: there is no such file.
+        InputError: it is damaged or something else.
     """
     encoded = key.encode()
     if len(encoded) > _LONGEST_KEY:
@@ -84,8 +84,8 @@ def read_header(file: str | Path) -> dict[str, Any]:
     """The header of an LMDB file, checked.
 
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If it is damaged, something else or of another version.
+        MissingInputError: there is no such file.
+        InputError: it is damaged, something else or of another version.
     """
     digest, _, content = (read_value(file, 'header') or b'').partition(b'\n')
     if hashlib.sha256(content).hexdigest().encode() != digest:
@@ -107,8 +107,8 @@ def check_content(file: str | Path) -> None:
     """Read an LMDB file from end to end.
 
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If anything in it is damaged.
+        MissingInputError: there is no such file.
+        InputError: anything in it is damaged.
     """
     expected = read_header(file).get('content_sha256')
     pages = _pages(str(file))
@@ -124,10 +124,10 @@ class LMDBWriter:
     """Writes an LMDB file, or goes on where a killed one stopped; its size needs no thought.
 
     Args:
-        path (str | Path): The file; its folder is there.
+        path: the file; its folder is there.
 
     Raises:
-        InputError: If the file is there, but is damaged or no LMDB file. LMDB itself would follow its pages out of the
+        InputError: the file is there, but is damaged or no LMDB file. LMDB itself would follow its pages out of the
             file, and the process would end.
     """
 
@@ -144,7 +144,7 @@ class LMDBWriter:
         """Write values, from time to time so that they survive the end of the process.
 
         Raises:
-            InputError: If a key is too long.
+            InputError: a key is too long.
         """
         batch, size = [], 0
         for key, value in items:
@@ -175,7 +175,7 @@ class LMDBWriter:
         """Write the header and close the file.
 
         Args:
-            header (dict): What the header says besides format, version and checksum.
+            header: what the header says besides format, version and checksum.
         """
         with self._environment.begin(buffers=True) as transaction:
             checksum = _content_sha256(transaction.cursor())

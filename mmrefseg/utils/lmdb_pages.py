@@ -42,11 +42,11 @@ class LMDBPages:
     """The pages of an LMDB file, each of whose claims is checked when it is followed.
 
     Args:
-        file (BinaryIO): The open file, which is kept. Reading moves nothing that forked processes share, and maps
-            nothing that could be cut off.
+        file: the open file, which is kept. Reading moves nothing that forked processes share, and maps nothing that
+            could be cut off.
 
     Raises:
-        InputError: If it is no LMDB file, or cut off.
+        InputError: it is no LMDB file, or cut off.
     """
 
     def __init__(self, file: BinaryIO) -> None:

@@ -14,10 +14,10 @@ def orientation_of(exif: bytes) -> int:
     """The orientation that EXIF metadata declare.
 
     Args:
-        exif (bytes): A TIFF structure, with or without ``Exif\\0\\0`` before it.
+        exif: a TIFF structure, with or without ``Exif\\0\\0`` before it.
 
     Returns:
-        int: 1 (upright) to 8, as EXIF numbers them; 1 where the metadata are damaged or say nothing.
+        1 (upright) to 8, as EXIF numbers them; 1 where the metadata are damaged or say nothing.
     """
     data = exif.removeprefix(b'Exif\0\0')
     order = _BYTE_ORDERS.get(data[:4])
@@ -45,11 +45,11 @@ def turn_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
     """Turn stored pixels upright.
 
     Args:
-        stored (np.ndarray): (H, W) or (H, W, C).
-        orientation (int): 1 to 8.
+        stored: (H, W) or (H, W, C).
+        orientation: 1 to 8.
 
     Returns:
-        np.ndarray: (H, W), or (W, H) with an orientation from 5 on, and the channels.
+        (H, W), or (W, H) with an orientation from 5 on, and the channels.
     """
     turned = cv2.transpose(stored) if exchanges_sides(orientation) else stored
     return cv2.flip(turned, _FLIPS[orientation]) if orientation in _FLIPS else turned

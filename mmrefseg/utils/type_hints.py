@@ -15,8 +15,8 @@ class Range(NamedTuple):
     """The numbers that a hint ``Annotated[int, Range(1)]`` allows, both ends included.
 
     Args:
-        least: the least. Default: any.
-        most: the largest. Default: any that is finite.
+        least: the least. Default any.
+        most: the largest. Default any that is finite.
     """
 
     least: float = -inf

@@ -75,8 +75,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, completely or not at all.
 
     Args:
-        figure (Figure): matplotlib's; needs no pyplot and no display.
-        path (str | Path): the picture; its ending says which format. Its folder is made if it isn't there.
+        figure: matplotlib's; needs no pyplot and no display.
+        path: the picture; its ending says which format. Its folder is made if it isn't there.
 
     Raises:
         InputError: the ending is not that of a picture.

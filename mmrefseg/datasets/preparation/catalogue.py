@@ -33,9 +33,9 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, E
 class FileLocation(NamedTuple):
     """Where a file is.
 
-    Attributes:
-        path (str): A file, or the zip archive that holds it.
-        member (str | None): Its name in the archive; None for a file of its own.
+    Args:
+        path: a file, or the zip archive that holds it.
+        member: its name in the archive; None for a file of its own.
     """
 
     path: str
@@ -57,12 +57,12 @@ class FileLocation(NamedTuple):
         """What the file holds.
 
         Args:
-            limit (int): Bytes that it may have.
+            limit: bytes that it may have.
 
         Raises:
-            MissingInputError: If it is missing.
-            InputError: If it is no file, larger, suspiciously small in its archive, or damaged there.
-            FileError: If it cannot be read.
+            MissingInputError: it is missing.
+            InputError: it is no file, larger, suspiciously small in its archive, or damaged there.
+            FileError: it cannot be read.
         """
         return read_regular(self.path, limit) if self.member is None else b''.join(self._unpack(limit))
 
@@ -97,11 +97,11 @@ class Catalogue:
     """All files of some folders, those in zip archives included, whose members' names are checked.
 
     Args:
-        folders (Sequence[str | Path]): The folders. Links are followed; prepared data sets within are passed by.
+        folders: the folders. Links are followed; prepared data sets within are passed by.
 
     Raises:
-        MissingInputError: If a folder is missing.
-        InputError: If an archive is damaged, or has a member that points outside of it.
+        MissingInputError: a folder is missing.
+        InputError: an archive is damaged, or has a member that points outside of it.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:

@@ -24,13 +24,13 @@ class Source:
     """The files of a data set, wherever they are below some folders.
 
     Args:
-        recipe (Recipe): What is known of the data set.
-        catalogue (Catalogue): The files that are there.
-        work_dir (Path): Where annotations and masks are unpacked that are in an archive.
+        recipe: what is known of the data set.
+        catalogue: the files that are there.
+        work_dir: where annotations and masks are unpacked that are in an archive.
 
     Raises:
-        MissingInputError: If the annotations are missing; names their official address.
-        InputError: If there are several of them, or an archive is damaged.
+        MissingInputError: the annotations are missing; names their official address.
+        InputError: there are several of them, or an archive is damaged.
     """
 
     def __init__(self, recipe: Recipe, catalogue: Catalogue, work_dir: Path) -> None:
@@ -83,7 +83,7 @@ class Source:
         """The splits to prepare.
 
         Raises:
-            InputError: If the files name one after which no file can be called.
+            InputError: the files name one after which no file can be called.
         """
         if self._recipe.splits is not None:
             return list(self._recipe.splits)
@@ -95,7 +95,7 @@ class Source:
         """The name of a referent's image below the folder of images.
 
         Raises:
-            InputError: If it leads out of there.
+            InputError: it leads out of there.
         """
         return relative_name(os.path.relpath(referent['img_path'], self.image_folder), 'the name of its image')
 
@@ -103,8 +103,8 @@ class Source:
         """Where images are; those that are nowhere are left out.
 
         Raises:
-            MissingInputError: If none was ever found; names the official address.
-            InputError: If there are different files of a name.
+            MissingInputError: none was ever found; names the official address.
+            InputError: there are different files of a name.
         """
         names = list(names)
         locations = {name: location for name in names if (location := self._find_image(name))}
@@ -119,8 +119,8 @@ class Source:
         """Unpack the file of a referent's mask, or find it, unless it is where it should be.
 
         Raises:
-            InputError: If there are different files of its name, or it is damaged.
-            FileError: If it cannot be read or written.
+            InputError: there are different files of its name, or it is damaged.
+            FileError: it cannot be read or written.
         """
         mask = referent['segmentation']
         if not isinstance(mask, dict) or 'file' not in mask or os.path.isfile(mask['file']):

@@ -62,10 +62,10 @@ class Noun(NamedTuple):
     """A noun phrase without article.
 
     Args:
-        size (str | None): 'large' or 'small', if said.
-        colour (str | None): The colour, if said.
-        shape (str | None): The shape, if said.
-        extension (Extension): What it is true of.
+        size: 'large' or 'small', if said.
+        colour: the colour, if said.
+        shape: the shape, if said.
+        extension: what it is true of.
     """
     size: str | None
     colour: str | None
@@ -88,12 +88,12 @@ class Candidate(NamedTuple):
     """A way to name one object, not yet worded.
 
     Args:
-        kind (str): One of ``KINDS``.
-        target (int): Index of the object.
-        weight (float): How often it is taken among those of its kind, relative.
-        templates (tuple[str, ...]): Wordings with ``{the}``, ``{noun}`` and perhaps ``{anchor}``.
-        noun (Noun): The target's noun.
-        anchor (Noun | None): The noun of the object it is related to.
+        kind: one of ``KINDS``.
+        target: index of the object.
+        weight: how often it is taken among those of its kind, relative.
+        templates: wordings with ``{the}``, ``{noun}`` and perhaps ``{anchor}``.
+        noun: the target's noun.
+        anchor: the noun of the object it is related to.
     """
     kind: str
     target: int
@@ -184,11 +184,11 @@ def directions(things: list[Thing], nouns: list[Noun]) -> Iterator[tuple[Noun, s
     """Objects that can be told from the others by their shape, and what lies in each direction from them.
 
     Args:
-        things (list[Thing]): The scene's objects.
-        nouns (list[Noun]): Noun phrases that may name the object to start from.
+        things: the scene's objects.
+        nouns: noun phrases that may name the object to start from.
 
     Yields:
-        tuple[Noun, str, Extension]: The object's noun, a key of ``RELATIONS``, and what lies there.
+        The object's noun, a key of ``RELATIONS``, and what lies there.
     """
     for anchor in nouns:
         index = anchor.extension.referent
@@ -241,10 +241,10 @@ def candidates(things: list[Thing]) -> list[Candidate]:
     """Every unambiguous way to name an object of a scene.
 
     Args:
-        things (list[Thing]): The scene's objects.
+        things: the scene's objects.
 
     Returns:
-        list[Candidate]: In no order that matters; an object may have none.
+        In no order that matters; an object may have none.
     """
     nouns = nouns_of(things)
     sizeless = [noun for noun in nouns if not noun.size]
@@ -256,11 +256,11 @@ def describe(things: list[Thing], rng: np.random.Generator) -> list[list[tuple[s
     """Word one to three different expressions for every object that can be named.
 
     Args:
-        things (list[Thing]): The scene's objects.
-        rng (Generator): Source of the choices.
+        things: the scene's objects.
+        rng: source of the choices.
 
     Returns:
-        list[list[tuple[str, str]]]: Expression and kind, per object; an empty list where nothing fits it alone.
+        Expression and kind, per object; an empty list where nothing fits it alone.
     """
     ways = [{kind: [] for kind in KINDS} for _ in things]
     for candidate in candidates(things):

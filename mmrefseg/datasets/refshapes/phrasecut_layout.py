@@ -32,7 +32,7 @@ class PhraseCutLayout:
     """The contents of the annotation files, grown image by image; numbers every entry.
 
     Args:
-        version (int): Version of the data; no file of PhraseCut has a place for it.
+        version: version of the data; no file of PhraseCut has a place for it.
     """
 
     NUM_IMAGES = MappingProxyType({'train': 5000, 'val': 150, 'test': 150, 'miniv': 20})

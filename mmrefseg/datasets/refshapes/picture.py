@@ -20,10 +20,10 @@ class PictureTask(NamedTuple):
     """Which image to make.
 
     Args:
-        seed (int): Seed of the data set.
-        split (str): One of ``RANDOM_STREAMS``.
-        index (int): Number of the image within its split, from 0.
-        image_size (tuple[int, int]): Width and height in pixels.
+        seed: seed of the data set.
+        split: one of ``RANDOM_STREAMS``.
+        index: number of the image within its split, from 0.
+        image_size: width and height in pixels.
     """
     seed: int
     split: str
@@ -90,10 +90,10 @@ def make_picture(task: PictureTask) -> Picture:
     """Make one image and expressions that fit one of its objects each.
 
     Args:
-        task (PictureTask): Which image.
+        task: which image.
 
     Returns:
-        Picture: In testB only objects of held-out combinations have sentences.
+        In testB only objects of held-out combinations have sentences.
     """
     jpeg, scene, annotations, things, rng = draw_picture(task)
     objects = []

@@ -16,7 +16,7 @@ class RefCOCOLayout:
     """The contents of both annotation files, grown image by image; numbers every entry.
 
     Args:
-        version (int): Version of the data, for ``instances.json``.
+        version: version of the data, for ``instances.json``.
     """
 
     NUM_IMAGES = MappingProxyType({'train': 5000, 'val': 150, 'testA': 150, 'testB': 150})
