@@ -12,6 +12,9 @@ def is_int64(value: Any) -> bool:
     """Whether a value is a whole number of 64 bits, as NumPy and PyTorch take it.
 
     Larger ones can be chosen so that all have the same hash: a dictionary of them would take hours.
+
+    Args:
+        value: anything that a file may hold.
     """
     return isinstance(value, int) and -2**63 <= value < 2**63
 

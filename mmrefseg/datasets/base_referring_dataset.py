@@ -105,7 +105,11 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     @abstractmethod
     def image_key(self, referent: Mapping) -> str:
-        """A name of the referent's image that no other image has, and that is the same in every data set."""
+        """A name of the referent's image that no other image has, and that is the same in every data set.
+
+        Args:
+            referent: as :meth:`load_referents` gives it.
+        """
 
     @abstractmethod
     def images_by_split(self) -> dict[str, set[str]]:
@@ -202,6 +206,9 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     def check_links(self, referent: Mapping) -> None:
         """Refuse a referent whose image or mask is a link to a place outside, unless such links are allowed.
+
+        Args:
+            referent: as :meth:`load_referents` gives it.
 
         Raises:
             InputError: it is; names the link and its target.

@@ -38,6 +38,7 @@ class GRefCOCODataset(RefCOCODataset):
         split: ``'train'``, ``'val'``, ``'testA'`` or ``'testB'``. Default ``'train'``.
         **kwargs: ``image_source`` of :class:`RefCOCODataset`; ``unit``, ``data_prefix``, ``pipeline`` and more of
             :class:`BaseReferringDataset`.
+        image_source: as in :class:`RefCOCODataset`. Default ``'coco'``.
 
     Raises:
         MissingInputError: a folder or file is missing.

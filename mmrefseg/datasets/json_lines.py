@@ -206,7 +206,15 @@ class OwnLines:
         self._next_sent_id = 0
 
     def parse(self, number: int, line: bytes) -> dict:
-        """The referent of a line; raises InputError if it is not as documented."""
+        """Make the referent of a line.
+
+        Args:
+            number: which line of the file it is, from 1.
+            line: its bytes.
+
+        Raises:
+            InputError: it is not as documented.
+        """
         where = f'{self._file}, line {number}'
         element = decode_line(line, where)
         name = _name_of_image(element, where)
@@ -260,7 +268,11 @@ def _name_of_image(element: dict, where: str) -> str:
 
 
 def key_of_content(sha256: str) -> str:
-    """The key of an image that nothing but its content names; its SHA-256 is in hexadecimal digits."""
+    """The key of an image that nothing but its content names.
+
+    Args:
+        sha256: the SHA-256 of the image's file, in hexadecimal digits.
+    """
     return f'sha256:{sha256}'
 
 

@@ -11,7 +11,11 @@ Splits = dict[tuple[str, str], set[str]]
 
 
 def images_of_splits(datasets: Iterable[BaseReferringDataset]) -> Splits:
-    """Keys of the images of every split that the data sets' files know; of equal titles the first one's files."""
+    """Keys of the images of every split that the data sets' files know.
+
+    Args:
+        datasets: the data sets; where two have one title, the first one's files are read.
+    """
     splits: dict[str, dict[str, set[str]]] = {}
     for dataset in datasets:
         if dataset.title not in splits:
@@ -20,7 +24,11 @@ def images_of_splits(datasets: Iterable[BaseReferringDataset]) -> Splits:
 
 
 def held_out_images(datasets: Iterable[BaseReferringDataset]) -> Splits:
-    """:func:`images_of_splits` without ``train``: what must not be trained on."""
+    """:func:`images_of_splits` without ``train``: what must not be trained on.
+
+    Args:
+        datasets: as :func:`images_of_splits` takes them.
+    """
     return {name: keys for name, keys in images_of_splits(datasets).items() if name[1] != 'train'}
 
 

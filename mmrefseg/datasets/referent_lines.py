@@ -47,7 +47,11 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[bytes]) -> LineIndex:
-        """The index of complete lines."""
+        """The index of complete lines.
+
+        Args:
+            lines: complete lines, as :func:`line_of` makes them.
+        """
         elements = map(json.loads, lines)
         numbers, images = [], set()
         for element in elements:
@@ -62,7 +66,12 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def from_json(cls, content: bytes, where: str) -> LineIndex:
-        """Read an index; raises InputError if it is damaged or of another version."""
+        """Read an index; raises InputError if it is damaged or of another version.
+
+        Args:
+            content: what the index file holds.
+            where: the file, for errors.
+        """
         mend = 'Prepare the data set again.'
         element = decode_line(content, where)
         if (version := element.get('format_version')) != INDEX_VERSION:
@@ -94,7 +103,11 @@ class ReferentsOfLines(Referents):
 
     @abstractmethod
     def line(self, place: int) -> bytes:
-        """The line of one referent, complete."""
+        """The line of one referent, complete.
+
+        Args:
+            place: the referent's index, from 0.
+        """
 
     def __getitem__(self, index: int) -> dict:
         place = range(len(self))[index]
@@ -109,6 +122,9 @@ class ReferentsOfLines(Referents):
 
 def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not blank, with their numbers from 1.
+
+    Args:
+        path: the file.
 
     Raises:
         InputError: a line is endless.
@@ -125,6 +141,10 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def decode_line(line: bytes, where: str) -> dict:
     """Decode a line of JSON that holds one object.
+
+    Args:
+        line: its bytes, UTF-8.
+        where: file and line, for errors.
 
     Raises:
         InputError: it is anything else.
@@ -203,7 +223,12 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
 
 
 def get_relative_path(element: dict, key: str, where: str) -> str:
-    """Take a path out of an element that leads to no place outside the folder that it is relative to.
+    """Take a path out of an element, which must not lead out of the folder that it is relative to.
+
+    Args:
+        element: what a line holds.
+        key: name of the field.
+        where: file and line, for errors.
 
     Raises:
         InputError: it is anything else.

@@ -48,7 +48,11 @@ class SeededInfiniteSampler(InfiniteSampler):
 
 
 def sampler_of(loader: DataLoader) -> Sampler:
-    """The sampler of single indices, also where another one makes batches of them."""
+    """The sampler of single indices, also where another one makes batches of them.
+
+    Args:
+        loader: the data loader.
+    """
     return getattr(loader.batch_sampler, 'sampler', loader.sampler)
 
 

@@ -64,7 +64,11 @@ class Scales:
 
 
 def check_box(box: list[float], where: str) -> None:
-    """Look at a box ``[x, y, width, height]``.
+    """Refuse a box whose numbers are shares of the image instead of pixels.
+
+    Args:
+        box: x, y, width and height in pixels.
+        where: what it is, for errors.
 
     Raises:
         InputError: it is in shares of 1.

@@ -60,7 +60,11 @@ class ShuffledExpressions(Dataset):
         return len(self.dataset)
 
     def get_data_info(self, idx: int) -> dict:
-        """The sample ``idx`` with the ``text`` and ``kind`` of its partner."""
+        """A sample with the ``text`` and ``kind`` of its partner.
+
+        Args:
+            idx: the sample's index.
+        """
         self.full_init()
         info, partner = self.dataset.get_data_info(idx), self.dataset.get_data_info(self._partners[idx])
         return {**info, 'text': partner['text'], 'kind': partner['kind']}

@@ -109,6 +109,10 @@ def read_header(file: BinaryIO) -> ImageHeader:
 def check_pixels(height: int, width: int) -> None:
     """Refuse a size that no image has.
 
+    Args:
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+
     Raises:
         InputError: it is empty, or has more than ``MAX_PIXELS``.
     """
@@ -161,5 +165,9 @@ def _too_large(size: str) -> InputError:
 
 
 def header_of(content: bytes) -> ImageHeader:
-    """The header of an image of which the whole file is at hand; see :func:`read_header`."""
+    """The header of an image of which the whole file is at hand; see :func:`read_header`.
+
+    Args:
+        content: the whole file.
+    """
     return read_header(BytesIO(content))

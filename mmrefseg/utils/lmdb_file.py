@@ -36,17 +36,29 @@ _opened: dict[tuple[int, int], LMDBPages] = {}
 
 
 def is_lmdb_address(path: str | Path) -> bool:
-    """Whether a path is the address of a value in an LMDB file."""
+    """Whether a path is the address of a value in an LMDB file.
+
+    Args:
+        path: a path, or an address.
+    """
     return str(path).startswith(_SCHEME)
 
 
 def image_address(file: str | Path, name: str = '') -> str:
-    """The address of an image; without a name, what stands before ``/name`` in it."""
+    """The address of an image in an LMDB file.
+
+    Args:
+        file: path of the LMDB file.
+        name: name of the image. Default none: what stands before ``/name`` in each address.
+    """
     return f'{_SCHEME}{os.path.abspath(file)}#{IMAGE_PREFIX}{name}'.removesuffix('/')
 
 
 def read_image_bytes(address: str) -> bytes:
-    """The value at the address of an image.
+    """The bytes of an image in an LMDB file.
+
+    Args:
+        address: the image's address, as :func:`image_address` gives it.
 
     Raises:
         MissingInputError: there is no such file or image.
@@ -66,6 +78,10 @@ def read_value(file: str | Path, key: str) -> bytes | None:
     processes. LMDB itself isn't asked, which a damaged page sends out of the file, and the process with it: each page
     is checked when it is read, which takes longer than LMDB itself does.
 
+    Args:
+        file: path of the LMDB file.
+        key: name of the value.
+
     Raises:
         MissingInputError: there is no such file.
         InputError: it is damaged or something else.
@@ -82,6 +98,9 @@ def read_value(file: str | Path, key: str) -> bytes | None:
 
 def read_header(file: str | Path) -> dict[str, Any]:
     """The header of an LMDB file, checked.
+
+    Args:
+        file: path of the LMDB file.
 
     Raises:
         MissingInputError: there is no such file.
@@ -105,6 +124,9 @@ def read_header(file: str | Path) -> dict[str, Any]:
 
 def check_content(file: str | Path) -> None:
     """Read an LMDB file from end to end.
+
+    Args:
+        file: path of the LMDB file.
 
     Raises:
         MissingInputError: there is no such file.
@@ -141,7 +163,10 @@ class LMDBWriter:
             raise _damaged(path, error) from error
 
     def write(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Write values, from time to time so that they survive the end of the process.
+        """Write values. They are committed from time to time, so that they survive the end of the process.
+
+        Args:
+            items: key and value of each.
 
         Raises:
             InputError: a key is too long.

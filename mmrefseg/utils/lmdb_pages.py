@@ -65,7 +65,11 @@ class LMDBPages:
             raise InputError(f'it is cut off: {size} bytes instead of {needed}')
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key; None if there is none. Raises InputError if a page on the way is damaged."""
+        """The value of a key; None if there is none. Raises InputError if a page on the way is damaged.
+
+        Args:
+            key: the key.
+        """
         number = self._root
         if number == _NO_ROOT or not self._depth:
             return None

@@ -32,12 +32,20 @@ def orientation_of(exif: bytes) -> int:
 
 
 def known_orientation(value: object) -> int:
-    """The value of the tag if it has a meaning, 1 to 8; else 1."""
+    """An EXIF orientation that has a meaning, 1 to 8; 1 in place of any other.
+
+    Args:
+        value: the value of the tag.
+    """
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def exchanges_sides(orientation: int) -> bool:
-    """Whether the upright picture is as wide as the stored one is high."""
+    """Whether the upright picture is as wide as the stored one is high.
+
+    Args:
+        orientation: 1 to 8.
+    """
     return orientation > 4
 
 
@@ -56,6 +64,14 @@ def turn_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def turn_back(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The stored pixels again, of which :func:`turn_upright` made the upright ones."""
+    """Undo :func:`turn_upright`.
+
+    Args:
+        upright: (H, W) or (H, W, C).
+        orientation: 1 to 8.
+
+    Returns:
+        The stored pixels again.
+    """
     turned = cv2.flip(upright, _FLIPS[orientation]) if orientation in _FLIPS else upright
     return cv2.transpose(turned) if exchanges_sides(orientation) else turned

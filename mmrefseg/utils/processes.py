@@ -39,7 +39,11 @@ def die_with(parent: int) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of an id that hasn't ended, though its parent may not know yet."""
+    """Whether a process runs; one that has ended doesn't, even if its parent doesn't know yet.
+
+    Args:
+        process: its id.
+    """
     try:
         state = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

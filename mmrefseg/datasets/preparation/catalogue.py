@@ -67,7 +67,12 @@ class FileLocation(NamedTuple):
         return read_regular(self.path, limit) if self.member is None else b''.join(self._unpack(limit))
 
     def copy_to(self, path: Path, limit: int) -> None:
-        """Write what the file holds to a path, whose folder is made, piece by piece; raises what :meth:`read` does."""
+        """Write what the file holds to a path, piece by piece; raises what :meth:`read` does.
+
+        Args:
+            path: where to; its folder is made.
+            limit: as :meth:`read` takes it.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('wb') as target:
             if self.member is None:
@@ -115,17 +120,30 @@ class Catalogue:
                     self._by_name[location_in_archive.full_path.name].append(location_in_archive)
 
     def find(self, name: str) -> list[FileLocation]:
-        """The files whose path ends with a name, which may have folders; those outside of archives first."""
+        """The files whose path ends with a name; those outside of archives first.
+
+        Args:
+            name: the name, maybe with folders before it.
+        """
         parts = PurePosixPath(name).parts
         found = [file for file in self._by_name.get(parts[-1], ()) if file.full_path.parts[-len(parts):] == parts]
         return sorted(found, key=lambda location: (location.member is not None, location.path, location.member))
 
     def folders_with(self, names: Iterable[str]) -> list[PurePosixPath]:
-        """The folders, also in archives, that hold all these files; ``*`` stands for anything in a file's name."""
+        """The folders, also in archives, that hold all of several files.
+
+        Args:
+            names: names of the files; ``*`` stands for anything in one.
+        """
         return sorted(set.intersection(*(self._folders_with(name) for name in names)))
 
     def find_in(self, folder: PurePosixPath, name: str) -> list[FileLocation]:
-        """The files of a name in a folder; ``*`` stands for anything in a file's name."""
+        """The files of a name in a folder.
+
+        Args:
+            folder: the folder, as :meth:`folders_with` gives it.
+            name: name of the file; ``*`` stands for anything in it.
+        """
         return [location for location in self._matching(name) if location.full_path.parents[name.count('/')] == folder]
 
     def _folders_with(self, name: str) -> set[PurePosixPath]:

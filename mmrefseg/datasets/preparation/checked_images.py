@@ -53,7 +53,11 @@ class CheckedImage(NamedTuple):
 
 
 def check_image(task: ImageTask) -> CheckedImage:
-    """Decode an image, draw its referents' masks and write their lines."""
+    """Decode an image, draw its referents' masks and write their lines.
+
+    Args:
+        task: the image, and the referents on it.
+    """
     lines, broken, location = {}, {}, task.location
     try:
         content = image_bytes(location.path) if location.member is None else location.read(MAX_IMAGE_BYTES)

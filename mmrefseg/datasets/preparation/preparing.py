@@ -114,6 +114,9 @@ def _refuse_links(work_dir: Path) -> None:
 def read_manifest(out_dir: str | Path) -> dict[str, Any]:
     """What ``prepared.json`` of a prepared data set says.
 
+    Args:
+        out_dir: folder of the prepared data set.
+
     Raises:
         MissingInputError: there is none.
         InputError: it is damaged or of another version.

@@ -62,7 +62,11 @@ class Source:
         return [[str(file), os.stat(file.path).st_size, os.stat(file.path).st_mtime_ns] for file in self._files]
 
     def open(self, split: str) -> BaseReferringDataset:
-        """The data set, of which nothing is read yet."""
+        """Build the data set; nothing is read yet.
+
+        Args:
+            split: name of the split.
+        """
         arguments = dict(self._recipe.arguments)
         if arguments.get('image_source', '') is None:
             # The folder would be that of unpacked annotations, which is deleted in the end.
@@ -94,6 +98,9 @@ class Source:
     def image_name(self, referent: dict) -> str:
         """The name of a referent's image below the folder of images.
 
+        Args:
+            referent: as :meth:`BaseReferringDataset.load_referents` gives it.
+
         Raises:
             InputError: it leads out of there.
         """
@@ -101,6 +108,9 @@ class Source:
 
     def find_images(self, names: Iterable[str]) -> dict[str, FileLocation]:
         """Where images are; those that are nowhere are left out.
+
+        Args:
+            names: names of the images below the folder of images.
 
         Raises:
             MissingInputError: none was ever found; names the official address.
@@ -117,6 +127,9 @@ class Source:
 
     def bring_mask(self, referent: dict) -> None:
         """Unpack the file of a referent's mask, or find it, unless it is where it should be.
+
+        Args:
+            referent: as :meth:`BaseReferringDataset.load_referents` gives it; gets the mask's new path.
 
         Raises:
             InputError: there are different files of its name, or it is damaged.

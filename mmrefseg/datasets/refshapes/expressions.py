@@ -78,7 +78,11 @@ class Noun(NamedTuple):
         return not (self.size or self.colour or self.shape)
 
     def words(self, rng: np.random.Generator) -> str:
-        """The phrase with its size word and head drawn."""
+        """The phrase with its size word and head drawn.
+
+        Args:
+            rng: source of the choices.
+        """
         size = [pick(SIZE_WORDS[self.size], rng)] if self.size else []
         colour = [self.colour] if self.colour else []
         return ' '.join([*size, *colour, self.shape or pick(ANY_HEADS, rng)])
@@ -103,13 +107,24 @@ class Candidate(NamedTuple):
     anchor: Noun | None = None
 
     def text(self, rng: np.random.Generator) -> str:
-        """Word it."""
+        """Word the expression.
+
+        Args:
+            rng: source of the choices.
+        """
         anchor = f'the {self.anchor.words(rng)}' if self.anchor else ''
         the = pick(('the ', ''), rng)
         return pick(self.templates, rng).format(the=the, noun=self.noun.words(rng), anchor=anchor)
 
 
 def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | None = None) -> T:
+    """Draw one of several options.
+
+    Args:
+        options: what there is to choose from, at least one.
+        rng: source of the choice.
+        weights: how often each is drawn, relative to the others. Default None: all equally often.
+    """
     if weights is None:
         return options[int(rng.random() * len(options))]
     ends = np.cumsum(weights)
@@ -117,7 +132,11 @@ def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | 
 
 
 def nouns_of(things: list[Thing]) -> list[Noun]:
-    """Every noun phrase that is surely true of something."""
+    """Every noun phrase that is surely true of something.
+
+    Args:
+        things: the scene's objects.
+    """
     everything = bits(True for _ in things)
     sizes = {
         None: Extension(everything, everything),

@@ -43,7 +43,11 @@ class Extension(NamedTuple):
     possible: int
 
     def both(self, other: 'Extension') -> 'Extension':
-        """The extension of "this and other"."""
+        """The extension of "this and other".
+
+        Args:
+            other: what must be true, too.
+        """
         return Extension(self.sure & other.sure, self.possible & other.possible)
 
     @property
@@ -54,12 +58,22 @@ class Extension(NamedTuple):
 
 
 def bits(truths: Iterable[bool]) -> int:
-    """Pack truth values into a mask, the first in bit 0."""
+    """Pack truth values into a mask, the first in bit 0.
+
+    Args:
+        truths: one value per object.
+    """
     return sum(1 << index for index, truth in enumerate(truths) if truth)
 
 
 def above(values: list[float], sure: float, possible: float) -> Extension:
-    """Values of at least ``sure`` are in, those below ``possible`` are out, the rest doubtful."""
+    """The extension of "has a large value".
+
+    Args:
+        values: one value per object.
+        sure: from this value on, it is clearly true.
+        possible: below this value, it is clearly false.
+    """
     return Extension(bits(value >= sure for value in values), bits(value >= possible for value in values))
 
 

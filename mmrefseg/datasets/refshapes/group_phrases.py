@@ -51,7 +51,11 @@ class Group(NamedTuple):
     anchor: Noun | None = None
 
     def phrase(self, rng: np.random.Generator) -> Phrase:
-        """Word it."""
+        """Word the phrase.
+
+        Args:
+            rng: source of the choices.
+        """
         number = self.members.bit_count()
         name = self.noun.shape or pick(HEADS, rng)
         attributes = [self.noun.colour] if self.noun.colour else []

@@ -15,6 +15,10 @@ from .geometry import check_order
 def check_shares(area: tuple[float, float], ratio: tuple[float, float]) -> None:
     """Check the bounds that :func:`draw_shares` takes.
 
+    Args:
+        area: bounds of the areas, shares of the picture's.
+        ratio: bounds of width over height.
+
     Raises:
         InputError: the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
     """

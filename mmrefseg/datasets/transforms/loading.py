@@ -232,7 +232,12 @@ class LoadReferringMask(BaseTransform):
 
 
 def wrong_size(shape: tuple[int, int], annotated: tuple[int, int]) -> str:
-    """What to say of an image of another size, (H, W), than its annotations want."""
+    """What to say of an image that has another size than its annotations want.
+
+    Args:
+        shape: the image's height and width in pixels.
+        annotated: height and width for which the annotations were made.
+    """
     mend = 'Use the original image file'
     if shape == annotated[::-1]:
         mend += ('; or, if it carries an EXIF orientation, set ignore_orientation: True if the annotations were made '
