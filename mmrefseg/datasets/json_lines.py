@@ -36,7 +36,7 @@ class JSONLinesDataset(BaseReferringDataset):
 
         data_root/
         ├── images/                  the images, in whatever folders
-        └── annotations/train.jsonl  one referent a line, in UTF-8
+        └── annotations/train.jsonl  one referent per line, in UTF-8
 
     A line is an object with
 

@@ -132,8 +132,8 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with open_regular(path) as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
             if len(line) == LONGEST_LINE:
-                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
-                                 'line, and large masks as RLE or PNG.')
+                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent '
+                                 'per line, and large masks as RLE or PNG.')
             line = line.removeprefix(BOM_UTF8)  # some editors write one, and files are joined
             if line.strip():
                 yield number, line
@@ -152,7 +152,7 @@ def decode_line(line: bytes, where: str) -> dict:
     try:
         element = _DECODER.decode(line.decode(JSON_ENCODING))
     except (ValueError, RecursionError) as error:
-        raise InputError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
+        raise InputError(f'{where}: it is no JSON object ({error}). Write one object per line, in UTF-8.') from None
     if not isinstance(element, dict):
         raise InputError(f'{where}: expected an object {{...}}, got one of type {type(element).__name__}.')
     return element

@@ -60,7 +60,7 @@ class Floor(Dataset):
 def make_parser() -> ArgumentParser:
     """The command line."""
     parser = ArgumentParser(
-        description="Print samples a second of a config's train_dataloader: from its data set, from LMDB, and the "
+        description="Print samples per second of a config's train_dataloader: from its data set, from LMDB, and the "
         'ratios to a floor (JPEG decoding of the same images and one resize) and to the design of the published '
         "loaders, re-enacted on the same samples. All take turns in as many processes. Without data at hand, "
         '--make-data makes some.')
@@ -219,7 +219,7 @@ def measure(config: Config, args: Namespace, folder: Path) -> dict[str, Any]:
 
 
 def speed(rounds: list[tuple[float, float]], samples: int) -> dict[str, float]:
-    """Samples a second, and milliseconds of processor time a sample, of rounds."""
+    """Samples per second, and milliseconds of processor time per sample, of rounds."""
     clock, busy = zip(*rounds, strict=True)
     return {
         'samples_per_second': samples / min(clock),
