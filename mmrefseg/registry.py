@@ -57,7 +57,11 @@ def _node(name: str, parent: Registry, *locations: str) -> Registry:
 
 
 def type_name(kind: str | type) -> str:
-    """The name of a ``type`` in a config, a string with or without its scope or the class itself, without the scope."""
+    """The name of a ``type`` in a config, without its scope.
+
+    Args:
+        kind: a name, with or without its scope, or the class itself.
+    """
     return kind.split('.')[-1] if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))
 
 

@@ -54,7 +54,12 @@ def noted_checkpoint(work_dir: str | Path, folder: str | Path | None = None) -> 
 
 
 def missing_parts(checkpoint: Mapping, parts: Collection[str]) -> list[str]:
-    """What a checkpoint lacks of the entries that resuming needs, each of which must be a filled dict or list."""
+    """What a checkpoint lacks in order to be resumed.
+
+    Args:
+        checkpoint: what the file holds.
+        parts: keys that it must have; each value must be a filled dict or list.
+    """
     return [part for part in parts if not isinstance(checkpoint.get(part), dict | list) or not checkpoint[part]]
 
 

@@ -61,7 +61,14 @@ def _is_shape(value: Any) -> bool:
 
 
 def check_key(key: Any) -> Any:
-    """A dict's key or a set's item, unless hashing it could take long or end the process."""
+    """A dict's key or a set's item, unless hashing it could take long or end the process.
+
+    Args:
+        key: the key; a tuple of such, too.
+
+    Returns:
+        The same key.
+    """
     scalar = (str, bytes, bool, float, type(None))
     for part in key if type(key) is tuple else (key, ):
         _expect(type(part) in scalar or (type(part) is int and abs(part) < _MAX_KEY), 'a key of a dict')
@@ -104,7 +111,12 @@ def _ordered_dict(pairs: Any = ()) -> OrderedDict:
 
 
 def fill_ordered_dict(value: OrderedDict, state: Any) -> None:
-    """Give a state dict the versions of the modules that it is of."""
+    """Give a state dict the versions of the modules that it is of.
+
+    Args:
+        value: the state dict, which is changed.
+        state: what the pickle says of it; only ``_metadata``, module → ``version``, is taken.
+    """
     _expect(type(state) is dict, 'the state of an OrderedDict')
     versions = state.get('_metadata', {})
     _expect(type(versions) in (dict, OrderedDict) and all(
@@ -162,7 +174,12 @@ def _array(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
 
 
 def fill_array(value: np.ndarray, state: Any) -> None:
-    """Give an array its numbers, in place: it may be known by several names in the pickle."""
+    """Give an array its numbers, in place: it may be known by several names in the pickle.
+
+    Args:
+        value: the array, which is changed.
+        state: what the pickle says of it: version, shape, type, whether it is in Fortran's order, and the bytes.
+    """
     _expect(type(state) is tuple and len(state) == 5 and type(state[3]) is bool, 'the state of a NumPy array')
     _, shape, dtype, is_fortran, data = state
     _check_numbers(dtype, shape, data)
@@ -191,7 +208,12 @@ def _method(owner: Any, name: Any) -> Callable:
 
 
 def fill_history(value: HistoryBuffer, state: Any) -> None:
-    """Give a history its numbers; the methods that it names are left alone, which all histories share."""
+    """Give a history its numbers; the methods that it names are left alone, which all histories share.
+
+    Args:
+        value: the history, which is changed.
+        state: what the pickle says of it: ``_log_history`` and ``_count_history``, (N, ) each, and ``max_length``.
+    """
     _expect(type(state) is dict, 'a history')
     values, counts = state.get('_log_history'), state.get('_count_history')
     length = state.get('max_length')

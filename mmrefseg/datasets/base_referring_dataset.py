@@ -38,28 +38,28 @@ class BaseReferringDataset(BaseDataset, ABC):
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): Part of the data set. Default: ``'train'``.
-        unit (str): What one sample is: ``'sentence'`` (one expression; testing must use this) or ``'ref'`` (one
-            referent with all its expressions, of which ``SampleSentence`` draws one). Default: ``'sentence'``.
-        data_prefix (dict | None): ``img_path`` is the folder of the images, absolute or inside ``data_root``.
-            Default: None, which means ``dict(img_path='images')``.
-        ignore_orientation (bool | None): Whether the annotations were made on the images as they are stored. Default:
-            None, the class's own: False, they were made on the upright images (an EXIF orientation is applied), in
-            users' own data, and True in published sets, whose tools never looked at it.
-        pipeline (Sequence[dict | Callable]): Transforms. Default: none.
-        allow_links_out (bool | None): Whether images and masks may be links to files outside of their folder, as where
-            single images of several disks are laid together; a folder may be a link itself in any case. Default:
-            None, only in folders that ``prepare.py`` made, whose images are such links.
+        data_root: folder of the data set.
+        split: part of the data set. Default ``'train'``.
+        unit: what one sample is: ``'sentence'`` (one expression; testing must use this) or ``'ref'`` (one referent with
+            all its expressions, of which ``SampleSentence`` draws one). Default ``'sentence'``.
+        data_prefix: ``img_path`` is the folder of the images, absolute or inside ``data_root``. Default None, which
+            means ``dict(img_path='images')``.
+        ignore_orientation: whether the annotations were made on the images as they are stored. Default None, the
+            class's own: False, they were made on the upright images (an EXIF orientation is applied), in users' own
+            data, and True in published sets, whose tools never looked at it.
+        pipeline: transforms. Default none.
+        allow_links_out: whether images and masks may be links to files outside of their folder, as where single images
+            of several disks are laid together; a folder may be a link itself in any case. Default None, only in folders
+            that ``prepare.py`` made, whose images are such links.
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
 
     Attributes:
-        broken (list[str] | None): None, and a broken entry is an error; or a list, and broken entries are left out
-            and described there. Default: None.
+        broken: None, and a broken entry is an error; or a list, and broken entries are left out and described there.
+            Default None.
 
     Raises:
-        InputError: If ``unit`` is neither of the two, or an expression is empty or endless.
+        InputError: ``unit`` is neither of the two, or an expression is empty or endless.
     """
 
     broken: list[str] | None = None
@@ -98,15 +98,18 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Parse the files of the data set.
 
         Returns:
-            Iterable[dict] | Referents: One for each ref of the split: ``img_path``, ``height``, ``width``,
-            ``segmentation``, ``image_id``, ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of
-            dictionaries with ``text``, ``sent_id`` and ``kind``. They are checked, but ``Referents`` are taken as they
-            are.
+            One for each ref of the split: ``img_path``, ``height``, ``width``, ``segmentation``, ``image_id``,
+            ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of dictionaries with ``text``, ``sent_id``
+            and ``kind``. They are checked, but ``Referents`` are taken as they are.
         """
 
     @abstractmethod
     def image_key(self, referent: Mapping) -> str:
-        """A name of the referent's image that no other image has, and that is the same in every data set."""
+        """A name of the referent's image that no other image has, and that is the same in every data set.
+
+        Args:
+            referent: as :meth:`load_referents` gives it.
+        """
 
     @abstractmethod
     def images_by_split(self) -> dict[str, set[str]]:
@@ -125,7 +128,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Keys of the images of this split.
 
         Raises:
-            InputError: If the files know no such split.
+            InputError: the files know no such split.
         """
         images = self.images_by_split()
         if self.split not in images:
@@ -148,14 +151,14 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Parse a file's entries one by one; what to do with a broken one, ``broken`` says.
 
         Args:
-            entries (Iterable): The entries.
-            parse (Callable): Makes a referent of an entry, or raises ``InputError``.
+            entries: the entries.
+            parse: makes a referent of an entry, or raises ``InputError``.
 
         Yields:
-            dict: What ``parse`` made.
+            What ``parse`` made.
 
         Raises:
-            InputError: If an entry is broken and ``broken`` is None.
+            InputError: an entry is broken and ``broken`` is None.
         """
         for entry in entries:
             try:
@@ -175,8 +178,8 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Load the referents and number the samples.
 
         Returns:
-            np.ndarray: (N, 2) integers for N samples: the referent's place among the referents, and the expression's
-            among those of the referent (0 with ``unit='ref'``).
+            (N, 2) integers for N samples: the referent's place among the referents, and the expression's among those of
+            the referent (0 with ``unit='ref'``).
         """
         numbers = self.referents().num_sentences
         if self.unit == 'ref':
@@ -204,8 +207,11 @@ class BaseReferringDataset(BaseDataset, ABC):
     def check_links(self, referent: Mapping) -> None:
         """Refuse a referent whose image or mask is a link to a place outside, unless such links are allowed.
 
+        Args:
+            referent: as :meth:`load_referents` gives it.
+
         Raises:
-            InputError: It is; names the link and its target.
+            InputError: it is; names the link and its target.
         """
         if self.allow_links_out:
             return

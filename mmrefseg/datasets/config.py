@@ -47,7 +47,11 @@ def config_of_split(config: Config, split: str) -> dict[str, Any]:
 
 
 def dataset_class(dataset: Mapping[str, Any]) -> Any:
-    """What a config's ``type`` names: a class, or what else builds a data set; None where nothing is known by it."""
+    """What a config's ``type`` names: a class, or what else builds a data set; None where nothing is known by it.
+
+    Args:
+        dataset: a data set's config.
+    """
     kind = dataset['type']
     return DATASETS.get(kind) if isinstance(kind, str) else kind
 

@@ -51,18 +51,18 @@ class PhraseCutDataset(BaseReferringDataset):
     on their image keep an empty mask, and a warning names them.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): ``'train'``, ``'val'``, ``'test'`` or ``'miniv'``, or several, joined by ``_``. The file of
-            ``'val'`` does not hold the 100 images of ``'miniv'``: the published validation set is ``'val_miniv'``.
-            Default: ``'train'``.
-        image_source (str | None): Whose images those are that have no COCO id, as in :class:`RefCOCODataset`.
-            Default: ``'vg'``, Visual Genome's.
+        data_root: folder of the data set.
+        split: ``'train'``, ``'val'``, ``'test'`` or ``'miniv'``, or several, joined by ``_``. The file of ``'val'``
+            does not hold the 100 images of ``'miniv'``: the published validation set is ``'val_miniv'``. Default
+            ``'train'``.
+        image_source: whose images those are that have no COCO id, as in :class:`RefCOCODataset`. Default ``'vg'``,
+            Visual Genome's.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, a task
-            or two different images have the same id, or a phrase is empty or endless.
+        MissingInputError: a folder or file is missing.
+        InputError: the split is unknown, the files do not hold what they should, a phrase's image is unknown, a task or
+            two different images have the same id, or a phrase is empty or endless.
     """
 
     IGNORE_ORIENTATION = True

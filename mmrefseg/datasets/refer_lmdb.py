@@ -26,14 +26,14 @@ class ReferringLMDBDataset(BaseReferringDataset):
     :class:`LoadReferringImage` understands.
 
     Args:
-        data_root (str): Folder of the file ``data.lmdb``.
-        split (str): Part of the data set. Default: ``'train'``.
+        data_root: folder of the file ``data.lmdb``.
+        split: part of the data set. Default ``'train'``.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``
             and ``ignore_orientation``.
 
     Raises:
-        MissingInputError: If the file is missing.
-        InputError: If the file is damaged, of another version or no LMDB file, or the split is unknown.
+        MissingInputError: the file is missing.
+        InputError: the file is damaged, of another version or no LMDB file, or the split is unknown.
     """
 
     def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
@@ -86,9 +86,9 @@ def write_split(writer: LMDBWriter, split: str, lines_file: Path) -> None:
     """Add a split to an LMDB file.
 
     Args:
-        writer (LMDBWriter): The file.
-        split (str): Name of the split.
-        lines_file (Path): A complete line for each referent; its index lies beside it.
+        writer: the file.
+        split: name of the split.
+        lines_file: a complete line for each referent; its index lies beside it.
     """
     with lines_file.open('rb') as lines:
         writer.write((_ref_key(split, place), line) for place, line in enumerate(lines))

@@ -72,14 +72,14 @@ def load_refer_pickle(path: str | Path) -> Any:
     Byte strings of Python 2 are read as UTF-8 or, if any of them is not UTF-8, all as Latin-1.
 
     Args:
-        path (str | Path): The file, ``refs(unc).p`` for example.
+        path: the file, ``refs(unc).p`` for example.
 
     Returns:
-        Any: What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
+        What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
 
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If the file tries to import or call anything, holds anything else (as whole numbers of more than 64
+        MissingInputError: there is no such file.
+        InputError: the file tries to import or call anything, holds anything else (as whole numbers of more than 64
             bits, tuples, and NumPy's numbers), is not a whole pickle, or is larger than ``MAX_BYTES``.
     """
     whole = read_regular(path, MAX_BYTES)

@@ -35,10 +35,10 @@ _RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind',
 class LineIndex(NamedTuple):
     """What makes a file of lines open fast.
 
-    Attributes:
-        lengths (np.ndarray): (N,) integers; bytes of each line, its end included.
-        num_sentences (np.ndarray): (N,) integers; expressions of each line.
-        images (list[str]): Keys of the images, each once, sorted.
+    Args:
+        lengths: (N,) integers; bytes of each line, its end included.
+        num_sentences: (N,) integers; expressions of each line.
+        images: keys of the images, each once, sorted.
     """
 
     lengths: np.ndarray
@@ -47,7 +47,11 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[bytes]) -> LineIndex:
-        """The index of complete lines."""
+        """The index of complete lines.
+
+        Args:
+            lines: complete lines, as :func:`line_of` makes them.
+        """
         elements = map(json.loads, lines)
         numbers, images = [], set()
         for element in elements:
@@ -62,7 +66,12 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def from_json(cls, content: bytes, where: str) -> LineIndex:
-        """Read an index; raises InputError if it is damaged or of another version."""
+        """Read an index; raises InputError if it is damaged or of another version.
+
+        Args:
+            content: what the index file holds.
+            where: the file, for errors.
+        """
         mend = 'Prepare the data set again.'
         element = decode_line(content, where)
         if (version := element.get('format_version')) != INDEX_VERSION:
@@ -82,9 +91,9 @@ class ReferentsOfLines(Referents):
     """Referents that are parsed from their lines when they are asked for.
 
     Args:
-        index (LineIndex): The index of the lines.
-        where (str): What holds them, for errors.
-        image_folder (str): What stands before an image's name in ``img_path``.
+        index: the index of the lines.
+        where: what holds them, for errors.
+        image_folder: what stands before an image's name in ``img_path``.
     """
 
     def __init__(self, index: LineIndex, where: str, image_folder: str) -> None:
@@ -94,7 +103,11 @@ class ReferentsOfLines(Referents):
 
     @abstractmethod
     def line(self, place: int) -> bytes:
-        """The line of one referent, complete."""
+        """The line of one referent, complete.
+
+        Args:
+            place: the referent's index, from 0.
+        """
 
     def __getitem__(self, index: int) -> dict:
         place = range(len(self))[index]
@@ -110,8 +123,11 @@ class ReferentsOfLines(Referents):
 def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not blank, with their numbers from 1.
 
+    Args:
+        path: the file.
+
     Raises:
-        InputError: If a line is endless.
+        InputError: a line is endless.
     """
     with open_regular(path) as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
@@ -126,8 +142,12 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def decode_line(line: bytes, where: str) -> dict:
     """Decode a line of JSON that holds one object.
 
+    Args:
+        line: its bytes, UTF-8.
+        where: file and line, for errors.
+
     Raises:
-        InputError: If it is anything else.
+        InputError: it is anything else.
     """
     try:
         element = _DECODER.decode(line.decode(JSON_ENCODING))
@@ -142,16 +162,16 @@ def referent_of(element: dict, where: str, image_folder: str, mask_folder: str |
     """Make a referent of a complete element.
 
     Args:
-        element (dict): What a line holds, with every field but ``kinds``.
-        where (str): File and line, for errors.
-        image_folder (str): What stands before the image's name in ``img_path``.
-        mask_folder (str | None): Where masks in files lie. Default: None; there are none.
+        element: what a line holds, with every field but ``kinds``.
+        where: file and line, for errors.
+        image_folder: what stands before the image's name in ``img_path``.
+        mask_folder: where masks in files lie. Default None; there are none.
 
     Returns:
-        dict: As :meth:`BaseReferringDataset.load_referents` has it; further keys of the element are kept.
+        As :meth:`BaseReferringDataset.load_referents` has it; further keys of the element are kept.
 
     Raises:
-        InputError: If a field is missing or of another type, or a key has another meaning in samples.
+        InputError: a field is missing or of another type, or a key has another meaning in samples.
     """
     if wrong := _RESERVED & element.keys():
         raise InputError(f'{where}: the keys {sorted(wrong)} have another meaning in samples. Name them otherwise.')
@@ -183,12 +203,12 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
     """The complete line of a referent.
 
     Args:
-        referent (dict): As :meth:`BaseReferringDataset.load_referents` has it, with its ``image_key``.
-        image (str): Name of its image.
-        mask (dict | None): Its mask as an RLE; None if it has none.
+        referent: as :meth:`BaseReferringDataset.load_referents` has it, with its ``image_key``.
+        image: name of its image.
+        mask: its mask as an RLE; None if it has none.
 
     Raises:
-        InputError: If a value is nothing that JSON can hold.
+        InputError: a value is nothing that JSON can hold.
     """
     sentences = referent['sentences']
     element = {'image': image, 'expressions': [sentence['text'] for sentence in sentences], 'mask': mask,
@@ -203,10 +223,15 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
 
 
 def get_relative_path(element: dict, key: str, where: str) -> str:
-    """Take a path out of an element that leads to no place outside the folder that it is relative to.
+    """Take a path out of an element, which must not lead out of the folder that it is relative to.
+
+    Args:
+        element: what a line holds.
+        key: name of the field.
+        where: file and line, for errors.
 
     Raises:
-        InputError: If it is anything else.
+        InputError: it is anything else.
     """
     return relative_name(get_field(element, key, str, where), f'{where}: {key!r}')
 
@@ -215,13 +240,13 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
     """Check the numbers of a mask as users write it; drawing it tells whether it is good.
 
     Args:
-        mask (list | dict | str | None): Polygons, an RLE, a path or None.
-        height (int): Height of the image in pixels.
-        width (int): Width of the image in pixels.
-        where (str): File and line, for errors.
+        mask: polygons, an RLE, a path or None.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        where: file and line, for errors.
 
     Raises:
-        InputError: Names the element that has not the shape it should.
+        InputError: names the element that has not the shape it should.
     """
     if mask is None or isinstance(mask, str):
         return

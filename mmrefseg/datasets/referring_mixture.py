@@ -28,19 +28,18 @@ class ReferringMixture(BaseReferringDataset):
     Its samples are those of the sources, with ``image_key`` (str). They stay where the sources keep them.
 
     Args:
-        datasets (Sequence[dict | BaseReferringDataset]): The sources, data sets or their configs, each with its own
-            ``split``; any class will do. Their ``unit``, ``indices``, ``pipeline`` and the like have no effect: the
-            mixture has its own.
-        held_out (Sequence[dict | BaseReferringDataset] | None): Data sets, of whatever split, whose held-out images
-            are left out. Default: None, which means the sources.
-        allow_leakage (bool): Whether the mixture may hold images that its sources hold out, because ``held_out`` does
-            not name them. Default: False.
+        datasets: the sources, data sets or their configs, each with its own ``split``; any class will do. Their
+            ``unit``, ``indices``, ``pipeline`` and the like have no effect: the mixture has its own.
+        held_out: data sets, of whatever split, whose held-out images are left out. Default None, which means the
+            sources.
+        allow_leakage: whether the mixture may hold images that its sources hold out, because ``held_out`` does not name
+            them. Default False.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_root`` and
             ``split``.
 
     Raises:
-        InputError: If there is no source, one is named twice, a source loses all its refs, or, without
-            ``allow_leakage``, images remain that a source holds out.
+        InputError: there is no source, one is named twice, a source loses all its refs, or, without ``allow_leakage``,
+            images remain that a source holds out.
     """
 
     def __init__(self,
@@ -117,8 +116,8 @@ class _ReferentsOfSources(Referents):
     """Some of the referents of several data sets.
 
     Args:
-        sources (Sequence[BaseReferringDataset]): S data sets.
-        kept (Sequence[np.ndarray]): For each of them the places of the referents, integers.
+        sources: S data sets.
+        kept: for each of them the places of the referents, integers.
     """
 
     def __init__(self, sources: Sequence[BaseReferringDataset], kept: Sequence[np.ndarray]) -> None:

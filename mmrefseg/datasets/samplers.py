@@ -20,11 +20,10 @@ class SeededSampler(DefaultSampler):
     training that was resumed; from epoch to epoch it differs.
 
     Args:
-        dataset (Sized): The data set.
-        shuffle (bool): Whether the order differs from epoch to epoch. Default: True.
-        seed (int | None): Of the order and of the samples; the runner gives its own. Default: None, a random one.
-        round_up (bool): Whether some samples come twice where they do not share out evenly among the processes.
-            Default: True.
+        dataset: the data set.
+        shuffle: whether the order differs from epoch to epoch. Default True.
+        seed: of the order and of the samples; the runner gives its own. Default None, a random one.
+        round_up: whether some samples come twice where they do not share out evenly among the processes. Default True.
     """
 
     def __iter__(self) -> Iterator[SampleIndex]:
@@ -38,9 +37,9 @@ class SeededInfiniteSampler(InfiniteSampler):
     See :class:`SeededSampler`; a pass through the data set takes the place of an epoch.
 
     Args:
-        dataset (Sized): The data set.
-        shuffle (bool): Whether the order differs from pass to pass. Default: True.
-        seed (int | None): Of the order and of the samples; the runner gives its own. Default: None, a random one.
+        dataset: the data set.
+        shuffle: whether the order differs from pass to pass. Default True.
+        seed: of the order and of the samples; the runner gives its own. Default None, a random one.
     """
 
     def _infinite_indices(self) -> Iterator[SampleIndex]:
@@ -49,7 +48,11 @@ class SeededInfiniteSampler(InfiniteSampler):
 
 
 def sampler_of(loader: DataLoader) -> Sampler:
-    """The sampler of single indices, also where another one makes batches of them."""
+    """The sampler of single indices, also where another one makes batches of them.
+
+    Args:
+        loader: the data loader.
+    """
     return getattr(loader.batch_sampler, 'sampler', loader.sampler)
 
 

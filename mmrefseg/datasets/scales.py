@@ -32,11 +32,11 @@ class Scales:
         """Look at a referent.
 
         Args:
-            referent (Mapping): With its ``segmentation``, ``height`` and ``width``.
-            where (str): What it is, for errors.
+            referent: with its ``segmentation``, ``height`` and ``width``.
+            where: what it is, for errors.
 
         Raises:
-            InputError: If its polygons are in shares of 1.
+            InputError: its polygons are in shares of 1.
         """
         polygons = list(_polygons(referent['segmentation']))
         if not any(polygons):
@@ -51,10 +51,10 @@ class Scales:
         """Look at what all referents have in common.
 
         Args:
-            where (str): The data set, for errors.
+            where: the data set, for errors.
 
         Raises:
-            InputError: If all polygons seem to be in percent.
+            InputError: all polygons seem to be in percent.
         """
         if self._may_be_percent and self._number >= _MANY:
             raise InputError(f'{where}: no coordinate of its {self._number} outlines is above {_PERCENT}, though '
@@ -64,10 +64,14 @@ class Scales:
 
 
 def check_box(box: list[float], where: str) -> None:
-    """Look at a box ``[x, y, width, height]``.
+    """Refuse a box whose numbers are shares of the image instead of pixels.
+
+    Args:
+        box: x, y, width and height in pixels.
+        where: what it is, for errors.
 
     Raises:
-        InputError: If it is in shares of 1.
+        InputError: it is in shares of 1.
     """
     if _is_within(box, _SHARE):
         raise InputError(f'{where}: {_SHARES}')

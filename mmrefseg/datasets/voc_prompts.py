@@ -44,14 +44,14 @@ class VOCPromptDataset(InstancePromptDataset):
     in three more digits, ``category_id`` goes from 1 (aeroplane) to 20 (tv monitor).
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): ``'train'`` or ``'val'``. Default: ``'val'``.
-        data_prefix (dict | None): As in :class:`BaseReferringDataset`. Default: None, ``JPEGImages``.
+        data_root: folder of the data set.
+        split: ``'train'`` or ``'val'``. Default ``'val'``.
+        data_prefix: as in :class:`BaseReferringDataset`. Default None, ``JPEGImages``.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If a file doesn't hold what it should.
+        MissingInputError: a folder or file is missing.
+        InputError: a file doesn't hold what it should.
     """
 
     def __init__(self, data_root: str, split: str = 'val', data_prefix: dict[str, str] | None = None, **kwargs) -> None:

@@ -35,15 +35,15 @@ def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
     fractions, animations, and files with an EXIF orientation.
 
     Args:
-        path (str): The file.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
+        path: the file.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
 
     Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
+        (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: If the file is missing, no image, of another size, or refused for one of the reasons above.
+        InputError: the file is missing, no image, of another size, or refused for one of the reasons above.
     """
     if not isinstance(path, str):
         raise InputError(f"its 'file' must be a path, got an object of type {type(path).__name__}")

@@ -29,13 +29,13 @@ _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # tags of TIFF
 class ImageHeader(NamedTuple):
     """What an image's header declares.
 
-    Attributes:
-        format (str): ``'JPEG'``, ``'PNG'``, ``'WEBP'``, ``'BMP'``, ``'GIF'``, ``'TIFF'`` or ``'PPM'``.
-        mode (str): Pillow's name for the kind of pixels, such as ``'RGB'``, ``'P'`` or ``'I;16'``.
-        height (int): Height of the stored picture in pixels.
-        width (int): Width of the stored picture in pixels.
-        orientation (int): EXIF's, 1 (upright) to 8.
-        is_lossy (bool): Whether pixels may have other values than were stored: JPEG, also in TIFF, and most WebP.
+    Args:
+        format: ``'JPEG'``, ``'PNG'``, ``'WEBP'``, ``'BMP'``, ``'GIF'``, ``'TIFF'`` or ``'PPM'``.
+        mode: Pillow's name for the kind of pixels, such as ``'RGB'``, ``'P'`` or ``'I;16'``.
+        height: height of the stored picture in pixels.
+        width: width of the stored picture in pixels.
+        orientation: EXIF's, 1 (upright) to 8.
+        is_lossy: whether pixels may have other values than were stored: JPEG, also in TIFF, and most WebP.
     """
 
     format: str
@@ -58,7 +58,7 @@ def read_image_size(file: str | Path | BinaryIO, ignore_orientation: bool = Fals
 
     Args:
         file: path of the image, or its open file.
-        ignore_orientation: whether the stored picture is meant, whatever its EXIF orientation. Default: False, the
+        ignore_orientation: whether the stored picture is meant, whatever its EXIF orientation. Default False, the
             upright one.
 
     Raises:
@@ -109,8 +109,12 @@ def read_header(file: BinaryIO) -> ImageHeader:
 def check_pixels(height: int, width: int) -> None:
     """Refuse a size that no image has.
 
+    Args:
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+
     Raises:
-        InputError: It is empty, or has more than ``MAX_PIXELS``.
+        InputError: it is empty, or has more than ``MAX_PIXELS``.
     """
     if height * width > MAX_PIXELS:
         raise _too_large(f'{width} x {height} pixels')
@@ -161,5 +165,9 @@ def _too_large(size: str) -> InputError:
 
 
 def header_of(content: bytes) -> ImageHeader:
-    """The header of an image of which the whole file is at hand; see :func:`read_header`."""
+    """The header of an image of which the whole file is at hand; see :func:`read_header`.
+
+    Args:
+        content: the whole file.
+    """
     return read_header(BytesIO(content))

@@ -18,12 +18,12 @@ _SEGMENTS = _FRAMES | {0xc4, 0xcc, _SCAN, 0xdb, 0xdc, _RESTART_INTERVAL, 0xfe, *
 class JPEGStructure(NamedTuple):
     """What the markers of a JPEG file tell.
 
-    Attributes:
-        height (int): Height of the stored picture in pixels; 0 if the file ends before it says so.
-        width (int): Width likewise.
-        scans (int): Passes over the picture; 1 of a baseline file mostly, about 10 of a progressive one.
-        exif (bytes): The EXIF metadata; empty if there are none.
-        end (int): Place of the end marker to which the markers lead; 0 if they don't, because the file is cut off.
+    Args:
+        height: height of the stored picture in pixels; 0 if the file ends before it says so.
+        width: width likewise.
+        scans: passes over the picture; 1 of a baseline file mostly, about 10 of a progressive one.
+        exif: the EXIF metadata; empty if there are none.
+        end: place of the end marker to which the markers lead; 0 if they don't, because the file is cut off.
     """
 
     height: int
@@ -41,7 +41,7 @@ def read_jpeg(content: bytes) -> JPEGStructure:
     cut, mostly comes upon a marker there that no picture has at that place.
 
     Args:
-        content (bytes): The file, which begins with ``JPEG_START``.
+        content: the file, which begins with ``JPEG_START``.
     """
     height = width = scans = 0
     exif, marker = b'', _MARKER

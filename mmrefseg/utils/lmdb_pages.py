@@ -42,11 +42,11 @@ class LMDBPages:
     """The pages of an LMDB file, each of whose claims is checked when it is followed.
 
     Args:
-        file (BinaryIO): The open file, which is kept. Reading moves nothing that forked processes share, and maps
-            nothing that could be cut off.
+        file: the open file, which is kept. Reading moves nothing that forked processes share, and maps nothing that
+            could be cut off.
 
     Raises:
-        InputError: If it is no LMDB file, or cut off.
+        InputError: it is no LMDB file, or cut off.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -65,7 +65,11 @@ class LMDBPages:
             raise InputError(f'it is cut off: {size} bytes instead of {needed}')
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key; None if there is none. Raises InputError if a page on the way is damaged."""
+        """The value of a key; None if there is none. Raises InputError if a page on the way is damaged.
+
+        Args:
+            key: the key.
+        """
         number = self._root
         if number == _NO_ROOT or not self._depth:
             return None

@@ -68,7 +68,11 @@ def split_name(name: str, where: str) -> str:
 
 
 def refuse_links_out(path: str, folder: str) -> None:
-    """Make sure that a path below a folder leads to no place outside by way of links; the folder may be a link itself.
+    """Make sure that links don't lead from a folder to a place outside.
+
+    Args:
+        path: a path below the folder.
+        folder: the folder; may be a link itself.
 
     Raises:
         InputError: it does.

@@ -14,10 +14,10 @@ def orientation_of(exif: bytes) -> int:
     """The orientation that EXIF metadata declare.
 
     Args:
-        exif (bytes): A TIFF structure, with or without ``Exif\\0\\0`` before it.
+        exif: a TIFF structure, with or without ``Exif\\0\\0`` before it.
 
     Returns:
-        int: 1 (upright) to 8, as EXIF numbers them; 1 where the metadata are damaged or say nothing.
+        1 (upright) to 8, as EXIF numbers them; 1 where the metadata are damaged or say nothing.
     """
     data = exif.removeprefix(b'Exif\0\0')
     order = _BYTE_ORDERS.get(data[:4])
@@ -32,12 +32,20 @@ def orientation_of(exif: bytes) -> int:
 
 
 def known_orientation(value: object) -> int:
-    """The value of the tag if it has a meaning, 1 to 8; else 1."""
+    """An EXIF orientation that has a meaning, 1 to 8; 1 in place of any other.
+
+    Args:
+        value: the value of the tag.
+    """
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def exchanges_sides(orientation: int) -> bool:
-    """Whether the upright picture is as wide as the stored one is high."""
+    """Whether the upright picture is as wide as the stored one is high.
+
+    Args:
+        orientation: 1 to 8.
+    """
     return orientation > 4
 
 
@@ -45,17 +53,25 @@ def turn_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
     """Turn stored pixels upright.
 
     Args:
-        stored (np.ndarray): (H, W) or (H, W, C).
-        orientation (int): 1 to 8.
+        stored: (H, W) or (H, W, C).
+        orientation: 1 to 8.
 
     Returns:
-        np.ndarray: (H, W), or (W, H) with an orientation from 5 on, and the channels.
+        (H, W), or (W, H) with an orientation from 5 on, and the channels.
     """
     turned = cv2.transpose(stored) if exchanges_sides(orientation) else stored
     return cv2.flip(turned, _FLIPS[orientation]) if orientation in _FLIPS else turned
 
 
 def turn_back(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The stored pixels again, of which :func:`turn_upright` made the upright ones."""
+    """Undo :func:`turn_upright`.
+
+    Args:
+        upright: (H, W) or (H, W, C).
+        orientation: 1 to 8.
+
+    Returns:
+        The stored pixels again.
+    """
     turned = cv2.flip(upright, _FLIPS[orientation]) if orientation in _FLIPS else upright
     return cv2.transpose(turned) if exchanges_sides(orientation) else turned

@@ -38,6 +38,9 @@ def count_parameters(module: nn.Module) -> tuple[Count, Count]:
     Pretrained is what a module holds whose ``init_cfg`` names pretrained weights, beside its ``new_parts()`` where it
     has that method, as encoders of ours do. Adapters, experts and all else, such as encoders that start from random
     weights, are new.
+
+    Args:
+        module: the model or part.
     """
     pretrained = _pretrained(module)
     new = {id(p): p for p in module.parameters() if id(p) not in pretrained}
@@ -47,7 +50,11 @@ def count_parameters(module: nn.Module) -> tuple[Count, Count]:
 
 
 def parameter_rows(model: nn.Module) -> list[tuple[str, Count]]:
-    """The rows of :func:`parameter_table`: name and count of each part of a model, and of its kinds of parameters."""
+    """The rows of :func:`parameter_table`: a name and a count each.
+
+    Args:
+        model: the model; there are rows for its parts, and for the kinds of parameters in each.
+    """
     rows = []
     for name, part in (*model.named_children(), ('whole model', model)):
         kinds = dict(zip(('pretrained', 'new'), count_parameters(part), strict=True))

@@ -8,7 +8,11 @@ from mmrefseg.errors import InputError, MissingInputError
 
 
 def shipped_folder(name: str) -> Path:
-    """The folder ``configs`` or ``tools``: of a clone, or of an installed wheel, which has them in ``.mim``."""
+    """A folder of the repository, in a clone or in an installed wheel, which has it in ``.mim``.
+
+    Args:
+        name: ``configs`` or ``tools``.
+    """
     package = Path(__file__).resolve().parents[1]
     clone = package.parent
     # setup.py tells a clone from site-packages, where a folder `configs` would be somebody else's.

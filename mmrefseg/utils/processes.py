@@ -29,7 +29,7 @@ def die_with(parent: int) -> None:
     The parent is, more exactly, the thread that started this process.
 
     Args:
-        parent (int): Id of the process that started this one. If it is dead already, this one ends at once.
+        parent: id of the process that started this one. If it is dead already, this one ends at once.
     """
     if sys.platform != 'linux':
         return
@@ -39,7 +39,11 @@ def die_with(parent: int) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of an id that hasn't ended, though its parent may not know yet."""
+    """Whether a process runs; one that has ended doesn't, even if its parent doesn't know yet.
+
+    Args:
+        process: its id.
+    """
     try:
         state = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -90,10 +94,10 @@ def check_workers(workers: int) -> None:
     """Check a number of processes.
 
     Args:
-        workers (int): The number.
+        workers: the number.
 
     Raises:
-        InputError: If there are to be fewer than one.
+        InputError: there are to be fewer than one.
     """
     if workers < 1:
         raise InputError(f'workers must be 1 or more, got {workers}')
@@ -104,14 +108,14 @@ def ordered_map(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterato
     """A ``map`` over processes that keeps order and takes tasks only as fast as its results are used.
 
     Args:
-        workers (int): Number of processes; 1 means this very process.
+        workers: number of processes; 1 means this very process.
 
     Yields:
-        Callable: Called as ``map`` is, with one iterable.
+        Called as ``map`` is, with one iterable.
 
     Raises:
-        InputError: If there are to be fewer than one.
-        UserError: If one of them is killed.
+        InputError: there are to be fewer than one.
+        UserError: one of them is killed.
     """
     check_workers(workers)
     if workers == 1:

@@ -33,5 +33,9 @@ OPTIONAL = ('mmpretrain',)  # needed by configs that name one of its models
 
 
 def torchvision_for(torch: str) -> str:
-    """The release of torchvision that belongs to a version of PyTorch, as ``'0.26'`` for ``'2.11.0'``."""
+    """The release of torchvision that belongs to a version of PyTorch, as ``'0.26'`` for ``'2.11.0'``.
+
+    Args:
+        torch: the version of PyTorch.
+    """
     return f'0.{int(torch.split(".")[1]) + TORCHVISION_OFFSET}'

@@ -22,9 +22,9 @@ class Answer(NamedTuple):
     """A mask on an image, and the words above it.
 
     Args:
-        image (np.ndarray): RGB uint8 (H, W, 3).
-        mask (np.ndarray): (H, W).
-        caption (str): expression and score, for example; may be of any length.
+        image: RGB uint8 (H, W, 3).
+        mask: (H, W).
+        caption: expression and score, for example; may be of any length.
     """
 
     image: np.ndarray
@@ -36,8 +36,8 @@ def draw_answers(answers: Sequence[Answer], path: str | Path) -> None:
     """Draw a panel for each answer, up to three in a row.
 
     Args:
-        answers (Sequence[Answer]): at least one.
-        path (str | Path): the picture, ``.png`` or ``.jpg``.
+        answers: at least one.
+        path: the picture, ``.png`` or ``.jpg``.
 
     Raises:
         InputError: there are no answers, or ``path`` doesn't end as a picture does.

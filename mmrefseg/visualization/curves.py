@@ -22,9 +22,9 @@ def draw_curves(log: Log, path: str | Path) -> None:
     """Draw losses, learning rate and, for each router, its experts' mean weights.
 
     Args:
-        log (dict[int, dict[str, float]]): iteration → scalars by name, as :func:`read_log` gives them:
-            ``loss`` and its parts, ``lr``, and ``routing/<router>/<expert>/weight``.
-        path (str | Path): the picture, ``.png`` or ``.jpg``.
+        log: iteration → scalars by name, as :func:`read_log` gives them: ``loss`` and its parts, ``lr``, and
+            ``routing/<router>/<expert>/weight``.
+        path: the picture, ``.png`` or ``.jpg``.
 
     Raises:
         InputError: there is no ``loss`` in the log, or ``path`` doesn't end as a picture does.

@@ -13,10 +13,10 @@ def find_runs(work_dir: str | Path) -> list[Path]:
     """Find the trainings in a work dir.
 
     Args:
-        work_dir (str | Path): where mmengine's ``LocalVisBackend`` wrote ``<time>/vis_data/scalars.json``.
+        work_dir: where mmengine's ``LocalVisBackend`` wrote ``<time>/vis_data/scalars.json``.
 
     Returns:
-        list[Path]: ``<time>/vis_data`` of every run that logged a loss, oldest first; at least one.
+        ``<time>/vis_data`` of every run that logged a loss, oldest first; at least one.
 
     Raises:
         MissingInputError: nothing was trained there.
@@ -33,11 +33,11 @@ def read_log(work_dir: str | Path) -> Log:
     """Read the scalars of the last training in a work dir, and of those that it resumed.
 
     Args:
-        work_dir (str | Path): see :func:`find_runs`.
+        work_dir: see :func:`find_runs`.
 
     Returns:
-        dict[int, dict[str, float]]: iteration → scalars by name, in order. Iterations that were done twice, before
-        and after a training was resumed, count as they went the second time.
+        Iteration → scalars by name, in order. Iterations that were done twice, before and after a training was resumed,
+        count as they went the second time.
 
     Raises:
         MissingInputError: nothing was trained there.

@@ -14,12 +14,12 @@ def fade_background(image: np.ndarray, mask: np.ndarray, fade: float = 0.65) -> 
     """Fade an image where a mask is not, so that the referent keeps the colours of which expressions speak.
 
     Args:
-        image (np.ndarray): RGB uint8 (H, W, 3); is not changed.
-        mask (np.ndarray): (H, W), everything but 0 is kept.
-        fade (float): share of light grey in the rest, 0 to 1. Default: 0.65.
+        image: RGB uint8 (H, W, 3); is not changed.
+        mask: (H, W), everything but 0 is kept.
+        fade: share of light grey in the rest, 0 to 1. Default 0.65.
 
     Returns:
-        np.ndarray: RGB uint8 (H, W, 3).
+        RGB uint8 (H, W, 3).
 
     Raises:
         InputError: image and mask differ in size.
@@ -34,10 +34,10 @@ def show_mask(ax: Axes, image: np.ndarray, mask: np.ndarray | None = None, colou
     """Show an image with a mask, the rest faded and the mask outlined; pixels of small images stay crisp.
 
     Args:
-        ax (Axes): where to; loses frame and ticks.
-        image (np.ndarray): RGB uint8 (H, W, 3).
-        mask (np.ndarray | None): (H, W). Default: None, the image alone.
-        colour (str): of the outline. Default: a pink that photographs rarely hold.
+        ax: where to; loses frame and ticks.
+        image: RGB uint8 (H, W, 3).
+        mask: (H, W). Default None, the image alone.
+        colour: of the outline. Default a pink that photographs rarely hold.
     """
     is_small = max(image.shape[:2]) < 300
     ax.imshow(image if mask is None else fade_background(image, mask), interpolation='nearest' if is_small else None)

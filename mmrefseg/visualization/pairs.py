@@ -23,9 +23,9 @@ class Pair(NamedTuple):
     """A sample as it is stored and as the model gets it.
 
     Args:
-        before (Answer): image, mask and expressions.
-        after (Answer): the same behind the pipeline.
-        origin (str): which sample it is; may be of any length.
+        before: image, mask and expressions.
+        after: the same behind the pipeline.
+        origin: which sample it is; may be of any length.
     """
 
     before: Answer
@@ -37,8 +37,8 @@ def draw_pairs(pairs: Sequence[Pair], path: str | Path) -> None:
     """Draw a grid of pairs, two in a row, the words of each image below it.
 
     Args:
-        pairs (Sequence[Pair]): at least one.
-        path (str | Path): the picture, ``.png`` or ``.jpg``.
+        pairs: at least one.
+        path: the picture, ``.png`` or ``.jpg``.
 
     Raises:
         InputError: there are no pairs, or ``path`` doesn't end as a picture does.

@@ -28,10 +28,10 @@ def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[st
     chooses every expert always, the former are left out.
 
     Args:
-        routers (dict[str, dict[str, dict[str, dict[str, float]]]]): router → kind → expert → ``weight``, ``chosen`` and
-            ``first``, each from 0 to 1; all routers have the same kinds.
-        counts (dict[str, int]): kind → number of expressions.
-        path (str | Path): the picture, ``.png`` or ``.jpg``.
+        routers: router → kind → expert → ``weight``, ``chosen`` and ``first``, each from 0 to 1; all routers have the
+            same kinds.
+        counts: kind → number of expressions.
+        path: the picture, ``.png`` or ``.jpg``.
 
     Raises:
         InputError: there are no routers, or ``path`` doesn't end as a picture does.

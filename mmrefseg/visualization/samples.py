@@ -25,12 +25,12 @@ class Sample(NamedTuple):
     """An expression, what it refers to and what a model took it to refer to.
 
     Args:
-        image (np.ndarray): RGB uint8 (H, W, 3).
-        ground_truth (np.ndarray): (H, W).
-        prediction (np.ndarray): (H, W).
-        expression (str): of any length.
-        iou (float): 0 to 1.
-        origin (str): split or kind, for example; may be empty.
+        image: RGB uint8 (H, W, 3).
+        ground_truth: (H, W).
+        prediction: (H, W).
+        expression: of any length.
+        iou: 0 to 1.
+        origin: split or kind, for example; may be empty.
     """
 
     image: np.ndarray
@@ -45,8 +45,8 @@ def draw_samples(samples: Sequence[Sample], path: str | Path) -> None:
     """Draw a grid with image, ground truth, prediction, expression and IoU of each sample.
 
     Args:
-        samples (Sequence[Sample]): at least one; three stand in a row.
-        path (str | Path): the picture, ``.png`` or ``.jpg``.
+        samples: at least one; three stand in a row.
+        path: the picture, ``.png`` or ``.jpg``.
 
     Raises:
         InputError: there are no samples, or ``path`` doesn't end as a picture does.

@@ -23,10 +23,10 @@ def draw_statistics(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], path: s
     """Draw a row of diagrams for each data set, with all its splits in each.
 
     Args:
-        sets (dict[str, dict[str, dict]]): data set → split → ``images``, ``refs`` and ``expressions`` (numbers), and
-            how often each value occurs: ``words``, ``expressions_per_ref`` and ``refs_per_image`` (by whole number),
-            ``size`` and ``kinds`` (by label; the same sizes in all splits).
-        path (str | Path): the picture, ``.png`` or ``.jpg``.
+        sets: data set → split → ``images``, ``refs`` and ``expressions`` (numbers), and how often each value occurs:
+            ``words``, ``expressions_per_ref`` and ``refs_per_image`` (by whole number), ``size`` and ``kinds`` (by
+            label; the same sizes in all splits).
+        path: the picture, ``.png`` or ``.jpg``.
 
     Raises:
         InputError: there are no data sets, or ``path`` doesn't end as a picture does.

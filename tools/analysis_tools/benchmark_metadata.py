@@ -30,11 +30,11 @@ from mmrefseg.utils.machine import machine, versions
 class Sizes(NamedTuple):
     """A data set of a published one's size.
 
-    Attributes:
-        dataset (type): Its class.
-        splits (tuple[str, ...]): Its splits; the first is by far the largest.
-        write (Callable): Writes so many images' annotations into a folder.
-        images (int): How many the published one has.
+    Args:
+        dataset: its class.
+        splits: its splits; the first is by far the largest.
+        write: writes so many images' annotations into a folder.
+        images: how many the published one has.
     """
 
     dataset: type[BaseReferringDataset]

@@ -27,11 +27,11 @@ class SplitPreparation:
     """Checks a split and writes its annotations; its images go into an LMDB file, or are linked to.
 
     Args:
-        source (Source): The data set's files.
-        split (str): Name of the split.
-        work_dir (Path): Folder for everything unfinished.
-        writer (LMDBWriter | None): The LMDB file; None if there is none to be.
-        counts (Counts | None): What the split must hold, if that is known.
+        source: the data set's files.
+        split: name of the split.
+        work_dir: folder for everything unfinished.
+        writer: the LMDB file; None if there is none to be.
+        counts: what the split must hold, if that is known.
     """
 
     def __init__(self, source: Source, split: str, work_dir: Path, writer: LMDBWriter | None,
@@ -50,16 +50,16 @@ class SplitPreparation:
         """Prepare the split unless it is finished.
 
         Args:
-            map_over_workers (Callable): Called as ``map`` is.
-            skip_broken (bool): Whether to leave broken entries out.
-            show_progress (bool): Show a progress bar.
+            map_over_workers: called as ``map`` is.
+            skip_broken: whether to leave broken entries out.
+            show_progress: show a progress bar.
 
         Returns:
-            dict: ``counts`` (of ``refs``, ``images``, ``expressions`` and ``broken``), ``broken`` and ``warnings``.
+            ``counts`` (of ``refs``, ``images``, ``expressions`` and ``broken``), ``broken`` and ``warnings``.
 
         Raises:
-            MissingInputError: If all images are missing.
-            InputError: If an entry is broken and must not be left out, or the split holds too little or too much.
+            MissingInputError: all images are missing.
+            InputError: an entry is broken and must not be left out, or the split holds too little or too much.
         """
         lines_file = self._work_dir / ANNOTATIONS / f'{self._split}.jsonl'
         finished = self._work_dir / f'{self._split}.finished.json'

@@ -22,20 +22,20 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
     """Check every line of a file of :class:`JSONLinesDataset`, every image and every mask.
 
     Args:
-        file (str | Path): The file; masks in PNGs are relative to its folder, or if that is called ``annotations`` to
-            the folder above.
-        image_dir (str | Path | None): Folder of the images. Default: None, ``images`` beside the masks.
-        workers (int): Processes. Default: 1, this very process.
-        show_progress (bool): Show a progress bar. Default: False.
-        ignore_orientation (bool): Whether masks were made on the images as they are stored, where a line does not say
-            it. Default: False.
+        file: the file; masks in PNGs are relative to its folder, or if that is called ``annotations`` to the folder
+            above.
+        image_dir: folder of the images. Default None, ``images`` beside the masks.
+        workers: processes. Default 1, this very process.
+        show_progress: show a progress bar. Default False.
+        ignore_orientation: whether masks were made on the images as they are stored, where a line does not say it.
+            Default False.
 
     Returns:
-        tuple[int, list[str]]: The number of lines, and what is wrong, in the order of the lines.
+        The number of lines, and what is wrong, in the order of the lines.
 
     Raises:
-        FileError: If the file cannot be read.
-        InputError: If a line is endless.
+        FileError: the file cannot be read.
+        InputError: a line is endless.
     """
     file = Path(file)
     folder = file.absolute().parent

@@ -26,16 +26,16 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
     """Read a prepared data set again: every checksum, every image, every mask, all counts.
 
     Args:
-        out_dir (str | Path): Its folder.
-        workers (int): Processes. Default: 1, this very process.
-        show_progress (bool): Show progress bars. Default: False.
+        out_dir: its folder.
+        workers: processes. Default 1, this very process.
+        show_progress: show progress bars. Default False.
 
     Returns:
-        list[str]: What is wrong; nothing if all is well.
+        What is wrong; nothing if all is well.
 
     Raises:
-        MissingInputError: If the folder holds no prepared data set.
-        InputError: If its manifest is damaged, or the preparation not finished.
+        MissingInputError: the folder holds no prepared data set.
+        InputError: its manifest is damaged, or the preparation not finished.
     """
     out_dir = Path(out_dir)
     check_finished(out_dir)

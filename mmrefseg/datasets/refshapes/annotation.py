@@ -32,10 +32,10 @@ def trace_pixels(mask: np.ndarray) -> list[list[list[int]]]:
     A region with a hole is cut in two there, since outlines cannot have any.
 
     Args:
-        mask (ndarray): uint8 (H, W), 1 inside.
+        mask: uint8 (H, W), 1 inside.
 
     Returns:
-        list[list[list[int]]]: Outlines of at least two points [x, y] each.
+        Outlines of at least two points [x, y] each.
     """
     contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for contour, links in zip(contours, () if hierarchy is None else hierarchy[0], strict=True):
@@ -53,11 +53,11 @@ def annotate(mask: np.ndarray) -> dict:
     """Describe a region as ``instances.json`` does: polygons, one a part, or run lengths where it has holes.
 
     Args:
-        mask (ndarray): uint8 (H, W), 1 inside; not empty.
+        mask: uint8 (H, W), 1 inside; not empty.
 
     Returns:
-        dict: ``segmentation``, ``area`` (float, pixels), ``bbox`` (x, y, w, h in pixels), ``iscrowd`` (1 with run
-        lengths, as in COCO).
+        ``segmentation``, ``area`` (float, pixels), ``bbox`` (x, y, w, h in pixels), ``iscrowd`` (1 with run lengths, as
+        in COCO).
     """
     left, top, width, height = cv2.boundingRect(mask)
     outlines, has_holes = _trace(mask[top:top + height, left:left + width])

@@ -22,6 +22,11 @@ class _Picture(NamedTuple):
 
 
 def _make_picture(task: PictureTask) -> _Picture:
+    """Make one image with phrases; nothing but the task decides what comes out.
+
+    Args:
+        task: which image.
+    """
     jpeg, scene, annotations, things, rng = draw_picture(task)
     objects = [(trace_pixels((scene.labels == index).astype(np.uint8)), annotation['bbox'])
                for index, annotation in enumerate(annotations)]
@@ -32,7 +37,7 @@ class PhraseCutLayout:
     """The contents of the annotation files, grown image by image; numbers every entry.
 
     Args:
-        version (int): Version of the data; no file of PhraseCut has a place for it.
+        version: version of the data; no file of PhraseCut has a place for it.
     """
 
     NUM_IMAGES = MappingProxyType({'train': 5000, 'val': 150, 'test': 150, 'miniv': 20})
@@ -46,7 +51,15 @@ class PhraseCutLayout:
         self.counts = {'cat': Counter(), 'att': Counter(), 'rel': Counter()}
 
     def add(self, picture: _Picture, task: PictureTask) -> str:
-        """Add an image and all about it; returns the file name the image must get."""
+        """Add an image and all about it.
+
+        Args:
+            picture: the image, its objects and phrases.
+            task: which image it is.
+
+        Returns:
+            The file name that the image must get.
+        """
         image_id = len(self.images) + 1
         file_name = f'{image_id}.jpg'
         width, height = task.image_size
@@ -64,7 +77,11 @@ class PhraseCutLayout:
         return file_name
 
     def write(self, folder: Path) -> None:
-        """Write all annotation files."""
+        """Write all annotation files.
+
+        Args:
+            folder: where to.
+        """
         counts = {key: sorted(counter.items(), key=lambda item: (-item[1], item[0]))
                   for key, counter in self.counts.items()}
         files = {'image_data_split': self.images, 'name_att_rel_count': counts,

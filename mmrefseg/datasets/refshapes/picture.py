@@ -20,10 +20,10 @@ class PictureTask(NamedTuple):
     """Which image to make.
 
     Args:
-        seed (int): Seed of the data set.
-        split (str): One of ``RANDOM_STREAMS``.
-        index (int): Number of the image within its split, from 0.
-        image_size (tuple[int, int]): Width and height in pixels.
+        seed: seed of the data set.
+        split: one of ``RANDOM_STREAMS``.
+        index: number of the image within its split, from 0.
+        image_size: width and height in pixels.
     """
     seed: int
     split: str
@@ -36,21 +36,38 @@ class PictureTask(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """One expression: its clean text, the text as typed, and how it refers."""
+    """One expression.
+
+    Args:
+        sent: the clean text.
+        raw: the text as typed.
+        kind: how it refers, one of ``KINDS``.
+    """
     sent: str
     raw: str
     kind: str
 
 
 class Referent(NamedTuple):
-    """One object: its shape, COCO's description of it, and its expressions (none if it is no referent)."""
+    """One object, and its expressions.
+
+    Args:
+        shape: its shape's name.
+        annotation: COCO's description of it, as :func:`annotate` gives it.
+        sentences: its expressions; none where it is no referent.
+    """
     shape: str
     annotation: dict
     sentences: list[Sentence]
 
 
 class Picture(NamedTuple):
-    """One image as JPEG data, and its objects."""
+    """One image, and its objects.
+
+    Args:
+        jpeg: the image's file.
+        objects: one per object of the scene.
+    """
     jpeg: bytes
     objects: list[Referent]
 
@@ -65,7 +82,15 @@ def _thing(item: Item, annotation: dict, image_size: tuple[int, int]) -> Thing:
 
 
 class Drawing(NamedTuple):
-    """One image as JPEG data, what is on it, and the random numbers that are left for its expressions."""
+    """One image without expressions yet.
+
+    Args:
+        jpeg: the image's file.
+        scene: what is on it.
+        annotations: COCO's description of each object.
+        things: what expressions can say of each object.
+        rng: the random numbers that are left for the expressions.
+    """
     jpeg: bytes
     scene: Scene
     annotations: list[dict]
@@ -74,7 +99,11 @@ class Drawing(NamedTuple):
 
 
 def draw_picture(task: PictureTask) -> Drawing:
-    """Draw one image; nothing but the task decides what it looks like."""
+    """Draw one image; nothing but the task decides what it looks like.
+
+    Args:
+        task: which image.
+    """
     rng = task.rng()
     scene = sample_scene(task.split, task.image_size, rng)
     image = render(scene, rng)
@@ -90,10 +119,10 @@ def make_picture(task: PictureTask) -> Picture:
     """Make one image and expressions that fit one of its objects each.
 
     Args:
-        task (PictureTask): Which image.
+        task: which image.
 
     Returns:
-        Picture: In testB only objects of held-out combinations have sentences.
+        In testB only objects of held-out combinations have sentences.
     """
     jpeg, scene, annotations, things, rng = draw_picture(task)
     objects = []

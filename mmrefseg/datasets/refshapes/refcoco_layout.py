@@ -16,7 +16,7 @@ class RefCOCOLayout:
     """The contents of both annotation files, grown image by image; numbers every entry.
 
     Args:
-        version (int): Version of the data, for ``instances.json``.
+        version: version of the data, for ``instances.json``.
     """
 
     NUM_IMAGES = MappingProxyType({'train': 5000, 'val': 150, 'testA': 150, 'testB': 150})
@@ -31,7 +31,15 @@ class RefCOCOLayout:
         self.num_sentences = 0
 
     def add(self, picture: Picture, task: PictureTask) -> str:
-        """Add an image and all about it; returns the file name the image must get."""
+        """Add an image and all about it.
+
+        Args:
+            picture: the image, its objects and expressions.
+            task: which image it is.
+
+        Returns:
+            The file name that the image must get.
+        """
         image_id = len(self.images) + 1
         file_name = f'{_image_name(image_id)}.jpg'
         width, height = task.image_size
@@ -64,7 +72,11 @@ class RefCOCOLayout:
         })
 
     def write(self, folder: Path) -> None:
-        """Write ``instances.json`` and the refs."""
+        """Write ``instances.json`` and the refs.
+
+        Args:
+            folder: where to.
+        """
         instances = {
             'info': {'description': 'RefShapes: made-up scenes with referring expressions', 'version': self.version},
             'licenses': [],

@@ -51,11 +51,11 @@ def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Draw a scene.
 
     Args:
-        scene (Scene): Items from the farthest to the nearest.
-        rng (Generator): Source of colours' jitter, light, texture and noise.
+        scene: items from the farthest to the nearest.
+        rng: source of colours' jitter, light, texture and noise.
 
     Returns:
-        ndarray: uint8 (H, W, 3), RGB.
+        Uint8 (H, W, 3), RGB.
     """
     canvas = _background(scene.labels.shape, rng)
     for item in scene.items:

@@ -38,11 +38,11 @@ class Item:
     """One object of a scene.
 
     Args:
-        shape (str): One of ``SHAPES``.
-        colour (str): One of ``COLOURS``.
-        left (int): Column of the patch's left edge in the image.
-        top (int): Row of the patch's top edge in the image.
-        patch (ndarray): float32 (h, w) in [0, 1], the object's coverage.
+        shape: one of ``SHAPES``.
+        colour: one of ``COLOURS``.
+        left: column of the patch's left edge in the image.
+        top: row of the patch's top edge in the image.
+        patch: float32 (h, w) in [0, 1], the object's coverage.
     """
     shape: str
     colour: str
@@ -62,8 +62,8 @@ class Scene:
     """Objects from the farthest to the nearest, and the map of what is seen.
 
     Args:
-        items (tuple[Item, ...]): Later ones cover earlier ones.
-        labels (ndarray): int8 (H, W), the index of the item seen at each pixel; -1 on the background.
+        items: later ones cover earlier ones.
+        labels: int8 (H, W), the index of the item seen at each pixel; -1 on the background.
     """
     items: tuple[Item, ...]
     labels: np.ndarray
@@ -144,12 +144,12 @@ def sample_scene(split: str, image_size: tuple[int, int], rng: np.random.Generat
     Three to six objects; five or six in testA, whose scenes are the crowded ones. At least 60 % of each stays visible.
 
     Args:
-        split (str): The split; testB draws held-out combinations too, and at least one of them.
-        image_size (tuple[int, int]): Width and height in pixels.
-        rng (Generator): Source of all randomness.
+        split: the split; testB draws held-out combinations too, and at least one of them.
+        image_size: width and height in pixels.
+        rng: source of all randomness.
 
     Returns:
-        Scene: Items and label map.
+        Items and label map.
     """
     number = int(rng.integers(5 if split == 'testA' else 3, 7))
     combinations = _combinations(split, number, rng)

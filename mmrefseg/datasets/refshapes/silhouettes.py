@@ -57,13 +57,12 @@ def coverage(shape: str, side: float, angle: float) -> np.ndarray:
     """Draw one shape.
 
     Args:
-        shape (str): One of ``SHAPES``.
-        side (float): Square root of the shape's area, in pixels.
-        angle (float): Clockwise turn in radians.
+        shape: one of ``SHAPES``.
+        side: square root of the shape's area, in pixels.
+        angle: clockwise turn in radians.
 
     Returns:
-        ndarray: float32 (h, w) in [0, 1], the share of each pixel that the shape covers; the patch is as tight as
-        the shape.
+        Float32 (h, w) in [0, 1], the share of each pixel that the shape covers; the patch is as tight as the shape.
     """
     cos, sin = math.cos(angle), math.sin(angle)
     outline = OUTLINES[shape] @ np.array([[cos, sin], [-sin, cos]]) * side

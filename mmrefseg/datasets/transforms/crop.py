@@ -15,8 +15,12 @@ from .geometry import check_order
 def check_shares(area: tuple[float, float], ratio: tuple[float, float]) -> None:
     """Check the bounds that :func:`draw_shares` takes.
 
+    Args:
+        area: bounds of the areas, shares of the picture's.
+        ratio: bounds of width over height.
+
     Raises:
-        InputError: If the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
+        InputError: the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
     """
     if not 0 < area[0] <= area[1] <= 1:
         raise InputError(f'area must be two ascending shares above 0 and up to 1, got {area}')
@@ -28,12 +32,12 @@ def draw_shares(area: tuple[float, float], ratio: tuple[float, float]) -> tuple[
     """Draw the sides of a rectangle inside the picture.
 
     Args:
-        area (tuple[float, float]): Bounds of its share of the picture's area; each share has the same chance.
-        ratio (tuple[float, float]): Bounds of its width over its height, where the picture's own is 1; a ratio has the
-            same chance as its inverse.
+        area: bounds of its share of the picture's area; each share has the same chance.
+        ratio: bounds of its width over its height, where the picture's own is 1; a ratio has the same chance as its
+            inverse.
 
     Returns:
-        tuple[float, float]: Its height and its width as shares of the picture's, at most 1.
+        Its height and its width as shares of the picture's, at most 1.
     """
     share, aspect = np.random.uniform(*area), np.exp(np.random.uniform(*np.log(ratio)))
     return min(1.0, np.sqrt(share / aspect)), min(1.0, np.sqrt(share * aspect))
@@ -71,13 +75,11 @@ class RandomReferentCrop(BaseTransform):
     - img_shape (tuple[int, int])
 
     Args:
-        area (tuple[float, float]): Smallest and largest area of the window, as a share of the picture's.
-            Default: (0.4, 1.0).
-        ratio (tuple[float, float]): Smallest and largest width over height, where the picture's own is 1.
-            Default: (0.75, 1.33).
+        area: smallest and largest area of the window, as a share of the picture's. Default (0.4, 1.0).
+        ratio: smallest and largest width over height, where the picture's own is 1. Default (0.75, 1.33).
 
     Raises:
-        InputError: If the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
+        InputError: the areas are no ascending shares above 0, or the ratios do not ascend from above 0.
     """
 
     def __init__(self, area: tuple[float, float] = (0.4, 1.0), ratio: tuple[float, float] = (0.75, 1.33)) -> None:
@@ -88,7 +90,7 @@ class RandomReferentCrop(BaseTransform):
         """Crop, or not.
 
         Raises:
-            InputError: If the image is in the square already, or mask or expression are not there yet.
+            InputError: the image is in the square already, or mask or expression are not there yet.
         """
         check_order('RandomReferentCrop', results, 'text', 'gt_seg_map')
         left, top, width, height = cv2.boundingRect(results['gt_seg_map'])
@@ -112,11 +114,11 @@ def _draw_window(low: int, high: int, length: int, share: float, keep_place: boo
     """Draw one side of the window.
 
     Args:
-        low (int): Where the referent begins.
-        high (int): Where it ends.
-        length (int): Side of the picture.
-        share (float): Wanted side of the window, as a share of the picture's.
-        keep_place (bool): Whether the middle of the referent must keep its relative place.
+        low: where the referent begins.
+        high: where it ends.
+        length: side of the picture.
+        share: wanted side of the window, as a share of the picture's.
+        keep_place: whether the middle of the referent must keep its relative place.
     """
     if keep_place:
         middle = (low + high) / 2

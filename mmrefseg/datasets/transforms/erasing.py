@@ -29,16 +29,14 @@ class RandomErasing(BaseTransform):
     - img
 
     Args:
-        prob (float): Chance that something is covered, between 0 and 1. Default: 0, which means never.
-        area (tuple[float, float]): Smallest and largest area of the rectangle, as a share of the picture's.
-            Default: (0.02, 0.2).
-        ratio (tuple[float, float]): Smallest and largest width over height, where the picture's own is 1.
-            Default: (0.3, 3.3).
-        max_referent (float): Largest share of the referent's pixels that may be covered. Where ten draws find no such
-            rectangle nothing is covered. Default: 0.2.
+        prob: chance that something is covered, between 0 and 1. Default 0, which means never.
+        area: smallest and largest area of the rectangle, as a share of the picture's. Default (0.02, 0.2).
+        ratio: smallest and largest width over height, where the picture's own is 1. Default (0.3, 3.3).
+        max_referent: largest share of the referent's pixels that may be covered. Where ten draws find no such rectangle
+            nothing is covered. Default 0.2.
 
     Raises:
-        InputError: If a chance or a share is none.
+        InputError: a chance or a share is none.
     """
 
     def __init__(self,
@@ -55,7 +53,7 @@ class RandomErasing(BaseTransform):
         """Cover a rectangle, or not.
 
         Raises:
-            InputError: If the image is in the square already, or the mask is not there yet.
+            InputError: the image is in the square already, or the mask is not there yet.
         """
         check_order('RandomErasing', results, 'gt_seg_map')
         if np.random.rand() >= self.prob:

@@ -30,8 +30,7 @@ class PackRefSegInputs(BaseTransform):
     - data_samples (RefSegDataSample, with ``gt_sem_seg`` uint8 (1, H, W) and the metainfo)
 
     Args:
-        meta_keys (Sequence[str]): Keys that become metainfo; missing ones are skipped. Default: all that
-            ``RefSegDataSample`` names.
+        meta_keys: keys that become metainfo; missing ones are skipped. Default all that ``RefSegDataSample`` names.
     """
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:

@@ -22,12 +22,12 @@ def check_order(name: str, results: dict, *keys: str) -> None:
     """Check that a transform which moves pixels stands between the transforms that load and those that end in a square.
 
     Args:
-        name (str): The transform.
-        results (dict): What it is given.
-        *keys (str): What it needs: ``text`` and ``gt_seg_map`` are known.
+        name: the transform.
+        results: what it is given.
+        *keys: what it needs: ``text`` and ``gt_seg_map`` are known.
 
     Raises:
-        InputError: If the image is in the square already, or a key is missing.
+        InputError: the image is in the square already, or a key is missing.
     """
     if 'warp_matrix' in results:
         raise InputError(f'{name} must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
@@ -107,7 +107,7 @@ class Letterbox(_ToSquare):
     - img_padding_size (tuple[int, int, int, int]: left, right, top, bottom, in pixels, rounded down)
 
     Args:
-        size (int): Side of the square in pixels.
+        size: side of the square in pixels.
     """
 
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -133,7 +133,7 @@ class FastLetterbox(_ToSquare):
     Required, Modified and Added Keys: those of :class:`Letterbox`, with ``warp_matrix`` as :class:`Stretch` has it.
 
     Args:
-        size (int): Side of the square in pixels.
+        size: side of the square in pixels.
     """
 
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -171,7 +171,7 @@ class Stretch(_ToSquare):
     ``warp_matrix`` takes a corner of the image to the corner of the square, half a pixel before its first centre.
 
     Args:
-        size (int): Side of the square in pixels.
+        size: side of the square in pixels.
     """
 
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -212,7 +212,7 @@ class FlipReferring(BaseTransform):
     - flip_direction (str | None, 'horizontal' where flipped)
 
     Args:
-        prob (float): Chance of a flip, between 0 and 1, where the sides are clear. Default: 0.5.
+        prob: chance of a flip, between 0 and 1, where the sides are clear. Default 0.5.
     """
 
     def __init__(self, prob: float = 0.5) -> None:
@@ -224,7 +224,7 @@ class FlipReferring(BaseTransform):
         """Flip, or not.
 
         Raises:
-            InputError: If the image is in the square already, or the expression is not drawn yet.
+            InputError: the image is in the square already, or the expression is not drawn yet.
         """
         check_order('FlipReferring', results, 'text')
         flip = np.random.rand() < self.prob and sides_are_clear(results['text'])

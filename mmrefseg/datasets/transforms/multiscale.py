@@ -17,12 +17,12 @@ class RandomLetterbox(Letterbox):
     Required, Modified and Added Keys: those of :class:`Letterbox`.
 
     Args:
-        size (int): Side of the square in pixels.
-        scale (tuple[float, float]): Smallest and largest size of the image, as a share of what would fit; each size
-            between has the same chance. Default: (0.5, 1.0).
+        size: side of the square in pixels.
+        scale: smallest and largest size of the image, as a share of what would fit; each size between has the same
+            chance. Default (0.5, 1.0).
 
     Raises:
-        InputError: If ``size`` is not positive, or ``scale`` are not two ascending numbers above 0 and up to 1.
+        InputError: ``size`` is not positive, or ``scale`` are not two ascending numbers above 0 and up to 1.
     """
 
     def __init__(self, size: int, scale: tuple[float, float] = (0.5, 1.0)) -> None:

@@ -23,7 +23,11 @@ WITHIN_EPOCH = 'within an epoch'
 
 
 def within_step(runner: Runner) -> bool:
-    """Whether the last iteration may have left gradients that later ones add to, as with ``accumulative_counts``."""
+    """Whether the last iteration may have left gradients that later ones add to, as with ``accumulative_counts``.
+
+    Args:
+        runner: the runner, between two iterations.
+    """
     wrapper = runner.optim_wrapper
     return isinstance(wrapper, OptimWrapperDict) or not wrapper.should_update()
 

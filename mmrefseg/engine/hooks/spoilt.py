@@ -20,7 +20,11 @@ from .exact_resume import within_step
 
 
 def infinite_buffers(model: nn.Module) -> set[str]:
-    """Names of buffers that hold infinity, as masks for attention do, and nothing undefined."""
+    """Names of buffers that hold infinity, as masks for attention do, but no NaN.
+
+    Args:
+        model: the model, not wrapped.
+    """
     floating = ((name, value) for name, value in model.named_buffers() if value.is_floating_point())
     return {name for name, value in floating if value.isinf().any() and not value.isnan().any()}
 
@@ -29,6 +33,9 @@ def last_good_checkpoint(runner: Runner) -> str | Path | None:
     """The checkpoint to go on from when a training went wrong; None before the first.
 
     Those that ``AtomicCheckpointHook`` wrote are good, for it writes no others.
+
+    Args:
+        runner: the runner.
     """
     saved = [hook.last_ckpt for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.last_ckpt]
     if saved or not runner._resume:
@@ -37,7 +44,11 @@ def last_good_checkpoint(runner: Runner) -> str | Path | None:
 
 
 def how_to_go_on(runner: Runner) -> str:
-    """What to do when a training went wrong: half a sentence that names the last good checkpoint."""
+    """What to do when a training went wrong: half a sentence that names the last good checkpoint.
+
+    Args:
+        runner: the runner.
+    """
     last = last_good_checkpoint(runner)
     place = 'start again (no checkpoint was written yet)' if last is None else f'go on from {last}, the last good one,'
     return f'{place} with a lower learning rate, with clip_grad in optim_wrapper, or without AMP'

@@ -24,7 +24,7 @@ def summarise_gres(intersections: Sequence[int],
     - A targeted expression answered by "no target" has IoU 0 and adds its target's pixels to the union.
 
     Args:
-        intersections: pixels that prediction and target share, one number an expression.
+        intersections: pixels that prediction and target share, one number per expression.
         predicted: pixels of the prediction.
         targets: pixels of the target; 0 if there is none.
         min_pixels: pixels that a prediction needs. Default 50; 1 or less clears nothing.

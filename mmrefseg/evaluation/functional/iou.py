@@ -47,8 +47,8 @@ def summarise_iou(intersections: Sequence[int],
     An expression whose union is empty (nothing there, nothing predicted) counts as IoU 0, so every figure is finite.
 
     Args:
-        intersections: intersection in pixels, one an expression.
-        unions: union in pixels, one an expression.
+        intersections: intersection in pixels, one per expression.
+        unions: union in pixels, one per expression.
         thresholds: IoU levels of Pr@X in percent, whole numbers. Default (50, 60, 70, 80, 90).
 
     Returns:

@@ -16,7 +16,7 @@ from ..functional import intersection_and_union, summarise_gres
 class GRESMetric(BaseMetric):
     """gIoU, cIoU, N-acc, T-acc and Pr@X in percent (arXiv 2306.00968); see :func:`summarise_gres` for what they count.
 
-    The unit is one expression. Keeps three whole numbers an expression, so the figures don't depend on the number of
+    The unit is one expression. Keeps three whole numbers per expression, so the figures don't depend on the number of
     processes or the batch size. An expression has no target if its ground truth has no pixel.
 
     Args:

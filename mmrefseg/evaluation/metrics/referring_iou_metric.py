@@ -15,7 +15,7 @@ from ..functional import intersection_and_union, summarise_iou
 class ReferringIoUMetric(BaseMetric):
     """mIoU, oIoU and Pr@X in percent; the unit is one expression.
 
-    Keeps two whole numbers an expression, so the figures don't depend on the number of processes or the batch size.
+    Keeps two whole numbers per expression, so the figures don't depend on the number of processes or the batch size.
     An empty union counts as IoU 0, and Pr@X asks for an IoU strictly greater than X.
 
     Args:

@@ -136,13 +136,26 @@ class PlainViT(TunedEncoder, BaseModule):
                      source=path)
 
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) → one map (B, C, H / patch, W / patch) for each of ``out_indices``."""
+        """Compute maps of images.
+
+        Args:
+            x: normalised images (B, 3, H, W), H and W multiples of the patch size.
+            text: text features for the adapters. Default None: adapters that attend to words cannot be used.
+
+        Returns:
+            One map (B, C, H / patch, W / patch) for each of ``out_indices``.
+        """
         return self.forward_with_routing(x, text)[0]
 
     def forward_with_routing(self,
                              x: Tensor,
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
-        """As :meth:`forward`, with what the adapters' routers decided."""
+        """As :meth:`forward`, together with what the adapters' routers decided.
+
+        Args:
+            x: see :meth:`forward`.
+            text: see :meth:`forward`. Default None.
+        """
         self.check_input_size("the input, whose size the data's pipeline sets (Letterbox),", *x.shape[2:])
         tower = self.tower
         x, grid_size = self._embed(x)

@@ -23,7 +23,14 @@ class AdapterBoundaryExpert(nn.Module):
         self.conv = _separable_conv(channels)
 
     def forward(self, grid: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Sharpen a grid by a share of its convolution.
+
+        Args:
+            grid: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
         return grid + self.beta * self.conv(grid)
 
 
@@ -42,5 +49,12 @@ class AdapterSpatialExpert(nn.Module):
         self.norm = build_norm_layer(dict(type='BN'), channels)[1]
 
     def forward(self, grid: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Add a share of the convolved grid, where positive.
+
+        Args:
+            grid: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
         return grid + self.alpha * self.norm(self.conv(grid)).relu()

@@ -46,7 +46,14 @@ class TextAdapter(nn.Module):
         self.up = _zero_up(channels, dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, L, C) → (B, L, C), to be added to the block's output."""
+        """Compute what is to be added to the block's output.
+
+        Args:
+            x: tokens (B, L, C), the start token first.
+
+        Returns:
+            (B, L, C).
+        """
         z = self.down(x).relu()
         words = self.branches(z[:, 1:].transpose(1, 2)).transpose(1, 2)
         return self.scale * self.up(z + torch.cat((z[:, :1], words.to(z.dtype)), dim=1))
@@ -80,7 +87,15 @@ class WordAttention(nn.Module):
         self.out = nn.Linear(width, channels)
 
     def forward(self, x: Tensor, text: TextFeatures) -> Tensor:
-        """Queries (B, N, C) → (B, N, C)."""
+        """Let positions attend to words.
+
+        Args:
+            x: queries (B, N, C).
+            text: features of the words.
+
+        Returns:
+            (B, N, C).
+        """
         words = self.words(text.tokens)
         padding = ~text.mask if self.mask_padding else None
         attended = self.attention(self.query(x), words, words, key_padding_mask=padding, need_weights=False)[0]
@@ -133,7 +148,14 @@ class DETRISAdapter(nn.Module):
         self.up = _zero_up(channels, dims)
 
     def enrich(self, grid: Tensor) -> tuple[Tensor, RoutingInfo | None]:
-        """Enrich the bottleneck's patch grid (B, C, H, W) before it meets the words; what a router decided, if any."""
+        """Enrich the bottleneck's patch grid before it meets the words.
+
+        Args:
+            grid: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W), and what a router decided, if any.
+        """
         return self.branches(grid) + grid, None
 
     def forward(self, x: Tensor, text: TextFeatures, grid_size: tuple[int, int]) -> tuple[Tensor, RoutingInfo | None]:

@@ -31,10 +31,16 @@ def _across(taps: tuple[float, float, float], x: Tensor) -> Tensor:
 
 
 def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Sobel derivatives in x and y of a map (B, C, H, W), each channel by itself; the border repeats its pixels.
+    """Sobel derivatives in x and y of a map, each channel by itself; the border repeats its pixels.
 
     In float32, and as products with banded matrices: on a CPU far faster than depthwise convolutions, and than sums
     of shifted views once there is a gradient.
+
+    Args:
+        x: (B, C, H, W).
+
+    Returns:
+        Two maps (B, C, H, W), float32.
     """
     with torch.autocast(x.device.type, enabled=False):
         x = x.float().permute(0, 2, 3, 1)
@@ -43,7 +49,14 @@ def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def blur_and_laplacian(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Binomial 3×3 blur and 4-neighbour Laplacian of a map (B, C, H, W) in float32; the border repeats its pixels."""
+    """Binomial 3×3 blur and 4-neighbour Laplacian of a map; the border repeats its pixels.
+
+    Args:
+        x: (B, C, H, W).
+
+    Returns:
+        Two maps (B, C, H, W), float32.
+    """
     with torch.autocast(x.device.type, enabled=False):
         x = x.float().permute(0, 2, 3, 1)
         blur, laplacian = _down(_SMOOTH, _across(_SMOOTH, x)), _down(_CURVE, x) + _across(_CURVE, x)
@@ -69,7 +82,14 @@ class SpatialExpert(nn.Module):
         self.project = _zeroed(nn.Conv2d(2, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Add projected coordinates to a map.
+
+        Args:
+            x: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
         return x + self.project(coordinate_grid(x))
 
 
@@ -87,7 +107,14 @@ class ContextualExpert(nn.Module):
         _zeroed(self.attention.out_proj)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Add self-attention over positions to a map.
+
+        Args:
+            x: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
         positions = x.flatten(2).transpose(1, 2)
         attended = self.attention(positions, positions, positions, need_weights=False)[0]
         return x + attended.transpose(1, 2).unflatten(2, x.shape[2:])
@@ -107,7 +134,14 @@ class BoundaryExpert(nn.Module):
         self.project = _zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Add the projected magnitude of the gradient to a map.
+
+        Args:
+            x: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
         dx, dy = sobel(x)
         magnitude = (dx.square() + dy.square() + self.eps).sqrt()
         return x + self.project(magnitude.to(x.dtype))
@@ -125,5 +159,12 @@ class ShapeExpert(nn.Module):
         self.project = _zeroed(nn.Conv2d(2 * channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Add projected low and high frequencies to a map.
+
+        Args:
+            x: (B, C, H, W).
+
+        Returns:
+            (B, C, H, W).
+        """
         return x + self.project(torch.cat(blur_and_laplacian(x), dim=1).to(x.dtype))

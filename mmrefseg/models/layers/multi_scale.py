@@ -36,7 +36,14 @@ class MultiScaleBranches(nn.Module):
             norm_cfg=dict(type=f'BN{dims}d', eps=1e-3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, ...) → (B, C, ...)."""
+        """Concatenate what the three branches see.
+
+        Args:
+            x: (B, C, ...), a sequence or a map.
+
+        Returns:
+            (B, C, ...).
+        """
         outputs: list[Tensor] = []
         for branch in (self.branch1, self.branch2, self.branch3):
             outputs.append(branch(torch.cat((x, *outputs), dim=1) if self.dense else x))

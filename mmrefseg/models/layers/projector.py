@@ -82,5 +82,12 @@ class UpsampleProjector(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) → (B, channels, 4H, 4W)."""
+        """Enlarge a map four times.
+
+        Args:
+            x: (B, in_channels, H, W).
+
+        Returns:
+            (B, channels, 4H, 4W).
+        """
         return self.out(self.conv2(self.conv1(x)))

@@ -122,7 +122,11 @@ class Router(nn.Module):
         return self.top_k < len(self.experts)
 
     def forward(self, grid: Tensor) -> RoutingInfo:
-        """Route each sample of ``grid`` (B, C, H, W)."""
+        """Choose and weigh the experts of each sample.
+
+        Args:
+            grid: (B, C, H, W).
+        """
         with torch.autocast(grid.device.type, enabled=False):
             logits = self.score(grid.float().mean(dim=(2, 3)))
         noisy = logits
@@ -154,7 +158,14 @@ class ExpertMixture(nn.Module):
         self.router = router
 
     def forward(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
-        """Mix the experts' outputs on ``grid`` (B, C, H, W); the mixture has the same shape."""
+        """Mix the experts' outputs by the router's weights.
+
+        Args:
+            grid: (B, C, H, W).
+
+        Returns:
+            The mixture (B, C, H, W), and what the router decided.
+        """
         routing = self.router(grid)
         mix = self._mix_chosen if self.router.is_sparse else self._mix_all
         return mix(grid, routing), routing

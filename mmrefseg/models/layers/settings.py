@@ -23,12 +23,22 @@ def check_setting(setting: str, value: object, fits: bool, allowed: str) -> None
 
 
 def is_whole(value: object, least: int) -> bool:
-    """Whether a setting is a whole number of at least ``least``; True and False are none."""
+    """Whether a setting is a whole number that is large enough; True and False are none.
+
+    Args:
+        value: the setting's value.
+        least: the smallest number allowed.
+    """
     return type(value) is int and value >= least
 
 
 def check_multiple(setting: str, value: int, divisor: int) -> None:
-    """Refuse a width that is not a positive multiple of ``divisor``.
+    """Refuse a width that is not a positive multiple of a number.
+
+    Args:
+        setting: its name, for the message.
+        value: its value.
+        divisor: the number.
 
     Raises:
         InputError: it is not.
@@ -38,6 +48,11 @@ def check_multiple(setting: str, value: int, divisor: int) -> None:
 
 def check_heads(setting: str, num_heads: int, channels: int) -> None:
     """Refuse a number of attention heads that does not divide the channels of the attention.
+
+    Args:
+        setting: its name, for the message.
+        num_heads: its value.
+        channels: channels of the attention.
 
     Raises:
         InputError: it does not.

@@ -49,7 +49,10 @@ class TunedEncoder(nn.Module):
         return ()
 
     def set_tuning(self, tuning: str) -> None:
-        """Choose which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
+        """Choose which pretrained parameters train.
+
+        Args:
+            tuning: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``.
 
         Raises:
             InputError: ``tuning`` is none of these.

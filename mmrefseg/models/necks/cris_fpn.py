@@ -75,6 +75,10 @@ class CRISFPN(BaseModule):
     def forward(self, maps: tuple[Tensor, Tensor, Tensor], text: TextFeatures) -> tuple[Tensor]:
         """Fuse maps (B, C_i, H_i, W_i), each half as high and wide as the one before, at the middle one's size.
 
+        Args:
+            maps: the backbone's three maps (B, C_i, H_i, W_i), the finest first.
+            text: text features; the sentence's are used.
+
         Returns:
             One map (B, channels[1], H_1, W_1).
 

@@ -22,7 +22,13 @@ FUSION_EXPERTS = ('spatial', 'contextual', 'boundary', 'shape')
 
 
 def fusion_experts(channels: int, num_heads: int, names: Sequence[str] = FUSION_EXPERTS) -> dict[str, nn.Module]:
-    """The named ones of the four experts, for maps of ``channels``."""
+    """Build some of the four experts, by their names.
+
+    Args:
+        channels: channels of the maps.
+        num_heads: heads of the contextual expert's attention; divides ``channels``.
+        names: which experts. Default all four.
+    """
     available = dict(
         spatial=partial(SpatialExpert, channels),
         contextual=partial(ContextualExpert, channels, num_heads),
@@ -49,7 +55,15 @@ class SentenceGate(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, sentence: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, C) → (B, C, H, W)."""
+        """Multiply a map by what the sentence says of each channel.
+
+        Args:
+            x: (B, C, H, W).
+            sentence: (B, C).
+
+        Returns:
+            (B, C, H, W).
+        """
         return x * self.out(self.value(sentence))[:, :, None, None]
 
 
@@ -121,9 +135,16 @@ class SERAFusion(BaseModule):
             CoordConv(channels, channels), ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg))
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
-        """Fuse maps (B, C_i, H, W) into one (B, channels, H, W); without text, no gate is applied.
+        """Fuse maps into one.
 
         With ``resize_to`` the maps may differ in H and W; the output has the resolution of that map.
+
+        Args:
+            maps: one map (B, C_i, H, W) for each of ``in_channels``. With ``resize_to`` they may differ in H and W.
+            text: text features; the sentence's are used. Default None: no gate is applied.
+
+        Returns:
+            One map (B, channels, H, W), of the resolution of map ``resize_to`` where that is set.
 
         Raises:
             InputError: there are more or fewer maps than ``in_channels`` has, or they differ in resolution and
@@ -134,7 +155,12 @@ class SERAFusion(BaseModule):
     def forward_with_routing(self,
                              maps: tuple[Tensor, ...],
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor], tuple[RoutingInfo, ...]]:
-        """As :meth:`forward`, with what the routers decided."""
+        """As :meth:`forward`, together with what the routers decided.
+
+        Args:
+            maps: see :meth:`forward`.
+            text: see :meth:`forward`. Default None.
+        """
         if len(maps) != len(self.project):
             raise InputError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
                              f'{len(self.project)} widths; it must have one for each map')

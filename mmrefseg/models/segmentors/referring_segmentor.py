@@ -193,7 +193,13 @@ class ReferringSegmentor(BaseModel):
 
     def extract_feat(self, inputs: Tensor, token_ids: Tensor,
                      token_mask: Tensor) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
-        """Maps for the head, text features, and what the routers decided."""
+        """Maps for the head, text features, and what the routers decided.
+
+        Args:
+            inputs: normalised images (B, 3, H, W).
+            token_ids: int64 (B, L).
+            token_mask: bool (B, L), True for real tokens.
+        """
         text = self.text_encoder(token_ids, token_mask)
         maps, routing = _run(self.backbone, inputs, text)
         if self.neck is not None:
@@ -248,7 +254,14 @@ class ReferringSegmentor(BaseModel):
         return losses
 
     def parse_losses(self, losses: dict[str, Tensor | dict[str, Tensor]]) -> tuple[Tensor, StepLog]:
-        """Sum the losses, as mmengine does, and take the routing statistics out of them."""
+        """Sum the losses, as mmengine does, and take the routing statistics out of them.
+
+        Args:
+            losses: what :meth:`forward` gave in ``loss`` mode.
+
+        Returns:
+            The sum, and what is logged: each loss, and the routing statistics beside them.
+        """
         routing = {name: value for name, value in losses.items() if name.startswith(_ROUTING)}
         total, log = super().parse_losses({name: value for name, value in losses.items() if name not in routing})
         return total, StepLog(log, {name.removeprefix(_ROUTING): value for name, value in routing.items()})

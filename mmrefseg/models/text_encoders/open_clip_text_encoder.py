@@ -134,7 +134,12 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         return self._ids[text]
 
     def forward(self, token_ids: Tensor, token_mask: Tensor) -> TextFeatures:
-        """Encode token ids (B, L) with their mask (B, L)."""
+        """Encode expressions.
+
+        Args:
+            token_ids: int64 (B, L).
+            token_mask: bool (B, L), True for real tokens.
+        """
         tower = self.tower
         x, attention_mask = tower._embeds(token_ids)
         if attention_mask is not None:
