@@ -62,12 +62,18 @@ class Protocol:
         return math.log(self.threshold / (1 - self.threshold))
 
     def frame(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in pixels of where prediction and truth of an image of that size meet."""
+        """Height and width in pixels of where prediction and truth of an image meet.
+
+        Args:
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+        """
         return (height, width) if self.resolution == 'original' else self.resolution
 
-    def makes_the_masks_of(self, other: Protocol) -> bool:
-        """Whether both make the same masks, and differ in how these are counted at most."""
-        return replace(self, name='', **_COUNTING) == replace(other, name='', **_COUNTING)
+    @property
+    def mask_rules(self) -> tuple[Any, str, float]:
+        """Resolution, interpolation and threshold: protocols that share them make the same masks."""
+        return self.resolution, self.interpolation, self.threshold
 
     def to_dict(self) -> dict[str, Any]:
         """The rules, as JSON can hold them."""
@@ -82,10 +88,6 @@ class Protocol:
                 f'{self.threshold:g}, {self.sentences} sentence, empty union {self.empty_union}, Pr@X asks for IoU '
                 f'{self.comparison} X')
 
-
-# The rules that do not change masks.
-_COUNTING = {field.name: field.default for field in fields(Protocol)
-             if field.name in ('sentences', 'empty_union', 'comparison')}
 
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('cris', interpolation='bicubic', threshold=0.35),
@@ -113,8 +115,9 @@ def resolve_protocol(setting: str | Mapping[str, Any] | Protocol) -> Protocol:
     if isinstance(setting, str):
         if setting not in PROTOCOLS:
             similar = get_close_matches(setting, PROTOCOLS, 1)
-            raise InputError(f'there is no protocol {setting[:80]!r}{f"; did you mean {similar[0]}?" if similar else ""}'
-                             f'; there are {", ".join(PROTOCOLS)}, and a dict with base and the rules that differ')
+            hint = f'; did you mean {similar[0]!r}?' if similar else ';'
+            raise InputError(f'there is no protocol {setting[:80]!r}{hint} There are {", ".join(PROTOCOLS)}, and a '
+                             'dict with base and the rules that differ')
         return PROTOCOLS[setting]
     if not isinstance(setting, Mapping):
         raise InputError(f'a protocol is a name or a dict, got an object of type {type(setting).__name__}; there are '
@@ -131,6 +134,9 @@ def resolve_protocol(setting: str | Mapping[str, Any] | Protocol) -> Protocol:
 
 def resolve_protocols(setting: ProtocolSetting | Protocol) -> tuple[Protocol, ...]:
     """The protocols that a setting of one or of several means, in their order.
+
+    Args:
+        setting: what :func:`resolve_protocol` takes, or a list of it.
 
     Raises:
         InputError: as :func:`resolve_protocol`, or there is none, or two have one name.
