@@ -133,7 +133,7 @@ def build_datasets(config: Config, samples: int, folder: Path) -> tuple[dict[str
     """What is measured, all on the same samples, and what these are."""
     dataset = build_dataset(config)
     chosen = np.random.default_rng(0).permutation(len(dataset))[:samples].tolist()
-    referents = [as_referent(dataset.get_data_info(place)) for place in chosen]
+    referents = [as_referent(dataset.get_data_info(idx)) for idx in chosen]
     paths = [referent['img_path'] for referent in referents]
     size = dataset[chosen[0]]['inputs'].shape[-1]
     datasets: dict[str, Dataset] = {FLOOR: Floor(paths, size), PIPELINE: dataset.get_subset(chosen)}

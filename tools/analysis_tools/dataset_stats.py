@@ -88,7 +88,7 @@ def classes_of(shares: Sequence[float]) -> dict[str, int]:
     """How many shares each class of size has."""
     counts = Counter(bisect_left(SIZES, share) for share in shares)
     labels = ['none', *(f'{100 * low:g}-{100 * high:g} %' for low, high in pairwise(SIZES))]
-    return {label: counts[place] for place, label in enumerate(labels)}
+    return {label: counts[index] for index, label in enumerate(labels)}
 
 
 def in_order(counts: Counter[int]) -> dict[int, int]:
