@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from inspect import isclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from rich import box
@@ -22,7 +24,6 @@ from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.config import counting_metrics, evaluators, protocols_of
 from mmrefseg.evaluation.functional import Ratio, compare_figures, estimate_figures
-from mmrefseg.evaluation.functional.groups import Grouping
 from mmrefseg.evaluation.metrics.expression_metric import ExpressionMetric
 from mmrefseg.evaluation.predictions import (
     PROTOCOLS_KEY,
@@ -33,6 +34,7 @@ from mmrefseg.evaluation.predictions import (
     refuse_strangers,
     score_predictions,
 )
+from mmrefseg.evaluation.scores import Scores
 from mmrefseg.utils.files import check_writable, write_atomically
 
 SHUFFLED = '_shuffled'
@@ -141,53 +143,47 @@ def _read_split(config: Mapping[str, Any], name: str) -> Split:
     return Split(name, infos, dataset.data_prefix['img_path'])
 
 
-def match(file: Predictions, splits: Sequence[Split], most: float) -> dict[str, Matched]:
-    """Split → its answers; those of which the file names no split may belong to any.
+def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict[str, Matched], list[str]]:
+    """Split → its answers, and what belongs to no expression; answers without a split may belong to any.
 
     Raises:
         InputError: too many belong to no expression, or several to one.
     """
-    matched, everywhere = {}, file.splits.get(None, [])
-    strangers: dict[int, tuple] = {}
-    for number, split in enumerate(splits):
-        own = file.splits.get(split.name, [])
-        found = match_predictions(split.infos, [*own, *everywhere], split.image_folder)
-        unknown = {id(prediction): (prediction, reason) for prediction, reason in found.unmatched}
-        strangers |= {key: value for key, value in unknown.items() if key in set(map(id, own))}
-        shared = {id(prediction) for prediction in everywhere} & unknown.keys()
-        left = shared if number == 0 else left & shared
-        reasons = unknown if number == 0 else {**unknown, **reasons}
-        matched[split.name] = found
-    unmatched = [*strangers.values(), *(reasons[key] for key in left)]
-    number = len(everywhere) + sum(len(file.splits.get(split.name, [])) for split in splits)
-    refuse_strangers(unmatched, number, most)
-    return {name: found._replace(unmatched=unmatched if place == 0 else [])
-            for place, (name, found) in enumerate(matched.items())}
+    everywhere, asked = file.splits.get(None, []), {split.name: file.splits.get(split.name, []) for split in splits}
+    matched = {split.name: match_predictions(split.infos, [*asked[split.name], *everywhere], split.image_folder)
+               for split in splits}
+    refused = [(id(prediction), prediction, reason) for found in matched.values()
+               for prediction, reason in found.unmatched]
+    times, tried = Counter(key for key, *_ in refused), dict.fromkeys(map(id, everywhere), len(splits))
+    nowhere = {key: found for key, *found in refused if times[key] == tried.get(key, 1)}
+    number = len(everywhere) + sum(map(len, asked.values()))
+    if not number:
+        raise InputError(f'{file.path} holds no predictions for {", ".join(asked)}'
+                         + (f'; it has {", ".join(filter(None, file.splits))}' if any(file.splits) else ''))
+    refuse_strangers(list(nowhere.values()), number, most)
+    return matched, [f'{prediction.where}: {reason}' for prediction, reason in nowhere.values()]
 
 
-def ratios_of(split: Split, matched: Matched, metrics: Sequence[ExpressionMetric],
-              boundary: bool) -> dict[str, dict[str, Ratio]]:
+def ratios_of(scores: Mapping[str, Scores], metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
     """Protocol → figures, before they are summed."""
-    protocols = all_protocols(metrics)
-    scores = score_predictions(split.infos, matched.answers, protocols, boundary)
     return {protocol.name: {name: ratio for metric in metrics if protocol in metric.protocols
                             for name, ratio in metric.ratios(scores[protocol.name], protocol).items()}
-            for protocol in protocols}
+            for protocol in all_protocols(metrics)}
 
 
 def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Matched],
                    metrics: Sequence[ExpressionMetric]) -> dict[str, Any]:
     """What is reported of a split."""
-    boundary = any(metric.boundary for metric in metrics)
-    seeds, others = ([ratios_of(split, matched, metrics, boundary) for matched in found] for found in (ours, theirs))
+    protocols, boundary = all_protocols(metrics), any(metric.boundary for metric in metrics)
+    scores = [score_predictions(split.infos, matched.answers, protocols, boundary) for matched in (*ours, *theirs)]
+    seeds = [ratios_of(of_file, metrics) for of_file in scores]
+    seeds, others = seeds[:len(ours)], seeds[len(ours):]
     images = [info['image_id'] for info in split.infos]
     report: dict[str, Any] = {
         'expressions': len(images), 'images': len(set(images)),
-        'without_target': sum(info['segmentation'] is None for info in split.infos),
+        'without_target': int(np.count_nonzero(scores[0][protocols[0].name].areas == 0)),
         'missing': [[_names(info) for info, answer in zip(split.infos, matched.answers, strict=True) if answer is None]
                     for matched in ours],
-        'unmatched': [[f'{prediction.where}: {reason}' for prediction, reason in matched.unmatched]
-                      for matched in ours],
         'other_texts': [[prediction.where for prediction in matched.other_texts] for matched in ours],
         'figures': {}, 'differences': {}}
     for protocol in seeds[0]:
@@ -202,21 +198,21 @@ def _names(info: Mapping[str, Any]) -> dict[str, Any]:
     return {key: info[key] for key in ('sent_id', 'ref_id', 'image_id', 'text')}
 
 
-def table(name: str, report: Mapping[str, Any], protocol: str) -> Table:
-    """The figures of a split under a protocol."""
-    differences = report['differences'].get(protocol)
-    title = f'{name}, {protocol}: {report["expressions"]} expressions, {report["images"]} images'
-    made = Table('figure', title=title, title_justify='left', box=box.SIMPLE_HEAD)
-    for column in ('value', '95 % interval', *(('difference', '95 % interval', 'needs') if differences else ())):
+def table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """All figures, a row each."""
+    compared = any(report['differences'] for report in reports.values())
+    made = Table('split', 'protocol', 'figure', box=box.SIMPLE_HEAD, caption_justify='left', caption=(
+        'needs: expressions on images like these that show such a difference in 4 of 5 cases' if compared else None))
+    for column in ('value', '95 % interval', *(('difference', '95 % interval', 'needs') if compared else ())):
         made.add_column(column, justify='right')
-    for figure, found in report['figures'][protocol].items():
-        row = [f'{found.mean:.2f}', _interval(found.low, found.high, '.2f')]
-        if differences and figure in differences:
-            other = differences[figure]
-            row += [f'{other.mean:+.2f}', _interval(other.low, other.high, '+.2f'), str(other.needed or '-')]
-        made.add_row(figure, *row)
-    if differences:
-        made.caption = 'needs: expressions that show such a difference in 4 of 5 cases'
+    for split, report in reports.items():
+        for protocol, figures in report['figures'].items():
+            differences = report['differences'].get(protocol, {})
+            for place, (figure, found) in enumerate(figures.items(), 1):
+                row = [f'{found.mean:.2f}', _interval(found.low, found.high, '.2f')]
+                if other := differences.get(figure):
+                    row += [f'{other.mean:+.2f}', _interval(other.low, other.high, '+.2f'), str(other.needed or '-')]
+                made.add_row(split, protocol, figure, *row, end_section=place == len(figures))
     return made
 
 
@@ -225,14 +221,17 @@ def _interval(low: float | None, high: float | None, form: str) -> str:
 
 
 def print_lists(name: str, report: Mapping[str, Any], files: Sequence[str]) -> None:
-    """Say what is missing, what belongs nowhere, and whose text is another."""
-    kinds = {'missing': 'expressions have no prediction and count 0', 'unmatched': 'predictions belong to no expression',
-             'other_texts': 'predictions carry another text than their expression'}
-    for key, what in kinds.items():
-        for file, entries in zip(files, report[key], strict=True):
-            if entries and not (key == 'other_texts' and name.endswith(SHUFFLED)):
-                shown = '; '.join(str(entry) for entry in entries[:SHOWN])
-                print(f'{name}: {len(entries)} {what} ({file}): {shown}{"; ..." if len(entries) > SHOWN else ""}')
+    """Say what is missing, and whose text is another."""
+    for file, missing, others in zip(files, report['missing'], report['other_texts'], strict=True):
+        print_some(f'{name}: {{}} expressions have no prediction in {file} and count 0', missing)
+        print_some(f'{name}: {{}} predictions in {file} carry another text than their expression', others)
+
+
+def print_some(what: str, entries: Sequence[Any]) -> None:
+    """Print the number of entries and the first of them, if there are any."""
+    if entries:
+        more = ['...'] * (len(entries) > SHOWN)
+        print('\n  '.join((f'{what.format(len(entries))}:', *map(str, entries[:SHOWN]), *more)))
 
 
 def evaluate(args: Namespace) -> None:
@@ -246,20 +245,25 @@ def evaluate(args: Namespace) -> None:
     metrics = choose_metrics(config, args, [*ours, *theirs])
     splits = read_splits(config, args.split, ours[0])
     matched = [match(file, splits, args.max_unmatched) for file in (*ours, *theirs)]
-    console = Console(width=max(Console().width, REPORT_WIDTH))
     reports = {}
     for split in splits:
-        of_split = [found[split.name] for found in matched]
-        reports[split.name] = report = evaluate_split(split, of_split[:len(ours)], of_split[len(ours):], metrics)
-        for protocol in report['figures']:
-            console.print(table(split.name, report, protocol))
-        print_lists(split.name, report, args.predictions)
+        of_split = [found[split.name] for found, _ in matched]
+        reports[split.name] = evaluate_split(split, of_split[:len(ours)], of_split[len(ours):], metrics)
+    Console(width=max(Console().width, REPORT_WIDTH)).print(table(reports))
+    for split, report in reports.items():
+        print(f'{split}: {report["expressions"]} expressions on {report["images"]} images, '
+              f'{report["without_target"]} of them without a target')
+        print_lists(split, report, args.predictions)
+    unmatched = {file.path: nowhere for file, (_, nowhere) in zip((*ours, *theirs), matched, strict=True)}
+    for file, nowhere in unmatched.items():
+        print_some(f'{{}} predictions in {file} belong to no expression', nowhere)
     for protocol in all_protocols(metrics):
         print(f'Protocol {protocol}')
     if args.out:
         rules = {protocol.name: protocol.to_dict() for protocol in all_protocols(metrics)}
         write_atomically((json.dumps(_plain({'predictions': args.predictions, 'against': args.against, 'on': args.on,
-                                             PROTOCOLS_KEY: rules, 'splits': reports}), indent=2) + '\n').encode(),
+                                             PROTOCOLS_KEY: rules, 'unmatched': unmatched,
+                                             'splits': reports}), indent=2) + '\n').encode(),
                          args.out)
         print(f'All numbers are in {args.out}')
 
