@@ -91,7 +91,8 @@ class BaseReferringDataset(BaseDataset, ABC):
             pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step for step in pipeline],
             serialize_data=False,  # the samples are one array of numbers
             **kwargs)
-        self._metainfo.update(dataset_type=type(self).__name__, split=split)
+        self._metainfo.update(
+            dataset_type=type(self).__name__, split=split, image_folder=self.data_prefix['img_path'])
 
     @abstractmethod
     def load_referents(self) -> Iterable[dict] | Referents:

@@ -1,5 +1,5 @@
 from .boundary import boundary, boundary_counts
-from .frames import predicted_mask, truth_mask
+from .frames import logits_on, predicted_mask, truth_mask
 from .gres import gres_ratios, summarise_gres
 from .groups import group_expressions
 from .iou import intersection_and_union, iou_ratios, pixel_counts, summarise_iou
@@ -18,5 +18,5 @@ from .ratios import Ratio, percentages
 
 __all__ = ['Estimate', 'FigureDifference', 'PairedDifference', 'PhraseCutSubsets', 'Ratio', 'Spread', 'boundary',
            'boundary_counts', 'compare_figures', 'estimate_figures', 'gres_ratios', 'group_expressions',
-           'intersection_and_union', 'iou_ratios', 'paired_difference', 'percentages', 'pixel_counts', 'predicted_mask',
-           'spread_over_seeds', 'summarise_gres', 'summarise_iou', 'summarise_subsets', 'truth_mask']
+           'intersection_and_union', 'iou_ratios', 'logits_on', 'paired_difference', 'percentages', 'pixel_counts',
+           'predicted_mask', 'spread_over_seeds', 'summarise_gres', 'summarise_iou', 'summarise_subsets', 'truth_mask']

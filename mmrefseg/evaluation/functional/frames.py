@@ -33,17 +33,45 @@ def predicted_mask(logits: Tensor,
     Raises:
         InputError: a shape is another one, or the matrix rotates.
     """
+    frame = protocol.frame(*ori_shape)
+    if protocol.interpolation == 'bicubic':
+        matrix = _from_frame(_checked(logits, warp_matrix), frame, ori_shape)
+        return cris_mask(logits, input_size, matrix, frame, protocol.threshold)
+    return logits_on(frame, logits, warp_matrix, input_size, ori_shape) > protocol.logit_threshold
+
+
+def logits_on(frame: tuple[int, int],
+              logits: Tensor,
+              warp_matrix: np.ndarray,
+              input_size: tuple[int, int],
+              ori_shape: tuple[int, int]) -> Tensor:
+    """Logits of the image stretched to a frame, bilinearly.
+
+    Args:
+        frame: height and width in pixels; those of the image for no stretching.
+        logits: (h, w), in the frame of the network's input at any resolution.
+        warp_matrix: 2x3, maps original to input pixel coordinates (x, y); without rotation.
+        input_size: height and width of the network's input in pixels.
+        ori_shape: height and width of the original image in pixels.
+
+    Returns:
+        float32, of the frame's size, on the device of the logits.
+
+    Raises:
+        InputError: a shape is another one, or the matrix rotates.
+    """
+    matrix = _from_frame(_checked(logits, warp_matrix), frame, ori_shape)
+    places = [_places(matrix[axis, axis], matrix[axis, 2], side, input_side, logit_side)
+              for axis, side, input_side, logit_side in zip((1, 0), frame, input_size, logits.shape, strict=True)]
+    return _bilinear(logits.detach().float(), *places)
+
+
+def _checked(logits: Tensor, warp_matrix: np.ndarray) -> np.ndarray:
     matrix = np.asarray(warp_matrix, dtype=np.float64)
     if logits.ndim != 2 or matrix.shape != (2, 3) or matrix[0, 1] or matrix[1, 0]:
         raise InputError(f'expected were logits (h, w) of one sample and a 2x3 warp_matrix without rotation, got '
                          f'{tuple(logits.shape)} and {matrix.tolist()}')
-    frame = protocol.frame(*ori_shape)
-    matrix = _from_frame(matrix, frame, ori_shape)
-    if protocol.interpolation == 'bicubic':
-        return cris_mask(logits, input_size, matrix, frame, protocol.threshold)
-    places = [_places(matrix[axis, axis], matrix[axis, 2], side, input_side, logit_side)
-              for axis, side, input_side, logit_side in zip((1, 0), frame, input_size, logits.shape, strict=True)]
-    return _bilinear(logits.detach().float(), *places) > protocol.logit_threshold
+    return matrix
 
 
 def truth_mask(truth: Tensor, protocol: Protocol) -> Tensor:
