@@ -21,4 +21,5 @@ class RefSegDataSample(SegDataSample):
     - ``img_path`` (str), ``ori_shape`` and ``img_shape`` (H, W), ``scale_factor`` (w, h).
     - ``warp_matrix``: 2×3 float64 array, maps original to input pixel coordinates (x, y); the segmentor inverts it.
     - ``img_padding_size`` (left, right, top, bottom): the letterbox's borders in pixels, as mmseg undoes padding.
+    - ``shared_image``: samples of a batch where it is the same have one image between them, prepared in the same way.
     """
