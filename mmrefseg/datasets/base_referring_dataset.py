@@ -17,6 +17,7 @@ from mmrefseg.utils.expressions import check_length
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.names import refuse_links_out
 
+from .image_once import samples_of_images, split_pipeline
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .scales import Scales
@@ -194,6 +195,24 @@ class BaseReferringDataset(BaseDataset, ABC):
         """The sample after the pipeline, which draws by the seed of ``idx`` if it has one (see the samplers)."""
         with seeded(idx):
             return super().__getitem__(int(idx))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+        """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
+        pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
+        """
+        ahead, behind = split_pipeline(self.pipeline.transforms)
+        if not ahead:
+            return [self[index] for index in indices]
+        return samples_of_images((self.get_data_info(int(index)) for index in indices), ahead, behind)
+
+    @force_full_init
+    def image_numbers(self) -> np.ndarray:
+        """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
+        used, place = np.unique(self.data_list[:, 0], return_inverse=True)
+        paths = [self._referents[referent]['img_path'] for referent in used]
+        places = [paths[i] for i in place]
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(places))}
+        return np.array([numbers[path] for path in places], np.int64)
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

@@ -22,4 +22,5 @@ class RefSegDataSample(SegDataSample):
     - ``warp_matrix``: 2×3 float64 array, maps original to input pixel coordinates (x, y); the segmentor inverts it.
     - ``threshold`` (float): the probability at which the segmentor cut ``pred_sem_seg``.
     - ``img_padding_size`` (left, right, top, bottom): the letterbox's borders in pixels, as mmseg undoes padding.
+    - ``shared_image``: samples of a batch where it is the same have one image between them, prepared in the same way.
     """
