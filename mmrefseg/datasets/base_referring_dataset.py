@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expressions import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.names import refuse_links_out
 
@@ -92,8 +92,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step for step in pipeline],
             serialize_data=False,  # the samples are one array of numbers
             **kwargs)
-        self._metainfo.update(
-            dataset_type=type(self).__name__, split=split, image_folder=self.data_prefix['img_path'])
+        self._metainfo.update(dataset_type=type(self).__name__, split=split)
 
     @abstractmethod
     def load_referents(self) -> Iterable[dict] | Referents:
@@ -143,7 +142,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             referents = self.load_referents()
             if not isinstance(referents, Referents):
                 scales = Scales()
-                checked = self.parse_each(referents, partial(self._check_referent, scales=scales))
+                checked = self.parse_each(referents, partial(self._check_referent, scales=scales, seen=set()))
                 referents = ReferentsInMemory(checked)
                 scales.check_all(self.data_root)
             self._referents = referents
@@ -172,8 +171,9 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _check_referent(self, referent: dict, scales: Scales) -> dict:
+    def _check_referent(self, referent: dict, scales: Scales, seen: set[int]) -> dict:
         """The referent with what every one has, if nothing about it is wrong."""
+        _refuse_repeated(referent['ref_id'], seen, self.data_root)
         scales.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
         return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
@@ -222,6 +222,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
+        info['image_folder'] = self.data_prefix['img_path']
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
@@ -243,11 +244,19 @@ class BaseReferringDataset(BaseDataset, ABC):
             refuse_links_out(mask['file'], self.data_root)
 
 
+def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:
+    """Predictions are told apart by these ids."""
+    if ref_id in seen:
+        raise InputError(f'{data_root}: ref_id {ref_id} occurs twice, but an id must mean one ref. Get the file again, '
+                         'or remove one of them.')
+    seen.add(ref_id)
+
+
 def _check_expressions(referent: dict, data_root: str) -> dict:
     if not referent['sentences']:
         raise InputError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
-        check_length(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
+        check_expression(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
         if not sentence['text'].strip():
             raise InputError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
                              'is empty. It must hold at least one character that is not blank: remove the sentence or '
