@@ -93,7 +93,7 @@ def truth_mask(truth: Tensor, protocol: Protocol) -> Tensor:
         return torch.from_numpy(soft > 127).to(truth.device)
     rows, columns = (torch.from_numpy(_nearest(side, original)).to(truth.device)
                      for side, original in zip(frame, truth.shape, strict=True))
-    return truth[rows[:, None], columns]
+    return truth.index_select(0, rows).index_select(1, columns)
 
 
 def _from_frame(matrix: np.ndarray, frame: tuple[int, int], ori_shape: tuple[int, int]) -> np.ndarray:

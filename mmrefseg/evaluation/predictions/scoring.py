@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation, draw_mask, rle_to_mask
+from mmrefseg.structures.masks import draw_mask, rle_to_mask
 
 from ..functional import pixel_counts, truth_mask
 from ..functional.boundary import boundary_counts
@@ -46,12 +46,10 @@ def score_predictions(infos: Sequence[Mapping[str, Any]],
             drawn = info['segmentation'], _truths(info, protocols)
         area, truths = drawn[1]
         areas.append(area)
+        masks = _Masks(answer, (info['height'], info['width']))
         for protocol in protocols:
             truth = truths[protocol.name]
-            if answer is None:
-                mask = torch.full_like(truth, not area)
-            else:
-                mask = _mask(answer, protocol, (info['height'], info['width']))
+            mask = torch.full_like(truth, not area) if answer is None else masks.under(protocol)
             counts = pixel_counts(mask, truth)
             rows[protocol.name].append(
                 torch.cat([counts, boundary_counts(mask, truth)]).tolist() if boundary else counts.tolist())
@@ -65,29 +63,39 @@ def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int
 
 
 def _scores(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> Scores:
-    keys = (('image_id', 'ref_id', 'sent_id', 'kind'))
+    keys = ('image_id', 'ref_id', 'sent_id', 'kind')
     images, refs, sents, kinds = ([info.get(key) for info in infos] for key in keys)
     lengths = np.array([len(info['text'].split()) for info in infos])
     boundaries = counts[:, 3:] if counts.shape[1] > 3 else None
     return Scores(images, refs, sents, kinds, lengths, np.array(areas), counts[:, :3], boundaries)
 
 
-def _mask(answer: Prediction, protocol: Protocol, size: tuple[int, int]) -> Tensor:
-    """The answer's mask in a protocol's frame, boolean."""
-    name = protocol.name if protocol.name in answer.masks else None
-    if name not in answer.masks:
-        raise InputError(f'{answer.where} was made under the protocol {", ".join(map(str, answer.masks))}, and has no '
-                         f'mask for {protocol.name}: test the model under it (tools/test.py --protocol '
-                         f'{protocol.name} --out FILE), or evaluate under the former')
-    try:
-        return _draw(answer.masks[name], protocol, size)
-    except InputError as error:
-        raise InputError(f'{answer.where}: {error}') from error
+class _Masks:
+    """An answer's masks in the frames of protocols; one on the image is drawn once."""
 
+    def __init__(self, answer: Prediction | None, size: tuple[int, int]) -> None:
+        self._answer, self._size = answer, size
+        self._drawn: dict[str | None, Tensor] = {}
 
-def _draw(segmentation: Segmentation, protocol: Protocol, size: tuple[int, int]) -> Tensor:
-    frame = protocol.frame(*size)
-    if isinstance(segmentation, dict) and 'counts' in segmentation and segmentation.get('size') == list(frame):
-        return torch.from_numpy(rle_to_mask(segmentation, *frame)) != 0
-    # Otherwise on the image, and stretched as the truth is.
-    return truth_mask(torch.from_numpy(draw_mask(segmentation, *size)) != 0, protocol)
+    def under(self, protocol: Protocol) -> Tensor:
+        """(H, W) of the protocol's frame, boolean."""
+        masks, where = self._answer.masks, self._answer.where
+        name = protocol.name if protocol.name in masks else None
+        if name not in masks:
+            raise InputError(f'{where} was made under the protocol {", ".join(map(str, masks))}, and has no mask for '
+                             f'{protocol.name}: test the model under it (tools/test.py --protocol {protocol.name} '
+                             '--out FILE), or evaluate under the former')
+        try:
+            return self._draw(name, protocol)
+        except InputError as error:
+            raise InputError(f'{where}: {error}') from error
+
+    def _draw(self, name: str | None, protocol: Protocol) -> Tensor:
+        segmentation, frame = self._answer.masks[name], protocol.frame(*self._size)
+        is_in_frame = isinstance(segmentation, dict) and segmentation.get('size') == list(frame) != list(self._size)
+        if is_in_frame:
+            return torch.from_numpy(rle_to_mask(segmentation, *frame)) != 0
+        # Otherwise on the image, and stretched as the truth is.
+        if name not in self._drawn:
+            self._drawn[name] = torch.from_numpy(draw_mask(segmentation, *self._size)) != 0
+        return truth_mask(self._drawn[name], protocol)
