@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from mmrefseg.errors import UserError
 
@@ -51,22 +52,57 @@ def _exchange(content: bytearray, rng: random.Random) -> None:
 _WAYS = (_flip, _flip, _overwrite, _overwrite, _cut, _remove, _insert, _repeat, _exchange)
 
 
-def mutate(content: bytes, seed: int) -> bytes:
+def mutate(content: bytes, seed: int | None) -> bytes:
     """Damage some bytes in one to three ways: flip bits, overwrite, cut off, remove, insert, repeat, exchange.
 
     Args:
         content: the bytes of a whole file, at least one.
-        seed: the same one gives the same damage.
+        seed: the same one gives the same damage; None: no damage.
 
     Returns:
         The damaged bytes, maybe none.
     """
+    if seed is None:
+        return content
     rng = random.Random(seed)
     damaged = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 3))):
         if damaged:
             rng.choice(_WAYS)(damaged, rng)
     return bytes(damaged)
+
+
+class Endings(NamedTuple):
+    """How the tries ended.
+
+    Args:
+        fine: how many did what they should.
+        refused: how many ended in an error that tells a user what to mend.
+        unclear: seed → the error, of all others.
+    """
+
+    fine: int
+    refused: int
+    unclear: dict[int, str]
+
+
+def endings(attempt: Callable[[int], object], seeds: Iterable[int]) -> Endings:
+    """Try something damaged in many ways.
+
+    Args:
+        attempt: tries what a seed says.
+        seeds: one damage each.
+    """
+    fine, refused, unclear = 0, 0, {}
+    for seed in seeds:
+        try:
+            attempt(seed)
+            fine += 1
+        except UserError:
+            refused += 1
+        except Exception as error:  # noqa: BLE001  whatever else comes is what is looked for
+            unclear[seed] = f'{type(error).__name__}: {error}'
+    return Endings(fine, refused, unclear)
 
 
 def unclear_ends(read: Callable[[bytes], object], content: bytes, seeds: Iterable[int]) -> dict[int, str]:
@@ -80,12 +116,4 @@ def unclear_ends(read: Callable[[bytes], object], content: bytes, seeds: Iterabl
     Returns:
         Seed → the error, wherever it was no error that tells a user what to mend; empty if all is well.
     """
-    unclear = {}
-    for seed in seeds:
-        try:
-            read(mutate(content, seed))
-        except UserError:
-            pass
-        except Exception as error:  # noqa: BLE001  whatever else comes is what is looked for
-            unclear[seed] = f'{type(error).__name__}: {error}'
-    return unclear
+    return endings(lambda seed: read(mutate(content, seed)), seeds).unclear

@@ -4,6 +4,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers.fuzzed_surfaces import PREDICTIONS, SURFACES
+from helpers.fuzzing import endings
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -233,3 +235,10 @@ def test_arrays_by_hand():
 def test_arrays_that_cannot_be_evaluated(predictions, truths, message):
     with pytest.raises(InputError, match=message):
         evaluate(predictions, truths)
+
+
+@pytest.mark.parametrize('kind', PREDICTIONS)
+def test_damaged_files_end_clearly(tmp_path, kind):
+    attempt = SURFACES[f'predictions: {kind}'](tmp_path)
+    attempt(None)
+    assert endings(attempt, range(60)).unclear == {}

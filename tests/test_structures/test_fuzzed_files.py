@@ -1,58 +1,19 @@
 """Damaged images and masks end in a picture or in a clear error."""
-from io import BytesIO
-
 import numpy as np
 import pytest
-from helpers.fuzzing import mutate
-from PIL import Image
+from helpers.fuzzed_surfaces import FILES, SURFACES
+from helpers.fuzzing import endings
 
-from mmrefseg.datasets.transforms.loading import decode_image
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.image_size import read_image_size
-
-PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-MASK = np.zeros((24, 32), np.uint8)
-MASK[3:9, 4:20] = 255
-
-
-def _written(pixels: np.ndarray, kind: str, **options) -> bytes:
-    file, exif = BytesIO(), Image.Exif()
-    exif[0x0112] = 1 if pixels.ndim == 2 else 6
-    Image.fromarray(pixels).save(file, kind, **options, **({} if kind in ('GIF', 'BMP') else {'exif': exif}))
-    return file.getvalue()
-
-
-FILES = {
-    'JPEG': [_written(PICTURE, 'JPEG'), _written(PICTURE, 'JPEG', progressive=True)],
-    'PNG': [_written(PICTURE, 'PNG'), _written(MASK, 'PNG')],
-    'WEBP': [_written(PICTURE, 'WEBP'), _written(MASK, 'WEBP', lossless=True)],
-    'TIFF': [_written(PICTURE, 'TIFF', compression='tiff_lzw'), _written(MASK, 'TIFF')],
-    'GIF': [_written(MASK, 'GIF')],
-    'BMP': [_written(PICTURE, 'BMP')],
-}
 
 
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('kind', FILES)
 def test_damaged_files(tmp_path, kind):
-    path = tmp_path / 'a'
-    for seed in range(60):
-        for content in FILES[kind]:
-            damaged = mutate(content, seed)
-            path.write_bytes(damaged)
-            for ignore in (False, True):
-                try:
-                    img = decode_image(damaged, 'a', ignore)
-                except InputError:
-                    continue
-                assert img.dtype == np.uint8 and img.ndim == 3
-                assert img.shape[:2] == read_image_size(BytesIO(damaged), ignore)
-            try:
-                mask = draw_mask({'file': str(path)}, 24, 32)
-            except InputError:
-                continue
-            assert mask.shape == (24, 32) and set(np.unique(mask)) <= {0, 1}
+    attempt = SURFACES[f'images and masks: {kind}'](tmp_path)
+    attempt(None)
+    assert endings(attempt, range(60 * len(FILES[kind]))).unclear == {}
 
 
 SQUARE = [2, 2, 12, 2, 12, 12, 2, 12]

@@ -3,36 +3,18 @@ from contextlib import suppress
 
 import pytest
 import torch
+from helpers.fuzzed_surfaces import resume, train
 from helpers.odd_values import change_values
-from helpers.toy_runner import toy_runner
 
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.errors import InputError, UserError
-
-SCHEDULE = [dict(type='LinearLR', start_factor=0.1, begin=0, end=2, by_epoch=False),
-            dict(type='MultiStepLR', milestones=[3], by_epoch=False),
-            dict(type='CosineAnnealingLR', eta_min=0.0, T_max=6, begin=0, end=6, by_epoch=False)]
-
-
-def run(folder, max_iters, **kwargs):
-    """Train with averaged weights and several schedules."""
-    runner = toy_runner(
-        folder, param_scheduler=SCHEDULE, train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
-        custom_hooks=[dict(type='LoadCheckpointHook'), dict(type='EMAHook')], **kwargs)
-    runner.train()
-    return runner
 
 
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp('saved')
-    run(folder, 2)
+    train(folder, 2)
     return load_from_local(folder / 'iter_2.pth')
-
-
-def resume(folder, checkpoint):
-    torch.save(checkpoint, folder / 'changed.pth')
-    return run(folder, 4, resume=True, load_from=str(folder / 'changed.pth'))
 
 
 def test_the_state_as_it_was_saved(tmp_path, saved):
