@@ -20,7 +20,7 @@ from mmrefseg import registry
 from mmrefseg.datasets.transforms import Letterbox, RandomErasing, Stretch
 from mmrefseg.errors import InputError, InputTypeError, UserError
 from mmrefseg.registry import MODELS, type_name
-from mmrefseg.utils.constructors import settings_of
+from mmrefseg.utils.constructor_checks import settings_of
 
 mmrefseg.register_all_modules(init_default_scope=False)
 
