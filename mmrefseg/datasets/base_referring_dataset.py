@@ -13,11 +13,12 @@ from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.utils.expression_length import check_length
+from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.safe_names import refuse_links_out
 
 from .coordinate_units import CoordinateUnits
+from .image_once import samples_of_images, split_pipeline
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
@@ -141,7 +142,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             referents = self.load_referents()
             if not isinstance(referents, Referents):
                 units = CoordinateUnits()
-                checked = self.parse_each(referents, partial(self._check_referent, units=units))
+                checked = self.parse_each(referents, partial(self._check_referent, units=units, seen=set()))
                 referents = ReferentsInMemory(checked)
                 units.check_all(self.data_root)
             self._referents = referents
@@ -170,8 +171,9 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _check_referent(self, referent: dict, units: CoordinateUnits) -> dict:
+    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[int]) -> dict:
         """The referent with what every one has, if nothing about it is wrong."""
+        _refuse_repeated(referent['ref_id'], seen, self.data_root)
         units.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
         return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
@@ -194,6 +196,24 @@ class BaseReferringDataset(BaseDataset, ABC):
         with seeded(idx):
             return super().__getitem__(int(idx))
 
+    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+        """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
+        pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
+        """
+        ahead, behind = split_pipeline(self.pipeline.transforms)
+        if not ahead:
+            return [self[index] for index in indices]
+        return samples_of_images((self.get_data_info(int(index)) for index in indices), ahead, behind)
+
+    @force_full_init
+    def image_numbers(self) -> np.ndarray:
+        """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
+        used, place = np.unique(self.data_list[:, 0], return_inverse=True)
+        paths = [self._referents[referent]['img_path'] for referent in used]
+        places = [paths[i] for i in place]
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(places))}
+        return np.array([numbers[path] for path in places], np.int64)
+
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """Everything that is known of one sample, as the pipeline receives it."""
@@ -202,6 +222,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
+        info['image_folder'] = self.data_prefix['img_path']
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
@@ -223,11 +244,19 @@ class BaseReferringDataset(BaseDataset, ABC):
             refuse_links_out(mask['file'], self.data_root)
 
 
+def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:
+    """Predictions are told apart by these ids."""
+    if ref_id in seen:
+        raise InputError(f'{data_root}: ref_id {ref_id} occurs twice, but an id must mean one ref. Get the file again, '
+                         'or remove one of them.')
+    seen.add(ref_id)
+
+
 def _check_expressions(referent: dict, data_root: str) -> dict:
     if not referent['sentences']:
         raise InputError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
-        check_length(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
+        check_expression(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
         if not sentence['text'].strip():
             raise InputError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
                              'is empty. It must hold at least one character that is not blank: remove the sentence or '

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.expression_length import check_length
+from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.safe_names import relative_name
 
@@ -283,7 +283,7 @@ def _sentences(element: dict, where: str) -> list[dict]:
                 raise InputError(f'{where}: {name}[{index}] must be of type {kind.__name__}, got '
                                  f'{type(value).__name__}')
     for index, text in enumerate(texts):
-        check_length(text, f'{where}: expressions[{index}]')
+        check_expression(text, f'{where}: expressions[{index}]')
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -84,7 +84,8 @@ def collect(model: nn.Module, batches: Iterable[dict]) -> RoutingTable:
     model.eval()
     for batch in batches:
         data = model.data_preprocessor(batch)
-        routing = model.extract_feat(data['inputs'], data['token_ids'], data['token_mask'])[2]
+        routing = model.extract_feat(
+            data['inputs'], data['token_ids'], data['token_mask'], data.get('image_index'))[2]
         table.add(routing, [sample.get('kind') or classify_expression(sample.text) for sample in data['data_samples']])
     return table
 

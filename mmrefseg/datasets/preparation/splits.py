@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.files import read_json, write_atomically
 from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
 
 from ..base_referring_dataset import BaseReferringDataset
@@ -21,6 +21,16 @@ from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
 from .recipes import Counts
 from .sources import Source
+
+
+def _read_summary(path: Path) -> dict:
+    """What was noted of a split that is finished, so that a preparation that goes on needn't do it again."""
+    mend = 'Remove it, and prepare again.'
+    summary = read_json(path, mend=mend)
+    kinds = dict(counts=dict, broken=list, warnings=list)
+    if not isinstance(summary, dict) or not all(isinstance(summary.get(key), kind) for key, kind in kinds.items()):
+        raise InputError(f'{path} is no summary of a split. {mend}')
+    return summary
 
 
 class SplitPreparation:
@@ -64,7 +74,7 @@ class SplitPreparation:
         lines_file = self._work_dir / ANNOTATIONS / f'{self._split}.jsonl'
         finished = self._work_dir / f'{self._split}.finished.json'
         if finished.exists() and lines_file.exists():
-            summary = json.loads(finished.read_bytes())
+            summary = _read_summary(finished)
             if skip_broken or not summary['broken']:
                 return summary
         finished.unlink(missing_ok=True)

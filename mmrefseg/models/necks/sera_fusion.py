@@ -161,18 +161,38 @@ class SERAFusion(BaseModule):
             maps: see :meth:`forward`.
             text: see :meth:`forward`. Default None.
         """
+        maps, routing = self._look(maps)
+        return self.forward_text(maps, text), routing
+
+    def forward_image(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What sees no text: the experts and projections of the maps.
+
+        Args:
+            maps: see :meth:`forward`.
+        """
+        return self._look(maps)[0]
+
+    def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
+        """The rest of :meth:`forward` behind :meth:`forward_image`.
+
+        Args:
+            shared: what that gave, one per expression.
+            text: features of the expressions. Default None.
+        """
+        if text is not None and len(self.gates):
+            sentence = self.project_sentence(text.sentence)
+            shared = [gate(x, sentence) for gate, x in zip(self.gates, shared, strict=True)]
+        fused = self.reduce(torch.cat(tuple(shared), dim=1))
+        return (fused + self.refine(fused), )
+
+    def _look(self, maps: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
         if len(maps) != len(self.project):
             raise InputError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
                              f'{len(self.project)} widths; it must have one for each map')
-        maps, routing = self._at_one_resolution(maps), []
+        maps, routing = self._at_one_resolution(maps), ()
         if self.mixtures:
             maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
-        maps = [project(x) for project, x in zip(self.project, maps, strict=True)]
-        if text is not None and len(self.gates):
-            sentence = self.project_sentence(text.sentence)
-            maps = [gate(x, sentence) for gate, x in zip(self.gates, maps, strict=True)]
-        fused = self.reduce(torch.cat(maps, dim=1))
-        return (fused + self.refine(fused), ), tuple(routing)
+        return tuple(project(x) for project, x in zip(self.project, maps, strict=True)), tuple(routing)
 
     def _at_one_resolution(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         sizes = [tuple(x.shape[-2:]) for x in maps]

@@ -13,7 +13,7 @@ from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
 from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.expression_length import check_length
+from mmrefseg.utils.expression_checks import check_expression
 
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
@@ -120,7 +120,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     def _encode(self, text: str) -> list[int]:
         if text not in self._ids:
-            check_length(text, 'OpenCLIPTextEncoder')
+            check_expression(text, 'OpenCLIPTextEncoder')
             words = self.tokenizer.encode(text)
             room = self.num_tokens - 2
             if len(words) > room and not self._has_warned:
