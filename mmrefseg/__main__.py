@@ -5,7 +5,7 @@ import sys
 from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 
-from mmrefseg.utils.paths import shipped_folder
+from mmrefseg.utils.shipped_files import shipped_folder
 from mmrefseg.version import __version__
 
 COMMANDS = {

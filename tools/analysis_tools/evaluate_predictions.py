@@ -19,7 +19,7 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset, ShuffledExpressions
-from mmrefseg.datasets.config import build_unread, dataset_class, dataset_config
+from mmrefseg.datasets.dataset_configs import build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.config import counting_metrics, evaluators, protocols_of

@@ -8,11 +8,10 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.exif_orientation import orientation_of, turn_back, turn_upright
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.image_size import MAX_PIXELS, check_pixels, header_of
-from mmrefseg.utils.jpeg import JPEG_END, JPEG_START, read_jpeg
+from mmrefseg.utils.image_header import JPEG_END, JPEG_START, MAX_PIXELS, check_pixels, header_of, read_jpeg
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
-from mmrefseg.utils.orientation import orientation_of, turn_back, turn_upright
 
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a JPEG; decoding goes through the picture once a scan. Progressive ones mostly have 10."""
@@ -108,8 +107,8 @@ def decode_image(content: bytes, path: str | Path, ignore_orientation: bool = Fa
 
     Raises:
         InputError: the image is empty, cut off, none, of several pictures, almost black because its values fill 16 bits
-            only in part, or declares more pixels than :data:`mmrefseg.utils.image_size.MAX_PIXELS`, or, of all scans of
-            a JPEG, than :data:`MAX_SCANNED_PIXELS`.
+            only in part, or declares more pixels than :data:`mmrefseg.utils.image_header.MAX_PIXELS`, or, of all scans
+            of a JPEG, than :data:`MAX_SCANNED_PIXELS`.
     """
     if not content:
         raise InputError(f'The image {path} is empty (0 bytes). Copy or download it again.')

@@ -12,7 +12,7 @@ from torch.nn.init import zeros_
 from torchvision.ops import deform_conv2d
 
 from mmrefseg.errors import InputError, MissingPackageError
-from mmrefseg.utils.operators import MEND, compiled, compiled_for_cuda
+from mmrefseg.utils.mmcv_operators import MEND, compiled, compiled_for_cuda
 
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
