@@ -44,7 +44,7 @@ def read_version() -> str:
 
 
 class BuildWithConfigs(build_py):
-    """Puts `configs/` and `tools/` into `mmrefseg/.mim/` of a built package, where OpenMMLab's `mim` looks for them."""
+    """Puts configs, tools and their index into `mmrefseg/.mim/` of a built package, where OpenMMLab's `mim` looks."""
 
     def run(self) -> None:
         super().run()
@@ -54,6 +54,7 @@ class BuildWithConfigs(build_py):
         shutil.rmtree(target, ignore_errors=True)
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+        shutil.copy(ROOT / 'model-index.yml', target)
 
 
 setup(
