@@ -53,4 +53,5 @@ class GRESMetric(BaseMetric):
 
     def compute_metrics(self, results: list[tuple[int, int, int]]) -> dict[str, float]:
         """Summarise (intersection, predicted, target) of all expressions."""
-        return summarise_gres(*np.array(results, np.int64).reshape(-1, 3).T, self.min_pixels, self.thresholds)
+        intersections, predicted, targets = np.array(results, np.int64).reshape(-1, 3).T
+        return summarise_gres(intersections, predicted, targets, self.min_pixels, self.thresholds)
