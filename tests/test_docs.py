@@ -87,7 +87,8 @@ def test_commands_can_be_typed(words, monkeypatch, capsys):
     elif program.endswith('.py'):
         read_command_line(ROOT / program, arguments, monkeypatch)
     else:
-        assert program in ('cd', 'git', 'pip', 'pre-commit', 'ruff', 'sphinx-build', 'source', '.ci/run')
+        assert program in ('cd', 'codespell', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff', 'sphinx-build',
+                           'source', '.ci/run')
 
 
 def test_a_command_that_cannot_be_typed(monkeypatch, capsys):

@@ -53,12 +53,12 @@ def cris_mask(logits: Tensor,
         raise InputError(f'logits must be (h, w) of one sample, got {tuple(logits.shape)}')
     if np.shape(warp_matrix) != (2, 3):
         raise InputError(f'warp_matrix must be 2x3, got {np.shape(warp_matrix)}')
-    scores = torch.sigmoid(logits.detach().float())[None, None]
-    scores = F.interpolate(scores, size=tuple(input_size), mode='bicubic', align_corners=True)[0, 0].cpu().numpy()
+    enlarged = F.interpolate(logits.detach().float().sigmoid()[None, None], size=tuple(input_size), mode='bicubic',
+                             align_corners=True)[0, 0].cpu().numpy()
     height, width = ori_shape
     # OpenCV looks up each output pixel through the inverse of the matrix it is given. The way back onto the original
     # needs the inverse of that inverse, which is the matrix itself.
-    scores = cv2.warpAffine(
-        scores, np.asarray(warp_matrix, dtype=np.float64), (int(width), int(height)),
+    mapped = cv2.warpAffine(
+        enlarged, np.asarray(warp_matrix, dtype=np.float64), (int(width), int(height)),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
-    return torch.from_numpy(scores > threshold)
+    return torch.from_numpy(mapped > threshold)

@@ -194,6 +194,12 @@ def test_the_metafile_knows_every_model(method):
     assert {model['Name'] for model in METAFILES[method]} == names
 
 
+def test_the_index_names_every_metafile():
+    index = yaml.safe_load((FOLDER.parent / 'model-index.yml').read_text())
+    assert sorted(index['Import']) == sorted(f'configs/{method}/metafile.yml' for method in METAFILES)
+    assert {path.parent.name for path in FOLDER.glob('*/metafile.yml')} == set(METAFILES)
+
+
 @pytest.mark.parametrize(('method', 'model'), [
     pytest.param(method, model, id=model['Name']) for method, models in METAFILES.items() for model in models])
 def test_metafile(method, model):
