@@ -39,6 +39,8 @@ def check_order(name: str, results: dict, *keys: str) -> None:
 class _ToSquare(BaseTransform):
     """What the ways into a square share: the keys, the check of the masks and the short cut."""
 
+    touches = 'image'
+
     def __init__(self, size: int) -> None:
         if size < 1:
             raise InputError(f'size must be a positive number of pixels, got {size}')

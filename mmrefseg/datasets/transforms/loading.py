@@ -43,6 +43,8 @@ class LoadReferringImage(BaseTransform):
     - img_shape (tuple[int, int], H and W)
     """
 
+    touches = 'image'
+
     def transform(self, results: dict) -> dict:
         """Read ``img_path``.
 
@@ -209,6 +211,8 @@ class LoadReferringMask(BaseTransform):
 
     - gt_seg_map (np.ndarray, uint8, (H, W), 1 on the referent)
     """
+
+    touches = 'annotation'
 
     def transform(self, results: dict) -> dict:
         """Draw ``segmentation``.

@@ -69,7 +69,7 @@ class DumpPredictions(BaseMetric):
             if 'split' in meta:
                 row['split'] = meta['split']
             if 'img_path' in sample:
-                row['file_name'] = file_name_of(sample['img_path'], meta.get('image_folder', ''))
+                row['file_name'] = file_name_of(sample['img_path'], sample.get('image_folder', ''))
             first, *others = ({'protocol': protocol.name, **_masks(sample, protocol)} for protocol in self.protocols)
             row |= first
             if others:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import Segmentation
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expressions import check_expression
 from mmrefseg.utils.names import relative_name
 
 # Names of the same field: ours first.
@@ -60,7 +60,7 @@ def read_entry(entry: Any, where: str, folder: str) -> Prediction:
     if text is not None:
         if not isinstance(text, str):
             raise InputError(f'{where}: its text must be a string, got an object of type {type(text).__name__}')
-        check_length(text, where)
+        check_expression(text, where)
         names['text'] = text
     if not names:
         raise InputError(f'{where}: it names no expression. Write its sent_id; or ref_id, image_id or file_name, '

@@ -82,7 +82,7 @@ class SERAFusion(BaseModule):
             Default 512.
         experts: which experts there are; () leaves out experts and routers, which is DETRIS's neck.
             Default ``('spatial', 'contextual', 'boundary', 'shape')``.
-        top_k: experts chosen a sample, 1 to their number; None for all of them, the published best. Default None.
+        top_k: experts chosen per sample, 1 to their number; None for all of them, the published best. Default None.
         num_heads: attention heads of the contextual experts (our reading); divides ``in_channels``. Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
@@ -161,18 +161,38 @@ class SERAFusion(BaseModule):
             maps: see :meth:`forward`.
             text: see :meth:`forward`. Default None.
         """
+        maps, routing = self._look(maps)
+        return self.forward_text(maps, text), routing
+
+    def forward_image(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What sees no text: the experts and projections of the maps.
+
+        Args:
+            maps: see :meth:`forward`.
+        """
+        return self._look(maps)[0]
+
+    def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
+        """The rest of :meth:`forward` behind :meth:`forward_image`.
+
+        Args:
+            shared: what that gave, one per expression.
+            text: features of the expressions. Default None.
+        """
+        if text is not None and len(self.gates):
+            sentence = self.project_sentence(text.sentence)
+            shared = [gate(x, sentence) for gate, x in zip(self.gates, shared, strict=True)]
+        fused = self.reduce(torch.cat(tuple(shared), dim=1))
+        return (fused + self.refine(fused), )
+
+    def _look(self, maps: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
         if len(maps) != len(self.project):
             raise InputError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
                              f'{len(self.project)} widths; it must have one for each map')
-        maps, routing = self._at_one_resolution(maps), []
+        maps, routing = self._at_one_resolution(maps), ()
         if self.mixtures:
             maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
-        maps = [project(x) for project, x in zip(self.project, maps, strict=True)]
-        if text is not None and len(self.gates):
-            sentence = self.project_sentence(text.sentence)
-            maps = [gate(x, sentence) for gate, x in zip(self.gates, maps, strict=True)]
-        fused = self.reduce(torch.cat(maps, dim=1))
-        return (fused + self.refine(fused), ), tuple(routing)
+        return tuple(project(x) for project, x in zip(self.project, maps, strict=True)), tuple(routing)
 
     def _at_one_resolution(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         sizes = [tuple(x.shape[-2:]) for x in maps]
