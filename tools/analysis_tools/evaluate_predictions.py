@@ -166,7 +166,8 @@ def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict
 
 def ratios_of(scores: Mapping[str, Scores], metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
     """Protocol → figures, before they are summed."""
-    return {protocol.name: {name: ratio for metric in metrics if protocol in metric.protocols
+    return {protocol.name: {'/'.join(filter(None, (metric.prefix, name))): ratio
+                            for metric in metrics if protocol in metric.protocols
                             for name, ratio in metric.ratios(scores[protocol.name], protocol).items()}
             for protocol in all_protocols(metrics)}
 
