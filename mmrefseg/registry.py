@@ -53,7 +53,7 @@ class _Node(Registry):
 
 
 def _node(name: str, parent: Registry, *locations: str) -> Registry:
-    return _Node(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{place}' for place in locations])
+    return _Node(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{location}' for location in locations])
 
 
 def type_name(kind: str | type) -> str:

@@ -36,8 +36,8 @@ from .rebuilding import (
 # Gives the elements of a storage, as a flat tensor, for its key in the file, its element type and its length.
 FindStorage = Callable[[str, torch.dtype, int], Tensor]
 
-# Far more than of a checkpoint with ten thousand tensors and its optimizer.
-_MAX_OPCODES = 5_000_000
+# A thousand tensors with Adam's moments take 120,000; these, if each is a call, a few seconds.
+_MAX_OPCODES = 600_000
 _MAX_DEPTH = 100
 _MAX_ITEMS = 20_000_000
 # Calls copy what they are given, which may be one and the same great thing again and again. Of what a checkpoint holds

@@ -72,9 +72,9 @@ def check_numbers(numbers: Any, where: str, expected: str) -> None:
             return
     except OverflowError:  # an endless whole number
         pass
-    place = next(place for place, number in enumerate(numbers)
+    index = next(index for index, number in enumerate(numbers)
                  if type(number) not in (int, float) or not _is_finite(number))
-    raise InputError(f'{where}[{place}] must be a finite number')
+    raise InputError(f'{where}[{index}] must be a finite number')
 
 
 def check_outline(outline: list | dict, where: str) -> None:
@@ -88,11 +88,11 @@ def check_outline(outline: list | dict, where: str) -> None:
         InputError: it has another shape, or holds what is no finite number; names the element.
     """
     if isinstance(outline, list):
-        for place, part in enumerate(outline):
+        for index, part in enumerate(outline):
             if isinstance(part, dict):
-                check_outline(part, f'{where}[{place}]')
+                check_outline(part, f'{where}[{index}]')
             else:
-                check_numbers(part, f'{where}[{place}]', 'a flat list of x, y pairs, or an RLE')
+                check_numbers(part, f'{where}[{index}]', 'a flat list of x, y pairs, or an RLE')
         return
     check_numbers(outline.get('size'), f'{where}.size', '[height, width]')
     if not isinstance(outline.get('counts'), str):

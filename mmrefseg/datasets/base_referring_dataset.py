@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expressions import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.names import refuse_links_out
 
@@ -28,7 +28,7 @@ class BaseReferringDataset(BaseDataset, ABC):
     """Images with referring expressions and the outlines of what they refer to.
 
     A sub-class parses its files in :meth:`load_referents` and :meth:`images_by_split`, and says in :meth:`image_key`
-    what makes two images one; samples, checks and memory are taken care of here. A sample is a place in the list of
+    what makes two images one; samples, checks and memory are taken care of here. A sample is an index into the list of
     referents and one among the referent's expressions, so that nothing is kept twice.
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
@@ -142,28 +142,28 @@ class BaseReferringDataset(BaseDataset, ABC):
             referents = self.load_referents()
             if not isinstance(referents, Referents):
                 scales = Scales()
-                checked = self.parse_each(referents, partial(self._complete, scales=scales))
+                checked = self.parse_each(referents, partial(self._check_referent, scales=scales, seen=set()))
                 referents = ReferentsInMemory(checked)
                 scales.check_all(self.data_root)
             self._referents = referents
         return self._referents
 
-    def parse_each(self, entries: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
-        """Parse a file's entries one by one; what to do with a broken one, ``broken`` says.
+    def parse_each(self, elements: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
+        """Parse a file's elements one by one; what to do with a broken one, ``broken`` says.
 
         Args:
-            entries: the entries.
-            parse: makes a referent of an entry, or raises ``InputError``.
+            elements: the elements.
+            parse: makes a referent of an element, or raises ``InputError``.
 
         Yields:
             What ``parse`` made.
 
         Raises:
-            InputError: an entry is broken and ``broken`` is None.
+            InputError: an element is broken and ``broken`` is None.
         """
-        for entry in entries:
+        for element in elements:
             try:
-                referent = parse(entry)
+                referent = parse(element)
             except InputError as error:
                 if self.broken is None:
                     raise
@@ -171,7 +171,9 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _complete(self, referent: dict, scales: Scales) -> dict:
+    def _check_referent(self, referent: dict, scales: Scales, seen: set[int]) -> dict:
+        """The referent with what every one has, if nothing about it is wrong."""
+        _refuse_repeated(referent['ref_id'], seen, self.data_root)
         scales.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
         return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
@@ -179,15 +181,15 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Load the referents and number the samples.
 
         Returns:
-            (N, 2) integers for N samples: the referent's place among the referents, and the expression's among those of
+            (N, 2) integers for N samples: the referent's index among the referents, and the expression's among those of
             the referent (0 with ``unit='ref'``).
         """
         numbers = self.referents().num_sentences
         if self.unit == 'ref':
             return np.stack([np.arange(len(numbers)), np.zeros_like(numbers)], axis=1)
-        places = np.repeat(np.arange(len(numbers)), numbers)
+        of_referent = np.repeat(np.arange(len(numbers)), numbers)
         firsts = np.cumsum(numbers) - numbers
-        return np.stack([places, np.arange(len(places)) - firsts[places]], axis=1)
+        return np.stack([of_referent, np.arange(len(of_referent)) - firsts[of_referent]], axis=1)
 
     def __getitem__(self, idx: int) -> dict:
         """The sample after the pipeline, which draws by the seed of ``idx`` if it has one (see the samplers)."""
@@ -215,11 +217,12 @@ class BaseReferringDataset(BaseDataset, ABC):
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """Everything that is known of one sample, as the pipeline receives it."""
-        place, sentence = self.data_list[idx]
-        info = self._referents[place]
+        referent, sentence = self.data_list[idx]
+        info = self._referents[referent]
         self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
+        info['image_folder'] = self.data_prefix['img_path']
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
@@ -241,11 +244,19 @@ class BaseReferringDataset(BaseDataset, ABC):
             refuse_links_out(mask['file'], self.data_root)
 
 
+def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:
+    """Predictions are told apart by these ids."""
+    if ref_id in seen:
+        raise InputError(f'{data_root}: ref_id {ref_id} occurs twice, but an id must mean one ref. Get the file again, '
+                         'or remove one of them.')
+    seen.add(ref_id)
+
+
 def _check_expressions(referent: dict, data_root: str) -> dict:
     if not referent['sentences']:
         raise InputError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
-        check_length(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
+        check_expression(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
         if not sentence['text'].strip():
             raise InputError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
                              'is empty. It must hold at least one character that is not blank: remove the sentence or '

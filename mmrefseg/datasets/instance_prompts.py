@@ -119,8 +119,8 @@ class InstancePromptDataset(BaseReferringDataset):
             groups[instance.referent['image_id'], instance.category].append(instance)
         referents = []
         for group in groups.values():
-            for place, instance in enumerate(group):
-                prompt = None if instance.crowd else make_prompt(instance, group[:place] + group[place + 1:])
+            for i, instance in enumerate(group):
+                prompt = None if instance.crowd else make_prompt(instance, group[:i] + group[i + 1:])
                 if prompt:
                     sentence = dict(zip(('text', 'kind'), prompt, strict=True), sent_id=instance.referent['ref_id'])
                     referents.append({**instance.referent, 'sentences': [sentence]})

@@ -121,10 +121,10 @@ class InstancesFile:
     def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
         elements = get_field(self._content, name, list, str(self.path))
         table: dict[Any, dict] = {}
-        for place, element in enumerate(elements):
+        for index, element in enumerate(elements):
             if element is None:  # dropped
                 continue
-            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{place}]')
+            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]')
             if table.setdefault(key, element) is not element and table[key] != element:
                 raise InputError(f'{self.path}: two different {name} have the id {key!r}; nobody can tell which one is '
                                  'meant. Get the file again, or give each an id of its own.')

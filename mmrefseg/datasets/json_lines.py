@@ -36,7 +36,7 @@ class JSONLinesDataset(BaseReferringDataset):
 
         data_root/
         ├── images/                  the images, in whatever folders
-        └── annotations/train.jsonl  one referent a line, in UTF-8
+        └── annotations/train.jsonl  one referent per line, in UTF-8
 
     A line is an object with
 
@@ -170,11 +170,11 @@ class _ReferentsOfFile(ReferentsOfLines):
                              'file on purpose: it is then read as one of your own.')
         self._file = None
 
-    def line(self, place: int) -> bytes:
+    def line(self, idx: int) -> bytes:
         if self._file is None:
             self._file = open_regular(self.where)
-        start, end = self._bounds[place:place + 2]
-        # Reading at a place moves nothing that forked processes share, and maps nothing that could be cut off.
+        start, end = self._bounds[idx:idx + 2]
+        # Reading at an offset moves nothing that forked processes share, and maps nothing that could be cut off.
         return os.pread(self._file.fileno(), end - start, start)
 
     def __getstate__(self) -> dict:

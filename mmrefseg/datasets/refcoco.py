@@ -123,16 +123,16 @@ class RefCOCODataset(BaseReferringDataset):
         if not isinstance(refs, list):
             raise InputError(f'{path} must hold a list of refs, but holds an object of type {type(refs).__name__}: it '
                              'is not a refs file.')
-        for place, ref in enumerate(refs):
-            get_field(ref, 'split', str, f'{path}: element {place}')
+        for index, ref in enumerate(refs):
+            get_field(ref, 'split', str, f'{path}: element {index}')
         return refs
 
     def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
         images = defaultdict(set)
-        for place, ref in enumerate(refs):
+        for index, ref in enumerate(refs):
             if self.broken is not None and not is_int64(ref.get('image_id')):
                 continue  # it is left out, and described, when the ref is parsed
-            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
+            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {index}')
             for split in self._splits(ref):
                 images[split].add(self.image_key({'image_id': image_id}))
         return dict(images)

@@ -74,8 +74,8 @@ class _ReferentsInLMDB(ReferentsOfLines):
         self._file = file
         self._split = split
 
-    def line(self, place: int) -> bytes:
-        key = _ref_key(self._split, place)
+    def line(self, idx: int) -> bytes:
+        key = _ref_key(self._split, idx)
         content = read_value(self._file, key)
         if content is None:
             raise InputError(f'{self._file} lacks {key}. Copy it again, or prepare the data set again.')
@@ -91,12 +91,12 @@ def write_split(writer: LMDBWriter, split: str, lines_file: Path) -> None:
         lines_file: a complete line for each referent; its index lies beside it.
     """
     with lines_file.open('rb') as lines:
-        writer.write((_ref_key(split, place), line) for place, line in enumerate(lines))
+        writer.write((_ref_key(split, idx), line) for idx, line in enumerate(lines))
     writer.write([(f'index/{split}', index_of(lines_file).read_bytes())])
 
 
-def _ref_key(split: str, place: int) -> str:
-    return f'refs/{split}/{place:08d}'
+def _ref_key(split: str, idx: int) -> str:
+    return f'refs/{split}/{idx:08d}'
 
 
 def _read_index(file: Path, split: str) -> LineIndex:

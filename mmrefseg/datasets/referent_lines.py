@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expressions import check_expression
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.names import relative_name
 
@@ -102,20 +102,20 @@ class ReferentsOfLines(Referents):
         self.image_folder = image_folder
 
     @abstractmethod
-    def line(self, place: int) -> bytes:
+    def line(self, idx: int) -> bytes:
         """The line of one referent, complete.
 
         Args:
-            place: the referent's index, from 0.
+            idx: which referent, from 0.
         """
 
-    def __getitem__(self, index: int) -> dict:
-        place = range(len(self))[index]
-        where = f'{self.where}, line {place + 1}'
-        referent = referent_of(decode_line(self.line(place), where), where, self.image_folder)
-        if len(referent['sentences']) != self.num_sentences[place]:
+    def __getitem__(self, idx: int) -> dict:
+        idx = range(len(self))[idx]
+        where = f'{self.where}, line {idx + 1}'
+        referent = referent_of(decode_line(self.line(idx), where), where, self.image_folder)
+        if len(referent['sentences']) != self.num_sentences[idx]:
             raise InputError(f'{where}: the line was changed after its index was made, which counts '
-                             f'{self.num_sentences[place]} expressions. Prepare the data set again; or delete the '
+                             f'{self.num_sentences[idx]} expressions. Prepare the data set again; or delete the '
                              'index, and the lines are read as those of your own.')
         return referent
 
@@ -132,8 +132,8 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with open_regular(path) as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
             if len(line) == LONGEST_LINE:
-                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
-                                 'line, and large masks as RLE or PNG.')
+                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent '
+                                 'per line, and large masks as RLE or PNG.')
             line = line.removeprefix(BOM_UTF8)  # some editors write one, and files are joined
             if line.strip():
                 yield number, line
@@ -152,7 +152,7 @@ def decode_line(line: bytes, where: str) -> dict:
     try:
         element = _DECODER.decode(line.decode(JSON_ENCODING))
     except (ValueError, RecursionError) as error:
-        raise InputError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
+        raise InputError(f'{where}: it is no JSON object ({error}). Write one object per line, in UTF-8.') from None
     if not isinstance(element, dict):
         raise InputError(f'{where}: expected an object {{...}}, got one of type {type(element).__name__}.')
     return element
@@ -257,18 +257,18 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
         if isinstance(counts, str):
             return
         check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
-        for place, run in enumerate(counts):
+        for index, run in enumerate(counts):
             if type(run) is not int or not 0 <= run <= height * width:
-                raise InputError(f'{where}: mask.counts[{place}] must be a run length: a whole number from 0 to the '
+                raise InputError(f'{where}: mask.counts[{index}] must be a run length: a whole number from 0 to the '
                                  f'{height * width} pixels of the image')
     elif not mask:
         raise InputError(f'{where}: mask is an empty list. Write polygons; or null, if the expression refers to '
                          'nothing')
     else:
-        for place, polygon in enumerate(mask):
-            check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
+        for index, polygon in enumerate(mask):
+            check_numbers(polygon, f'{where}: mask[{index}]', 'a flat list of x, y pairs')
             if len(polygon) % 2:
-                raise InputError(f'{where}: mask[{place}] must be x, y pairs, got {len(polygon)} numbers')
+                raise InputError(f'{where}: mask[{index}] must be x, y pairs, got {len(polygon)} numbers')
 
 
 def _sentences(element: dict, where: str) -> list[dict]:
@@ -278,12 +278,12 @@ def _sentences(element: dict, where: str) -> list[dict]:
     for key, name, kind in (('text', 'expressions', str), ('sent_id', 'sent_ids', int), ('kind', 'kinds', str)):
         if len(columns[key]) != len(texts):
             raise InputError(f'{where}: {name} has {len(columns[key])} entries, expressions {len(texts)}')
-        for place, value in enumerate(columns[key]):
+        for index, value in enumerate(columns[key]):
             if type(value) is not kind:
-                raise InputError(f'{where}: {name}[{place}] must be of type {kind.__name__}, got '
+                raise InputError(f'{where}: {name}[{index}] must be of type {kind.__name__}, got '
                                  f'{type(value).__name__}')
-    for place, text in enumerate(texts):
-        check_length(text, f'{where}: expressions[{place}]')
+    for index, text in enumerate(texts):
+        check_expression(text, f'{where}: expressions[{index}]')
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -85,7 +85,7 @@ class VOCPromptDataset(InstancePromptDataset):
         names = list(dict.fromkeys(read_regular(path, MAX_JSON_BYTES).decode('utf-8-sig', 'replace').split()))
         for name in names:
             if not _NAME.fullmatch(name):
-                raise InputError(f'{path} must hold names such as 2007_000032, one a line, but holds {name[:40]!r}.')
+                raise InputError(f'{path} must hold names such as 2007_000032, one per line, but holds {name[:40]!r}.')
         return names
 
     def _instances(self, name: str) -> list[Instance]:

@@ -124,26 +124,26 @@ def check_pixels(height: int, width: int) -> None:
 
 def _png_exif(file: BinaryIO) -> bytes:
     """The chunk of EXIF metadata, which may stand behind the pixels, where Pillow would have to decode them first."""
-    place = 8
+    offset = 8
     while True:
-        file.seek(place)
+        file.seek(offset)
         head = file.read(8)
         length = int.from_bytes(head[:4])
         if len(head) < 8 or head[4:] == b'IEND':
             return b''
         if head[4:] == b'eXIf':
             return file.read(min(length, 1 << 16))
-        place += 12 + length
+        offset += 12 + length
 
 
 def _has_lossy_chunk(file: BinaryIO) -> bool:
-    place = 12
+    offset = 12
     while True:
-        file.seek(place)
+        file.seek(offset)
         head = file.read(8)
         if len(head) < 8 or head[:4] in (b'VP8 ', b'VP8L'):
             return head[:4] != b'VP8L'
-        place += 8 + (int.from_bytes(head[4:], 'little') + 1) // 2 * 2
+        offset += 8 + (int.from_bytes(head[4:], 'little') + 1) // 2 * 2
 
 
 def _unreadable(file: BinaryIO) -> InputError:

@@ -23,7 +23,7 @@ class JPEGStructure(NamedTuple):
         width: width likewise.
         scans: passes over the picture; 1 of a baseline file mostly, about 10 of a progressive one.
         exif: the EXIF metadata; empty if there are none.
-        end: place of the end marker to which the markers lead; 0 if they don't, because the file is cut off.
+        end: offset of the end marker to which the markers lead; 0 if they don't, because the file is cut off.
     """
 
     height: int
@@ -45,13 +45,13 @@ def read_jpeg(content: bytes) -> JPEGStructure:
     """
     height = width = scans = 0
     exif, marker = b'', _MARKER
-    place = len(JPEG_START)
-    while found := marker.search(content, place):
-        kind, place = content[found.start() + 1], found.end()
+    offset = len(JPEG_START)
+    while found := marker.search(content, offset):
+        kind, offset = content[found.start() + 1], found.end()
         if kind == JPEG_END[1]:
             return JPEGStructure(height, width, scans, exif, found.start() if scans else 0)
-        length = int.from_bytes(content[place:place + 2])
-        segment = content[place + 2:place + length]
+        length = int.from_bytes(content[offset:offset + 2])
+        segment = content[offset + 2:offset + length]
         if kind not in _SEGMENTS or length < 2 or len(segment) != length - 2:
             break
         if kind in _FRAMES:
@@ -64,5 +64,5 @@ def read_jpeg(content: bytes) -> JPEGStructure:
             marker = _MARKER_BUT_RESTARTS if any(segment) else _MARKER
         elif kind == _APP1 and not exif and segment.startswith(_EXIF):
             exif = segment
-        place += length
+        offset += length
     return JPEGStructure(height, width, scans, exif, 0)

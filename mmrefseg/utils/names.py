@@ -44,7 +44,7 @@ def relative_name(name: str, where: str) -> str:
     if not parts or _CONTROL.search(name) or not _is_unicode(name):
         raise InputError(f'{where} must be the name of a file, without control characters, got {name[:200]!r}')
     if max(map(_size, parts)) > LONGEST_PART or _size(name) > LONGEST_NAME:
-        raise InputError(f'{where} is too long for a path: at most {LONGEST_PART} bytes a name and {LONGEST_NAME} in '
+        raise InputError(f'{where} is too long for a path: at most {LONGEST_PART} bytes per name and {LONGEST_NAME} in '
                          f'all, got {name[:80]!r}...')
     return '/'.join(parts)
 

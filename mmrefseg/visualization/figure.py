@@ -35,8 +35,8 @@ def add_panel(figure: Figure, left: float, top: float, width: float, height: flo
         height: height of the axes.
     """
     whole_width, whole_height = figure.get_size_inches()
-    place = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
-    ax = figure.add_axes(place)
+    rectangle = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
+    ax = figure.add_axes(rectangle)
     ax.set_axis_off()
     return ax
 

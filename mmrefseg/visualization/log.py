@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.files import MAX_JSON_BYTES, read_regular
 
 Log = dict[int, dict[str, float]]
 
@@ -52,10 +53,10 @@ def read_log(work_dir: str | Path) -> Log:
 
 def _read_run(file: Path) -> Log:
     run: Log = {}
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    for number, line in enumerate(read_regular(file, MAX_JSON_BYTES).splitlines(), 1):
         try:
             scalars = json.loads(line)
             run.setdefault(scalars.pop('step'), {}).update(scalars)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"line {number} of {file} is not a JSON object with a 'step': {error!r}") from error
     return dict(sorted(run.items()))

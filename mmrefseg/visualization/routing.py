@@ -61,15 +61,15 @@ def _draw_router(ax: Axes, kinds: Mapping[str, Shares], colours: Mapping[str, tu
     is_sparse = any(shares[expert]['chosen'] < 1 for shares in kinds.values() for expert in experts)
     ax.axhline(1 / len(experts), color=FAINT, linewidth=1, linestyle=':')
     width = _BARS / len(experts)
-    places, heights = [], []
+    positions, heights = [], []
     for i, expert in enumerate(experts):
         x = [kind + (i + 0.5) * width - _BARS / 2 for kind in range(len(kinds))]
         ax.bar(x, [shares[expert]['weight'] for shares in kinds.values()], 0.9 * width, color=colours[expert],
                label=expert)
-        places += x
+        positions += x
         heights += [shares[expert] for shares in kinds.values()]
     for name, style in _MARKS.items():
         if name == 'first' or is_sparse:
-            ax.plot(places, [height[name] for height in heights], linestyle='', color=INK, clip_on=False, **style)
+            ax.plot(positions, [height[name] for height in heights], linestyle='', color=INK, clip_on=False, **style)
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1))

@@ -13,8 +13,8 @@ from mmrefseg.errors import InputError
 
 from .figure import FAINT, drawable, dress, expert_colours, save_figure
 
-_PANELS = {'words': 'words an expression', 'size': "referent's share of the image", 'kinds': 'kinds of expressions',
-           'expressions_per_ref': 'expressions a referent', 'refs_per_image': 'referents an image'}
+_PANELS = {'words': 'words per expression', 'size': "referent's share of the image", 'kinds': 'kinds of expressions',
+           'expressions_per_ref': 'expressions per referent', 'refs_per_image': 'referents per image'}
 _LAST = 15  # and above
 _BARS = 0.84  # of the room that a kind has
 

@@ -51,12 +51,12 @@ class RoutingTable:
 
     def add(self, routing: Iterable[RoutingInfo], kinds: list[str]) -> None:
         """Add a batch whose n-th expression is of the n-th kind."""
-        places = {kind: [i for i, other in enumerate(kinds) if other == kind] for kind in sorted(set(kinds))}
-        for kind, rows in places.items():
+        rows_by_kind = {kind: [i for i, other in enumerate(kinds) if other == kind] for kind in sorted(set(kinds))}
+        for kind, rows in rows_by_kind.items():
             self.counts[kind] = self.counts.get(kind, 0) + len(rows)
         for info in routing:
             self.experts[info.name] = info.experts
-            for kind, rows in places.items():
+            for kind, rows in rows_by_kind.items():
                 part = info._replace(logits=info.logits[rows], weights=info.weights[rows], chosen=info.chosen[rows])
                 total = len(rows) * part.statistics().double().cpu()
                 self._sums[info.name, kind] = self._sums.get((info.name, kind), 0) + total

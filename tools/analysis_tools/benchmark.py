@@ -111,7 +111,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def latency(seconds: list[float], batch: int) -> dict[str, float]:
-    """Median, quartiles and fastest of a call, in milliseconds, and how many images that makes a second."""
+    """Median, quartiles and fastest of a call, in milliseconds, and how many images per second that makes."""
     first, _, third = quantiles(seconds, n=4, method='inclusive')
     return {
         'median_ms': 1e3 * median(seconds),
@@ -195,7 +195,7 @@ def to_text(figures: dict[str, Any]) -> str:
     ]
     for name, times in figures['latency'].items():
         quartiles = f'{times["first_quartile_ms"]:.2f} to {times["third_quartile_ms"]:.2f}'
-        lines.append(f'{name:11}{times["median_ms"]:.2f} ms a batch (median of {figures["repeats"]}; quartiles '
+        lines.append(f'{name:11}{times["median_ms"]:.2f} ms per batch (median of {figures["repeats"]}; quartiles '
                      f'{quartiles}; fastest {times["fastest_ms"]:.2f}), {times["images_per_second"]:.2f} images a '
                      f'second: {SCOPES[name]}' + (f' ({sizes["original_size"]})' if name == PREDICTION else ''))
     memory = figures['peak_memory']

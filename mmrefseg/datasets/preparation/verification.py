@@ -75,22 +75,22 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
                  show_progress: bool) -> Iterator[str]:
     referents = dataset.referents()
     images, keys, num_expressions = defaultdict(list), set(), 0
-    for place, referent in enumerate(referents):
-        images[referent['img_path']].append(place)
+    for idx, referent in enumerate(referents):
+        images[referent['img_path']].append(idx)
         keys.add(dataset.image_key(referent))
         num_expressions += len(referent['sentences'])
     checksums_file = checksums_of(Path(dataset.data_root, ANNOTATIONS, f'{dataset.split}.jsonl'))
     checksums = decode_line(read_regular(checksums_file, MAX_JSON_BYTES), str(checksums_file))
     tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), FileLocation(path),
-                       {place: referents[place] for place in places}) for path, places in images.items())
+                       {idx: referents[idx] for idx in indices}) for path, indices in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
                        disable=not show_progress):
         if image.sha256 and image.sha256 != checksums.get(image.name):
             yield (f'{referents.image_folder}/{image.name} was changed: its SHA-256 is not the one in '
                    f'{checksums_file}')
             continue
-        yield from (f'{dataset.data_root}: split {dataset.split}, line {place + 1}: {trouble}'
-                    for place, trouble in image.broken.items())
+        yield from (f'{dataset.data_root}: split {dataset.split}, line {idx + 1}: {trouble}'
+                    for idx, trouble in image.broken.items())
     found = {'refs': len(referents), 'images': len(images), 'expressions': num_expressions}
     for what, number in found.items():
         if number != counts[what]:

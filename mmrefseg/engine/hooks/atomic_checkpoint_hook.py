@@ -23,6 +23,7 @@ from . import exact_resume
 from .checkpoint_notes import keep_own_notes, regular_file
 from .load_checkpoint_hook import LoadCheckpointHook
 from .spoilt import infinite_buffers, refuse_spoilt
+from .training_state import check_training_state
 
 _LOCAL = ('atomic_local', 'local')
 
@@ -137,6 +138,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 raise InputError(f'{runner._load_from} cannot be resumed: its message_hub or its meta is none of a '
                                  'training. Resume another checkpoint.')
             self._refuse_beyond_the_end(runner, meta)
+            check_training_state(checkpoint, runner)
         if is_hub_state(hub):
             self._keep_own_notes(runner, hub, meta if isinstance(meta, dict) else {})
 

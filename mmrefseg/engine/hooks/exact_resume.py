@@ -63,7 +63,7 @@ def _loaders(runner: Runner) -> list[DataLoader]:
 
 def _is_whole(state: Any) -> bool:
     return (isinstance(state, dict) and isinstance(state.get('place'), str)
-            and isinstance(state.get('sampler_seed'), int | None)
+            and isinstance(state.get('sampler_seed', ''), int | None)
             and all(isinstance(state.get(name), list) and all(isinstance(part, kind) for part in state[name])
                     for name, kind in (('workers', bool), ('generators', dict), ('gradients', dict)))
             and len(state['generators']) == len(state['gradients']) > 0)

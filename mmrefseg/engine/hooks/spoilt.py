@@ -50,8 +50,8 @@ def how_to_go_on(runner: Runner) -> str:
         runner: the runner.
     """
     last = last_good_checkpoint(runner)
-    place = 'start again (no checkpoint was written yet)' if last is None else f'go on from {last}, the last good one,'
-    return f'{place} with a lower learning rate, with clip_grad in optim_wrapper, or without AMP'
+    start = 'start again (no checkpoint was written yet)' if last is None else f'go on from {last}, the last good one,'
+    return f'{start} with a lower learning rate, with clip_grad in optim_wrapper, or without AMP'
 
 
 def refuse_spoilt(runner: Runner, infinite: set[str]) -> None:

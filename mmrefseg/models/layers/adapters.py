@@ -190,7 +190,7 @@ class SERAAdapter(DETRISAdapter):
         mask_padding: whether padded words are masked out (our reading; DETRIS attends to them). Default True.
         dense: whether a branch also sees the outputs of those before it. Default False.
         experts: which experts there are, at least one. Default ``('spatial', 'boundary')``.
-        top_k: experts chosen a sample, 1 to their number; None for all of them, which is soft routing. Default None.
+        top_k: experts chosen per sample, 1 to their number; None for all of them, which is soft routing. Default None.
         name: the router's name. Default ``adapter``.
         kwargs: as in :class:`DETRISAdapter`.
 

@@ -21,7 +21,7 @@ class RoutingInfo(NamedTuple):
         name: the router's name, unique in a :class:`ReferringSegmentor`, such as ``fusion.0``.
         experts: the experts' names, in the order of the columns below.
         logits: float32 (B, E), without the training noise.
-        weights: float32 (B, E), sum to 1 a row; exactly 0 for experts that were not chosen.
+        weights: float32 (B, E), sum to 1 in each row; exactly 0 for experts that were not chosen.
         chosen: bool (B, E), True for the experts that take part.
     """
 
@@ -85,7 +85,7 @@ class Router(nn.Module):
         experts: names of the experts.
         name: the router's name in logs and losses; the segmentor gives another where several have it.
         hidden_channels: width of a hidden layer (ReLU); None scores with one linear layer. Default None.
-        top_k: experts chosen a sample; None chooses all of them (soft routing). Default None.
+        top_k: experts chosen per sample; None chooses all of them (soft routing). Default None.
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
 
     Raises:

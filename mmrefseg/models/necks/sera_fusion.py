@@ -82,7 +82,7 @@ class SERAFusion(BaseModule):
             Default 512.
         experts: which experts there are; () leaves out experts and routers, which is DETRIS's neck.
             Default ``('spatial', 'contextual', 'boundary', 'shape')``.
-        top_k: experts chosen a sample, 1 to their number; None for all of them, the published best. Default None.
+        top_k: experts chosen per sample, 1 to their number; None for all of them, the published best. Default None.
         num_heads: attention heads of the contextual experts (our reading); divides ``in_channels``. Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.

@@ -319,6 +319,7 @@ class ReferringSegmentor(BaseModel):
         for sample, sample_logits in zip(data_samples, logits.float(), strict=True):
             mask = cris_mask(sample_logits[0], inputs.shape[-2:], sample.warp_matrix, sample.ori_shape[:2],
                              self.test_cfg['threshold'])
+            sample.set_field(self.test_cfg['threshold'], 'threshold', field_type='metainfo')
             sample.seg_logits = PixelData(data=sample_logits)
             sample.pred_sem_seg = PixelData(data=torch.as_tensor(mask, device=logits.device)[None].to(torch.uint8))
         return data_samples

@@ -39,16 +39,16 @@ def coco_like_content(num_images: int, seed: int = 0) -> dict:
     """
     random = np.random.default_rng(seed)
     content, num_sentences = {'images': [], 'annotations': [], 'refs': []}, 0
-    for place in range(num_images):
-        image_id = place + 1
+    for index in range(num_images):
+        image_id = index + 1
         name = f'COCO_train2014_{image_id:012d}'
-        split = next(split for split, end in _SPLIT_ENDS if place < end * num_images)
+        split = next(split for split, end in _SPLIT_ENDS if index < end * num_images)
         content['images'].append({'id': image_id, 'file_name': f'{name}.jpg', 'height': HEIGHT, 'width': WIDTH})
         for number, outline in enumerate(random_outlines(random)):
             ann_id = len(content['annotations']) + 1
             same = {'image_id': image_id, 'category_id': number + 1}
             content['annotations'].append({'id': ann_id, **same, 'segmentation': outline})
-            if number < 2 + place % 2:
+            if number < 2 + index % 2:
                 sentences = _sentences(random, num_sentences)
                 num_sentences += len(sentences)
                 content['refs'].append({
