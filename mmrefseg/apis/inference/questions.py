@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError, InputTypeError
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expressions import check_expression
 
 from .sources import Images, ImageSource, is_one_image, sources_of
 
@@ -44,7 +44,7 @@ def check_expressions(expressions: str | Sequence[str]) -> list[str]:
             raise InputTypeError(f'an expression must be a string, got {type(text).__name__}')
         if not text.strip():
             raise InputError(f"the expression {text!r} is blank: say what to look for, such as 'the left cup'")
-        check_length(text, 'a question')
+        check_expression(text, 'a question')
     return texts
 
 
