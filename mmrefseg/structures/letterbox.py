@@ -49,6 +49,25 @@ def cris_mask(logits: Tensor,
     Raises:
         InputError: ``logits`` isn't two-dimensional, or ``warp_matrix`` isn't 2x3.
     """
+    return torch.from_numpy(cris_scores(logits, input_size, warp_matrix, ori_shape) > threshold)
+
+
+def cris_scores(logits: Tensor, input_size: tuple[int, int], warp_matrix: np.ndarray,
+                ori_shape: tuple[int, int]) -> np.ndarray:
+    """What :func:`cris_mask` compares with the threshold.
+
+    Args:
+        logits: see there.
+        input_size: see there.
+        warp_matrix: see there.
+        ori_shape: see there.
+
+    Returns:
+        float32 (H0, W0); cubic interpolation goes a little below 0 and above 1.
+
+    Raises:
+        InputError: ``logits`` isn't two-dimensional, or ``warp_matrix`` isn't 2x3.
+    """
     if logits.ndim != 2:
         raise InputError(f'logits must be (h, w) of one sample, got {tuple(logits.shape)}')
     if np.shape(warp_matrix) != (2, 3):
@@ -58,7 +77,6 @@ def cris_mask(logits: Tensor,
     height, width = ori_shape
     # OpenCV looks up each output pixel through the inverse of the matrix it is given. The way back onto the original
     # needs the inverse of that inverse, which is the matrix itself.
-    mapped = cv2.warpAffine(
+    return cv2.warpAffine(
         enlarged, np.asarray(warp_matrix, dtype=np.float64), (int(width), int(height)),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
-    return torch.from_numpy(mapped > threshold)

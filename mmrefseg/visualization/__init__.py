@@ -1,5 +1,8 @@
+from .answers import Answer, draw_answers
 from .charts import draw_routing, draw_statistics
-from .image_grids import Answer, Pair, Sample, draw_answers, draw_pairs, draw_samples, fade_background, show_mask
+from .masks import fade_background, show_mask
+from .pipeline_grid import Pair, draw_pairs
+from .prediction_grid import Sample, draw_samples
 from .training_curves import draw_curves, find_runs, read_log
 
 __all__ = ['Answer', 'Pair', 'Sample', 'draw_answers', 'draw_curves', 'draw_pairs', 'draw_routing', 'draw_samples',

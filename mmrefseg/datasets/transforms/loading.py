@@ -153,7 +153,7 @@ def _decode_other(content: bytes, ignore_orientation: bool) -> np.ndarray:
     header = header_of(content)
     # As BGR: some versions of OpenCV leave 16-bit TIFF unfilled if asked for RGB.
     bgr = _pixels(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
-    img = cv2.cvtColor(_to_8_bits(bgr), cv2.COLOR_BGR2RGB)
+    img = cv2.cvtColor(to_8_bits(bgr), cv2.COLOR_BGR2RGB)
     if header.format == 'TIFF':  # which OpenCV always turns
         img = turn_back(img, header.orientation) if ignore_orientation else img
     elif not ignore_orientation:
@@ -175,7 +175,15 @@ def _pixels(content: bytes, flags: int) -> np.ndarray:
     return img
 
 
-def _to_8_bits(img: np.ndarray) -> np.ndarray:
+def to_8_bits(img: np.ndarray) -> np.ndarray:
+    """The upper 8 of 16 bits.
+
+    Args:
+        img: uint8, which stays as it is, or uint16.
+
+    Raises:
+        InputError: it is of another type, or fills its 16 bits only in part, so that it would be almost black.
+    """
     if img.dtype == np.uint8:
         return img
     if img.dtype != np.uint16:
