@@ -38,7 +38,7 @@ LARGE = {
 }
 PIPELINES = dict.fromkeys(('train_pipeline', 'test_pipeline', *(
     f'{split}_dataloader.dataset.pipeline' for split in ('train', 'val', 'test'))), ANY)
-BCE = [dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)]
+BCE = [dict(type='mmrefseg.BinaryCrossEntropyLoss')]
 
 EXPERTS = ('spatial', 'contextual', 'boundary', 'shape')
 LOSSES = {'z': 'RouterZLoss', 'balance': 'LoadBalanceLoss', 'assignment': 'AssignmentLoss'}

@@ -18,6 +18,8 @@ from mmrefseg.utils.expression_checks import check_expression
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
 
+_REMEMBERED = 2**16  # expressions whose tokens are kept; the oldest goes first
+
 
 @MODELS.register_module()
 class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
@@ -130,6 +132,8 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
                     f'end included); this is said once per run: {text[:80]!r}',
                     logger='current',
                     level=30)
+            if len(self._ids) >= _REMEMBERED:
+                del self._ids[next(iter(self._ids))]
             self._ids[text] = [self.tokenizer.sot_token_id, *words[:room], self.tokenizer.eot_token_id]
         return self._ids[text]
 

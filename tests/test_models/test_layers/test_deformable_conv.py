@@ -49,6 +49,18 @@ def test_against_torchvision(version, operator, groups, size):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize('version', VERSIONS)
+@pytest.mark.parametrize(('groups', 'size'), [(1, (7, 5)), (2, (4, 6)), (1, (1, 1)), (4, (2, 1))])
+@pytest.mark.parametrize('samples', [1, 200, 2**22])
+def test_without_gradients(version, groups, size, samples, monkeypatch):
+    """In blocks of any size."""
+    monkeypatch.setattr(deformable_conv, '_SAMPLES', samples)
+    conv = make(version, 'torch', groups)
+    x = torch.randn(3, 4, *size)
+    with torch.inference_mode():
+        torch.testing.assert_close(conv(x), by_torchvision(conv, x), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize('operator', OPERATORS)
 @pytest.mark.parametrize('version', VERSIONS)
 @pytest.mark.parametrize('autocast', [False, True])
