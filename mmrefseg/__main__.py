@@ -16,6 +16,7 @@ COMMANDS = {
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),
+    'import': ('dataset_converters/import_annotations.py', 'make JSON Lines of what an annotation tool wrote'),
     'validate': ('dataset_converters/validate_jsonl.py', 'check your own annotations in JSON Lines'),
     'refshapes': ('dataset_converters/refshapes.py', 'make RefShapes, a data set for trying things'),
     'browse': ('analysis_tools/browse_dataset.py', 'pictures of samples before and after the pipeline'),
