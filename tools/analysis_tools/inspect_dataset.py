@@ -30,7 +30,7 @@ _NEAR = 4  # bits in which the fingerprints of two copies of a picture may diffe
 _SIDE = 360
 _LISTED = 50
 _STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem;color:#1c1c1c}
-table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;overflow-wrap:anywhere}
+table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(15rem,100%),1fr));gap:1rem}
 figure{margin:0}img{width:100%;height:auto}li,figcaption{overflow-wrap:anywhere}.tables{overflow-x:auto}'''
 
@@ -167,7 +167,7 @@ def _duplicates(pictures: dict[tuple[str, int, str], set[str]]) -> list[str]:
 
 def advice(report: dict[str, Any], num_tokens: int) -> list[tuple[str, str]]:
     """What to mend first: sentence and key of the list that it is about."""
-    told = (('broken', 'of the lines are broken or their masks do not fit their images: mend them, training stops there'),
+    told = (('broken', 'of the lines are broken or their masks do not fit: mend them, training stops there'),
             ('duplicates', 'pairs of pictures are in two splits: figures on them would be too good; keep them in one'),
             ('ambiguous', 'expressions are said in several lines of one image: say more, or unite the masks'),
             ('too_long', f'expressions have more than {num_tokens} tokens and would be cut: shorten them, or raise '
