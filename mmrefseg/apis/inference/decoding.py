@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmrefseg.datasets.transforms.loading import decode_image, to_8_bits
 from mmrefseg.errors import InputError
-from mmrefseg.utils.image_size import PILLOW_ERRORS, check_pixels
+from mmrefseg.utils.image_header import PILLOW_ERRORS, check_pixels
 
 _ANIMATED = ('GIF', 'PNG', 'WEBP', 'TIFF')
 

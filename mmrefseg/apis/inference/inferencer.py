@@ -21,7 +21,7 @@ from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
-from mmrefseg.utils.machine import computes_in_bfloat16
+from mmrefseg.utils.collect_env import computes_in_bfloat16
 from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 

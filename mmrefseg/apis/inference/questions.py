@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError, InputTypeError
-from mmrefseg.utils.expressions import check_expression
+from mmrefseg.utils.expression_checks import check_expression
 
 from .sources import Images, ImageSource, is_one_image, sources_of
 
