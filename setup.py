@@ -1,4 +1,4 @@
-"""Packaging; the versions of Python, PyTorch and OpenMMLab's packages stand in `mmrefseg/utils/supported.py`."""
+"""Packaging; the versions of Python, PyTorch and OpenMMLab's packages stand in `utils/supported_versions.py`."""
 import re
 import runpy
 import shutil
@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
-SUPPORTED = runpy.run_path(str(ROOT / 'mmrefseg/utils/supported.py'))
+SUPPORTED = runpy.run_path(str(ROOT / 'mmrefseg/utils/supported_versions.py'))
 OLDEST_TORCH = SUPPORTED['TORCH'][0]
 OLDEST_PYTHON, NEWEST_PYTHON = SUPPORTED['PYTHON']
 

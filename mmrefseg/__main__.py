@@ -5,13 +5,14 @@ import sys
 from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 
-from mmrefseg.utils.paths import shipped_folder
+from mmrefseg.utils.shipped_files import shipped_folder
 from mmrefseg.version import __version__
 
 COMMANDS = {
     'doctor': ('doctor.py', 'what is installed here, what a config needs, and how to mend what is wrong'),
     'train': ('train.py', 'train a model'),
     'test': ('test.py', 'figures of a trained model on the splits of its data set'),
+    'evaluate': ('analysis_tools/evaluate_predictions.py', "figures of any program's predictions, with intervals"),
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),

@@ -14,7 +14,7 @@ import mmengine.registry as root
 from mmengine.registry import Registry
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.constructors import check_constructor
+from mmrefseg.utils.constructor_checks import check_constructor
 from mmrefseg.utils.requirements import check_importable
 
 
@@ -53,11 +53,15 @@ class _Node(Registry):
 
 
 def _node(name: str, parent: Registry, *locations: str) -> Registry:
-    return _Node(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{place}' for place in locations])
+    return _Node(name, parent=parent, scope='mmrefseg', locations=[f'mmrefseg.{location}' for location in locations])
 
 
 def type_name(kind: str | type) -> str:
-    """The name of a ``type`` in a config, a string with or without its scope or the class itself, without the scope."""
+    """The name of a ``type`` in a config, without its scope.
+
+    Args:
+        kind: a name, with or without its scope, or the class itself.
+    """
     return kind.split('.')[-1] if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests with several processes, one a GPU; on a machine without GPUs, on the CPU.
+# Tests with several processes, one per GPU; on a machine without GPUs, on the CPU.
 # usage: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT, default 29500) on each.
 set -euo pipefail

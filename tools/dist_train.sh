@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains with several processes, one a GPU; on a machine without GPUs, on the CPU.
+# Trains with several processes, one per GPU; on a machine without GPUs, on the CPU.
 # usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT, default 29500) on each.
 set -euo pipefail

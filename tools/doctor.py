@@ -16,9 +16,9 @@ from mmengine.config import Config
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.checkpoints.pretrained import is_address, is_tag, require_weights, weight_files
-from mmrefseg.datasets.config import LOADERS, build_unread, dataset_config, referring_configs
+from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.errors import UserError
-from mmrefseg.utils.machine import cpu_name
+from mmrefseg.utils.collect_env import cpu_name
 from mmrefseg.version import __version__
 
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'open_clip', 'timm', 'transformers',

@@ -44,8 +44,8 @@ def is_missing(file: str) -> bool:
 def describe(file: str) -> str:
     """One line on a file: whether it is there, and where it is from."""
     if file.startswith(('http://', 'https://')):
-        place = downloaded_path(file)
-        return f'{file} is ' + (f'there, in {place}' if place.is_file() else f'downloaded by training, to {place}')
+        path = downloaded_path(file)
+        return f'{file} is ' + (f'there, in {path}' if path.is_file() else f'downloaded by training, to {path}')
     if is_address(file) or is_tag(file):
         return f'{file} is downloaded by training'
     state = 'is missing' if is_missing(file) else 'is there'

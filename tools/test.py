@@ -14,6 +14,9 @@ from mmengine.runner import Runner
 from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.errors import FileError
+from mmrefseg.evaluation import PROTOCOLS
+from mmrefseg.evaluation.config import evaluators, protocols_of
+from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_atomically
 from mmrefseg.utils.run_processes import leave_process_group
 
@@ -29,7 +32,13 @@ def make_parser() -> ArgumentParser:
         nargs='+',
         default=[],
         help='splits to test with their expressions shuffled among samples: how well a model does that cannot read')
-    parser.add_argument('--out', help='write predictions as COCO RLE to this JSON file')
+    parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, metavar='NAME',
+                        help=f"protocols to evaluate under, of {', '.join(PROTOCOLS)}; figures of all but the first "
+                             "begin with the protocol's name (default: the config's)")
+    parser.add_argument('--out', help='write predictions as COCO RLE, made under the first protocol, to this JSON file')
+    parser.add_argument('--out-protocols', action='store_true', help='write the masks of the other protocols, too')
+    parser.add_argument('--out-probabilities', action='store_true',
+                        help='write small pictures of the probabilities, too')
     add_common_arguments(parser)
     return parser
 
@@ -48,19 +57,23 @@ def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: li
     return dataloaders
 
 
-def test_split(runner: Runner, cfg: Config, dataloader: dict, out_file: Path | None, amp: bool) -> dict[str, float]:
+def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file: Path | None,
+               args: Namespace) -> dict[str, float]:
     """The figures of one split; its predictions go to ``out_file``."""
-    evaluator = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if out_file:
-        evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file))]
-    return run_test(runner, dataloader, evaluator, amp)
+        protocols = protocols_of(evaluator)
+        written = protocols if args.out_protocols else protocols[:1]
+        evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file),
+                                      protocol=[protocol.to_dict() for protocol in written],
+                                      probabilities=args.out_probabilities)]
+    return run_test(runner, dataloader, evaluator, args.amp)
 
 
-def write_results(metrics: dict, predictions: dict, figures: Path, out: str | None) -> None:
-    """Write the figures, and the predictions where they are asked for, of all splits so far."""
-    write_atomically((json.dumps(metrics, indent=2) + '\n').encode(), figures)
+def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, out: str | None) -> None:
+    """Write the figures, and the predictions where they are asked for, of all splits so far, with the protocols."""
+    write_atomically((json.dumps({PROTOCOLS_KEY: rules, **metrics}, indent=2) + '\n').encode(), figures)
     if out:
-        write_atomically(json.dumps(predictions).encode(), out)
+        write_atomically(json.dumps({PROTOCOLS_KEY: rules, **predictions}).encode(), out)
 
 
 def test(args: Namespace) -> None:
@@ -71,14 +84,16 @@ def test(args: Namespace) -> None:
         if Path(args.out).is_dir():
             raise FileError(f'--out names the folder {args.out}; name a JSON file in it')
     runner = start_testing(cfg, args.checkpoint)
+    evaluator = evaluators(cfg, args.protocol)
+    rules = {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}
     metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
             out_file = Path(folder, f'{name}.json') if args.out else None
-            metrics[name] = test_split(runner, cfg, dataloader, out_file, args.amp)
+            metrics[name] = test_split(runner, evaluator, dataloader, out_file, args)
             if is_main_process():
                 predictions[name] = json.loads(out_file.read_text()) if out_file else None
-                write_results(metrics, predictions, figures, args.out)
+                write_results(metrics, predictions, rules, figures, args.out)
     runner.call_hook('after_run')
     if is_main_process():
         print(f'The figures are in {figures}')

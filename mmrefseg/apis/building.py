@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import MODELS, TRANSFORMS, type_name
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 # A question brings its image along, and comes without an answer.
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')
@@ -68,16 +68,23 @@ def _inside_mmengine(error: BaseException) -> list[FrameSummary]:
 
 
 def build_model(config: Config) -> BaseModel:
-    """Build a config's model with random weights; pretrained files aren't read."""
+    """Build a config's model with random weights; pretrained files aren't read.
+
+    Args:
+        config: a whole config; its ``model`` is built, in its ``default_scope``.
+    """
     # A notebook may have set another library's scope before.
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
         return MODELS.build(config.model)
 
 
 def inference_pipeline(config: Config) -> Compose:
-    """The test pipeline behind the loading of image and mask.
+    """The test pipeline without its first steps, which load image and mask.
 
     It takes dicts with ``img``, ``img_shape``, ``ori_shape`` and ``text``.
+
+    Args:
+        config: a whole config with a ``test_dataloader``.
 
     Raises:
         InputError: the config has no test pipeline.
@@ -91,7 +98,10 @@ def inference_pipeline(config: Config) -> Compose:
 
 
 def check_device(name: str) -> torch.device:
-    """The device of a name.
+    """The device that a name stands for, tried out.
+
+    Args:
+        name: PyTorch's name, such as ``'cpu'`` or ``'cuda:1'``.
 
     Raises:
         InputError: there is no such device.

@@ -27,7 +27,7 @@ def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], inte
     Args:
         parser: the tool's arguments; its name begins the messages.
         command: does the work and returns the exit status, None for 0.
-        interrupted: what to say after Ctrl-C. Default: ``'interrupted'``.
+        interrupted: what to say after Ctrl-C. Default ``'interrupted'``.
     """
     parser.add_argument('--debug', action='store_true', help='show where in the code an error arose, too')
     args = parser.parse_args()

@@ -31,10 +31,10 @@ class RefSegResult(NamedTuple):
     """What the model answers to one expression about one image.
 
     Args:
-        mask (np.ndarray): bool (H, W), True on the referent, at the upright image's own size.
-        score (float): mean probability of the mask's pixels, 0 to 1; 0 where the mask is empty.
-        expression (str): the expression, as asked.
-        image_path (str | None): the image's file; None where an array was given.
+        mask: bool (H, W), True on the referent, at the upright image's own size.
+        score: mean probability of the mask's pixels, 0 to 1; 0 where the mask is empty.
+        expression: the expression, as asked.
+        image_path: the image's file; None where an array was given.
     """
 
     mask: np.ndarray
@@ -54,13 +54,12 @@ class RefSegInferencer:
     Images are prepared by the config's test pipeline. The model stays as :attr:`model`, in evaluation mode.
 
     Args:
-        config (str | Path | Config): path of a config, the name of one that comes with mmrefseg (see
-            :func:`mmrefseg.config_path`), or a config.
-        weights (str | Path | None): path or address of a checkpoint of exactly this architecture; one that holds only
-            what was trained also needs the config's pretrained files. None keeps random weights and warns: the
-            answers mean nothing then.
-        device (str | None): where the model runs, such as ``'cpu'`` or ``'cuda:1'``. Default None: a GPU if there is
-            one, else the CPU.
+        config: path of a config, the name of one that comes with mmrefseg (see :func:`mmrefseg.config_path`), or a
+            config.
+        weights: path or address of a checkpoint of exactly this architecture; one that holds only what was trained also
+            needs the config's pretrained files. None keeps random weights and warns: the answers mean nothing then.
+        device: where the model runs, such as ``'cpu'`` or ``'cuda:1'``. Default None: a GPU if there is one, else the
+            CPU.
 
     Raises:
         MissingInputError: there is no such config or checkpoint, or no pretrained file that it needs.
@@ -90,16 +89,15 @@ class RefSegInferencer:
         single expression with every image.
 
         Args:
-            images (Image | Sequence[Image]): paths, or arrays of **RGB** uint8 (H, W, 3): OpenCV's own order is BGR
+            images: paths, or arrays of **RGB** uint8 (H, W, 3): OpenCV's own order is BGR
                 (``image[..., ::-1]`` turns one into the other). Files are taken upright, as viewers show them: an
                 EXIF orientation is applied. All are held in memory.
-            expressions (str | Sequence[str]): what to look for.
-            batch_size (int): pairs that the model sees at once. Default: 8.
-            out (str | Path | None): a picture to draw, ``.png`` or ``.jpg``, with a panel for each answer. Default:
-                None, none is drawn.
+            expressions: what to look for.
+            batch_size: pairs that the model sees at once. Default 8.
+            out: a picture to draw, ``.png`` or ``.jpg``, with a panel for each answer. Default None, none is drawn.
 
         Returns:
-            list[RefSegResult]: one a pair, in order, also where there is only one.
+            One per pair, in order, also where there is only one.
 
         Raises:
             MissingInputError: an image is missing.
@@ -141,13 +139,13 @@ def mask_score(mask: np.ndarray, logits: Tensor, warp_matrix: np.ndarray, input_
     """Mean probability of a mask's pixels, each looked up among the logits' sigmoids bilinearly.
 
     Args:
-        mask (np.ndarray): bool (H, W), at the image's own size.
-        logits (Tensor): (h, w), in the frame of the network's input, its corners on the input's corners.
-        warp_matrix (np.ndarray): (2, 3), maps the image's to the input's pixel coordinates (x, y).
-        input_size (tuple[int, int]): height and width of the network's input in pixels.
+        mask: bool (H, W), at the image's own size.
+        logits: (h, w), in the frame of the network's input, its corners on the input's corners.
+        warp_matrix: (2, 3), maps the image's to the input's pixel coordinates (x, y).
+        input_size: height and width of the network's input in pixels.
 
     Returns:
-        float: 0 to 1; 0 for an empty mask.
+        0 to 1; 0 for an empty mask.
     """
     y, x = np.nonzero(mask)
     if not len(x):

@@ -26,7 +26,11 @@ LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
 def add_common_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments that training and testing share."""
+    """Add the arguments that training and testing share.
+
+    Args:
+        parser: the tool's parser, which is changed.
+    """
     parser.add_argument('--work-dir', help='folder for logs and results (default: work_dirs/<name of the config>)')
     parser.add_argument('--amp', action='store_true', help='run the model under mixed precision')
     parser.add_argument(

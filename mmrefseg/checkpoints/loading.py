@@ -44,7 +44,7 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
     Args:
         model: receives the weights; no wrapper for several processes.
         checkpoint: path or address of the checkpoint, or what is in it.
-        source: where the checkpoint comes from, for messages. Default: its path.
+        source: where the checkpoint comes from, for messages. Default its path.
 
     Returns:
         The checkpoint, with its frozen weights.
@@ -65,7 +65,11 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
 
 
 def is_hub_state(state: Any) -> bool:
-    """Whether something has what mmengine's message hub keeps."""
+    """Whether a value is what mmengine's message hub keeps.
+
+    Args:
+        state: anything, of a file that nobody vouches for.
+    """
     kinds = dict(log_scalars=HistoryBuffer, runtime_info=object, resumed_keys=bool)
     return isinstance(state, dict) and all(
         isinstance(state.get(part), dict) and all(isinstance(key, str) and isinstance(value, kind)
@@ -74,7 +78,11 @@ def is_hub_state(state: Any) -> bool:
 
 
 def is_run_meta(meta: Any) -> bool:
-    """Whether something tells how far a training came, and with which seed."""
+    """Whether a value tells how far a training came, and with which seed.
+
+    Args:
+        meta: anything, of a file that nobody vouches for.
+    """
     counts = [meta.get(count) for count in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
     return all(type(count) is int and count >= 0 for count in counts) and (
         meta.get('seed') is None or (type(meta['seed']) is int and 0 <= meta['seed'] < 1 << 32))

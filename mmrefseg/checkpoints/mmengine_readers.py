@@ -17,7 +17,12 @@ from .reading import MapLocation, load_from_local
 
 
 def downloaded_path(url: str, folder: str | Path | None = None) -> Path:
-    """Where the file of an address is kept; without a folder in PyTorch's own, which ``TORCH_HOME`` moves."""
+    """Where a downloaded file is kept.
+
+    Args:
+        url: the file's address.
+        folder: where downloads go. Default None: PyTorch's own folder, which ``TORCH_HOME`` moves.
+    """
     return Path(folder or Path(torch.hub.get_dir(), 'checkpoints'), Path(urlparse(url).path).name)
 
 
@@ -55,6 +60,10 @@ def load_url(url: str,
 def load_from_openmmlab(filename: str, map_location: MapLocation = None) -> dict:
     """Read a checkpoint that mmengine has a short name for, such as ``open-mmlab://resnet50_v1c``.
 
+    Args:
+        filename: the name, with what stands before ``://``.
+        map_location: see :func:`load_from_local`. Default None.
+
     Raises:
         InputError: mmengine has no such name, or see :func:`load_from_local`.
         FileError: see :func:`load_url`.
@@ -72,6 +81,10 @@ def load_from_openmmlab(filename: str, map_location: MapLocation = None) -> dict
 def load_from_ceph(filename: str, map_location: MapLocation = None) -> dict:
     """Read a checkpoint from a server that mmengine's ``petrel`` backend reaches, such as ``s3://bucket/a.pth``.
 
+    Args:
+        filename: the address.
+        map_location: see :func:`load_from_local`. Default None.
+
     Raises:
         InputError: see :func:`load_from_local`.
     """
@@ -84,6 +97,10 @@ def load_from_ceph(filename: str, map_location: MapLocation = None) -> dict:
 
 def load_from_pavi(filename: str, map_location: MapLocation = None) -> dict:
     """Refuse a checkpoint of a service that has ended.
+
+    Args:
+        filename: the address.
+        map_location: unused; mmengine's signature. Default None.
 
     Raises:
         InputError: always.

@@ -29,12 +29,20 @@ _CHUNK = 1 << 20
 
 
 def is_address(name: str) -> bool:
-    """Whether weights are named by an address, such as ``https://...`` or mmengine's ``torchvision://...``."""
+    """Whether weights are named by an address, such as ``https://...`` or mmengine's ``torchvision://...``.
+
+    Args:
+        name: a path, an address or a tag.
+    """
     return '://' in name
 
 
 def source_of(path: str | Path) -> str | None:
-    """The address of an official weight file, known by the end of its local path; None for any other file."""
+    """The address of an official weight file, known by the end of its local path; None for any other file.
+
+    Args:
+        path: where the file is, or should be; it need not exist.
+    """
     for pattern, address in () if is_address(str(path)) else _SOURCES:
         if match := pattern.search(Path(path).as_posix()):
             return match.expand(address)
@@ -42,7 +50,11 @@ def source_of(path: str | Path) -> str | None:
 
 
 def is_tag(name: str) -> bool:
-    """Whether weights are named by a word, as open_clip's ``openai``, and not by a path or an address."""
+    """Whether weights are named by a word, as open_clip's ``openai``, and not by a path or an address.
+
+    Args:
+        name: a path, an address or a tag.
+    """
     return re.fullmatch(r'[\w-]+', name) is not None and not Path(name).is_file()
 
 
@@ -73,7 +85,7 @@ def require_weights(path: str, owner: str, config: str = 'CONFIG', setting: str 
     Args:
         path: path or address of the file.
         owner: the part of the model that needs it, for the message.
-        config: path of the config that names it, for the message. Default: a placeholder.
+        config: path of the config that names it, for the message. Default a placeholder.
         setting: the config's setting that names it, for the message. Default ``'init_cfg'``.
 
     Raises:
@@ -118,8 +130,8 @@ class RemoteFile(NamedTuple):
     """What a server says of a file, None where it doesn't.
 
     Args:
-        size (int | None): in bytes.
-        sha256 (str | None): in hexadecimal digits, as Hugging Face gives for large files.
+        size: in bytes.
+        sha256: in hexadecimal digits, as Hugging Face gives for large files.
     """
 
     size: int | None
@@ -133,6 +145,9 @@ def _unreachable(address: str, error: Exception) -> FileError:
 
 def remote_file(address: str) -> RemoteFile:
     """Ask a server about a file, without getting it.
+
+    Args:
+        address: the file's ``https`` address.
 
     Raises:
         FileError: the server cannot be reached, or has no such file.
@@ -153,6 +168,10 @@ def remote_file(address: str) -> RemoteFile:
 
 def verify_download(path: str | Path, expected: RemoteFile) -> None:
     """Compare a file with what its server says of it.
+
+    Args:
+        path: the file.
+        expected: what the server says; what is None there is not compared.
 
     Raises:
         InputError: the size or the SHA-256 is another.

@@ -22,14 +22,23 @@ _EMA = 'module.'
 
 
 def digest(name: str, value: Tensor) -> str:
-    """SHA-256 over an entry's name, type, shape and bytes, as hex digits."""
+    """SHA-256 over an entry's name, type, shape and bytes, as hex digits.
+
+    Args:
+        name: the entry's name.
+        value: its tensor, on any device.
+    """
     sha = hashlib.sha256(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
     sha.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return sha.hexdigest()
 
 
 def digests(state_dict: Mapping[str, Any]) -> dict[str, str]:
-    """Name → :func:`digest` of each tensor in a state dict."""
+    """Name → :func:`digest` of each tensor in a state dict.
+
+    Args:
+        state_dict: name → tensor; other values are passed over.
+    """
     return {name: digest(name, value) for name, value in state_dict.items() if isinstance(value, Tensor)}
 
 
@@ -67,12 +76,20 @@ def base_digests(config: dict) -> dict[str, str]:
 
 
 def trained_names(model: nn.Module) -> set[str]:
-    """Names of the parameters that train."""
+    """Names of the parameters that train.
+
+    Args:
+        model: the model, not wrapped.
+    """
     return {name for name, value in model.named_parameters(remove_duplicate=False) if value.requires_grad}
 
 
 def part_of(name: str) -> str:
-    """The part of the model, such as ``backbone``, that an entry of its state dict belongs to."""
+    """The part of the model, such as ``backbone``, that an entry of its state dict belongs to.
+
+    Args:
+        name: the entry's name, such as ``backbone.tower.norm.weight``.
+    """
     return name.partition('.')[0]
 
 
@@ -115,7 +132,11 @@ def remove_frozen_weights(checkpoint: dict, model: nn.Module, base: Mapping[str,
 
 
 def is_delta(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint holds only what was trained."""
+    """Whether a checkpoint holds only what was trained.
+
+    Args:
+        checkpoint: what the file holds.
+    """
     meta = checkpoint.get('meta')
     return isinstance(meta, dict) and bool(meta.get('base'))
 

@@ -2,7 +2,7 @@
 
 A pickle is a program: it names functions and calls them with what it likes, and even PyTorch's restricted reader lets
 some calls through that crash the process. Here the few opcodes of a checkpoint are interpreted one by one. A name in
-the pickle never becomes the object that it names, but looks up a function of :mod:`.rebuilding` that checks its
+the pickle never becomes the object that it names, but looks up a function of :mod:`.pickled_types` that checks its
 arguments and gives plain data; every other name is refused.
 """
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from .rebuilding import (
+from .pickled_types import (
     CALLS,
     CONSTANTS,
     HISTORY,
@@ -36,8 +36,8 @@ from .rebuilding import (
 # Gives the elements of a storage, as a flat tensor, for its key in the file, its element type and its length.
 FindStorage = Callable[[str, torch.dtype, int], Tensor]
 
-# Far more than of a checkpoint with ten thousand tensors and its optimizer.
-_MAX_OPCODES = 5_000_000
+# A thousand tensors with Adam's moments take 120,000; these, if each is a call, a few seconds.
+_MAX_OPCODES = 600_000
 _MAX_DEPTH = 100
 _MAX_ITEMS = 20_000_000
 # Calls copy what they are given, which may be one and the same great thing again and again. Of what a checkpoint holds

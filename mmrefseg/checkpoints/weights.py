@@ -64,14 +64,22 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: st
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
-    """The model inside wrappers for several processes or test-time augmentation."""
+    """The model inside wrappers for several processes or test-time augmentation.
+
+    Args:
+        model: the model, in any number of wrappers or none.
+    """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
 
 
 def checkpoint_bytes(checkpoint: Mapping[str, Any]) -> bytes:
-    """A checkpoint as the content of a file, which is the same for the same checkpoint."""
+    """A checkpoint as the content of a file, which is the same for the same checkpoint.
+
+    Args:
+        checkpoint: what the file is to hold.
+    """
     content = io.BytesIO()
     torch.save(checkpoint, content)
     return content.getvalue()

@@ -7,7 +7,7 @@ from .refclef import RefCLEFDataset
 from .refcoco import RefCOCODataset
 from .refer_lmdb import ReferringLMDBDataset
 from .referring_mixture import ReferringMixture
-from .samplers import SeededInfiniteSampler, SeededSampler
+from .samplers import SameImageSampler, SeededInfiniteSampler, SeededSampler
 from .shuffled_expressions import ShuffledExpressions
 from .transforms import (
     Albumentations,
@@ -32,5 +32,6 @@ __all__ = [
     'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
     'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
     'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
-    'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset'
+    'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch',
+    'VOCPromptDataset',
 ]

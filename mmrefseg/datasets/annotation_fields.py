@@ -12,6 +12,9 @@ def is_int64(value: Any) -> bool:
     """Whether a value is a whole number of 64 bits, as NumPy and PyTorch take it.
 
     Larger ones can be chosen so that all have the same hash: a dictionary of them would take hours.
+
+    Args:
+        value: anything that a file may hold.
     """
     return isinstance(value, int) and -2**63 <= value < 2**63
 
@@ -22,16 +25,16 @@ def get_field(element: Any, key: str, kind: type | tuple[type, ...], where: str)
     Values are not shown in errors: a hostile one may be endless.
 
     Args:
-        element (Any): What should be a dictionary.
-        key (str): Name of the field.
-        kind (type | tuple[type, ...]): What the value must be. A truth value is no ``int`` here.
-        where (str): File and path of the element, for errors.
+        element: what should be a dictionary.
+        key: name of the field.
+        kind: what the value must be. A truth value is no ``int`` here.
+        where: file and path of the element, for errors.
 
     Returns:
-        Any: The value.
+        The value.
 
     Raises:
-        InputError: If the element is no dictionary, or the field is missing or of another type.
+        InputError: the element is no dictionary, or the field is missing or of another type.
     """
     if not isinstance(element, dict):
         raise InputError(f'{where}: expected a dictionary, got an object of type {type(element).__name__}.')
@@ -55,12 +58,12 @@ def check_numbers(numbers: Any, where: str, expected: str) -> None:
     """Check a list of numbers.
 
     Args:
-        numbers (Any): What should be a list of finite numbers.
-        where (str): File and path of the list, for errors.
-        expected (str): What such a list means, for errors.
+        numbers: what should be a list of finite numbers.
+        where: file and path of the list, for errors.
+        expected: what such a list means, for errors.
 
     Raises:
-        InputError: If it is no list, or one of its elements is no finite number; names the element.
+        InputError: it is no list, or one of its elements is no finite number; names the element.
     """
     if not isinstance(numbers, list):
         raise InputError(f'{where} must be {expected}, got an object of type {type(numbers).__name__}')
@@ -69,27 +72,27 @@ def check_numbers(numbers: Any, where: str, expected: str) -> None:
             return
     except OverflowError:  # an endless whole number
         pass
-    place = next(place for place, number in enumerate(numbers)
+    index = next(index for index, number in enumerate(numbers)
                  if type(number) not in (int, float) or not _is_finite(number))
-    raise InputError(f'{where}[{place}] must be a finite number')
+    raise InputError(f'{where}[{index}] must be a finite number')
 
 
 def check_outline(outline: list | dict, where: str) -> None:
     """Check that an outline of COCO's has the shape it should; drawing it tells whether it is good.
 
     Args:
-        outline (list | dict): Polygons, RLEs, or one RLE.
-        where (str): File and path of the outline, for errors.
+        outline: polygons, RLEs, or one RLE.
+        where: file and path of the outline, for errors.
 
     Raises:
-        InputError: If it has another shape, or holds what is no finite number; names the element.
+        InputError: it has another shape, or holds what is no finite number; names the element.
     """
     if isinstance(outline, list):
-        for place, part in enumerate(outline):
+        for index, part in enumerate(outline):
             if isinstance(part, dict):
-                check_outline(part, f'{where}[{place}]')
+                check_outline(part, f'{where}[{index}]')
             else:
-                check_numbers(part, f'{where}[{place}]', 'a flat list of x, y pairs, or an RLE')
+                check_numbers(part, f'{where}[{index}]', 'a flat list of x, y pairs, or an RLE')
         return
     check_numbers(outline.get('size'), f'{where}.size', '[height, width]')
     if not isinstance(outline.get('counts'), str):

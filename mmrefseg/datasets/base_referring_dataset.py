@@ -13,13 +13,14 @@ from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
-from mmrefseg.utils.names import refuse_links_out
+from mmrefseg.utils.safe_names import refuse_links_out
 
+from .coordinate_units import CoordinateUnits
+from .image_once import samples_of_images, split_pipeline
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
-from .scales import Scales
 from .seeding import seeded
 
 
@@ -27,7 +28,7 @@ class BaseReferringDataset(BaseDataset, ABC):
     """Images with referring expressions and the outlines of what they refer to.
 
     A sub-class parses its files in :meth:`load_referents` and :meth:`images_by_split`, and says in :meth:`image_key`
-    what makes two images one; samples, checks and memory are taken care of here. A sample is a place in the list of
+    what makes two images one; samples, checks and memory are taken care of here. A sample is an index into the list of
     referents and one among the referent's expressions, so that nothing is kept twice.
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
@@ -38,28 +39,28 @@ class BaseReferringDataset(BaseDataset, ABC):
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): Part of the data set. Default: ``'train'``.
-        unit (str): What one sample is: ``'sentence'`` (one expression; testing must use this) or ``'ref'`` (one
-            referent with all its expressions, of which ``SampleSentence`` draws one). Default: ``'sentence'``.
-        data_prefix (dict | None): ``img_path`` is the folder of the images, absolute or inside ``data_root``.
-            Default: None, which means ``dict(img_path='images')``.
-        ignore_orientation (bool | None): Whether the annotations were made on the images as they are stored. Default:
-            None, the class's own: False, they were made on the upright images (an EXIF orientation is applied), in
-            users' own data, and True in published sets, whose tools never looked at it.
-        pipeline (Sequence[dict | Callable]): Transforms. Default: none.
-        allow_links_out (bool | None): Whether images and masks may be links to files outside of their folder, as where
-            single images of several disks are laid together; a folder may be a link itself in any case. Default:
-            None, only in folders that ``prepare.py`` made, whose images are such links.
+        data_root: folder of the data set.
+        split: part of the data set. Default ``'train'``.
+        unit: what one sample is: ``'sentence'`` (one expression; testing must use this) or ``'ref'`` (one referent with
+            all its expressions, of which ``SampleSentence`` draws one). Default ``'sentence'``.
+        data_prefix: ``img_path`` is the folder of the images, absolute or inside ``data_root``. Default None, which
+            means ``dict(img_path='images')``.
+        ignore_orientation: whether the annotations were made on the images as they are stored. Default None, the
+            class's own: False, they were made on the upright images (an EXIF orientation is applied), in users' own
+            data, and True in published sets, whose tools never looked at it.
+        pipeline: transforms. Default none.
+        allow_links_out: whether images and masks may be links to files outside of their folder, as where single images
+            of several disks are laid together; a folder may be a link itself in any case. Default None, only in folders
+            that ``prepare.py`` made, whose images are such links.
         **kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``metainfo`` and ``max_refetch`` of
             :class:`mmengine.dataset.BaseDataset`.
 
     Attributes:
-        broken (list[str] | None): None, and a broken entry is an error; or a list, and broken entries are left out
-            and described there. Default: None.
+        broken: None, and a broken entry is an error; or a list, and broken entries are left out and described there.
+            Default None.
 
     Raises:
-        InputError: If ``unit`` is neither of the two, or an expression is empty or endless.
+        InputError: ``unit`` is neither of the two, or an expression is empty or endless.
     """
 
     broken: list[str] | None = None
@@ -98,15 +99,18 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Parse the files of the data set.
 
         Returns:
-            Iterable[dict] | Referents: One for each ref of the split: ``img_path``, ``height``, ``width``,
-            ``segmentation``, ``image_id``, ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of
-            dictionaries with ``text``, ``sent_id`` and ``kind``. They are checked, but ``Referents`` are taken as they
-            are.
+            One for each ref of the split: ``img_path``, ``height``, ``width``, ``segmentation``, ``image_id``,
+            ``ref_id``, ``ann_id``, ``category_id`` and ``sentences``, a list of dictionaries with ``text``, ``sent_id``
+            and ``kind``. They are checked, but ``Referents`` are taken as they are.
         """
 
     @abstractmethod
     def image_key(self, referent: Mapping) -> str:
-        """A name of the referent's image that no other image has, and that is the same in every data set."""
+        """A name of the referent's image that no other image has, and that is the same in every data set.
+
+        Args:
+            referent: as :meth:`load_referents` gives it.
+        """
 
     @abstractmethod
     def images_by_split(self) -> dict[str, set[str]]:
@@ -125,7 +129,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Keys of the images of this split.
 
         Raises:
-            InputError: If the files know no such split.
+            InputError: the files know no such split.
         """
         images = self.images_by_split()
         if self.split not in images:
@@ -137,29 +141,29 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self._referents is None:
             referents = self.load_referents()
             if not isinstance(referents, Referents):
-                scales = Scales()
-                checked = self.parse_each(referents, partial(self._complete, scales=scales))
+                units = CoordinateUnits()
+                checked = self.parse_each(referents, partial(self._check_referent, units=units, seen=set()))
                 referents = ReferentsInMemory(checked)
-                scales.check_all(self.data_root)
+                units.check_all(self.data_root)
             self._referents = referents
         return self._referents
 
-    def parse_each(self, entries: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
-        """Parse a file's entries one by one; what to do with a broken one, ``broken`` says.
+    def parse_each(self, elements: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
+        """Parse a file's elements one by one; what to do with a broken one, ``broken`` says.
 
         Args:
-            entries (Iterable): The entries.
-            parse (Callable): Makes a referent of an entry, or raises ``InputError``.
+            elements: the elements.
+            parse: makes a referent of an element, or raises ``InputError``.
 
         Yields:
-            dict: What ``parse`` made.
+            What ``parse`` made.
 
         Raises:
-            InputError: If an entry is broken and ``broken`` is None.
+            InputError: an element is broken and ``broken`` is None.
         """
-        for entry in entries:
+        for element in elements:
             try:
-                referent = parse(entry)
+                referent = parse(element)
             except InputError as error:
                 if self.broken is None:
                     raise
@@ -167,45 +171,69 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _complete(self, referent: dict, scales: Scales) -> dict:
-        scales.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
+    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[int]) -> dict:
+        """The referent with what every one has, if nothing about it is wrong."""
+        _refuse_repeated(referent['ref_id'], seen, self.data_root)
+        units.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
         return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
     def load_data_list(self) -> np.ndarray:
         """Load the referents and number the samples.
 
         Returns:
-            np.ndarray: (N, 2) integers for N samples: the referent's place among the referents, and the expression's
-            among those of the referent (0 with ``unit='ref'``).
+            (N, 2) integers for N samples: the referent's index among the referents, and the expression's among those of
+            the referent (0 with ``unit='ref'``).
         """
         numbers = self.referents().num_sentences
         if self.unit == 'ref':
             return np.stack([np.arange(len(numbers)), np.zeros_like(numbers)], axis=1)
-        places = np.repeat(np.arange(len(numbers)), numbers)
+        of_referent = np.repeat(np.arange(len(numbers)), numbers)
         firsts = np.cumsum(numbers) - numbers
-        return np.stack([places, np.arange(len(places)) - firsts[places]], axis=1)
+        return np.stack([of_referent, np.arange(len(of_referent)) - firsts[of_referent]], axis=1)
 
     def __getitem__(self, idx: int) -> dict:
         """The sample after the pipeline, which draws by the seed of ``idx`` if it has one (see the samplers)."""
         with seeded(idx):
             return super().__getitem__(int(idx))
 
+    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+        """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
+        pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
+        """
+        ahead, behind = split_pipeline(self.pipeline.transforms)
+        if not ahead:
+            return [self[index] for index in indices]
+        return samples_of_images((self.get_data_info(int(index)) for index in indices), ahead, behind)
+
+    @force_full_init
+    def image_numbers(self) -> np.ndarray:
+        """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
+        used, place = np.unique(self.data_list[:, 0], return_inverse=True)
+        paths = [self._referents[referent]['img_path'] for referent in used]
+        places = [paths[i] for i in place]
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(places))}
+        return np.array([numbers[path] for path in places], np.int64)
+
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """Everything that is known of one sample, as the pipeline receives it."""
-        place, sentence = self.data_list[idx]
-        info = self._referents[place]
+        referent, sentence = self.data_list[idx]
+        info = self._referents[referent]
         self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
+        info['image_folder'] = self.data_prefix['img_path']
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 
     def check_links(self, referent: Mapping) -> None:
         """Refuse a referent whose image or mask is a link to a place outside, unless such links are allowed.
 
+        Args:
+            referent: as :meth:`load_referents` gives it.
+
         Raises:
-            InputError: It is; names the link and its target.
+            InputError: it is; names the link and its target.
         """
         if self.allow_links_out:
             return
@@ -216,11 +244,19 @@ class BaseReferringDataset(BaseDataset, ABC):
             refuse_links_out(mask['file'], self.data_root)
 
 
+def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:
+    """Predictions are told apart by these ids."""
+    if ref_id in seen:
+        raise InputError(f'{data_root}: ref_id {ref_id} occurs twice, but an id must mean one ref. Get the file again, '
+                         'or remove one of them.')
+    seen.add(ref_id)
+
+
 def _check_expressions(referent: dict, data_root: str) -> dict:
     if not referent['sentences']:
         raise InputError(f'{data_root}: ref_id {referent["ref_id"]} has no expression. Remove the ref or write one.')
     for sentence in referent['sentences']:
-        check_length(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
+        check_expression(sentence['text'], f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}')
         if not sentence['text'].strip():
             raise InputError(f'{data_root}: ref_id {referent["ref_id"]}, sent_id {sentence["sent_id"]}: the expression '
                              'is empty. It must hold at least one character that is not blank: remove the sentence or '

@@ -7,9 +7,9 @@ from pathlib import Path
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
+from .coordinate_units import check_box
 from .instance_prompts import Instance, InstancePromptDataset
 from .instances_file import InstancesFile
-from .scales import check_box
 
 _SPLITS = ('train', 'val')
 _FAR = 1e9
@@ -26,15 +26,15 @@ class CocoPromptDataset(InstancePromptDataset):
     The prompts are those of :func:`~mmrefseg.datasets.instance_prompts.make_prompt`.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): ``'train'`` or ``'val'``. Default: ``'val'``.
-        year (int): 2014 or 2017. Default: 2017.
-        data_prefix (dict | None): As in :class:`BaseReferringDataset`. Default: None, ``<split><year>``.
+        data_root: folder of the data set.
+        split: ``'train'`` or ``'val'``. Default ``'val'``.
+        year: 2014 or 2017. Default 2017.
+        data_prefix: as in :class:`BaseReferringDataset`. Default None, ``<split><year>``.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If the folder or file is missing.
-        InputError: If the file doesn't hold what it should.
+        MissingInputError: the folder or file is missing.
+        InputError: the file doesn't hold what it should.
     """
 
     def __init__(self,

@@ -51,10 +51,10 @@ def classify_expression(text: str) -> str:
     place. On RefShapes, whose sentences carry their kind, it agrees with every one; on real data it is unmeasured.
 
     Args:
-        text (str): A referring expression.
+        text: a referring expression.
 
     Returns:
-        str: The kind.
+        The kind.
     """
     words = _words(text)
     for kind, pattern in (('superlative', _SUPERLATIVE), ('relation', _RELATION), ('location', _LOCATION)):
@@ -67,7 +67,7 @@ def names_place(text: str) -> bool:
     """Whether an expression says where in the picture the referent is, or that it is the utmost of several.
 
     Args:
-        text (str): A referring expression.
+        text: a referring expression.
     """
     words = _words(text)
     return bool(_LOCATION.search(words) or _SUPERLATIVE.search(words))
@@ -80,7 +80,7 @@ def needs_others(text: str) -> bool:
     "3rd", "two from the left", "#3", "middle", "last") or compares with the rest ("the other one", "the bigger one").
 
     Args:
-        text (str): A referring expression.
+        text: a referring expression.
     """
     words = _words(text)
     return bool(_RELATION.search(words) or _NEEDS_OTHERS.search(words))

@@ -33,15 +33,16 @@ class GRefCOCODataset(RefCOCODataset):
     target.
 
     Args:
-        data_root (str): Folder of the data set.
-        split_by (str): Whose splits. Default: ``'unc'``, the only ones there are.
-        split (str): ``'train'``, ``'val'``, ``'testA'`` or ``'testB'``. Default: ``'train'``.
+        data_root: folder of the data set.
+        split_by: whose splits. Default ``'unc'``, the only ones there are.
+        split: ``'train'``, ``'val'``, ``'testA'`` or ``'testB'``. Default ``'train'``.
         **kwargs: ``image_source`` of :class:`RefCOCODataset`; ``unit``, ``data_prefix``, ``pipeline`` and more of
             :class:`BaseReferringDataset`.
+        image_source: as in :class:`RefCOCODataset`. Default ``'coco'``.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: As :class:`RefCOCODataset`, or if a ref names no annotation or nothing but crowds.
+        MissingInputError: a folder or file is missing.
+        InputError: as :class:`RefCOCODataset`, or if a ref names no annotation or nothing but crowds.
     """
 
     REFS_FILE = 'grefs({split_by}).json'

@@ -15,12 +15,12 @@ class Instance(NamedTuple):
     """An object of an image.
 
     Args:
-        category (str): What it is, in words.
-        x (float): Centre of its box, as a share of the image's width.
-        y (float): The same of the image's height.
-        size (float): Share of the image's pixels that it covers.
-        crowd (bool): Whether it is several objects that nobody told apart.
-        referent (dict): What a referent holds, but for ``sentences``.
+        category: what it is, in words.
+        x: centre of its box, as a share of the image's width.
+        y: the same of the image's height.
+        size: share of the image's pixels that it covers.
+        crowd: whether it is several objects that nobody told apart.
+        referent: what a referent holds, but for ``sentences``.
     """
 
     category: str
@@ -77,12 +77,11 @@ def make_prompt(instance: Instance, others: Sequence[Instance]) -> tuple[str, st
     prompt: as it says all that can be said, a shorter one would fit that other instance, too.
 
     Args:
-        instance (Instance): What is asked for.
-        others (Sequence[Instance]): All other instances of its category in the image.
+        instance: what is asked for.
+        others: all other instances of its category in the image.
 
     Returns:
-        tuple[str, str] | None: The prompt and its kind (``'location'`` with a place, else ``'attribute'``), or None if
-        it would be ambiguous.
+        The prompt and its kind (``'location'`` with a place, else ``'attribute'``), or None if it would be ambiguous.
     """
     size = next(text for text, words in _SIZES.items() if _fits(instance, words, 'clear'))
     place = next(text for text, words in _PLACES.items() if _fits(instance, words, 'clear'))
@@ -120,8 +119,8 @@ class InstancePromptDataset(BaseReferringDataset):
             groups[instance.referent['image_id'], instance.category].append(instance)
         referents = []
         for group in groups.values():
-            for place, instance in enumerate(group):
-                prompt = None if instance.crowd else make_prompt(instance, group[:place] + group[place + 1:])
+            for i, instance in enumerate(group):
+                prompt = None if instance.crowd else make_prompt(instance, group[:i] + group[i + 1:])
                 if prompt:
                     sentence = dict(zip(('text', 'kind'), prompt, strict=True), sent_id=instance.referent['ref_id'])
                     referents.append({**instance.referent, 'sentences': [sentence]})

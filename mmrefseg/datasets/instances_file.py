@@ -7,7 +7,7 @@ from typing import Any
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_json
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from .annotation_fields import check_outline, get_field
 
@@ -18,18 +18,18 @@ class InstancesFile:
     """Images, annotations and categories of a file in COCO's schema.
 
     Args:
-        path (Path): The file.
-        ann_ids (Container[Id] | None): Ids of the annotations to keep; all others are dropped while the file is
-            parsed, so that the outlines of a hundred thousand other objects never pile up. Default: None, all.
-        ann_id_type (type | tuple[type, ...]): What ids of annotations are. Default: ``int``.
+        path: the file.
+        ann_ids: ids of the annotations to keep; all others are dropped while the file is parsed, so that the outlines
+            of a hundred thousand other objects never pile up. Default None, all.
+        ann_id_type: what ids of annotations are. Default ``int``.
 
     Attributes:
-        path (Path): The file.
-        images (dict[int, dict]): Images by their id.
-        annotations (dict[Id, dict]): Annotations by their id.
+        path: the file.
+        images: images by their id.
+        annotations: annotations by their id.
 
     Raises:
-        InputError: If the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
+        InputError: the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
             different content.
     """
 
@@ -54,11 +54,28 @@ class InstancesFile:
                 for key, category in self._table('categories', int).items()}
 
     def image(self, image_id: int, where: str) -> dict:
-        """The image that ``where`` refers to; raises InputError if there is none."""
+        """Look up an image.
+
+        Args:
+            image_id: its id.
+            where: what refers to it, for errors.
+
+        Raises:
+            InputError: there is none.
+        """
         return self._look_up(self.images, image_id, 'images', where)
 
     def annotation(self, ann_id: Id, image_id: int, where: str) -> dict:
-        """The annotation that ``where`` refers to; raises InputError if there is none, or it is of another image."""
+        """Look up an annotation.
+
+        Args:
+            ann_id: its id.
+            image_id: id of the image that it must be of.
+            where: what refers to it, for errors.
+
+        Raises:
+            InputError: there is none, or it is of another image.
+        """
         annotation = self._look_up(self.annotations, ann_id, 'annotations', where)
         other = self.field(annotation, 'image_id', int)
         if other != image_id:
@@ -67,7 +84,12 @@ class InstancesFile:
         return annotation
 
     def describe_image(self, image: dict, folder: str) -> dict:
-        """``img_path`` (in ``folder``), ``height``, ``width`` and ``image_id`` of one of the images."""
+        """``img_path`` (in ``folder``), ``height``, ``width`` and ``image_id`` of one of the images.
+
+        Args:
+            image: one of :attr:`images`.
+            folder: what stands before the image's name in ``img_path``.
+        """
         where = f'{self.path}: image {image["id"]}'
         name, height, width = (get_field(image, key, kind, where)
                                for key, kind in (('file_name', str), ('height', int), ('width', int)))
@@ -77,11 +99,21 @@ class InstancesFile:
         return {'img_path': str(Path(folder, name)), 'height': height, 'width': width, 'image_id': image['id']}
 
     def field(self, annotation: dict, key: str, kind: type | tuple[type, ...]) -> Any:
-        """A field of one of the annotations, checked."""
+        """A field of one of the annotations, checked.
+
+        Args:
+            annotation: one of :attr:`annotations`.
+            key: name of the field.
+            kind: what the value must be; see :func:`.annotation_fields.get_field`.
+        """
         return get_field(annotation, key, kind, f'{self.path}: annotation {annotation["id"]}')
 
     def outline(self, annotation: dict) -> list | dict:
-        """The ``segmentation`` of one of the annotations, checked."""
+        """The ``segmentation`` of one of the annotations, checked.
+
+        Args:
+            annotation: one of :attr:`annotations`.
+        """
         outline = self.field(annotation, 'segmentation', (list, dict))
         check_outline(outline, f'{self.path}: annotation {annotation["id"]}: segmentation')
         return outline
@@ -89,10 +121,10 @@ class InstancesFile:
     def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
         elements = get_field(self._content, name, list, str(self.path))
         table: dict[Any, dict] = {}
-        for place, element in enumerate(elements):
+        for index, element in enumerate(elements):
             if element is None:  # dropped
                 continue
-            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{place}]')
+            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]')
             if table.setdefault(key, element) is not element and table[key] != element:
                 raise InputError(f'{self.path}: two different {name} have the id {key!r}; nobody can tell which one is '
                                  'meant. Get the file again, or give each an id of its own.')

@@ -11,7 +11,7 @@ import numpy as np
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular, sha256_of
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.image_header import read_image_size
 
 from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
@@ -36,7 +36,7 @@ class JSONLinesDataset(BaseReferringDataset):
 
         data_root/
         ├── images/                  the images, in whatever folders
-        └── annotations/train.jsonl  one referent a line, in UTF-8
+        └── annotations/train.jsonl  one referent per line, in UTF-8
 
     A line is an object with
 
@@ -66,19 +66,19 @@ class JSONLinesDataset(BaseReferringDataset):
     ``tools/dataset_converters/validate_jsonl.py`` opens every image and draws every mask besides.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): Part of the data set. Default: ``'train'``.
-        ann_file (str): The files of the splits, inside ``data_root``; ``{split}`` stands for a split's name.
-            Default: ``'annotations/{split}.jsonl'``.
+        data_root: folder of the data set.
+        split: part of the data set. Default ``'train'``.
+        ann_file: the files of the splits, inside ``data_root``; ``{split}`` stands for a split's name. Default
+            ``'annotations/{split}.jsonl'``.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Attributes:
-        size_of (Callable): Reads height and width of the image at an ``img_path``, of the stored one if its second
-            argument is True. Default: :func:`~mmrefseg.utils.image_size.read_image_size`.
+        size_of: reads height and width of the image at an ``img_path``, of the stored one if its second argument is
+            True. Default :func:`~mmrefseg.utils.image_header.read_image_size`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If a line is not as above, or the index does not fit the file.
+        MissingInputError: a folder or file is missing.
+        InputError: a line is not as above, or the index does not fit the file.
     """
 
     size_of: Callable[[str, bool], tuple[int, int]] = staticmethod(read_image_size)
@@ -170,11 +170,11 @@ class _ReferentsOfFile(ReferentsOfLines):
                              'file on purpose: it is then read as one of your own.')
         self._file = None
 
-    def line(self, place: int) -> bytes:
+    def line(self, idx: int) -> bytes:
         if self._file is None:
             self._file = open_regular(self.where)
-        start, end = self._bounds[place:place + 2]
-        # Reading at a place moves nothing that forked processes share, and maps nothing that could be cut off.
+        start, end = self._bounds[idx:idx + 2]
+        # Reading at an offset moves nothing that forked processes share, and maps nothing that could be cut off.
         return os.pread(self._file.fileno(), end - start, start)
 
     def __getstate__(self) -> dict:
@@ -185,12 +185,12 @@ class OwnLines:
     """Completes and checks the lines of a file that users wrote.
 
     Args:
-        file (Path): The file, for errors.
-        image_folder (str): Folder of the images.
-        mask_folder (str): Folder of masks in files.
-        size_of (Callable): Reads height and width of the image at a path, of the stored one if its second argument is
-            True. Default: ``read_image_size``.
-        ignore_orientation (bool): What holds for lines that do not say it. Default: False.
+        file: the file, for errors.
+        image_folder: folder of the images.
+        mask_folder: folder of masks in files.
+        size_of: reads height and width of the image at a path, of the stored one if its second argument is True.
+            Default ``read_image_size``.
+        ignore_orientation: what holds for lines that do not say it. Default False.
     """
 
     def __init__(self, file: Path, image_folder: str, mask_folder: str,
@@ -206,7 +206,15 @@ class OwnLines:
         self._next_sent_id = 0
 
     def parse(self, number: int, line: bytes) -> dict:
-        """The referent of a line; raises InputError if it is not as documented."""
+        """Make the referent of a line.
+
+        Args:
+            number: which line of the file it is, from 1.
+            line: its bytes.
+
+        Raises:
+            InputError: it is not as documented.
+        """
         where = f'{self._file}, line {number}'
         element = decode_line(line, where)
         name = _name_of_image(element, where)
@@ -260,7 +268,11 @@ def _name_of_image(element: dict, where: str) -> str:
 
 
 def key_of_content(sha256: str) -> str:
-    """The key of an image that nothing but its content names; its SHA-256 is in hexadecimal digits."""
+    """The key of an image that nothing but its content names.
+
+    Args:
+        sha256: the SHA-256 of the image's file, in hexadecimal digits.
+    """
     return f'sha256:{sha256}'
 
 

@@ -19,14 +19,14 @@ def iterate_json_list(path: str | Path) -> Iterator[Any]:
     """The elements of the list that a JSON file is, one after the other: the whole never is in memory.
 
     Args:
-        path (str | Path): The file.
+        path: the file.
 
     Yields:
-        Any: An element.
+        An element.
 
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If the file isn't JSON, or something else than one list.
+        MissingInputError: there is no such file.
+        InputError: the file isn't JSON, or something else than one list.
     """
     with TextIOWrapper(open_regular(path), JSON_ENCODING) as file:
         try:

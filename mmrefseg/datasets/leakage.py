@@ -11,7 +11,11 @@ Splits = dict[tuple[str, str], set[str]]
 
 
 def images_of_splits(datasets: Iterable[BaseReferringDataset]) -> Splits:
-    """Keys of the images of every split that the data sets' files know; of equal titles the first one's files."""
+    """Keys of the images of every split that the data sets' files know.
+
+    Args:
+        datasets: the data sets; where two have one title, the first one's files are read.
+    """
     splits: dict[str, dict[str, set[str]]] = {}
     for dataset in datasets:
         if dataset.title not in splits:
@@ -20,7 +24,11 @@ def images_of_splits(datasets: Iterable[BaseReferringDataset]) -> Splits:
 
 
 def held_out_images(datasets: Iterable[BaseReferringDataset]) -> Splits:
-    """:func:`images_of_splits` without ``train``: what must not be trained on."""
+    """:func:`images_of_splits` without ``train``: what must not be trained on.
+
+    Args:
+        datasets: as :func:`images_of_splits` takes them.
+    """
     return {name: keys for name, keys in images_of_splits(datasets).items() if name[1] != 'train'}
 
 
@@ -28,8 +36,8 @@ def shared_images(trained: Collection[str], tested: Splits) -> Splits:
     """Keys of the trained images in each tested split, where there are any.
 
     Args:
-        trained (Collection[str]): Keys of images.
-        tested (dict[tuple[str, str], set[str]]): From :func:`held_out_images`.
+        trained: keys of images.
+        tested: from :func:`held_out_images`.
     """
     shared = {name: keys.intersection(trained) for name, keys in tested.items()}
     return {name: keys for name, keys in shared.items() if keys}
@@ -39,9 +47,9 @@ def describe_leaks(name: str, refs_on_image: Counter[str], tested: Splits) -> li
     """A line for each tested split that trained images occur in.
 
     Args:
-        name (str): What is trained on.
-        refs_on_image (Counter[str]): Number of its refs by the key of their image.
-        tested (dict[tuple[str, str], set[str]]): From :func:`held_out_images`.
+        name: what is trained on.
+        refs_on_image: number of its refs by the key of their image.
+        tested: from :func:`held_out_images`.
     """
     return [f'  {name}: {sum(refs_on_image[key] for key in keys)} refs on {len(keys)} images of {" ".join(split)}'
             for split, keys in shared_images(refs_on_image, tested).items()]

@@ -40,7 +40,7 @@ class PhraseCutDataset(BaseReferringDataset):
         ├── image_data_split.json    size, split and COCO id of every image
         └── refer_<split>.json       phrases with the outlines of the instances that they refer to
 
-    A phrase is a referent with one expression; ``ref_id``, ``ann_id`` and ``sent_id`` all are its place in the split,
+    A phrase is a referent with one expression; ``ref_id``, ``ann_id`` and ``sent_id`` all are its index in the split,
     ``kind`` is the ``type`` of its structure (``name``, ``attribute``, ``relation`` or ``verbose``: what tells the
     referent from others), and ``category_id`` is -1. It also has ``task_id`` (str), ``phrase_structure`` (dict with
     ``name``, ``attributes``, ``relation_descriptions``, ``type``, and ``relation_ids`` where the file has them),
@@ -51,18 +51,18 @@ class PhraseCutDataset(BaseReferringDataset):
     on their image keep an empty mask, and a warning names them.
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): ``'train'``, ``'val'``, ``'test'`` or ``'miniv'``, or several, joined by ``_``. The file of
-            ``'val'`` does not hold the 100 images of ``'miniv'``: the published validation set is ``'val_miniv'``.
-            Default: ``'train'``.
-        image_source (str | None): Whose images those are that have no COCO id, as in :class:`RefCOCODataset`.
-            Default: ``'vg'``, Visual Genome's.
+        data_root: folder of the data set.
+        split: ``'train'``, ``'val'``, ``'test'`` or ``'miniv'``, or several, joined by ``_``. The file of ``'val'``
+            does not hold the 100 images of ``'miniv'``: the published validation set is ``'val_miniv'``. Default
+            ``'train'``.
+        image_source: whose images those are that have no COCO id, as in :class:`RefCOCODataset`. Default ``'vg'``,
+            Visual Genome's.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If the split is unknown, the files do not hold what they should, a phrase's image is unknown, a task
-            or two different images have the same id, or a phrase is empty or endless.
+        MissingInputError: a folder or file is missing.
+        InputError: the split is unknown, the files do not hold what they should, a phrase's image is unknown, a task or
+            two different images have the same id, or a phrase is empty or endless.
     """
 
     IGNORE_ORIENTATION = True
@@ -78,9 +78,9 @@ class PhraseCutDataset(BaseReferringDataset):
         folder = os.path.join(self.data_prefix['img_path'], '')
         tasks = ((path, number, task) for path in files for number, task in enumerate(iterate_json_list(path)))
 
-        def parse(entry: tuple[int, tuple[str, int, dict]]) -> dict:
-            place, (path, number, task) = entry
-            referent = self._referent(task, place, f'{path}: element {number}', path, folder, images)
+        def parse(numbered: tuple[int, tuple[str, int, dict]]) -> dict:
+            index, (path, number, task) = numbered
+            referent = self._referent(task, index, f'{path}: element {number}', path, folder, images)
             if referent['task_id'] in seen:
                 raise InputError(f'{path}: element {number}: task_id {referent["task_id"]!r} occurs twice, but tells '
                                  'predictions apart. Get the file again, or remove one.')
@@ -133,14 +133,14 @@ class PhraseCutDataset(BaseReferringDataset):
             raise InputError(f'{path} must hold a list of images, but holds an object of type '
                              f'{type(elements).__name__}. Get the file again.')
         images: dict[int, _Image] = {}
-        for place, element in enumerate(elements):
-            image_id, image = _image(element, f'{path}: element {place}')
+        for index, element in enumerate(elements):
+            image_id, image = _image(element, f'{path}: element {index}')
             if images.setdefault(image_id, image) != image:
                 raise InputError(f'{path}: two different images have the id {image_id}; nobody can tell which one is '
                                  'meant. Get the file again.')
         return images
 
-    def _referent(self, task: dict, place: int, where: str, path: str, folder: str,
+    def _referent(self, task: dict, index: int, where: str, path: str, folder: str,
                   images: dict[int, _Image]) -> dict:
         task_id = get_field(task, 'task_id', str, where)
         where = f'{path}: task_id {task_id}'
@@ -156,14 +156,14 @@ class PhraseCutDataset(BaseReferringDataset):
             'width': image.width,
             'segmentation': {'instances': _whole_pixels(get_field(task, 'Polygons', list, where), where)},
             'image_id': image_id,
-            'ref_id': place,
-            'ann_id': place,
+            'ref_id': index,
+            'ann_id': index,
             'category_id': -1,
             'coco_id': image.coco_id,
             'task_id': task_id,
             'instance_boxes': get_field(task, 'instance_boxes', list, where),
             'phrase_structure': structure,
-            'sentences': [{'text': _phrase(task, where), 'sent_id': place, 'kind': structure['type']}],
+            'sentences': [{'text': _phrase(task, where), 'sent_id': index, 'kind': structure['type']}],
         }
 
 

@@ -18,20 +18,31 @@ BROKEN = 'broken.json'
 
 
 def index_of(lines: Path) -> Path:
-    """The index that lies beside a file of lines."""
+    """The index that lies beside a file of lines.
+
+    Args:
+        lines: path of the lines.
+    """
     return lines.with_suffix('.index.json')
 
 
 def checksums_of(lines: Path) -> Path:
-    """The SHA-256 of every image of a file of lines, by the image's name; lies beside it."""
+    """The file beside a file of lines that holds the SHA-256 of each image, by the image's name.
+
+    Args:
+        lines: path of the lines.
+    """
     return lines.with_suffix('.images.json')
 
 
 def check_finished(folder: str | Path) -> None:
-    """Make sure that no preparation of the folder was interrupted; of a folder that was not prepared nothing is asked.
+    """Make sure that no preparation of a folder was interrupted.
+
+    Args:
+        folder: the folder; where nothing was ever prepared, nothing is asked.
 
     Raises:
-        InputError: If one was, or is still on its way.
+        InputError: one was, or is still on its way.
     """
     if Path(folder, UNFINISHED).exists():
         raise InputError(f'{folder} is not whole: its preparation is on its way or was interrupted. Run the same '

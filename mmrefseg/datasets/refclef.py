@@ -22,16 +22,16 @@ class RefCLEFDataset(RefCOCODataset):
     and so on. Ids of annotations are strings in these files (numbers are taken, too), and so is ``ann_id`` in samples.
 
     Args:
-        data_root (str): Folder of the data set.
-        split_by (str): Whose splits: ``'unc'`` or ``'berkeley'``. Default: ``'unc'``.
-        split (str): ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'testC'`` (unc) or ``'test'`` (berkeley).
-            Default: ``'train'``.
-        image_source (str | None): As in :class:`RefCOCODataset`. Default: ``'saiapr'``.
+        data_root: folder of the data set.
+        split_by: whose splits: ``'unc'`` or ``'berkeley'``. Default ``'unc'``.
+        split: ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'testC'`` (unc) or ``'test'`` (berkeley). Default
+            ``'train'``.
+        image_source: as in :class:`RefCOCODataset`. Default ``'saiapr'``.
         **kwargs: ``unit``, ``data_prefix``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: As :class:`RefCOCODataset`.
+        MissingInputError: a folder or file is missing.
+        InputError: as :class:`RefCOCODataset`.
     """
 
     ANN_ID_TYPE = (int, str)

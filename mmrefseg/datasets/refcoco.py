@@ -33,22 +33,20 @@ class RefCOCODataset(BaseReferringDataset):
     COCO's outlines were made with; for outlines of your own on upright images set ``ignore_orientation=False``.
 
     Args:
-        data_root (str): Folder of the data set.
-        split_by (str): Whose splits: ``'unc'``, ``'umd'`` or ``'google'``. Default: ``'unc'``.
-        split (str): ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'test'``, as the pickle has it.
-            Default: ``'train'``.
-        image_source (str | None): Whose images these are: an id means the same image in all data sets with the same
-            source. None: nobody else's, not even those of the same data made anew in another folder.
-            Default: ``'coco'``.
+        data_root: folder of the data set.
+        split_by: whose splits: ``'unc'``, ``'umd'`` or ``'google'``. Default ``'unc'``.
+        split: ``'train'``, ``'val'``, ``'testA'``, ``'testB'``, ``'test'``, as the pickle has it. Default ``'train'``.
+        image_source: whose images these are: an id means the same image in all data sets with the same source. None:
+            nobody else's, not even those of the same data made anew in another folder. Default ``'coco'``.
         **kwargs: ``unit``, ``data_prefix``, ``ignore_orientation``, ``pipeline`` and more of
             :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If the split is unknown, the files do not hold what they should, a ref's image or annotation is
-            missing or its annotation of another image, an id of ``instances.json`` means two things, an image's name
-            leads out of the folder of images, an expression is empty or endless, the pickle tries to import anything,
-            or it repeats sentences without end.
+        MissingInputError: a folder or file is missing.
+        InputError: the split is unknown, the files do not hold what they should, a ref's image or annotation is missing
+            or its annotation of another image, an id of ``instances.json`` means two things, an image's name leads out
+            of the folder of images, an expression is empty or endless, the pickle tries to import anything, or it
+            repeats sentences without end.
     """
 
     REFS_FILE = 'refs({split_by}).p'
@@ -125,16 +123,16 @@ class RefCOCODataset(BaseReferringDataset):
         if not isinstance(refs, list):
             raise InputError(f'{path} must hold a list of refs, but holds an object of type {type(refs).__name__}: it '
                              'is not a refs file.')
-        for place, ref in enumerate(refs):
-            get_field(ref, 'split', str, f'{path}: element {place}')
+        for index, ref in enumerate(refs):
+            get_field(ref, 'split', str, f'{path}: element {index}')
         return refs
 
     def _images_of(self, refs: list[dict], refs_file: Path) -> dict[str, set[str]]:
         images = defaultdict(set)
-        for place, ref in enumerate(refs):
+        for index, ref in enumerate(refs):
             if self.broken is not None and not is_int64(ref.get('image_id')):
                 continue  # it is left out, and described, when the ref is parsed
-            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {place}')
+            image_id = get_field(ref, 'image_id', int, f'{refs_file}: element {index}')
             for split in self._splits(ref):
                 images[split].add(self.image_key({'image_id': image_id}))
         return dict(images)

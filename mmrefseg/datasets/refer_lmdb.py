@@ -26,14 +26,14 @@ class ReferringLMDBDataset(BaseReferringDataset):
     :class:`LoadReferringImage` understands.
 
     Args:
-        data_root (str): Folder of the file ``data.lmdb``.
-        split (str): Part of the data set. Default: ``'train'``.
+        data_root: folder of the file ``data.lmdb``.
+        split: part of the data set. Default ``'train'``.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_prefix``
             and ``ignore_orientation``.
 
     Raises:
-        MissingInputError: If the file is missing.
-        InputError: If the file is damaged, of another version or no LMDB file, or the split is unknown.
+        MissingInputError: the file is missing.
+        InputError: the file is damaged, of another version or no LMDB file, or the split is unknown.
     """
 
     def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
@@ -74,8 +74,8 @@ class _ReferentsInLMDB(ReferentsOfLines):
         self._file = file
         self._split = split
 
-    def line(self, place: int) -> bytes:
-        key = _ref_key(self._split, place)
+    def line(self, idx: int) -> bytes:
+        key = _ref_key(self._split, idx)
         content = read_value(self._file, key)
         if content is None:
             raise InputError(f'{self._file} lacks {key}. Copy it again, or prepare the data set again.')
@@ -86,17 +86,17 @@ def write_split(writer: LMDBWriter, split: str, lines_file: Path) -> None:
     """Add a split to an LMDB file.
 
     Args:
-        writer (LMDBWriter): The file.
-        split (str): Name of the split.
-        lines_file (Path): A complete line for each referent; its index lies beside it.
+        writer: the file.
+        split: name of the split.
+        lines_file: a complete line for each referent; its index lies beside it.
     """
     with lines_file.open('rb') as lines:
-        writer.write((_ref_key(split, place), line) for place, line in enumerate(lines))
+        writer.write((_ref_key(split, idx), line) for idx, line in enumerate(lines))
     writer.write([(f'index/{split}', index_of(lines_file).read_bytes())])
 
 
-def _ref_key(split: str, place: int) -> str:
-    return f'refs/{split}/{place:08d}'
+def _ref_key(split: str, idx: int) -> str:
+    return f'refs/{split}/{idx:08d}'
 
 
 def _read_index(file: Path, split: str) -> LineIndex:

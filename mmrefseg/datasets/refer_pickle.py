@@ -20,15 +20,15 @@ MAX_BYTES = 2**29
 """Larger files are refused unread; RefCOCO's have a twentieth of this."""
 
 # Opcodes with all that belongs to them, but for those that tell the length of what follows. For the memo the unpickler
-# takes memory up to the highest place: 160 MB at these bounds.
+# takes memory up to the highest index: 160 MB at these bounds.
 _FIXED = re.compile(rb'''(?:
-    [(\]}ldaesuN\x88\x89\x94.]                  # marks, lists, dictionaries, None, truth values, the next memo place
-  | [Khq][\0-\xff]                              # number, memo places: 1 byte
+    [(\]}ldaesuN\x88\x89\x94.]                  # marks, lists, dictionaries, None, truth values, the next memo index
+  | [Khq][\0-\xff]                              # number, memo indices: 1 byte
   | M[\0-\xff]{2}
   | [Jj][\0-\xff]{4}
   | G[\0-\xff]{8}                              # real number
   | \x80[\0-\x05]                               # protocol
-  | r[\0-\xff]{2}[\0-\x7f]\0                    # put into a memo place: 4 bytes
+  | r[\0-\xff]{2}[\0-\x7f]\0                    # put into the memo: 4 bytes
   | [pg][0-9]{1,7}\n
   | [IL]-?[0-9]{1,19}L?\n                       # of 64 bits, as those below
   | F[^\n]{1,40}+\n
@@ -72,14 +72,14 @@ def load_refer_pickle(path: str | Path) -> Any:
     Byte strings of Python 2 are read as UTF-8 or, if any of them is not UTF-8, all as Latin-1.
 
     Args:
-        path (str | Path): The file, ``refs(unc).p`` for example.
+        path: the file, ``refs(unc).p`` for example.
 
     Returns:
-        Any: What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
+        What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
 
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If the file tries to import or call anything, holds anything else (as whole numbers of more than 64
+        MissingInputError: there is no such file.
+        InputError: the file tries to import or call anything, holds anything else (as whole numbers of more than 64
             bits, tuples, and NumPy's numbers), is not a whole pickle, or is larger than ``MAX_BYTES``.
     """
     whole = read_regular(path, MAX_BYTES)
@@ -122,19 +122,19 @@ def _end_of_data(content: bytes) -> int:
     that hashing them never ends; and whole numbers of more than 64 bits chosen so that all have the same hash: a
     dictionary of 33,000 such keys, 400 kB, would take 16 seconds.
     """
-    place = 0
+    offset = 0
     while True:
-        place = _FIXED.match(content, place).end()
-        opcode = content[place:place + 1]
+        offset = _FIXED.match(content, offset).end()
+        opcode = content[offset:offset + 1]
         length = _LENGTHS.get(opcode)
-        if length is None or place + 1 + length.size > len(content):
-            return place
-        start = place + 1 + length.size
-        size = length.unpack_from(content, place + 1)[0]
+        if length is None or offset + 1 + length.size > len(content):
+            return offset
+        start = offset + 1 + length.size
+        size = length.unpack_from(content, offset + 1)[0]
         end = start + size
         if end > len(content) or (opcode == pickle.LONG1 and size > _LONGEST_LONG):
-            return place
-        place = start if opcode == pickle.FRAME else end  # a frame is full of opcodes
+            return offset
+        offset = start if opcode == pickle.FRAME else end  # a frame is full of opcodes
 
 
 def _load(content: bytes, encoding: str) -> Any:

@@ -12,9 +12,9 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from .annotation_fields import check_numbers, get_field
 from .referents import Referents
@@ -35,10 +35,10 @@ _RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind',
 class LineIndex(NamedTuple):
     """What makes a file of lines open fast.
 
-    Attributes:
-        lengths (np.ndarray): (N,) integers; bytes of each line, its end included.
-        num_sentences (np.ndarray): (N,) integers; expressions of each line.
-        images (list[str]): Keys of the images, each once, sorted.
+    Args:
+        lengths: (N,) integers; bytes of each line, its end included.
+        num_sentences: (N,) integers; expressions of each line.
+        images: keys of the images, each once, sorted.
     """
 
     lengths: np.ndarray
@@ -47,7 +47,11 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[bytes]) -> LineIndex:
-        """The index of complete lines."""
+        """The index of complete lines.
+
+        Args:
+            lines: complete lines, as :func:`line_of` makes them.
+        """
         elements = map(json.loads, lines)
         numbers, images = [], set()
         for element in elements:
@@ -62,7 +66,12 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def from_json(cls, content: bytes, where: str) -> LineIndex:
-        """Read an index; raises InputError if it is damaged or of another version."""
+        """Read an index; raises InputError if it is damaged or of another version.
+
+        Args:
+            content: what the index file holds.
+            where: the file, for errors.
+        """
         mend = 'Prepare the data set again.'
         element = decode_line(content, where)
         if (version := element.get('format_version')) != INDEX_VERSION:
@@ -82,9 +91,9 @@ class ReferentsOfLines(Referents):
     """Referents that are parsed from their lines when they are asked for.
 
     Args:
-        index (LineIndex): The index of the lines.
-        where (str): What holds them, for errors.
-        image_folder (str): What stands before an image's name in ``img_path``.
+        index: the index of the lines.
+        where: what holds them, for errors.
+        image_folder: what stands before an image's name in ``img_path``.
     """
 
     def __init__(self, index: LineIndex, where: str, image_folder: str) -> None:
@@ -93,16 +102,20 @@ class ReferentsOfLines(Referents):
         self.image_folder = image_folder
 
     @abstractmethod
-    def line(self, place: int) -> bytes:
-        """The line of one referent, complete."""
+    def line(self, idx: int) -> bytes:
+        """The line of one referent, complete.
 
-    def __getitem__(self, index: int) -> dict:
-        place = range(len(self))[index]
-        where = f'{self.where}, line {place + 1}'
-        referent = referent_of(decode_line(self.line(place), where), where, self.image_folder)
-        if len(referent['sentences']) != self.num_sentences[place]:
+        Args:
+            idx: which referent, from 0.
+        """
+
+    def __getitem__(self, idx: int) -> dict:
+        idx = range(len(self))[idx]
+        where = f'{self.where}, line {idx + 1}'
+        referent = referent_of(decode_line(self.line(idx), where), where, self.image_folder)
+        if len(referent['sentences']) != self.num_sentences[idx]:
             raise InputError(f'{where}: the line was changed after its index was made, which counts '
-                             f'{self.num_sentences[place]} expressions. Prepare the data set again; or delete the '
+                             f'{self.num_sentences[idx]} expressions. Prepare the data set again; or delete the '
                              'index, and the lines are read as those of your own.')
         return referent
 
@@ -110,14 +123,17 @@ class ReferentsOfLines(Referents):
 def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not blank, with their numbers from 1.
 
+    Args:
+        path: the file.
+
     Raises:
-        InputError: If a line is endless.
+        InputError: a line is endless.
     """
     with open_regular(path) as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b''), 1):
             if len(line) == LONGEST_LINE:
-                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent a '
-                                 'line, and large masks as RLE or PNG.')
+                raise InputError(f'{path}, line {number}: it is longer than {LONGEST_LINE} bytes. Write one referent '
+                                 'per line, and large masks as RLE or PNG.')
             line = line.removeprefix(BOM_UTF8)  # some editors write one, and files are joined
             if line.strip():
                 yield number, line
@@ -126,13 +142,17 @@ def iterate_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def decode_line(line: bytes, where: str) -> dict:
     """Decode a line of JSON that holds one object.
 
+    Args:
+        line: its bytes, UTF-8.
+        where: file and line, for errors.
+
     Raises:
-        InputError: If it is anything else.
+        InputError: it is anything else.
     """
     try:
         element = _DECODER.decode(line.decode(JSON_ENCODING))
     except (ValueError, RecursionError) as error:
-        raise InputError(f'{where}: it is no JSON object ({error}). Write one object a line, in UTF-8.') from None
+        raise InputError(f'{where}: it is no JSON object ({error}). Write one object per line, in UTF-8.') from None
     if not isinstance(element, dict):
         raise InputError(f'{where}: expected an object {{...}}, got one of type {type(element).__name__}.')
     return element
@@ -142,16 +162,16 @@ def referent_of(element: dict, where: str, image_folder: str, mask_folder: str |
     """Make a referent of a complete element.
 
     Args:
-        element (dict): What a line holds, with every field but ``kinds``.
-        where (str): File and line, for errors.
-        image_folder (str): What stands before the image's name in ``img_path``.
-        mask_folder (str | None): Where masks in files lie. Default: None; there are none.
+        element: what a line holds, with every field but ``kinds``.
+        where: file and line, for errors.
+        image_folder: what stands before the image's name in ``img_path``.
+        mask_folder: where masks in files lie. Default None; there are none.
 
     Returns:
-        dict: As :meth:`BaseReferringDataset.load_referents` has it; further keys of the element are kept.
+        As :meth:`BaseReferringDataset.load_referents` has it; further keys of the element are kept.
 
     Raises:
-        InputError: If a field is missing or of another type, or a key has another meaning in samples.
+        InputError: a field is missing or of another type, or a key has another meaning in samples.
     """
     if wrong := _RESERVED & element.keys():
         raise InputError(f'{where}: the keys {sorted(wrong)} have another meaning in samples. Name them otherwise.')
@@ -183,12 +203,12 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
     """The complete line of a referent.
 
     Args:
-        referent (dict): As :meth:`BaseReferringDataset.load_referents` has it, with its ``image_key``.
-        image (str): Name of its image.
-        mask (dict | None): Its mask as an RLE; None if it has none.
+        referent: as :meth:`BaseReferringDataset.load_referents` has it, with its ``image_key``.
+        image: name of its image.
+        mask: its mask as an RLE; None if it has none.
 
     Raises:
-        InputError: If a value is nothing that JSON can hold.
+        InputError: a value is nothing that JSON can hold.
     """
     sentences = referent['sentences']
     element = {'image': image, 'expressions': [sentence['text'] for sentence in sentences], 'mask': mask,
@@ -203,10 +223,15 @@ def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
 
 
 def get_relative_path(element: dict, key: str, where: str) -> str:
-    """Take a path out of an element that leads to no place outside the folder that it is relative to.
+    """Take a path out of an element, which must not lead out of the folder that it is relative to.
+
+    Args:
+        element: what a line holds.
+        key: name of the field.
+        where: file and line, for errors.
 
     Raises:
-        InputError: If it is anything else.
+        InputError: it is anything else.
     """
     return relative_name(get_field(element, key, str, where), f'{where}: {key!r}')
 
@@ -215,13 +240,13 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
     """Check the numbers of a mask as users write it; drawing it tells whether it is good.
 
     Args:
-        mask (list | dict | str | None): Polygons, an RLE, a path or None.
-        height (int): Height of the image in pixels.
-        width (int): Width of the image in pixels.
-        where (str): File and line, for errors.
+        mask: polygons, an RLE, a path or None.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        where: file and line, for errors.
 
     Raises:
-        InputError: Names the element that has not the shape it should.
+        InputError: names the element that has not the shape it should.
     """
     if mask is None or isinstance(mask, str):
         return
@@ -232,18 +257,18 @@ def check_mask(mask: list | dict | str | None, height: int, width: int, where: s
         if isinstance(counts, str):
             return
         check_numbers(counts, f'{where}: mask.counts', 'a list of run lengths or COCO\'s compressed string')
-        for place, run in enumerate(counts):
+        for index, run in enumerate(counts):
             if type(run) is not int or not 0 <= run <= height * width:
-                raise InputError(f'{where}: mask.counts[{place}] must be a run length: a whole number from 0 to the '
+                raise InputError(f'{where}: mask.counts[{index}] must be a run length: a whole number from 0 to the '
                                  f'{height * width} pixels of the image')
     elif not mask:
         raise InputError(f'{where}: mask is an empty list. Write polygons; or null, if the expression refers to '
                          'nothing')
     else:
-        for place, polygon in enumerate(mask):
-            check_numbers(polygon, f'{where}: mask[{place}]', 'a flat list of x, y pairs')
+        for index, polygon in enumerate(mask):
+            check_numbers(polygon, f'{where}: mask[{index}]', 'a flat list of x, y pairs')
             if len(polygon) % 2:
-                raise InputError(f'{where}: mask[{place}] must be x, y pairs, got {len(polygon)} numbers')
+                raise InputError(f'{where}: mask[{index}] must be x, y pairs, got {len(polygon)} numbers')
 
 
 def _sentences(element: dict, where: str) -> list[dict]:
@@ -253,12 +278,12 @@ def _sentences(element: dict, where: str) -> list[dict]:
     for key, name, kind in (('text', 'expressions', str), ('sent_id', 'sent_ids', int), ('kind', 'kinds', str)):
         if len(columns[key]) != len(texts):
             raise InputError(f'{where}: {name} has {len(columns[key])} entries, expressions {len(texts)}')
-        for place, value in enumerate(columns[key]):
+        for index, value in enumerate(columns[key]):
             if type(value) is not kind:
-                raise InputError(f'{where}: {name}[{place}] must be of type {kind.__name__}, got '
+                raise InputError(f'{where}: {name}[{index}] must be of type {kind.__name__}, got '
                                  f'{type(value).__name__}')
-    for place, text in enumerate(texts):
-        check_length(text, f'{where}: expressions[{place}]')
+    for index, text in enumerate(texts):
+        check_expression(text, f'{where}: expressions[{index}]')
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

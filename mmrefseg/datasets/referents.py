@@ -14,7 +14,7 @@ class Referents(Sequence[dict]):
     """A read-only list of referents, each made when it is asked for.
 
     Args:
-        num_sentences (np.ndarray): (N,) integers; how many expressions each of the N referents has.
+        num_sentences: (N,) integers; how many expressions each of the N referents has.
     """
 
     def __init__(self, num_sentences: np.ndarray) -> None:
@@ -36,7 +36,7 @@ class ReferentsInMemory(Referents):
     """Referents in one array of bytes, so that forked workers share its memory.
 
     Args:
-        referents (Iterable[dict]): The referents; each is pickled on its own.
+        referents: the referents; each is pickled on its own.
     """
 
     def __init__(self, referents: Iterable[dict]) -> None:

@@ -28,19 +28,18 @@ class ReferringMixture(BaseReferringDataset):
     Its samples are those of the sources, with ``image_key`` (str). They stay where the sources keep them.
 
     Args:
-        datasets (Sequence[dict | BaseReferringDataset]): The sources, data sets or their configs, each with its own
-            ``split``; any class will do. Their ``unit``, ``indices``, ``pipeline`` and the like have no effect: the
-            mixture has its own.
-        held_out (Sequence[dict | BaseReferringDataset] | None): Data sets, of whatever split, whose held-out images
-            are left out. Default: None, which means the sources.
-        allow_leakage (bool): Whether the mixture may hold images that its sources hold out, because ``held_out`` does
-            not name them. Default: False.
+        datasets: the sources, data sets or their configs, each with its own ``split``; any class will do. Their
+            ``unit``, ``indices``, ``pipeline`` and the like have no effect: the mixture has its own.
+        held_out: data sets, of whatever split, whose held-out images are left out. Default None, which means the
+            sources.
+        allow_leakage: whether the mixture may hold images that its sources hold out, because ``held_out`` does not name
+            them. Default False.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`, but not ``data_root`` and
             ``split``.
 
     Raises:
-        InputError: If there is no source, one is named twice, a source loses all its refs, or, without
-            ``allow_leakage``, images remain that a source holds out.
+        InputError: there is no source, one is named twice, a source loses all its refs, or, without ``allow_leakage``,
+            images remain that a source holds out.
     """
 
     def __init__(self,
@@ -94,12 +93,12 @@ class ReferringMixture(BaseReferringDataset):
         kept, leaks = [], []
         for source, own in zip(self.sources, referents, strict=True):
             keys = [source.image_key(referent) for referent in own]
-            kept.append(np.array([place for place, key in enumerate(keys) if key not in left_out_keys], np.int64))
+            kept.append(np.array([idx for idx, key in enumerate(keys) if key not in left_out_keys], np.int64))
             if not len(kept[-1]):
                 _refuse_nothing(_name(source), keys, left_out)
             print_log(f'{_name(source)}: {len(keys) - len(kept[-1])} of {len(keys)} refs left out, whose images are '
                       'held out', 'current')
-            leaks += describe_leaks(_name(source), Counter(keys[place] for place in kept[-1]), tested)
+            leaks += describe_leaks(_name(source), Counter(keys[idx] for idx in kept[-1]), tested)
         self._judge(leaks)
         return _ReferentsOfSources(self.sources, kept)
 
@@ -117,20 +116,20 @@ class _ReferentsOfSources(Referents):
     """Some of the referents of several data sets.
 
     Args:
-        sources (Sequence[BaseReferringDataset]): S data sets.
-        kept (Sequence[np.ndarray]): For each of them the places of the referents, integers.
+        sources: S data sets.
+        kept: for each of them the indices of the referents, integers.
     """
 
     def __init__(self, sources: Sequence[BaseReferringDataset], kept: Sequence[np.ndarray]) -> None:
-        super().__init__(np.concatenate([source.referents().num_sentences[places]
-                                         for source, places in zip(sources, kept, strict=True)]))
+        super().__init__(np.concatenate([source.referents().num_sentences[indices]
+                                         for source, indices in zip(sources, kept, strict=True)]))
         self._sources = sources
-        self._origins = np.repeat(np.arange(len(kept)), [len(places) for places in kept])
-        self._places = np.concatenate(kept)
+        self._origins = np.repeat(np.arange(len(kept)), [len(indices) for indices in kept])
+        self._indices = np.concatenate(kept)
 
     def __getitem__(self, index: int) -> dict:
         source = self._sources[self._origins[index]]
-        referent = source.referents()[self._places[index]]
+        referent = source.referents()[self._indices[index]]
         source.check_links(referent)
         return {**referent, 'image_key': source.image_key(referent)}
 

@@ -1,10 +1,12 @@
 """MMEngine's samplers, whose indices know the seed of their sample; and what is done to those of a dataloader."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from functools import partial
 
+import numpy as np
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Sampler
 
 from mmrefseg.registry import DATA_SAMPLERS
@@ -20,11 +22,10 @@ class SeededSampler(DefaultSampler):
     training that was resumed; from epoch to epoch it differs.
 
     Args:
-        dataset (Sized): The data set.
-        shuffle (bool): Whether the order differs from epoch to epoch. Default: True.
-        seed (int | None): Of the order and of the samples; the runner gives its own. Default: None, a random one.
-        round_up (bool): Whether some samples come twice where they do not share out evenly among the processes.
-            Default: True.
+        dataset: the data set.
+        shuffle: whether the order differs from epoch to epoch. Default True.
+        seed: of the order and of the samples; the runner gives its own. Default None, a random one.
+        round_up: whether some samples come twice where they do not share out evenly among the processes. Default True.
     """
 
     def __iter__(self) -> Iterator[SampleIndex]:
@@ -38,9 +39,9 @@ class SeededInfiniteSampler(InfiniteSampler):
     See :class:`SeededSampler`; a pass through the data set takes the place of an epoch.
 
     Args:
-        dataset (Sized): The data set.
-        shuffle (bool): Whether the order differs from pass to pass. Default: True.
-        seed (int | None): Of the order and of the samples; the runner gives its own. Default: None, a random one.
+        dataset: the data set.
+        shuffle: whether the order differs from pass to pass. Default True.
+        seed: of the order and of the samples; the runner gives its own. Default None, a random one.
     """
 
     def _infinite_indices(self) -> Iterator[SampleIndex]:
@@ -48,8 +49,36 @@ class SeededInfiniteSampler(InfiniteSampler):
             yield SampleIndex(index, (self.seed, number // self.size, index))
 
 
+@DATA_SAMPLERS.register_module()
+class SameImageSampler(Sampler[int]):
+    """For evaluation: the samples of one image follow each other, so that batches read and encode it once.
+
+    Each sample comes once, in one of the processes; images come in the order in which the data set first has them.
+    Data sets that don't say which samples share an image (``image_numbers``) keep their order.
+
+    Args:
+        dataset: the data set.
+        seed: has no effect; the runner gives one to every sampler. Default None.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
+        numbers = dataset.image_numbers() if hasattr(dataset, 'image_numbers') else np.arange(len(dataset))
+        rank, world_size = get_dist_info()
+        self._indices = np.array_split(np.argsort(numbers, kind='stable'), world_size)[rank].tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+
 def sampler_of(loader: DataLoader) -> Sampler:
-    """The sampler of single indices, also where another one makes batches of them."""
+    """The sampler of single indices, also where another one makes batches of them.
+
+    Args:
+        loader: the data loader.
+    """
     return getattr(loader.batch_sampler, 'sampler', loader.sampler)
 
 

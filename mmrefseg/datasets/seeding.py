@@ -20,8 +20,8 @@ class SampleIndex(int):
     up, as ``ClassBalancedDataset`` does, loses it, and the draws then come from the generators as they are.
 
     Args:
-        index (int): The index.
-        seed (tuple[int, ...]): Any integers; equal ones give equal draws.
+        index: the index.
+        seed: any integers; equal ones give equal draws.
     """
 
     seed: tuple[int, ...]
@@ -48,7 +48,7 @@ def seeded(index: int) -> Iterator[None]:
     In the main process they go on afterwards as if nothing had been drawn. An index without a seed changes nothing.
 
     Args:
-        index (int): Of the sample; a :class:`SampleIndex` of the samplers.
+        index: of the sample; a :class:`SampleIndex` of the samplers.
     """
     if not isinstance(index, SampleIndex):
         yield

@@ -23,13 +23,12 @@ class ShuffledExpressions(Dataset):
     from the sample's own, where the data permit it (a warning tells how often they did not).
 
     Args:
-        dataset (BaseDataset | dict): A data set whose samples have one ``text`` each (``unit='sentence'``), or its
-            config.
-        seed (int): The same seed gives the same exchange. Default: 0.
-        lazy_init (bool): Whether to wait with loading until the first sample is asked for. Default: False.
+        dataset: a data set whose samples have one ``text`` each (``unit='sentence'``), or its config.
+        seed: the same seed gives the same exchange. Default 0.
+        lazy_init: whether to wait with loading until the first sample is asked for. Default False.
 
     Raises:
-        InputError: If the data set has no ``text``, or fewer than two samples.
+        InputError: the data set has no ``text``, or fewer than two samples.
     """
 
     def __init__(self, dataset: BaseDataset | dict, seed: int = 0, lazy_init: bool = False) -> None:
@@ -61,7 +60,11 @@ class ShuffledExpressions(Dataset):
         return len(self.dataset)
 
     def get_data_info(self, idx: int) -> dict:
-        """The sample ``idx`` with the ``text`` and ``kind`` of its partner."""
+        """A sample with the ``text`` and ``kind`` of its partner.
+
+        Args:
+            idx: the sample's index.
+        """
         self.full_init()
         info, partner = self.dataset.get_data_info(idx), self.dataset.get_data_info(self._partners[idx])
         return {**info, 'text': partner['text'], 'kind': partner['kind']}
@@ -75,12 +78,12 @@ def exchange(images: Sequence, texts: Sequence[str], seed: int) -> np.ndarray:
     """Draw a permutation that leaves no sample in place, and avoids partners of the same image or the same text.
 
     Args:
-        images (Sequence): Image of each of the N samples.
-        texts (Sequence[str]): Expression of each sample.
-        seed (int): Seed of the draw.
+        images: image of each of the N samples.
+        texts: expression of each sample.
+        seed: seed of the draw.
 
     Returns:
-        np.ndarray: (N,) integers; the partner of each sample.
+        (N,) integers; the partner of each sample.
     """
     image, text = (np.unique(values, return_inverse=True)[1] for values in (images, texts))
     generator = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, read_regular
-from mmrefseg.utils.image_size import PILLOW_ERRORS, header_of
+from mmrefseg.utils.image_header import PILLOW_ERRORS, header_of
 
 from .instance_prompts import Instance, InstancePromptDataset
 
@@ -44,14 +44,14 @@ class VOCPromptDataset(InstancePromptDataset):
     in three more digits, ``category_id`` goes from 1 (aeroplane) to 20 (tv monitor).
 
     Args:
-        data_root (str): Folder of the data set.
-        split (str): ``'train'`` or ``'val'``. Default: ``'val'``.
-        data_prefix (dict | None): As in :class:`BaseReferringDataset`. Default: None, ``JPEGImages``.
+        data_root: folder of the data set.
+        split: ``'train'`` or ``'val'``. Default ``'val'``.
+        data_prefix: as in :class:`BaseReferringDataset`. Default None, ``JPEGImages``.
         **kwargs: ``unit``, ``pipeline`` and more of :class:`BaseReferringDataset`.
 
     Raises:
-        MissingInputError: If a folder or file is missing.
-        InputError: If a file doesn't hold what it should.
+        MissingInputError: a folder or file is missing.
+        InputError: a file doesn't hold what it should.
     """
 
     def __init__(self, data_root: str, split: str = 'val', data_prefix: dict[str, str] | None = None, **kwargs) -> None:
@@ -85,7 +85,7 @@ class VOCPromptDataset(InstancePromptDataset):
         names = list(dict.fromkeys(read_regular(path, MAX_JSON_BYTES).decode('utf-8-sig', 'replace').split()))
         for name in names:
             if not _NAME.fullmatch(name):
-                raise InputError(f'{path} must hold names such as 2007_000032, one a line, but holds {name[:40]!r}.')
+                raise InputError(f'{path} must hold names such as 2007_000032, one per line, but holds {name[:40]!r}.')
         return names
 
     def _instances(self, name: str) -> list[Instance]:

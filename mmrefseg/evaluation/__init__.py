@@ -1,5 +1,7 @@
+from .arrays import evaluate
 from .functional import intersection_and_union, summarise_gres, summarise_iou
 from .metrics import DumpPredictions, GRESMetric, PhraseCutMetric, ReferringIoUMetric
+from .protocols import PROTOCOLS, Protocol, resolve_protocol
 
-__all__ = ['DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'ReferringIoUMetric',
-           'intersection_and_union', 'summarise_gres', 'summarise_iou']
+__all__ = ['PROTOCOLS', 'DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'Protocol', 'ReferringIoUMetric',
+           'evaluate', 'intersection_and_union', 'resolve_protocol', 'summarise_gres', 'summarise_iou']

@@ -4,11 +4,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
+import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.type_hints import Finite, Range
 
 _Positive = Annotated[float, Range(1e-6)]
@@ -42,12 +44,46 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare a batch.
 
+        Samples whose metainfo names the same ``shared_image`` have one image between them, which is prepared once;
+        in training each keeps its own.
+
         Args:
             data: ``inputs``, a list of uint8 RGB (3, H, W), and ``data_samples``, a list of RefSegDataSample.
-            training: unused; mmengine's signature. Default False.
+            training: whether the batch is to train on. Default False.
 
         Returns:
-            ``inputs`` float32 (B, 3, H, W), ``token_ids`` and ``token_mask`` (B, L), and ``data_samples``.
+            ``inputs`` float32 (I, 3, H, W), ``token_ids`` and ``token_mask`` (B, L), and ``data_samples``; where I is
+            not B, also ``image_index``, int64 (B,), which image belongs to each sample.
+
+        Raises:
+            InputError: nobody has set ``tokenize``.
+        """
+        samples, images, index = data['data_samples'], data['inputs'], None
+        if not training:
+            images, index = _without_repetition(images, samples)
+        prepared = dict(super().forward(dict(data, inputs=images), training), **self.prepare_text(
+            [sample.text for sample in samples]))
+        return prepared if index is None else dict(prepared, image_index=torch.tensor(index, device=self.device))
+
+    def prepare_images(self, images: list[Tensor]) -> Tensor:
+        """Normalise and stack images.
+
+        Args:
+            images: uint8 RGB (3, H, W) each.
+
+        Returns:
+            float32 (I, 3, H, W), on the model's device.
+        """
+        return super().forward(dict(inputs=images))['inputs']
+
+    def prepare_text(self, texts: list[str]) -> dict[str, Tensor]:
+        """Tokenise expressions.
+
+        Args:
+            texts: B expressions.
+
+        Returns:
+            ``token_ids`` and ``token_mask`` (B, L), on the model's device.
 
         Raises:
             InputError: nobody has set ``tokenize``.
@@ -55,6 +91,16 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         if self.tokenize is None:
             raise InputError('ReferringDataPreProcessor has no tokenizer: a ReferringSegmentor hands over that of its '
                              'text encoder; alone, set `preprocessor.tokenize = text_encoder.tokenize`')
-        data = super().forward(data, training)
-        token_ids, token_mask = self.tokenize([sample.text for sample in data['data_samples']])
-        return dict(data, token_ids=token_ids.to(self.device), token_mask=token_mask.to(self.device))
+        token_ids, token_mask = self.tokenize(texts)
+        return dict(token_ids=token_ids.to(self.device), token_mask=token_mask.to(self.device))
+
+
+def _without_repetition(images: list[Tensor],
+                        samples: list[RefSegDataSample]) -> tuple[list[Tensor], list[int] | None]:
+    """Each image once, and which one each sample has; None where each has its own."""
+    names = [sample.get('shared_image') for sample in samples]
+    firsts = [i if name is None else names.index(name) for i, name in enumerate(names)]
+    kept = sorted(set(firsts))
+    if len(kept) == len(images):
+        return images, None
+    return [images[i] for i in kept], [kept.index(i) for i in firsts]

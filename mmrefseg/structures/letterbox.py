@@ -14,13 +14,13 @@ def letterbox_matrix(height: int, width: int, size: int) -> np.ndarray:
     """Map an image into the middle of a square, as large as fits, with its aspect kept.
 
     Args:
-        height (int): Height of the image in pixels.
-        width (int): Width of the image in pixels.
-        size (int): Side of the square in pixels.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        size: side of the square in pixels.
 
     Returns:
-        np.ndarray: (2, 3), float64, for ``cv2.warpAffine``: takes pixel coordinates (x, y, 1) of the image to those
-        of the square. ``cv2.invertAffineTransform`` gives the way back.
+        (2, 3), float64, for ``cv2.warpAffine``: takes pixel coordinates (x, y, 1) of the image to those of the square.
+        ``cv2.invertAffineTransform`` gives the way back.
     """
     scale = min(size / height, size / width)
     return np.array([[scale, 0, (size - width * scale) / 2], [0, scale, (size - height * scale) / 2]])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.image_size import PILLOW_ERRORS, ImageHeader, header_of
+from mmrefseg.utils.image_header import PILLOW_ERRORS, ImageHeader, header_of
 
 # Pillow's names of grey, indexed and RGB pixels, with and without alpha, of 1 to 16 bits.
 _WITH_ALPHA = ('LA', 'RGBA')
@@ -35,15 +35,15 @@ def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
     fractions, animations, and files with an EXIF orientation.
 
     Args:
-        path (str): The file.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
+        path: the file.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
 
     Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
+        (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: If the file is missing, no image, of another size, or refused for one of the reasons above.
+        InputError: the file is missing, no image, of another size, or refused for one of the reasons above.
     """
     if not isinstance(path, str):
         raise InputError(f"its 'file' must be a path, got an object of type {type(path).__name__}")

@@ -25,7 +25,7 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
     """Draw a mask, whatever its form.
 
     Args:
-        segmentation (Segmentation): One of
+        segmentation: one of
 
             - None: no pixel (the expression refers to nothing);
             - a list: COCO polygons, see :func:`polygons_to_mask`;
@@ -33,14 +33,14 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
             - ``{'file': path}``: an image file, see :func:`~mmrefseg.structures.mask_files.file_to_mask`;
             - ``{'instances': [...]}``: PhraseCut's outlines, see :func:`instances_to_mask`;
             - ``{'union': [...]}``: any of those above, united.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
 
     Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
+        (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: If it has none of these forms, does not fit the size, or is damaged.
+        InputError: it has none of these forms, does not fit the size, or is damaged.
     """
     if segmentation is None:
         return np.zeros((height, width), np.uint8)
@@ -73,10 +73,10 @@ def mask_to_rle(mask: np.ndarray) -> dict:
     """Encode a mask as COCO's compressed RLE, as JSON can hold it.
 
     Args:
-        mask (np.ndarray): (H, W), every value but 0 is inside.
+        mask: (H, W), every value but 0 is inside.
 
     Returns:
-        dict: ``size`` [H, W] and ``counts`` (str).
+        ``size`` [H, W] and ``counts`` (str).
     """
     code = mask_utils.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     return {'size': code['size'], 'counts': code['counts'].decode('ascii')}
@@ -90,16 +90,16 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
     outline encloses twice is outside, its edge aside.
 
     Args:
-        instances (Sequence): Instances, each a list of polygons, each a list of points ``[x, y]`` in pixels, or of
-            x and y in turn.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
+        instances: instances, each a list of polygons, each a list of points ``[x, y]`` in pixels, or of x and y in
+            turn.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
 
     Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
+        (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: If a polygon is not a list of points, or a coordinate is not between -32768 and 32768.
+        InputError: a polygon is not a list of points, or a coordinate is not between -32768 and 32768.
     """
     canvas = Image.new('L', (width, height))
     draw = ImageDraw.Draw(canvas)
@@ -131,15 +131,15 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
     encloses twice is outside.
 
     Args:
-        polygons (list[list[float]]): ``[x1, y1, x2, y2, ...]`` each; those of fewer than three points are skipped.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
+        polygons: ``[x1, y1, x2, y2, ...]`` each; those of fewer than three points are skipped.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
 
     Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
+        (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: If no polygon has three points, or a coordinate is missing, NaN or far from the image.
+        InputError: no polygon has three points, or a coordinate is missing, NaN or far from the image.
     """
     outlines = [outline for outline in map(_numbers, polygons) if outline.size >= 6]
     if not outlines:
@@ -155,15 +155,15 @@ def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
     """Decode a COCO RLE.
 
     Args:
-        rle (dict): ``size`` [H, W] and ``counts``, a list of run lengths or COCO's compressed string.
-        height (int): Height of the mask in pixels.
-        width (int): Width of the mask in pixels.
+        rle: ``size`` [H, W] and ``counts``, a list of run lengths or COCO's compressed string.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
 
     Returns:
-        np.ndarray: (H, W), uint8, 1 inside.
+        (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: If the size differs, or the counts are damaged.
+        InputError: the size differs, or the counts are damaged.
     """
     size, counts = rle.get('size'), rle.get('counts')
     if not isinstance(size, list | tuple) or list(size) != [height, width]:

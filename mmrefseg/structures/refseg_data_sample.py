@@ -18,7 +18,10 @@ class RefSegDataSample(SegDataSample):
     - ``text`` (str): the expression.
     - ``kind`` (str): how the expression refers (``attribute``, ``location``, ...); ``''`` where unknown.
     - ``ref_id``, ``sent_id``, ``ann_id``, ``image_id`` (int); ``task_id`` (str, PhraseCut's name of an expression).
-    - ``img_path`` (str), ``ori_shape`` and ``img_shape`` (H, W), ``scale_factor`` (w, h).
+    - ``img_path`` (str) and ``image_folder``, below which it lies; ``ori_shape`` and ``img_shape`` (H, W),
+      ``scale_factor`` (w, h).
     - ``warp_matrix``: 2×3 float64 array, maps original to input pixel coordinates (x, y); the segmentor inverts it.
+    - ``threshold`` (float): the probability at which the segmentor cut ``pred_sem_seg``.
     - ``img_padding_size`` (left, right, top, bottom): the letterbox's borders in pixels, as mmseg undoes padding.
+    - ``shared_image``: samples of a batch where it is the same have one image between them, prepared in the same way.
     """

@@ -81,7 +81,11 @@ def read_regular(path: str | Path, limit: int) -> bytes:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
+    """SHA-256 of a file in hexadecimal digits.
+
+    Args:
+        path: the file.
+    """
     digest = hashlib.sha256()  # Python 3.10 has no hashlib.file_digest
     with open_regular(path) as file:
         while block := file.read(1 << 20):

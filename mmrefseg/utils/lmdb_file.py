@@ -36,21 +36,33 @@ _opened: dict[tuple[int, int], LMDBPages] = {}
 
 
 def is_lmdb_address(path: str | Path) -> bool:
-    """Whether a path is the address of a value in an LMDB file."""
+    """Whether a path is the address of a value in an LMDB file.
+
+    Args:
+        path: a path, or an address.
+    """
     return str(path).startswith(_SCHEME)
 
 
 def image_address(file: str | Path, name: str = '') -> str:
-    """The address of an image; without a name, what stands before ``/name`` in it."""
+    """The address of an image in an LMDB file.
+
+    Args:
+        file: path of the LMDB file.
+        name: name of the image. Default none: what stands before ``/name`` in each address.
+    """
     return f'{_SCHEME}{os.path.abspath(file)}#{IMAGE_PREFIX}{name}'.removesuffix('/')
 
 
 def read_image_bytes(address: str) -> bytes:
-    """The value at the address of an image.
+    """The bytes of an image in an LMDB file.
+
+    Args:
+        address: the image's address, as :func:`image_address` gives it.
 
     Raises:
-        MissingInputError: If there is no such file or image.
-        InputError: If the file is damaged or something else.
+        MissingInputError: there is no such file or image.
+        InputError: the file is damaged or something else.
     """
     file, _, name = address.removeprefix(_SCHEME).partition(f'#{IMAGE_PREFIX}')
     content = read_value(file, IMAGE_PREFIX + name)
@@ -66,9 +78,13 @@ def read_value(file: str | Path, key: str) -> bytes | None:
     processes. LMDB itself isn't asked, which a damaged page sends out of the file, and the process with it: each page
     is checked when it is read, which takes longer than LMDB itself does.
 
+    Args:
+        file: path of the LMDB file.
+        key: name of the value.
+
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If it is damaged or something else.
+        MissingInputError: there is no such file.
+        InputError: it is damaged or something else.
     """
     encoded = key.encode()
     if len(encoded) > _LONGEST_KEY:
@@ -83,9 +99,12 @@ def read_value(file: str | Path, key: str) -> bytes | None:
 def read_header(file: str | Path) -> dict[str, Any]:
     """The header of an LMDB file, checked.
 
+    Args:
+        file: path of the LMDB file.
+
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If it is damaged, something else or of another version.
+        MissingInputError: there is no such file.
+        InputError: it is damaged, something else or of another version.
     """
     digest, _, content = (read_value(file, 'header') or b'').partition(b'\n')
     if hashlib.sha256(content).hexdigest().encode() != digest:
@@ -106,9 +125,12 @@ def read_header(file: str | Path) -> dict[str, Any]:
 def check_content(file: str | Path) -> None:
     """Read an LMDB file from end to end.
 
+    Args:
+        file: path of the LMDB file.
+
     Raises:
-        MissingInputError: If there is no such file.
-        InputError: If anything in it is damaged.
+        MissingInputError: there is no such file.
+        InputError: anything in it is damaged.
     """
     expected = read_header(file).get('content_sha256')
     pages = _pages(str(file))
@@ -124,10 +146,10 @@ class LMDBWriter:
     """Writes an LMDB file, or goes on where a killed one stopped; its size needs no thought.
 
     Args:
-        path (str | Path): The file; its folder is there.
+        path: the file; its folder is there.
 
     Raises:
-        InputError: If the file is there, but is damaged or no LMDB file. LMDB itself would follow its pages out of the
+        InputError: the file is there, but is damaged or no LMDB file. LMDB itself would follow its pages out of the
             file, and the process would end.
     """
 
@@ -141,10 +163,13 @@ class LMDBWriter:
             raise _damaged(path, error) from error
 
     def write(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Write values, from time to time so that they survive the end of the process.
+        """Write values. They are committed from time to time, so that they survive the end of the process.
+
+        Args:
+            items: key and value of each.
 
         Raises:
-            InputError: If a key is too long.
+            InputError: a key is too long.
         """
         batch, size = [], 0
         for key, value in items:
@@ -175,7 +200,7 @@ class LMDBWriter:
         """Write the header and close the file.
 
         Args:
-            header (dict): What the header says besides format, version and checksum.
+            header: what the header says besides format, version and checksum.
         """
         with self._environment.begin(buffers=True) as transaction:
             checksum = _content_sha256(transaction.cursor())

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from mmrefseg.errors import InputError
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
-_HEADER = struct.Struct('<QHHHH')  # number, -, flags, where the places of nodes end, where nodes start
+_HEADER = struct.Struct('<QHHHH')  # number, -, flags, where the offsets of nodes end, where nodes start
 _OVERFLOW = struct.Struct('<QHHI')  # number, -, flags, pages
 _META = struct.Struct('<II16xI44x4xHH32xQQQ')  # magic, version, page size; flags, depth, root; last page, transaction
 _NODE = struct.Struct('<HHHH')  # three parts of a size or page number, length of the key
@@ -42,11 +42,11 @@ class LMDBPages:
     """The pages of an LMDB file, each of whose claims is checked when it is followed.
 
     Args:
-        file (BinaryIO): The open file, which is kept. Reading moves nothing that forked processes share, and maps
-            nothing that could be cut off.
+        file: the open file, which is kept. Reading moves nothing that forked processes share, and maps nothing that
+            could be cut off.
 
     Raises:
-        InputError: If it is no LMDB file, or cut off.
+        InputError: it is no LMDB file, or cut off.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -65,18 +65,22 @@ class LMDBPages:
             raise InputError(f'it is cut off: {size} bytes instead of {needed}')
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key; None if there is none. Raises InputError if a page on the way is damaged."""
+        """The value of a key; None if there is none. Raises InputError if a page on the way is damaged.
+
+        Args:
+            key: the key.
+        """
         number = self._root
         if number == _NO_ROOT or not self._depth:
             return None
         for _ in range(self._depth - 1):
             keys, numbers = self._branch(number)
             number = numbers[bisect_right(keys, key, lo=1) - 1]  # the first key means nothing
-        page, places = self._page(number, _LEAF)
-        found = bisect_right(places, key, key=lambda place: _key(page, place)) - 1
-        if found < 0 or _key(page, places[found]) != key:
+        page, offsets = self._page(number, _LEAF)
+        found = bisect_right(offsets, key, key=lambda offset: _key(page, offset)) - 1
+        if found < 0 or _key(page, offsets[found]) != key:
             return None
-        return self._value(page, places[found])
+        return self._value(page, offsets[found])
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values, in order. Raises InputError where a page is damaged."""
@@ -88,9 +92,9 @@ class LMDBPages:
             if level > 1:
                 pages += [(below, level - 1) for below in reversed(self._branch(number)[1])]
                 continue
-            page, places = self._page(number, _LEAF)
-            for place in places:
-                key, value = _key(page, place), self._value(page, place)
+            page, offsets = self._page(number, _LEAF)
+            for offset in offsets:
+                key, value = _key(page, offset), self._value(page, offset)
                 room -= max(0, len(value) - self._page_size)
                 yield key, value
             if room < 0:
@@ -108,26 +112,26 @@ class LMDBPages:
     def _branch(self, number: int) -> tuple[list[bytes], list[int]]:
         """The keys on a branch page, and the pages below."""
         if number not in self._branches:
-            page, places = self._page(number, _BRANCH)
-            keys = [_key(page, place) for place in places]
-            parts = [_NODE.unpack_from(page, place) for place in places]
+            page, offsets = self._page(number, _BRANCH)
+            keys = [_key(page, offset) for offset in offsets]
+            parts = [_NODE.unpack_from(page, offset) for offset in offsets]
             if len(self._branches) == _KEPT:
                 self._branches.clear()
             self._branches[number] = keys, [low | high << 16 | top << 32 for low, high, top, _ in parts]
         return self._branches[number]
 
     def _page(self, number: int, kind: int) -> tuple[bytes, tuple[int, ...]]:
-        """A page of nodes, and the places of the nodes on it."""
+        """A page of nodes, and the offsets of the nodes on it."""
         page = self._read(number, 0, self._page_size)
         own_number, _, flags, lower, _ = _HEADER.unpack_from(page)
-        places = (lower - _HEADER.size) // 2
-        if own_number != number or not flags & kind or not 0 < places <= (self._page_size - _HEADER.size) // 2:
+        count = (lower - _HEADER.size) // 2
+        if own_number != number or not flags & kind or not 0 < count <= (self._page_size - _HEADER.size) // 2:
             raise InputError(f'page {number} is damaged')
-        return page, struct.unpack_from(f'<{places}H', page, _HEADER.size)
+        return page, struct.unpack_from(f'<{count}H', page, _HEADER.size)
 
-    def _value(self, page: bytes, place: int) -> bytes:
-        low, high, flags, key_size = _NODE.unpack_from(page, place)
-        size, start = low | high << 16, place + _NODE.size + key_size
+    def _value(self, page: bytes, offset: int) -> bytes:
+        low, high, flags, key_size = _NODE.unpack_from(page, offset)
+        size, start = low | high << 16, offset + _NODE.size + key_size
         if not flags:
             return _piece(page, start, size)
         number = int.from_bytes(_piece(page, start, 8), 'little')
@@ -147,9 +151,9 @@ class LMDBPages:
         return content
 
 
-def _key(page: bytes, place: int) -> bytes:
-    """The key of the node at a place on a page."""
-    start = place + _NODE.size
+def _key(page: bytes, offset: int) -> bytes:
+    """The key of the node at an offset on a page."""
+    start = offset + _NODE.size
     return _piece(page, start, int.from_bytes(_piece(page, start - 2, 2), 'little'))
 
 

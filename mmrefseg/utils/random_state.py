@@ -25,7 +25,11 @@ def get_cpu_state() -> dict[str, Any]:
 
 
 def set_cpu_state(state: dict[str, Any]) -> None:
-    """Go on from what :func:`get_cpu_state` gave."""
+    """Go on from what :func:`get_cpu_state` gave.
+
+    Args:
+        state: that state; of a file, so that it is checked.
+    """
     random.setstate(state['python'])
     words, position, has_gauss, gauss = state['numpy']
     # NumPy believes any position, and reads there; PyTorch goes on from the next word for as many as are left.

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from .processes import die_with, forks_die_with_parent, is_running
+from .worker_processes import die_with, forks_die_with_parent, is_running
 
 _RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
@@ -31,7 +31,11 @@ def tie_to_launcher(launcher: str) -> None:
 
 
 def is_first_process(launcher: str) -> bool:
-    """Whether this is the process of rank 0, also before the process group is there."""
+    """Whether this is the process of rank 0, also before the process group is there.
+
+    Args:
+        launcher: how the processes were started, one of ``LAUNCHERS``.
+    """
     return int(os.environ.get(_RANKS.get(launcher, ''), 0)) == 0
 
 
@@ -49,7 +53,11 @@ def leave_process_group() -> None:
 
 
 def is_first_to_tell(message: str) -> bool:
-    """Whether no other process of this run has told a message. Under torchrun its store knows; else each tells."""
+    """Whether no other process of this run has told a message. Under torchrun its store knows; else each tells.
+
+    Args:
+        message: the message.
+    """
     store = _torchruns_store()
     if store is None:
         return True

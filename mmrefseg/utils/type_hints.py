@@ -15,8 +15,8 @@ class Range(NamedTuple):
     """The numbers that a hint ``Annotated[int, Range(1)]`` allows, both ends included.
 
     Args:
-        least: the least. Default: any.
-        most: the largest. Default: any that is finite.
+        least: the least. Default any.
+        most: the largest. Default any that is finite.
     """
 
     least: float = -inf
@@ -96,7 +96,11 @@ def fit(value: Any, hint: Any) -> Any:
 
 
 def describe(hint: Any) -> str:
-    """A type hint in words, to stand behind 'it must be'."""
+    """A type hint in words, to stand behind 'it must be'.
+
+    Args:
+        hint: the hint.
+    """
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
         return ' '.join(map(str, (describe(arguments[0]), *arguments[1:])))

@@ -25,16 +25,29 @@ INK, FAINT = '#22252b', '#787f8a'
 
 
 def add_panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Empty axes without a frame, placed in inches from the figure's top left corner."""
+    """Add empty axes without a frame, placed in inches.
+
+    Args:
+        figure: the figure.
+        left: distance from the figure's left edge.
+        top: distance from the figure's upper edge.
+        width: width of the axes.
+        height: height of the axes.
+    """
     whole_width, whole_height = figure.get_size_inches()
-    place = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
-    ax = figure.add_axes(place)
+    rectangle = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
+    ax = figure.add_axes(rectangle)
     ax.set_axis_off()
     return ax
 
 
 def dress(ax: Axes, title: str) -> None:
-    """Give a diagram the title and the lines that all diagrams have."""
+    """Give a diagram the title and the lines that all diagrams have.
+
+    Args:
+        ax: the diagram.
+        title: what stands above it.
+    """
     ax.set_title(drawable(title), fontsize=10, color=INK, fontweight='bold', loc='left', parse_math=False)
     ax.grid(color='#e6e8eb', linewidth=0.8)
     ax.set_axisbelow(True)
@@ -44,13 +57,23 @@ def dress(ax: Axes, title: str) -> None:
 
 
 def expert_colours(experts: Iterable[str]) -> dict[str, tuple[float, ...]]:
-    """A colour for each expert, in the order of their first mention."""
+    """A colour for each expert, in the order of their first mention.
+
+    Args:
+        experts: names of the experts; each may come several times.
+    """
     names = list(dict.fromkeys(experts))
     return dict(zip(names, colormaps['Dark2'].colors * len(names), strict=False))
 
 
 def add_legend(figure: Figure, axes: Iterable[Axes], title: str) -> None:
-    """Explain below the figure what its diagrams label, bars ahead of lines, each label once wherever it occurs."""
+    """Explain below the figure what its diagrams label, bars ahead of lines.
+
+    Args:
+        figure: the figure.
+        axes: its diagrams; a label that occurs in several is explained once.
+        title: what stands above the legend.
+    """
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     labels = sorted(handles, key=lambda label: isinstance(handles[label], Line2D))
     legend = figure.legend([handles[label] for label in labels], list(map(drawable, labels)), frameon=False, ncols=8,
@@ -61,6 +84,9 @@ def add_legend(figure: Figure, axes: Iterable[Axes], title: str) -> None:
 
 def check_picture(path: str | Path) -> None:
     """Make sure that a picture can be written, before work is done for it.
+
+    Args:
+        path: where the picture is to go.
 
     Raises:
         InputError: the ending is not that of a picture.
@@ -75,8 +101,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, completely or not at all.
 
     Args:
-        figure (Figure): matplotlib's; needs no pyplot and no display.
-        path (str | Path): the picture; its ending says which format. Its folder is made if it isn't there.
+        figure: matplotlib's; needs no pyplot and no display.
+        path: the picture; its ending says which format. Its folder is made if it isn't there.
 
     Raises:
         InputError: the ending is not that of a picture.
@@ -92,12 +118,22 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def wrap(text: str, width: int, lines: int) -> str:
-    """Break a text into lines of at most ``width`` characters; what doesn't fit into ``lines`` ends in an ellipsis."""
+    """Break a text into lines; an ellipsis stands for what doesn't fit.
+
+    Args:
+        text: the text, of any length.
+        width: characters per line, at most.
+        lines: how many lines, at most.
+    """
     # Never more than could be shown: breaking a word of a million letters takes minutes.
     words = ' '.join(drawable(text[:100 * width * lines]).split())[:(width + 1) * lines + 1]
     return '\n'.join(textwrap.wrap(words, width, max_lines=lines, placeholder=' …'))
 
 
 def drawable(text: str) -> str:
-    """A text without what has no picture, at which drawing would fail: controls, invisible and broken characters."""
+    """A text without what has no picture, at which drawing would fail: controls, invisible and broken characters.
+
+    Args:
+        text: the text.
+    """
     return ''.join(_STAND_INS.get(category(character), character) for character in text)

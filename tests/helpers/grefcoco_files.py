@@ -13,7 +13,7 @@ def tiny_grefcoco() -> dict:
     the square 13 (and the crowd), 2 has no target, 3 is annotation 12, given as a number; ref 4 is of split ``train``.
 
     Returns:
-        dict: ``images`` and ``annotations`` of ``instances.json``, and ``refs``.
+        ``images`` and ``annotations`` of ``instances.json``, and ``refs``.
     """
     content = tiny_refcoco()
     crowd = {'id': 15, 'image_id': 3, 'category_id': 1, 'iscrowd': 1, 'segmentation': {'size': [24, 32], 'counts': []}}
@@ -34,11 +34,11 @@ def write_grefcoco(root: str | Path, content: dict) -> Path:
     """Write the files of a data set, with noise for images.
 
     Args:
-        root (str | Path): The folder, made if need be.
-        content (dict): As :func:`tiny_grefcoco` returns it.
+        root: the folder, made if need be.
+        content: as :func:`tiny_grefcoco` returns it.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root = write_refcoco(root, content)
     (root / 'refs(unc).p').unlink()

@@ -16,7 +16,7 @@ def tiny_coco() -> dict:
     (10).
 
     Returns:
-        dict: ``images``, ``annotations`` and ``categories``; for a test to change and to write.
+        ``images``, ``annotations`` and ``categories``; for a test to change and to write.
     """
     images = [{'id': number, 'file_name': f'{number:012d}.jpg', 'height': 80, 'width': 100} for number in (7, 9)]
     annotations = [
@@ -39,12 +39,12 @@ def write_coco(root: str | Path, content: dict, split: str = 'val2017') -> Path:
     """Write the files of a data set, with noise for images.
 
     Args:
-        root (str | Path): The folder, made if need be.
-        content (dict): As :func:`tiny_coco` returns it.
-        split (str): Split and year. Default: ``'val2017'``.
+        root: the folder, made if need be.
+        content: as :func:`tiny_coco` returns it.
+        split: split and year. Default ``'val2017'``.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root = Path(root)
     write_noise(root / split, content['images'])
@@ -60,10 +60,10 @@ def write_voc(root: str | Path) -> Path:
     each with a void border; 2008_000007 (``train``) a person (1).
 
     Args:
-        root (str | Path): The folder, made if need be.
+        root: the folder, made if need be.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root = Path(root)
     objects = {name: np.zeros((40, 50), np.uint8) for name in ('2007_000032', '2008_000007')}

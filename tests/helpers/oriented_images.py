@@ -21,12 +21,12 @@ def write_oriented(path: Path, pixels: np.ndarray, orientation: int) -> np.ndarr
     """Write an image; lossless but for JPEG.
 
     Args:
-        path (Path): The file, of any format that carries EXIF.
-        pixels (np.ndarray): What to store, RGB uint8 (H, W, 3).
-        orientation (int): 1 to 8.
+        path: the file, of any format that carries EXIF.
+        pixels: what to store, RGB uint8 (H, W, 3).
+        orientation: 1 to 8.
 
     Returns:
-        np.ndarray: The upright picture.
+        The upright picture.
     """
     exif = Image.Exif()
     exif[0x0112] = orientation

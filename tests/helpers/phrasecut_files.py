@@ -12,7 +12,7 @@ def tiny_phrasecut() -> dict:
     """What the files of a tiny data set hold: four images, of which 2 and 4 aren't of COCO, and five phrases.
 
     Returns:
-        dict: ``images`` of ``image_data_split.json``, ``tasks`` by split, and ``counts``, the content of
+        ``images`` of ``image_data_split.json``, ``tasks`` by split, and ``counts``, the content of
         ``name_att_rel_count.json``; for a test to change and to write.
     """
     images = [_image(1, 'train', 501), _image(2, 'train', None), _image(3, 'val', 503), _image(4, 'miniv', 0)]
@@ -33,11 +33,11 @@ def write_phrasecut(root: str | Path, content: dict) -> Path:
     """Write the files of a data set, with noise for images.
 
     Args:
-        root (str | Path): The folder, made if need be.
-        content (dict): As :func:`tiny_phrasecut` returns it.
+        root: the folder, made if need be.
+        content: as :func:`tiny_phrasecut` returns it.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root = Path(root)
     (root / 'images').mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ def tiny_refclef() -> dict:
     3 of ``testAB``.
 
     Returns:
-        dict: ``images`` and ``annotations`` of ``instances.json``, and ``refs``; for :func:`write_refcoco`.
+        ``images`` and ``annotations`` of ``instances.json``, and ``refs``; for :func:`write_refcoco`.
     """
     content = tiny_refcoco()
     names = ('00/images/1.jpg', '00/images/2.jpg', '01/images/3.jpg')

@@ -14,7 +14,7 @@ def tiny_refcoco() -> dict:
     is of split ``val``, the others of ``train``.
 
     Returns:
-        dict: ``images`` and ``annotations`` of ``instances.json``, and ``refs``; for a test to change and to write.
+        ``images`` and ``annotations`` of ``instances.json``, and ``refs``; for a test to change and to write.
     """
     images = [
         {'id': 1, 'file_name': 'one.jpg', 'height': 24, 'width': 32},
@@ -40,12 +40,12 @@ def write_refcoco(root: str | Path, content: dict, split_by: str = 'unc') -> Pat
     """Write the files of a data set, with noise for images.
 
     Args:
-        root (str | Path): The folder, made if need be.
-        content (dict): As :func:`tiny_refcoco` returns it.
-        split_by (str): Whose splits. Default: ``'unc'``.
+        root: the folder, made if need be.
+        content: as :func:`tiny_refcoco` returns it.
+        split_by: whose splits. Default ``'unc'``.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root = Path(root)
     write_noise(root / 'images', content['images'])
@@ -58,12 +58,12 @@ def write_refs_on_images(root: Path, splits: dict[str, list[int]], split_by: str
     """Write a data set that has a ref for each image id; its expression names folder and image.
 
     Args:
-        root (Path): The folder, made if need be.
-        splits (dict[str, list[int]]): Image ids by split; an id that comes twice has two refs.
-        split_by (str): Whose splits. Default: ``'unc'``.
+        root: the folder, made if need be.
+        splits: image ids by split; an id that comes twice has two refs.
+        split_by: whose splits. Default ``'unc'``.
 
     Returns:
-        dict: Config of the data set.
+        Config of the data set.
     """
     content = {'images': [], 'annotations': [], 'refs': []}
     for ref_id, (split, image_id) in enumerate((split, i) for split, ids in splits.items() for i in ids):

@@ -21,7 +21,7 @@ class ToyModel(BaseModel):
     """Learns to map numbers to 0.
 
     Args:
-        channels: numbers a sample. Default 2.
+        channels: numbers per sample. Default 2.
     """
 
     def __init__(self, channels: int = 2) -> None:

@@ -13,7 +13,7 @@ from mmrefseg.apis.inferencer import mask_score
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.registry import INFERENCERS
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 CONFIG = 'sera_tiny_refshapes'
 

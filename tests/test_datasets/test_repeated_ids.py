@@ -161,3 +161,17 @@ def test_an_endless_expression(tmp_path, length, fits):
         else:
             with pytest.raises(InputError, match='the expression has 4097 characters, more than 4096. Shorten it'):
                 _read(kind, root)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda refs: refs[1].update(ref_id=0), 'ref_id 0 occurs twice'),
+    (lambda refs: refs[0]['sentences'][0].update(sent='\ud800'), 'sent_id 0: the expression has half a character'),
+])
+def test_refs_that_occur_twice_and_broken_expressions(tmp_path, change, message):
+    content = tiny_refcoco()
+    change(content['refs'])
+    refs = pickle.dumps(content.pop('refs'), protocol=2)
+    write_refcoco(tmp_path, {**content, 'refs': []})
+    (tmp_path / 'refs(unc).p').write_bytes(refs)
+    with pytest.raises(InputError, match=message):
+        RefCOCODataset(str(tmp_path))

@@ -77,7 +77,7 @@ def test_a_step_is_that_of_float32_but_for_rounding():
 
 
 def test_options_of_mmengine_still_hold():
-    """Two batches a step, and a clipped gradient: nothing moves at the first, and at most lr · norm at the second."""
+    """Two batches per step, and a clipped gradient: nothing moves at the first, and at most lr · norm at the second."""
     model = Watched()
     wrapper = make(model, accumulative_counts=2, clip_grad=dict(max_norm=1e-3))
     wrapper.initialize_count_status(model, 0, 4)

@@ -4,20 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.distributed import run_distributed
-from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
 from pycocotools import mask as coco_mask
 
-from mmrefseg.evaluation import (
-    DumpPredictions,
-    GRESMetric,
-    ReferringIoUMetric,
-    intersection_and_union,
-    summarise_gres,
-    summarise_iou,
-)
+from mmrefseg.evaluation import DumpPredictions, ReferringIoUMetric, intersection_and_union, summarise_iou
 from mmrefseg.registry import METRICS
 from mmrefseg.structures import RefSegDataSample
 
@@ -42,12 +33,6 @@ def expected_figures(size):
     counts = [intersection_and_union(sample.pred_sem_seg.data, sample.gt_sem_seg.data)
               for sample in map(make_sample, range(size))]
     return summarise_iou(*zip(*counts, strict=True))
-
-
-def expected_gres_figures(size):
-    masks = [(sample.pred_sem_seg.data, sample.gt_sem_seg.data) for sample in map(make_sample, range(size))]
-    counts = [(int((pred & gt).sum()), int(pred.sum()), int(gt.sum())) for pred, gt in masks]
-    return summarise_gres(*zip(*counts, strict=True), min_pixels=20)
 
 
 def test_metric():
@@ -90,23 +75,3 @@ def test_dump_says_at_once_that_it_cannot_write(tmp_path):
     (tmp_path / 'taken').write_text('a file where a folder is needed')
     with pytest.raises(OSError, match='cannot write .*taken'):
         DumpPredictions(str(tmp_path / 'taken' / 'predictions.json'))
-
-
-def evaluate_on_this_rank(folder):
-    for size in (1, 3, 4):
-        indices = list(DefaultSampler(range(size), shuffle=False))
-        metrics = [ReferringIoUMetric(collect_device=device, prefix=device) for device in ('cpu', 'gpu')]
-        metrics += [DumpPredictions(f'{folder}/{size}.json'), GRESMetric(min_pixels=20, prefix='gres')]
-        figures = evaluate(metrics, indices, size)
-        expected = expected_gres_figures(size)
-        assert {name: value for name, value in figures.items() if name.startswith('gres/')} == {
-            f'gres/{name}': value for name, value in expected.items()}
-        for device in ('cpu', 'gpu'):
-            assert {key: figures[f'{device}/{key}'] for key in expected_figures(size)} == expected_figures(size)
-
-
-def test_two_processes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_distributed(evaluate_on_this_rank, tmp_path, str(tmp_path))
-    for size in (1, 3, 4):
-        check_dump(tmp_path / f'{size}.json', size)

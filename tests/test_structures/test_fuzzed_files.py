@@ -9,7 +9,7 @@ from PIL import Image
 from mmrefseg.datasets.transforms.loading import decode_image
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.image_header import read_image_size
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 MASK = np.zeros((24, 32), np.uint8)

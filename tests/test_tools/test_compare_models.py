@@ -32,7 +32,7 @@ def command(tool, monkeypatch, tmp_path):
 
 
 def answers(*intersections):
-    """Predictions with a union of 100 pixels, two expressions an image."""
+    """Predictions with a union of 100 pixels, two expressions per image."""
     return [dict(image_id=i // 2, ref_id=i, sent_id=10 + i, text=f'shape {i}', intersection=value, union=100,
                  segmentation={}) for i, value in enumerate(intersections)]
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmrefseg import config_path
 from mmrefseg.errors import InputError
+from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.locks import locked_folder
 
@@ -116,7 +117,7 @@ def test_an_interrupt_while_the_config_is_formatted_is_an_interrupt(train, monke
 def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
     test = runpy.run_path(str(TOOLS / 'test.py'))['main']
 
-    def test_split(runner, cfg, dataloader, out_file, amp):
+    def test_split(runner, evaluator, dataloader, out_file, args):
         if dataloader.dataset.split == 'testA':
             raise InputError('a broken image')
         out_file.write_text('[{"sent_id": 1}]')
@@ -129,8 +130,10 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
         '--out', str(tmp_path / 'out.json')])
     with pytest.raises(SystemExit, match='test: a broken image'):
         test()
-    assert json.loads((tmp_path / 'metrics.json').read_text()) == {'val': {'mIoU': 12.0}}
-    assert json.loads((tmp_path / 'out.json').read_text()) == {'val': [{'sent_id': 1}]}
+    rules = {'cris': PROTOCOLS['cris'].to_dict()}
+    assert rules['cris']['threshold'] == 0.35
+    assert json.loads((tmp_path / 'metrics.json').read_text()) == {'protocols': rules, 'val': {'mIoU': 12.0}}
+    assert json.loads((tmp_path / 'out.json').read_text()) == {'protocols': rules, 'val': [{'sent_id': 1}]}
 
 
 def test_bugs_keep_their_traceback(monkeypatch, tmp_path):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import Answer, Sample, answers, draw_answers, draw_samples, samples
+from mmrefseg.visualization import Answer, Sample, draw_answers, draw_samples
+from mmrefseg.visualization import image_grids as answers
+from mmrefseg.visualization import image_grids as samples
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
 MASK = np.eye(60, 80) > 0

@@ -51,12 +51,12 @@ class RoutingTable:
 
     def add(self, routing: Iterable[RoutingInfo], kinds: list[str]) -> None:
         """Add a batch whose n-th expression is of the n-th kind."""
-        places = {kind: [i for i, other in enumerate(kinds) if other == kind] for kind in sorted(set(kinds))}
-        for kind, rows in places.items():
+        rows_by_kind = {kind: [i for i, other in enumerate(kinds) if other == kind] for kind in sorted(set(kinds))}
+        for kind, rows in rows_by_kind.items():
             self.counts[kind] = self.counts.get(kind, 0) + len(rows)
         for info in routing:
             self.experts[info.name] = info.experts
-            for kind, rows in places.items():
+            for kind, rows in rows_by_kind.items():
                 part = info._replace(logits=info.logits[rows], weights=info.weights[rows], chosen=info.chosen[rows])
                 total = len(rows) * part.statistics().double().cpu()
                 self._sums[info.name, kind] = self._sums.get((info.name, kind), 0) + total
@@ -84,7 +84,8 @@ def collect(model: nn.Module, batches: Iterable[dict]) -> RoutingTable:
     model.eval()
     for batch in batches:
         data = model.data_preprocessor(batch)
-        routing = model.extract_feat(data['inputs'], data['token_ids'], data['token_mask'])[2]
+        routing = model.extract_feat(
+            data['inputs'], data['token_ids'], data['token_mask'], data.get('image_index'))[2]
         table.add(routing, [sample.get('kind') or classify_expression(sample.text) for sample in data['data_samples']])
     return table
 

@@ -23,10 +23,9 @@ from mmrefseg.apis.building import build_model, check_device, inference_pipeline
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringSegmentor
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.flops import count_flops
-from mmrefseg.utils.machine import machine, versions
-from mmrefseg.utils.parameters import parameter_rows, parameter_table
+from mmrefseg.utils.model_complexity import count_flops, parameter_rows, parameter_table
 
 IMAGE_SIZE = (480, 640)  # height and width of most of COCO's images
 EXPRESSION = 'the tall man in a red shirt on the left'
@@ -111,7 +110,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 def latency(seconds: list[float], batch: int) -> dict[str, float]:
-    """Median, quartiles and fastest of a call, in milliseconds, and how many images that makes a second."""
+    """Median, quartiles and fastest of a call, in milliseconds, and how many images per second that makes."""
     first, _, third = quantiles(seconds, n=4, method='inclusive')
     return {
         'median_ms': 1e3 * median(seconds),
@@ -195,7 +194,7 @@ def to_text(figures: dict[str, Any]) -> str:
     ]
     for name, times in figures['latency'].items():
         quartiles = f'{times["first_quartile_ms"]:.2f} to {times["third_quartile_ms"]:.2f}'
-        lines.append(f'{name:11}{times["median_ms"]:.2f} ms a batch (median of {figures["repeats"]}; quartiles '
+        lines.append(f'{name:11}{times["median_ms"]:.2f} ms per batch (median of {figures["repeats"]}; quartiles '
                      f'{quartiles}; fastest {times["fastest_ms"]:.2f}), {times["images_per_second"]:.2f} images a '
                      f'second: {SCOPES[name]}' + (f' ({sizes["original_size"]})' if name == PREDICTION else ''))
     memory = figures['peak_memory']

@@ -31,8 +31,8 @@ from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.machine import machine, versions
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
 MEANING = {
@@ -60,7 +60,7 @@ class Floor(Dataset):
 def make_parser() -> ArgumentParser:
     """The command line."""
     parser = ArgumentParser(
-        description="Print samples a second of a config's train_dataloader: from its data set, from LMDB, and the "
+        description="Print samples per second of a config's train_dataloader: from its data set, from LMDB, and the "
         'ratios to a floor (JPEG decoding of the same images and one resize) and to the design of the published '
         "loaders, re-enacted on the same samples. All take turns in as many processes. Without data at hand, "
         '--make-data makes some.')
@@ -133,7 +133,7 @@ def build_datasets(config: Config, samples: int, folder: Path) -> tuple[dict[str
     """What is measured, all on the same samples, and what these are."""
     dataset = build_dataset(config)
     chosen = np.random.default_rng(0).permutation(len(dataset))[:samples].tolist()
-    referents = [as_referent(dataset.get_data_info(place)) for place in chosen]
+    referents = [as_referent(dataset.get_data_info(idx)) for idx in chosen]
     paths = [referent['img_path'] for referent in referents]
     size = dataset[chosen[0]]['inputs'].shape[-1]
     datasets: dict[str, Dataset] = {FLOOR: Floor(paths, size), PIPELINE: dataset.get_subset(chosen)}
@@ -219,7 +219,7 @@ def measure(config: Config, args: Namespace, folder: Path) -> dict[str, Any]:
 
 
 def speed(rounds: list[tuple[float, float]], samples: int) -> dict[str, float]:
-    """Samples a second, and milliseconds of processor time a sample, of rounds."""
+    """Samples per second, and milliseconds of processor time per sample, of rounds."""
     clock, busy = zip(*rounds, strict=True)
     return {
         'samples_per_second': samples / min(clock),

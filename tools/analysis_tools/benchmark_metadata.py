@@ -23,18 +23,18 @@ from mmrefseg.apis import command_line
 from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.errors import InputError
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.machine import machine, versions
 
 
 class Sizes(NamedTuple):
     """A data set of a published one's size.
 
-    Attributes:
-        dataset (type): Its class.
-        splits (tuple[str, ...]): Its splits; the first is by far the largest.
-        write (Callable): Writes so many images' annotations into a folder.
-        images (int): How many the published one has.
+    Args:
+        dataset: its class.
+        splits: its splits; the first is by far the largest.
+        write: writes so many images' annotations into a folder.
+        images: how many the published one has.
     """
 
     dataset: type[BaseReferringDataset]
@@ -90,7 +90,7 @@ def prepare(root: Path, sizes: Sizes) -> None:
     """Write an LMDB file for each split, without images."""
     for split in sizes.splits:
         dataset = sizes.dataset(str(root), split=split, unit='ref')
-        infos = (dataset.get_data_info(place) for place in range(len(dataset)))
+        infos = (dataset.get_data_info(idx) for idx in range(len(dataset)))
         lines = [line_of({**info, 'image_key': dataset.image_key(info)}, Path(info['img_path']).name, outline_rle(info))
                  for info in infos]
         folder = root / 'prepared' / split
@@ -135,9 +135,9 @@ def worker_memory(root: Path, sizes: Sizes, prepared: bool, workers: int) -> dic
     split = sizes.splits[0]
     dataset = (ReferringLMDBDataset(str(root / 'prepared' / split), split) if prepared else
                sizes.dataset(str(root), split=split))
-    places = range(len(dataset))
+    indices = range(len(dataset))
     # Batches go to the workers in turn, so that of as many equal ones each worker gets one.
-    batches = [places[start:start + 512] for start in places[::512] for _ in range(workers)]
+    batches = [indices[start:start + 512] for start in indices[::512] for _ in range(workers)]
     loader = DataLoader(Touched(dataset), batch_sampler=batches, num_workers=workers, persistent_workers=True)
     for _ in loader:
         pass

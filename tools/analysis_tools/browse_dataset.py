@@ -16,7 +16,7 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.config import config_of_split
+from mmrefseg.datasets.dataset_configs import config_of_split
 from mmrefseg.datasets.seeding import SampleIndex
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
@@ -80,7 +80,7 @@ def _mask(sample: RefSegDataSample, shape: tuple[int, int]) -> np.ndarray:
     return cv2.warpAffine(mask, sample.warp_matrix, shape[::-1], flags=cv2.INTER_NEAREST)
 
 
-def load_pairs(dataset: Any, places: Sequence[int], seed: int) -> list[Pair]:
+def load_pairs(dataset: Any, indices: Sequence[int], seed: int) -> list[Pair]:
     """Samples of any data set whose infos are those of mmrefseg.
 
     Raises:
@@ -88,9 +88,9 @@ def load_pairs(dataset: Any, places: Sequence[int], seed: int) -> list[Pair]:
         InputError: an image or a mask is broken.
     """
     pairs = []
-    for place in track(places, 'samples'):
-        info = dataset.get_data_info(place)
-        item = dataset[SampleIndex(place, (seed, 0, place))]
+    for idx in track(indices, 'samples'):
+        info = dataset.get_data_info(idx)
+        item = dataset[SampleIndex(idx, (seed, 0, idx))]
         origin = f'ref {info["ref_id"]}: {info["width"]}x{info["height"]}, {Path(info["img_path"]).name}'
         pairs.append(Pair(before(info), after(item), origin))
     return pairs

@@ -15,6 +15,7 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import PairedDifference, Spread, paired_difference, spread_over_seeds, summarise_iou
+from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, read_json_object, write_atomically
 
 FIGURES = ('mIoU', 'oIoU', 'Pr@50', 'Pr@90')
@@ -87,7 +88,9 @@ def read_predictions(file: str) -> dict[str, dict[tuple, tuple[int, int]]]:
         InputError: it isn't a file of predictions, or holds an expression twice.
     """
     splits: dict[str, dict[tuple, tuple[int, int]]] = {}
-    for split, answers in read_json_object(file, WRITER).items():
+    content = read_json_object(file, WRITER)
+    content.pop(PROTOCOLS_KEY, None)  # beside the splits
+    for split, answers in content.items():
         try:
             rows = sorted([answer[field] for field in FIELDS] for answer in answers)
         except (TypeError, KeyError) as error:

@@ -18,7 +18,7 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
-from mmrefseg.datasets.config import LOADERS, build_unread, dataset_config, referring_configs
+from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import draw_mask
@@ -35,8 +35,8 @@ def make_parser() -> ArgumentParser:
     """The command line."""
     parser = ArgumentParser(
         description='Write dataset_stats.json and dataset_stats.png about all splits of the data sets that a config '
-                    "names (of a mixture: its sources'): images, referents, expressions, words an expression, kinds "
-                    'of expressions, expressions a referent, referents an image, and the share of its image that a '
+                    "names (of a mixture: its sources'): images, referents, expressions, words per expression, kinds "
+                    'of expressions, expressions per referent, referents per image, and the share of its image that a '
                     'referent takes up. Kinds are those that the data give; where they give none, lists of words '
                     'tell. Images are not opened.')
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
@@ -88,7 +88,7 @@ def classes_of(shares: Sequence[float]) -> dict[str, int]:
     """How many shares each class of size has."""
     counts = Counter(bisect_left(SIZES, share) for share in shares)
     labels = ['none', *(f'{100 * low:g}-{100 * high:g} %' for low, high in pairwise(SIZES))]
-    return {label: counts[place] for place, label in enumerate(labels)}
+    return {label: counts[index] for index, label in enumerate(labels)}
 
 
 def in_order(counts: Counter[int]) -> dict[int, int]:

@@ -15,10 +15,11 @@ from mmengine.registry import DefaultScope
 from mmrefseg.apis import command_line
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.errors import InputError
+from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically
-from mmrefseg.utils.machine import machine, versions
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12
@@ -140,6 +141,8 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     """Write the four files; returns the figures by split."""
     metrics = read_json_object(work_dir / 'metrics.json', 'tools/test.py')
     predictions = read_json_object(predictions_file, 'tools/test.py --out')
+    for content in (metrics, predictions):
+        content.pop(PROTOCOLS_KEY, None)  # beside the splits
     log = read_log(work_dir)
     config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
     report = collect(metrics, log, config, durations)

@@ -5,7 +5,7 @@ usage: python torch_pair.py check
 
 `check` ends with status 0 if a fitting pair is here, 3 if PyTorch is absent, and 1 if what is here does not fit; then a
 message says why and what mends it. `choose` prints what is to be said, the gigabytes that the pair takes on the disk,
-and the arguments of pip, one a line.
+and the arguments of pip, one per line.
 """
 import shutil
 import subprocess

@@ -32,7 +32,7 @@ val_dataloader = dict(
     batch_size=16,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='SameImageSampler'),
     dataset=dict(**dataset, split='val', pipeline=test_pipeline))
 test_dataloader = val_dataloader
 

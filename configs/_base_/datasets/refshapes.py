@@ -14,7 +14,7 @@ train_dataloader = dict(
     batch_size=batch_size,
     num_workers=1,
     sampler=dict(type='SeededInfiniteSampler'),
-    collate_fn=dict(type='default_collate'),  # one tensor from the worker instead of one an image
+    collate_fn=dict(type='default_collate'),  # one tensor from the worker instead of one per image
     dataset=dict(**dataset, pipeline=train_pipeline))
 val_dataloader = dict(batch_size=batch_size, num_workers=1, dataset=dict(**dataset, pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import open_regular, read_regular
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from ..prepared_folder import MANIFEST, UNFINISHED
 
@@ -33,9 +33,9 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, E
 class FileLocation(NamedTuple):
     """Where a file is.
 
-    Attributes:
-        path (str): A file, or the zip archive that holds it.
-        member (str | None): Its name in the archive; None for a file of its own.
+    Args:
+        path: a file, or the zip archive that holds it.
+        member: its name in the archive; None for a file of its own.
     """
 
     path: str
@@ -57,17 +57,22 @@ class FileLocation(NamedTuple):
         """What the file holds.
 
         Args:
-            limit (int): Bytes that it may have.
+            limit: bytes that it may have.
 
         Raises:
-            MissingInputError: If it is missing.
-            InputError: If it is no file, larger, suspiciously small in its archive, or damaged there.
-            FileError: If it cannot be read.
+            MissingInputError: it is missing.
+            InputError: it is no file, larger, suspiciously small in its archive, or damaged there.
+            FileError: it cannot be read.
         """
         return read_regular(self.path, limit) if self.member is None else b''.join(self._unpack(limit))
 
     def copy_to(self, path: Path, limit: int) -> None:
-        """Write what the file holds to a path, whose folder is made, piece by piece; raises what :meth:`read` does."""
+        """Write what the file holds to a path, piece by piece; raises what :meth:`read` does.
+
+        Args:
+            path: where to; its folder is made.
+            limit: as :meth:`read` takes it.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('wb') as target:
             if self.member is None:
@@ -97,11 +102,11 @@ class Catalogue:
     """All files of some folders, those in zip archives included, whose members' names are checked.
 
     Args:
-        folders (Sequence[str | Path]): The folders. Links are followed; prepared data sets within are passed by.
+        folders: the folders. Links are followed; prepared data sets within are passed by.
 
     Raises:
-        MissingInputError: If a folder is missing.
-        InputError: If an archive is damaged, or has a member that points outside of it.
+        MissingInputError: a folder is missing.
+        InputError: an archive is damaged, or has a member that points outside of it.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
@@ -115,17 +120,30 @@ class Catalogue:
                     self._by_name[location_in_archive.full_path.name].append(location_in_archive)
 
     def find(self, name: str) -> list[FileLocation]:
-        """The files whose path ends with a name, which may have folders; those outside of archives first."""
+        """The files whose path ends with a name; those outside of archives first.
+
+        Args:
+            name: the name, maybe with folders before it.
+        """
         parts = PurePosixPath(name).parts
         found = [file for file in self._by_name.get(parts[-1], ()) if file.full_path.parts[-len(parts):] == parts]
         return sorted(found, key=lambda location: (location.member is not None, location.path, location.member))
 
     def folders_with(self, names: Iterable[str]) -> list[PurePosixPath]:
-        """The folders, also in archives, that hold all these files; ``*`` stands for anything in a file's name."""
+        """The folders, also in archives, that hold all of several files.
+
+        Args:
+            names: names of the files; ``*`` stands for anything in one.
+        """
         return sorted(set.intersection(*(self._folders_with(name) for name in names)))
 
     def find_in(self, folder: PurePosixPath, name: str) -> list[FileLocation]:
-        """The files of a name in a folder; ``*`` stands for anything in a file's name."""
+        """The files of a name in a folder.
+
+        Args:
+            folder: the folder, as :meth:`folders_with` gives it.
+            name: name of the file; ``*`` stands for anything in it.
+        """
         return [location for location in self._matching(name) if location.full_path.parents[name.count('/')] == folder]
 
     def _folders_with(self, name: str) -> set[PurePosixPath]:

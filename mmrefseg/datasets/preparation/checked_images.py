@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mmrefseg.errors import FileError, InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
-from mmrefseg.utils.image_size import ImageHeader, header_of
+from mmrefseg.utils.image_header import ImageHeader, header_of
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of
@@ -20,12 +20,12 @@ from .catalogue import FileLocation
 class ImageTask(NamedTuple):
     """An image and its referents.
 
-    Attributes:
-        name (str): Name of the image below the folder of images.
-        location (FileLocation): Where it is; the path may be an address in an LMDB file.
-        referents (dict[int, dict]): The referents, by their index in the split. Those without an ``image_key`` get that
-            of the image's content.
-        link_to (Path | None): Where to put the image; None means that its content is returned.
+    Args:
+        name: name of the image below the folder of images.
+        location: where it is; the path may be an address in an LMDB file.
+        referents: the referents, by their index in the split. Those without an ``image_key`` get that of the image's
+            content.
+        link_to: where to put the image; None means that its content is returned.
     """
 
     name: str
@@ -37,12 +37,12 @@ class ImageTask(NamedTuple):
 class CheckedImage(NamedTuple):
     """What is good and bad about an image.
 
-    Attributes:
-        name (str): Its name.
-        sha256 (str): Of its file, in hexadecimal digits; nothing if the image is broken.
-        content (bytes): What its file holds; nothing if the image was put somewhere, or is broken.
-        lines (dict[int, bytes]): The complete lines of its good referents, by their index in the split.
-        broken (dict[int, str]): What is wrong with the others, by their index in the split.
+    Args:
+        name: its name.
+        sha256: of its file, in hexadecimal digits; nothing if the image is broken.
+        content: what its file holds; nothing if the image was put somewhere, or is broken.
+        lines: the complete lines of its good referents, by their index in the split.
+        broken: what is wrong with the others, by their index in the split.
     """
 
     name: str
@@ -53,7 +53,11 @@ class CheckedImage(NamedTuple):
 
 
 def check_image(task: ImageTask) -> CheckedImage:
-    """Decode an image, draw its referents' masks and write their lines."""
+    """Decode an image, draw its referents' masks and write their lines.
+
+    Args:
+        task: the image, and the referents on it.
+    """
     lines, broken, location = {}, {}, task.location
     try:
         content = image_bytes(location.path) if location.member is None else location.read(MAX_IMAGE_BYTES)

@@ -12,8 +12,8 @@ from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.locks import locked_file
-from mmrefseg.utils.names import relative_name, split_name
-from mmrefseg.utils.processes import check_workers, ordered_map
+from mmrefseg.utils.safe_names import relative_name, split_name
+from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
 from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
@@ -46,24 +46,24 @@ def prepare(name: str,
     of RefShapes are the folder's, or the zip archive's, own: made anew or copied, they are others.
 
     Args:
-        name (str): One of ``RECIPES``.
-        sources (Sequence[str | Path]): Folders that hold the files, also within zip archives.
-        out_dir (str | Path): Folder to fill; made if missing.
-        lmdb (bool): Whether to put images and annotations into an LMDB file. Default: False.
-        skip_broken (bool): Whether to leave broken entries out and list them. Default: False.
-        workers (int): Processes to check images with. Default: 1, this very process.
-        show_progress (bool): Show a progress bar for each split. Default: False.
-        ignore_orientation (bool): Of ``'jsonl'`` alone: whether masks were made on the images as they are stored, where
-            a line does not say it. Default: False.
+        name: one of ``RECIPES``.
+        sources: folders that hold the files, also within zip archives.
+        out_dir: folder to fill; made if missing.
+        lmdb: whether to put images and annotations into an LMDB file. Default False.
+        skip_broken: whether to leave broken entries out and list them. Default False.
+        workers: processes to check images with. Default 1, this very process.
+        show_progress: show a progress bar for each split. Default False.
+        ignore_orientation: of ``'jsonl'`` alone: whether masks were made on the images as they are stored, where a line
+            does not say it. Default False.
 
     Returns:
-        bool: True if the data set was prepared, False if it was there already.
+        True if the data set was prepared, False if it was there already.
 
     Raises:
-        MissingInputError: If files are missing, with their official address; or no folder is named.
-        FileError: If the folder holds something else, or links where there must be files and folders.
-        InputError: If a file or an entry is broken, or a split has not as many refs or images as it must.
-        FileError: If something cannot be read or written.
+        MissingInputError: files are missing, with their official address; or no folder is named.
+        FileError: the folder holds something else, or links where there must be files and folders.
+        InputError: a file or an entry is broken, or a split has not as many refs or images as it must.
+        FileError: something cannot be read or written.
     """
     check_workers(workers)
     if name not in RECIPES:
@@ -114,9 +114,12 @@ def _refuse_links(work_dir: Path) -> None:
 def read_manifest(out_dir: str | Path) -> dict[str, Any]:
     """What ``prepared.json`` of a prepared data set says.
 
+    Args:
+        out_dir: folder of the prepared data set.
+
     Raises:
-        MissingInputError: If there is none.
-        InputError: If it is damaged or of another version.
+        MissingInputError: there is none.
+        InputError: it is damaged or of another version.
     """
     path = Path(out_dir, MANIFEST)
     if not path.is_file():

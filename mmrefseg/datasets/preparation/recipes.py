@@ -15,10 +15,10 @@ _REFSHAPES = 'tools/dataset_converters/refshapes.py'
 class Counts(NamedTuple):
     """How much a split must hold; None where nobody has published it.
 
-    Attributes:
-        refs (int | None): Referents.
-        images (int | None): Images that they are on.
-        expressions (int | None): Expressions about them.
+    Args:
+        refs: referents.
+        images: images that they are on.
+        expressions: expressions about them.
     """
 
     refs: int | None
@@ -29,16 +29,16 @@ class Counts(NamedTuple):
 class Recipe(NamedTuple):
     """How a data set is read.
 
-    Attributes:
-        dataset (str): Name of its class.
-        files (tuple[str, ...]): Files that must be in its folder.
-        files_from (str): Their official address.
-        images_from (str): That of the images.
-        folder (str): Official name of its folder, which tells it from others with files of these names.
-        image_folders (tuple[str, ...]): Official names of the images' folders.
-        arguments (Mapping): Arguments of the class besides folder and split.
-        splits (tuple[str, ...] | None): Splits to prepare; None means all that the files have.
-        counts (Mapping[str, Counts]): What is known of the splits' sizes.
+    Args:
+        dataset: name of its class.
+        files: files that must be in its folder.
+        files_from: their official address.
+        images_from: that of the images.
+        folder: official name of its folder, which tells it from others with files of these names.
+        image_folders: official names of the images' folders.
+        arguments: arguments of the class besides folder and split.
+        splits: splits to prepare; None means all that the files have.
+        counts: what is known of the splits' sizes.
     """
 
     dataset: str

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES
-from mmrefseg.utils.image_size import read_image_size
-from mmrefseg.utils.names import relative_name, split_name
+from mmrefseg.utils.image_header import read_image_size
+from mmrefseg.utils.safe_names import relative_name, split_name
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
@@ -24,13 +24,13 @@ class Source:
     """The files of a data set, wherever they are below some folders.
 
     Args:
-        recipe (Recipe): What is known of the data set.
-        catalogue (Catalogue): The files that are there.
-        work_dir (Path): Where annotations and masks are unpacked that are in an archive.
+        recipe: what is known of the data set.
+        catalogue: the files that are there.
+        work_dir: where annotations and masks are unpacked that are in an archive.
 
     Raises:
-        MissingInputError: If the annotations are missing; names their official address.
-        InputError: If there are several of them, or an archive is damaged.
+        MissingInputError: the annotations are missing; names their official address.
+        InputError: there are several of them, or an archive is damaged.
     """
 
     def __init__(self, recipe: Recipe, catalogue: Catalogue, work_dir: Path) -> None:
@@ -62,7 +62,11 @@ class Source:
         return [[str(file), os.stat(file.path).st_size, os.stat(file.path).st_mtime_ns] for file in self._files]
 
     def open(self, split: str) -> BaseReferringDataset:
-        """The data set, of which nothing is read yet."""
+        """Build the data set; nothing is read yet.
+
+        Args:
+            split: name of the split.
+        """
         arguments = dict(self._recipe.arguments)
         if arguments.get('image_source', '') is None:
             # The folder would be that of unpacked annotations, which is deleted in the end.
@@ -83,7 +87,7 @@ class Source:
         """The splits to prepare.
 
         Raises:
-            InputError: If the files name one after which no file can be called.
+            InputError: the files name one after which no file can be called.
         """
         if self._recipe.splits is not None:
             return list(self._recipe.splits)
@@ -94,17 +98,23 @@ class Source:
     def image_name(self, referent: dict) -> str:
         """The name of a referent's image below the folder of images.
 
+        Args:
+            referent: as :meth:`BaseReferringDataset.load_referents` gives it.
+
         Raises:
-            InputError: If it leads out of there.
+            InputError: it leads out of there.
         """
         return relative_name(os.path.relpath(referent['img_path'], self.image_folder), 'the name of its image')
 
     def find_images(self, names: Iterable[str]) -> dict[str, FileLocation]:
         """Where images are; those that are nowhere are left out.
 
+        Args:
+            names: names of the images below the folder of images.
+
         Raises:
-            MissingInputError: If none was ever found; names the official address.
-            InputError: If there are different files of a name.
+            MissingInputError: none was ever found; names the official address.
+            InputError: there are different files of a name.
         """
         names = list(names)
         locations = {name: location for name in names if (location := self._find_image(name))}
@@ -118,9 +128,12 @@ class Source:
     def bring_mask(self, referent: dict) -> None:
         """Unpack the file of a referent's mask, or find it, unless it is where it should be.
 
+        Args:
+            referent: as :meth:`BaseReferringDataset.load_referents` gives it; gets the mask's new path.
+
         Raises:
-            InputError: If there are different files of its name, or it is damaged.
-            FileError: If it cannot be read or written.
+            InputError: there are different files of its name, or it is damaged.
+            FileError: it cannot be read or written.
         """
         mask = referent['segmentation']
         if not isinstance(mask, dict) or 'file' not in mask or os.path.isfile(mask['file']):

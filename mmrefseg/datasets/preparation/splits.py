@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.files import read_json, write_atomically
 from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
 
 from ..base_referring_dataset import BaseReferringDataset
@@ -23,15 +23,25 @@ from .recipes import Counts
 from .sources import Source
 
 
+def _read_summary(path: Path) -> dict:
+    """What was noted of a split that is finished, so that a preparation that goes on needn't do it again."""
+    mend = 'Remove it, and prepare again.'
+    summary = read_json(path, mend=mend)
+    kinds = dict(counts=dict, broken=list, warnings=list)
+    if not isinstance(summary, dict) or not all(isinstance(summary.get(key), kind) for key, kind in kinds.items()):
+        raise InputError(f'{path} is no summary of a split. {mend}')
+    return summary
+
+
 class SplitPreparation:
     """Checks a split and writes its annotations; its images go into an LMDB file, or are linked to.
 
     Args:
-        source (Source): The data set's files.
-        split (str): Name of the split.
-        work_dir (Path): Folder for everything unfinished.
-        writer (LMDBWriter | None): The LMDB file; None if there is none to be.
-        counts (Counts | None): What the split must hold, if that is known.
+        source: the data set's files.
+        split: name of the split.
+        work_dir: folder for everything unfinished.
+        writer: the LMDB file; None if there is none to be.
+        counts: what the split must hold, if that is known.
     """
 
     def __init__(self, source: Source, split: str, work_dir: Path, writer: LMDBWriter | None,
@@ -50,21 +60,21 @@ class SplitPreparation:
         """Prepare the split unless it is finished.
 
         Args:
-            map_over_workers (Callable): Called as ``map`` is.
-            skip_broken (bool): Whether to leave broken entries out.
-            show_progress (bool): Show a progress bar.
+            map_over_workers: called as ``map`` is.
+            skip_broken: whether to leave broken entries out.
+            show_progress: show a progress bar.
 
         Returns:
-            dict: ``counts`` (of ``refs``, ``images``, ``expressions`` and ``broken``), ``broken`` and ``warnings``.
+            ``counts`` (of ``refs``, ``images``, ``expressions`` and ``broken``), ``broken`` and ``warnings``.
 
         Raises:
-            MissingInputError: If all images are missing.
-            InputError: If an entry is broken and must not be left out, or the split holds too little or too much.
+            MissingInputError: all images are missing.
+            InputError: an entry is broken and must not be left out, or the split holds too little or too much.
         """
         lines_file = self._work_dir / ANNOTATIONS / f'{self._split}.jsonl'
         finished = self._work_dir / f'{self._split}.finished.json'
         if finished.exists() and lines_file.exists():
-            summary = json.loads(finished.read_bytes())
+            summary = _read_summary(finished)
             if skip_broken or not summary['broken']:
                 return summary
         finished.unlink(missing_ok=True)
@@ -72,9 +82,9 @@ class SplitPreparation:
         dataset = self._source.open(self._split)
         dataset.broken = self._broken if skip_broken else None
         names = self._load(dataset)
-        places = self._source.find_images(names)
-        tasks = self._tasks(dataset, names, places)
-        results = track(map_over_workers(check_image, tasks), f'{self._split:>8}', len(places),
+        locations = self._source.find_images(names)
+        tasks = self._tasks(dataset, names, locations)
+        results = track(map_over_workers(check_image, tasks), f'{self._split:>8}', len(locations),
                         disable=not show_progress)
         images = self._take(results)
         if self._writer:
@@ -88,43 +98,43 @@ class SplitPreparation:
         return summary
 
     def _load(self, dataset: BaseReferringDataset) -> dict[str, list[int]]:
-        """Read the annotations: the places of the referents on each image, by its name."""
+        """Read the annotations: the indices of the referents on each image, by its name."""
         self._referents = dataset.referents()
         self._check_count('refs', len(self._referents) + len(self._broken), self._counts.refs)
         names = defaultdict(list)
-        for place in range(len(self._referents)):
+        for idx in range(len(self._referents)):
             try:
-                names[self._source.image_name(self._referents[place])].append(place)
+                names[self._source.image_name(self._referents[idx])].append(idx)
             except InputError as error:
-                self._leave_out(place, str(error))
+                self._report_broken(idx, str(error))
         if not self._broken:
             self._check_count('images', len(names), self._counts.images)
         return names
 
     def _tasks(self, dataset: BaseReferringDataset, names: dict[str, list[int]],
-               images: dict[str, FileLocation]) -> Iterator[ImageTask]:
-        for name, places in names.items():
-            if name not in images:
-                for place in places:
-                    self._leave_out(place, f'its image {name} is not among the files')
+               locations: dict[str, FileLocation]) -> Iterator[ImageTask]:
+        for name, indices in names.items():
+            if name not in locations:
+                for idx in indices:
+                    self._report_broken(idx, f'its image {name} is not among the files')
                 continue
             referents = {}
-            for place in places:
-                referents[place] = referent = self._referents[place]
+            for idx in indices:
+                referents[idx] = referent = self._referents[idx]
                 if not isinstance(dataset, JSONLinesDataset):  # which would read the image for it
                     referent['image_key'] = dataset.image_key(referent)
                 try:
                     self._source.bring_mask(referent)
                 except UserError as error:
-                    self._leave_out(place, str(error))
-                    del referents[place]
-            yield ImageTask(name, images[name], referents, None if self._writer else self._work_dir / IMAGES / name)
+                    self._report_broken(idx, str(error))
+                    del referents[idx]
+            yield ImageTask(name, locations[name], referents, None if self._writer else self._work_dir / IMAGES / name)
 
     def _take(self, results: Iterator) -> Iterator[tuple[str, bytes]]:
         """Keep the lines and the broken entries; give what goes into the LMDB file."""
         for image in results:
-            for place, trouble in image.broken.items():
-                self._leave_out(place, trouble)
+            for idx, trouble in image.broken.items():
+                self._report_broken(idx, trouble)
             self._lines.update(image.lines)
             if image.lines:
                 self._checksums[image.name] = image.sha256
@@ -133,7 +143,7 @@ class SplitPreparation:
 
     def _write(self, path: Path) -> LineIndex:
         """Write the lines, in the order of the data set, their index, and the checksums of their images."""
-        lines = [self._lines.pop(place) for place in sorted(self._lines)]
+        lines = [self._lines.pop(idx) for idx in sorted(self._lines)]
         index = LineIndex.of(lines)
         path.parent.mkdir(exist_ok=True)
         with path.open('wb') as file:
@@ -161,8 +171,9 @@ class SplitPreparation:
                              f'{expected}. The files are incomplete, or those of another data set or version: get '
                              f'them from {self._source.files_from}.')
 
-    def _leave_out(self, place: int, trouble: str) -> None:
-        entry = f'{self._source.data_root}: split {self._split}, ref_id {self._referents[place]["ref_id"]}: {trouble}'
+    def _report_broken(self, idx: int, trouble: str) -> None:
+        """Note a broken referent; with none allowed, that ends the preparation."""
+        broken = f'{self._source.data_root}: split {self._split}, ref_id {self._referents[idx]["ref_id"]}: {trouble}'
         if not self._skip_broken:
-            raise InputError(f'{entry.removesuffix(".")}. Mend it, or leave broken entries out with --skip-broken.')
-        self._broken.append(entry)
+            raise InputError(f'{broken.removesuffix(".")}. Mend it, or leave broken entries out with --skip-broken.')
+        self._broken.append(broken)

@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.worker_processes import ordered_map
 
+from ..coordinate_units import CoordinateUnits
 from ..json_lines import OwnLines
 from ..prepared_folder import ANNOTATIONS, IMAGES
 from ..referent_lines import iterate_lines
-from ..scales import Scales
 from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
 
@@ -22,32 +22,32 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
     """Check every line of a file of :class:`JSONLinesDataset`, every image and every mask.
 
     Args:
-        file (str | Path): The file; masks in PNGs are relative to its folder, or if that is called ``annotations`` to
-            the folder above.
-        image_dir (str | Path | None): Folder of the images. Default: None, ``images`` beside the masks.
-        workers (int): Processes. Default: 1, this very process.
-        show_progress (bool): Show a progress bar. Default: False.
-        ignore_orientation (bool): Whether masks were made on the images as they are stored, where a line does not say
-            it. Default: False.
+        file: the file; masks in PNGs are relative to its folder, or if that is called ``annotations`` to the folder
+            above.
+        image_dir: folder of the images. Default None, ``images`` beside the masks.
+        workers: processes. Default 1, this very process.
+        show_progress: show a progress bar. Default False.
+        ignore_orientation: whether masks were made on the images as they are stored, where a line does not say it.
+            Default False.
 
     Returns:
-        tuple[int, list[str]]: The number of lines, and what is wrong, in the order of the lines.
+        The number of lines, and what is wrong, in the order of the lines.
 
     Raises:
-        FileError: If the file cannot be read.
-        InputError: If a line is endless.
+        FileError: the file cannot be read.
+        InputError: a line is endless.
     """
     file = Path(file)
     folder = file.absolute().parent
     data_root = folder.parent if folder.name == ANNOTATIONS else folder
     reader = OwnLines(file, str(image_dir or data_root / IMAGES), str(data_root), ignore_orientation=ignore_orientation)
-    scales = Scales()
+    units = CoordinateUnits()
     images, troubles, number_of_lines = defaultdict(dict), {}, 0
     for number, line in iterate_lines(file):
         number_of_lines += 1
         try:
             referent = reader.parse(number, line)
-            scales.check(referent, f'{file}, line {number}')
+            units.check(referent, f'{file}, line {number}')
             images[referent['img_path']][number] = referent
         except InputError as error:
             troubles[number] = str(error)
@@ -57,7 +57,7 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
             troubles.update((number, f'{file}, line {number}: {trouble}') for number, trouble in image.broken.items())
     found = [troubles[number] for number in sorted(troubles)]
     try:
-        scales.check_all(str(file))
+        units.check_all(str(file))
     except InputError as error:
         found.append(str(error))
     return number_of_lines, found

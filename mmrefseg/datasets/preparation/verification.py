@@ -10,7 +10,7 @@ from rich.progress import track
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import MAX_JSON_BYTES, read_regular, sha256_of
 from mmrefseg.utils.lmdb_file import check_content
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.worker_processes import ordered_map
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
@@ -26,16 +26,16 @@ def verify(out_dir: str | Path, workers: int = 1, show_progress: bool = False) -
     """Read a prepared data set again: every checksum, every image, every mask, all counts.
 
     Args:
-        out_dir (str | Path): Its folder.
-        workers (int): Processes. Default: 1, this very process.
-        show_progress (bool): Show progress bars. Default: False.
+        out_dir: its folder.
+        workers: processes. Default 1, this very process.
+        show_progress: show progress bars. Default False.
 
     Returns:
-        list[str]: What is wrong; nothing if all is well.
+        What is wrong; nothing if all is well.
 
     Raises:
-        MissingInputError: If the folder holds no prepared data set.
-        InputError: If its manifest is damaged, or the preparation not finished.
+        MissingInputError: the folder holds no prepared data set.
+        InputError: its manifest is damaged, or the preparation not finished.
     """
     out_dir = Path(out_dir)
     check_finished(out_dir)
@@ -75,22 +75,22 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
                  show_progress: bool) -> Iterator[str]:
     referents = dataset.referents()
     images, keys, num_expressions = defaultdict(list), set(), 0
-    for place, referent in enumerate(referents):
-        images[referent['img_path']].append(place)
+    for idx, referent in enumerate(referents):
+        images[referent['img_path']].append(idx)
         keys.add(dataset.image_key(referent))
         num_expressions += len(referent['sentences'])
     checksums_file = checksums_of(Path(dataset.data_root, ANNOTATIONS, f'{dataset.split}.jsonl'))
     checksums = decode_line(read_regular(checksums_file, MAX_JSON_BYTES), str(checksums_file))
     tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), FileLocation(path),
-                       {place: referents[place] for place in places}) for path, places in images.items())
+                       {idx: referents[idx] for idx in indices}) for path, indices in images.items())
     for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
                        disable=not show_progress):
         if image.sha256 and image.sha256 != checksums.get(image.name):
             yield (f'{referents.image_folder}/{image.name} was changed: its SHA-256 is not the one in '
                    f'{checksums_file}')
             continue
-        yield from (f'{dataset.data_root}: split {dataset.split}, line {place + 1}: {trouble}'
-                    for place, trouble in image.broken.items())
+        yield from (f'{dataset.data_root}: split {dataset.split}, line {idx + 1}: {trouble}'
+                    for idx, trouble in image.broken.items())
     found = {'refs': len(referents), 'images': len(images), 'expressions': num_expressions}
     for what, number in found.items():
         if number != counts[what]:

@@ -62,10 +62,10 @@ class Noun(NamedTuple):
     """A noun phrase without article.
 
     Args:
-        size (str | None): 'large' or 'small', if said.
-        colour (str | None): The colour, if said.
-        shape (str | None): The shape, if said.
-        extension (Extension): What it is true of.
+        size: 'large' or 'small', if said.
+        colour: the colour, if said.
+        shape: the shape, if said.
+        extension: what it is true of.
     """
     size: str | None
     colour: str | None
@@ -78,7 +78,11 @@ class Noun(NamedTuple):
         return not (self.size or self.colour or self.shape)
 
     def words(self, rng: np.random.Generator) -> str:
-        """The phrase with its size word and head drawn."""
+        """The phrase with its size word and head drawn.
+
+        Args:
+            rng: source of the choices.
+        """
         size = [pick(SIZE_WORDS[self.size], rng)] if self.size else []
         colour = [self.colour] if self.colour else []
         return ' '.join([*size, *colour, self.shape or pick(ANY_HEADS, rng)])
@@ -88,12 +92,12 @@ class Candidate(NamedTuple):
     """A way to name one object, not yet worded.
 
     Args:
-        kind (str): One of ``KINDS``.
-        target (int): Index of the object.
-        weight (float): How often it is taken among those of its kind, relative.
-        templates (tuple[str, ...]): Wordings with ``{the}``, ``{noun}`` and perhaps ``{anchor}``.
-        noun (Noun): The target's noun.
-        anchor (Noun | None): The noun of the object it is related to.
+        kind: one of ``KINDS``.
+        target: index of the object.
+        weight: how often it is taken among those of its kind, relative.
+        templates: wordings with ``{the}``, ``{noun}`` and perhaps ``{anchor}``.
+        noun: the target's noun.
+        anchor: the noun of the object it is related to.
     """
     kind: str
     target: int
@@ -103,13 +107,24 @@ class Candidate(NamedTuple):
     anchor: Noun | None = None
 
     def text(self, rng: np.random.Generator) -> str:
-        """Word it."""
+        """Word the expression.
+
+        Args:
+            rng: source of the choices.
+        """
         anchor = f'the {self.anchor.words(rng)}' if self.anchor else ''
         the = pick(('the ', ''), rng)
         return pick(self.templates, rng).format(the=the, noun=self.noun.words(rng), anchor=anchor)
 
 
 def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | None = None) -> T:
+    """Draw one of several options.
+
+    Args:
+        options: what there is to choose from, at least one.
+        rng: source of the choice.
+        weights: how often each is drawn, relative to the others. Default None: all equally often.
+    """
     if weights is None:
         return options[int(rng.random() * len(options))]
     ends = np.cumsum(weights)
@@ -117,7 +132,11 @@ def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | 
 
 
 def nouns_of(things: list[Thing]) -> list[Noun]:
-    """Every noun phrase that is surely true of something."""
+    """Every noun phrase that is surely true of something.
+
+    Args:
+        things: the scene's objects.
+    """
     everything = bits(True for _ in things)
     sizes = {
         None: Extension(everything, everything),
@@ -184,11 +203,11 @@ def directions(things: list[Thing], nouns: list[Noun]) -> Iterator[tuple[Noun, s
     """Objects that can be told from the others by their shape, and what lies in each direction from them.
 
     Args:
-        things (list[Thing]): The scene's objects.
-        nouns (list[Noun]): Noun phrases that may name the object to start from.
+        things: the scene's objects.
+        nouns: noun phrases that may name the object to start from.
 
     Yields:
-        tuple[Noun, str, Extension]: The object's noun, a key of ``RELATIONS``, and what lies there.
+        The object's noun, a key of ``RELATIONS``, and what lies there.
     """
     for anchor in nouns:
         index = anchor.extension.referent
@@ -241,10 +260,10 @@ def candidates(things: list[Thing]) -> list[Candidate]:
     """Every unambiguous way to name an object of a scene.
 
     Args:
-        things (list[Thing]): The scene's objects.
+        things: the scene's objects.
 
     Returns:
-        list[Candidate]: In no order that matters; an object may have none.
+        In no order that matters; an object may have none.
     """
     nouns = nouns_of(things)
     sizeless = [noun for noun in nouns if not noun.size]
@@ -256,11 +275,11 @@ def describe(things: list[Thing], rng: np.random.Generator) -> list[list[tuple[s
     """Word one to three different expressions for every object that can be named.
 
     Args:
-        things (list[Thing]): The scene's objects.
-        rng (Generator): Source of the choices.
+        things: the scene's objects.
+        rng: source of the choices.
 
     Returns:
-        list[list[tuple[str, str]]]: Expression and kind, per object; an empty list where nothing fits it alone.
+        Expression and kind, per object; an empty list where nothing fits it alone.
     """
     ways = [{kind: [] for kind in KINDS} for _ in things]
     for candidate in candidates(things):

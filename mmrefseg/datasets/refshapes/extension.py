@@ -13,14 +13,14 @@ class Thing:
     """One object as language sees it; all but ``whole`` is measured on what is visible of it.
 
     Args:
-        shape (str): Its shape's name.
-        colour (str): Its colour's name.
-        x (float): Centre of its bounding box over the image's width, 0 to 1.
-        y (float): The same over the height, 0 at the top.
-        across (float): The same centre's x over the image's shorter side.
-        down (float): The same centre's y over the image's shorter side.
-        side (float): Square root of its area over the image's shorter side.
-        whole (float): The same with the part that others hide; a reader may have either in mind.
+        shape: its shape's name.
+        colour: its colour's name.
+        x: centre of its bounding box over the image's width, 0 to 1.
+        y: the same over the height, 0 at the top.
+        across: the same centre's x over the image's shorter side.
+        down: the same centre's y over the image's shorter side.
+        side: square root of its area over the image's shorter side.
+        whole: the same with the part that others hide; a reader may have either in mind.
     """
     shape: str
     colour: str
@@ -36,14 +36,18 @@ class Extension(NamedTuple):
     """The objects a phrase is true of.
 
     Args:
-        sure (int): Bit i is set where the phrase is clearly true of object i.
-        possible (int): Bit i is set where it is not clearly false; a superset of ``sure``.
+        sure: bit i is set where the phrase is clearly true of object i.
+        possible: bit i is set where it is not clearly false; a superset of ``sure``.
     """
     sure: int
     possible: int
 
     def both(self, other: 'Extension') -> 'Extension':
-        """The extension of "this and other"."""
+        """The extension of "this and other".
+
+        Args:
+            other: what must be true, too.
+        """
         return Extension(self.sure & other.sure, self.possible & other.possible)
 
     @property
@@ -54,12 +58,22 @@ class Extension(NamedTuple):
 
 
 def bits(truths: Iterable[bool]) -> int:
-    """Pack truth values into a mask, the first in bit 0."""
+    """Pack truth values into a mask, the first in bit 0.
+
+    Args:
+        truths: one value per object.
+    """
     return sum(1 << index for index, truth in enumerate(truths) if truth)
 
 
 def above(values: list[float], sure: float, possible: float) -> Extension:
-    """Values of at least ``sure`` are in, those below ``possible`` are out, the rest doubtful."""
+    """The extension of "has a large value".
+
+    Args:
+        values: one value per object.
+        sure: from this value on, it is clearly true.
+        possible: below this value, it is clearly false.
+    """
     return Extension(bits(value >= sure for value in values), bits(value >= possible for value in values))
 
 
@@ -67,12 +81,12 @@ def greatest(ranges: list[tuple[float, float]], group: int, margin: float) -> in
     """The object of a group whose value is greatest however the ranges are read.
 
     Args:
-        ranges (list[tuple[float, float]]): Least and greatest reading of each object's value.
-        group (int): Mask of the two or more objects compared.
-        margin (float): Least lead over the second, in the values' unit.
+        ranges: least and greatest reading of each object's value.
+        group: mask of the two or more objects compared.
+        margin: least lead over the second, in the values' unit.
 
     Returns:
-        int | None: Its index, or None if none leads by the margin.
+        Its index, or None if none leads by the margin.
     """
     members = [index for index in range(len(ranges)) if group >> index & 1]
     leader = max(members, key=lambda index: ranges[index][0])

@@ -26,10 +26,10 @@ class Phrase(NamedTuple):
     """A phrase in PhraseCut's terms.
 
     Args:
-        text (str): The phrase.
-        targets (tuple[int, ...]): Indices of the objects it fits, all of them.
-        structure (dict): ``name``, ``attributes`` (from the noun outwards), ``relation_ids``,
-            ``relation_descriptions`` and ``type``; articles are left out.
+        text: the phrase.
+        targets: indices of the objects it fits, all of them.
+        structure: ``name``, ``attributes`` (from the noun outwards), ``relation_ids``, ``relation_descriptions`` and
+            ``type``; articles are left out.
     """
     text: str
     targets: tuple[int, ...]
@@ -40,10 +40,10 @@ class Group(NamedTuple):
     """Objects that can be named together, not yet worded.
 
     Args:
-        members (int): Bit i is set for object i.
-        noun (Noun): What each of them is.
-        relation (str | None): Key of ``RELATION_WORDS``, if one is needed.
-        anchor (Noun | None): What they are related to.
+        members: bit i is set for object i.
+        noun: what each of them is.
+        relation: key of ``RELATION_WORDS``, if one is needed.
+        anchor: what they are related to.
     """
     members: int
     noun: Noun
@@ -51,7 +51,11 @@ class Group(NamedTuple):
     anchor: Noun | None = None
 
     def phrase(self, rng: np.random.Generator) -> Phrase:
-        """Word it."""
+        """Word the phrase.
+
+        Args:
+            rng: source of the choices.
+        """
         number = self.members.bit_count()
         name = self.noun.shape or pick(HEADS, rng)
         attributes = [self.noun.colour] if self.noun.colour else []
@@ -83,10 +87,10 @@ def groups_of(things: list[Thing]) -> list[Group]:
     """Every unambiguous way to name one or several objects of a scene.
 
     Args:
-        things (list[Thing]): The scene's objects.
+        things: the scene's objects.
 
     Returns:
-        list[Group]: In no order that matters.
+        In no order that matters.
     """
     nouns = nouns_of(things)
     groups = [Group(noun.extension.sure, noun) for noun in nouns if _is_certain(noun.extension) and not noun.bare]
@@ -103,11 +107,11 @@ def describe_groups(things: list[Thing], rng: np.random.Generator) -> list[Phras
     """Word two to five different phrases of a scene, fewer where there are not so many.
 
     Args:
-        things (list[Thing]): The scene's objects.
-        rng (Generator): Source of the choices.
+        things: the scene's objects.
+        rng: source of the choices.
 
     Returns:
-        list[Phrase]: The phrases, about half of them of several objects.
+        The phrases, about half of them of several objects.
     """
     left = groups_of(things)
     phrases: dict[str, Phrase] = {}

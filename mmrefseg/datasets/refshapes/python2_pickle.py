@@ -41,13 +41,13 @@ def dumps(value: list | dict | str | int) -> bytes:
     """Pickle plain data with protocol 2.
 
     Args:
-        value (list | dict | str | int): Nested lists and dicts; integers of 32 bits; keys are ASCII of at most 255
-            characters and become Python 2's ``str``, other strings its ``unicode``.
+        value: nested lists and dicts; integers of 32 bits; keys are ASCII of at most 255 characters and become Python
+            2's ``str``, other strings its ``unicode``.
 
     Returns:
-        bytes: The pickle.
+        The pickle.
 
     Raises:
-        InputTypeError: If anything of another type is inside.
+        InputTypeError: anything of another type is inside.
     """
     return pickle.PROTO + b'\x02' + b''.join(_opcodes(value)) + pickle.STOP

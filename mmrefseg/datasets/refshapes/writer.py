@@ -12,11 +12,10 @@ from rich.progress import track
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.locks import locked_file
-from mmrefseg.utils.processes import check_workers, ordered_map
+from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
-from .phrasecut_layout import PhraseCutLayout
+from .layouts import PhraseCutLayout, RefCOCOLayout
 from .picture import PictureTask
-from .refcoco_layout import RefCOCOLayout
 
 FORMAT_VERSION = 1
 """Raised whenever the same settings give other files."""
@@ -65,7 +64,7 @@ def _is_made(out_dir: Path, manifest: str, contents: tuple[str, ...], total: int
     """Whether the folder already holds this very data, with its ``total`` images.
 
     Raises:
-        FileError: If it holds other data that must not be replaced.
+        FileError: it holds other data that must not be replaced.
     """
     present = [path.name for path in _contents_of_any_format(out_dir)]
     if not (out_dir / MANIFEST).exists():
@@ -116,23 +115,22 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
       ``val``, ``test`` and ``miniv``, all alike; images of ``train`` and ``val`` are those of the other format.
 
     Args:
-        out_dir (str | Path): Folder to fill; made if missing.
-        num_images (Mapping[str, int] | None): Images per split; a split that is not named is left out. Defaults to
-            None: 5000 in train, 20 in miniv and 150 in every other split.
-        image_size (int | tuple[int, int]): Side, or width and height, in pixels. Defaults to 112.
-        seed (int): Seed of all randomness. Defaults to 0.
-        workers (int): Processes to draw with. Defaults to 1, this very process.
-        overwrite (bool): Replace RefShapes data made with other settings; other data is never replaced. Defaults to
-            False.
-        show_progress (bool): Show a progress bar. Defaults to False.
-        layout (str): The format, a key of ``LAYOUTS``. Defaults to ``'refcoco'``.
+        out_dir: folder to fill; made if missing.
+        num_images: images per split; a split that is not named is left out. Default None: 5000 in train, 20 in miniv
+            and 150 in every other split.
+        image_size: side, or width and height, in pixels. Default 112.
+        seed: seed of all randomness. Default 0.
+        workers: processes to draw with. Default 1, this very process.
+        overwrite: replace RefShapes data made with other settings; other data is never replaced. Default False.
+        show_progress: show a progress bar. Default False.
+        layout: the format, a key of ``LAYOUTS``. Default ``'refcoco'``.
 
     Returns:
-        bool: True if the data was made, False if it was there already, made with the same settings.
+        True if the data was made, False if it was there already, made with the same settings.
 
     Raises:
-        InputError: If a setting makes no sense.
-        FileError: If the folder holds other data, is being filled by another process, or cannot be written.
+        InputError: a setting makes no sense.
+        FileError: the folder holds other data, is being filled by another process, or cannot be written.
     """
     if layout not in LAYOUTS:
         raise InputError(f'unknown format {layout!r}: RefShapes comes in {", ".join(LAYOUTS)}')

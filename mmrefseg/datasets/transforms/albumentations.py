@@ -32,12 +32,12 @@ class Albumentations(BaseTransform):
     - img_shape (tuple[int, int])
 
     Args:
-        transforms (Sequence[Mapping]): Configs; ``type`` is a name in Albumentations (2.0), and ``transforms`` inside
-            one are configs again.
+        transforms: configs; ``type`` is a name in Albumentations (2.0), and ``transforms`` inside one are configs
+            again.
 
     Raises:
-        MissingPackageError: If Albumentations is missing; mmrefseg does not install it.
-        InputError: If it has no transform of such a name.
+        MissingPackageError: albumentations is missing; mmrefseg does not install it.
+        InputError: it has no transform of such a name.
     """
 
     def __init__(self, transforms: Sequence[Mapping]) -> None:

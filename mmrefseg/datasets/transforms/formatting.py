@@ -10,8 +10,8 @@ from mmengine.structures import PixelData
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures import RefSegDataSample
 
-META_KEYS = ('text', 'kind', 'ref_id', 'sent_id', 'ann_id', 'image_id', 'task_id', 'img_path', 'ori_shape', 'img_shape',
-             'scale_factor', 'warp_matrix', 'img_padding_size')
+META_KEYS = ('text', 'kind', 'ref_id', 'sent_id', 'ann_id', 'image_id', 'task_id', 'img_path', 'image_folder',
+             'ori_shape', 'img_shape', 'scale_factor', 'warp_matrix', 'img_padding_size', 'shared_image')
 
 
 @TRANSFORMS.register_module()
@@ -30,9 +30,10 @@ class PackRefSegInputs(BaseTransform):
     - data_samples (RefSegDataSample, with ``gt_sem_seg`` uint8 (1, H, W) and the metainfo)
 
     Args:
-        meta_keys (Sequence[str]): Keys that become metainfo; missing ones are skipped. Default: all that
-            ``RefSegDataSample`` names.
+        meta_keys: keys that become metainfo; missing ones are skipped. Default all that ``RefSegDataSample`` names.
     """
+
+    touches = 'annotation'
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
         self.meta_keys = tuple(meta_keys)

@@ -1,4 +1,5 @@
 """Transforms that move pixels, the mask and the words that say where something is."""
+
 from abc import abstractmethod
 
 import cv2
@@ -22,12 +23,12 @@ def check_order(name: str, results: dict, *keys: str) -> None:
     """Check that a transform which moves pixels stands between the transforms that load and those that end in a square.
 
     Args:
-        name (str): The transform.
-        results (dict): What it is given.
-        *keys (str): What it needs: ``text`` and ``gt_seg_map`` are known.
+        name: the transform.
+        results: what it is given.
+        *keys: what it needs: ``text`` and ``gt_seg_map`` are known.
 
     Raises:
-        InputError: If the image is in the square already, or a key is missing.
+        InputError: the image is in the square already, or a key is missing.
     """
     if 'warp_matrix' in results:
         raise InputError(f'{name} must stand before Letterbox or Stretch, whose warp_matrix it would spoil.')
@@ -38,6 +39,8 @@ def check_order(name: str, results: dict, *keys: str) -> None:
 
 class _ToSquare(BaseTransform):
     """What the ways into a square share: the keys, the check of the masks and the short cut."""
+
+    touches = 'image'
 
     def __init__(self, size: int) -> None:
         if size < 1:
@@ -107,7 +110,7 @@ class Letterbox(_ToSquare):
     - img_padding_size (tuple[int, int, int, int]: left, right, top, bottom, in pixels, rounded down)
 
     Args:
-        size (int): Side of the square in pixels.
+        size: side of the square in pixels.
     """
 
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -133,7 +136,7 @@ class FastLetterbox(_ToSquare):
     Required, Modified and Added Keys: those of :class:`Letterbox`, with ``warp_matrix`` as :class:`Stretch` has it.
 
     Args:
-        size (int): Side of the square in pixels.
+        size: side of the square in pixels.
     """
 
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -171,7 +174,7 @@ class Stretch(_ToSquare):
     ``warp_matrix`` takes a corner of the image to the corner of the square, half a pixel before its first centre.
 
     Args:
-        size (int): Side of the square in pixels.
+        size: side of the square in pixels.
     """
 
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -212,7 +215,7 @@ class FlipReferring(BaseTransform):
     - flip_direction (str | None, 'horizontal' where flipped)
 
     Args:
-        prob (float): Chance of a flip, between 0 and 1, where the sides are clear. Default: 0.5.
+        prob: chance of a flip, between 0 and 1, where the sides are clear. Default 0.5.
     """
 
     def __init__(self, prob: float = 0.5) -> None:
@@ -224,7 +227,7 @@ class FlipReferring(BaseTransform):
         """Flip, or not.
 
         Raises:
-            InputError: If the image is in the square already, or the expression is not drawn yet.
+            InputError: the image is in the square already, or the expression is not drawn yet.
         """
         check_order('FlipReferring', results, 'text')
         flip = np.random.rand() < self.prob and sides_are_clear(results['text'])
@@ -242,3 +245,35 @@ class FlipReferring(BaseTransform):
 def _cut_at_half(mask: np.ndarray) -> np.ndarray:
     """0 to 255 to 0 and 1, in place."""
     return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY, dst=mask)[1]
+
+
+@TRANSFORMS.register_module()
+class RandomLetterbox(Letterbox):
+    """A letterbox that draws the image smaller, by a random share: training at several scales in batches of one size.
+
+    To draw it larger is the work of :class:`RandomReferentCrop`, which knows what may be cut off.
+
+    Required, Modified and Added Keys: those of :class:`Letterbox`.
+
+    Args:
+        size: side of the square in pixels.
+        scale: smallest and largest size of the image, as a share of what would fit; each size between has the same
+            chance. Default (0.5, 1.0).
+
+    Raises:
+        InputError: ``size`` is not positive, or ``scale`` are not two ascending numbers above 0 and up to 1.
+    """
+
+    def __init__(self, size: int, scale: tuple[float, float] = (0.5, 1.0)) -> None:
+        super().__init__(size)
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise InputError(f'scale must be two ascending numbers above 0 and up to 1, got {scale}')
+        self.scale = tuple(scale)
+
+    def matrix(self, height: int, width: int) -> np.ndarray:
+        scale = np.random.uniform(*self.scale)
+        whole = letterbox_matrix(height, width, self.size)
+        return np.hstack([whole[:, :2] * scale, whole[:, 2:] * scale + self.size * (1 - scale) / 2])
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(size={self.size}, scale={self.scale})'

@@ -8,11 +8,10 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.exif_orientation import orientation_of, turn_back, turn_upright
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.image_size import MAX_PIXELS, check_pixels, header_of
-from mmrefseg.utils.jpeg import JPEG_END, JPEG_START, read_jpeg
+from mmrefseg.utils.image_header import JPEG_END, JPEG_START, MAX_PIXELS, check_pixels, header_of, read_jpeg
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
-from mmrefseg.utils.orientation import orientation_of, turn_back, turn_upright
 
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a JPEG; decoding goes through the picture once a scan. Progressive ones mostly have 10."""
@@ -43,13 +42,15 @@ class LoadReferringImage(BaseTransform):
     - img_shape (tuple[int, int], H and W)
     """
 
+    touches = 'image'
+
     def transform(self, results: dict) -> dict:
         """Read ``img_path``.
 
         Raises:
-            MissingInputError: If there is no such file.
-            FileError: If it cannot be read.
-            InputError: If it is no regular file, empty, cut off or not an image.
+            MissingInputError: there is no such file.
+            FileError: it cannot be read.
+            InputError: it is no regular file, empty, cut off or not an image.
         """
         img = read_image(results['img_path'], results.get('ignore_orientation', False))
         results['img'] = img
@@ -61,14 +62,14 @@ def read_image(path: str | Path, ignore_orientation: bool = False) -> np.ndarray
     """Read an image file as 8-bit RGB (H, W, 3) and refuse it if it is not whole.
 
     Args:
-        path (str | Path): The file, or the address of an image in an LMDB file, ``lmdb:///a/data.lmdb#images/b.jpg``.
-        ignore_orientation (bool): Whether to take the picture as it is stored, whatever its EXIF orientation.
-            Default: False, upright.
+        path: the file, or the address of an image in an LMDB file, ``lmdb:///a/data.lmdb#images/b.jpg``.
+        ignore_orientation: whether to take the picture as it is stored, whatever its EXIF orientation. Default False,
+            upright.
 
     Raises:
-        MissingInputError: If there is no such file.
-        FileError: If it cannot be read.
-        InputError: If it is no regular file, or as :func:`decode_image`.
+        MissingInputError: there is no such file.
+        FileError: it cannot be read.
+        InputError: it is no regular file, or as :func:`decode_image`.
     """
     return decode_image(image_bytes(path), path, ignore_orientation)
 
@@ -77,12 +78,12 @@ def image_bytes(path: str | Path) -> bytes:
     """What an image's file holds.
 
     Args:
-        path (str | Path): As :func:`read_image` takes it.
+        path: as :func:`read_image` takes it.
 
     Raises:
-        MissingInputError: If there is no such file.
-        FileError: If it cannot be read.
-        InputError: If it is no regular file, or has more than ``MAX_IMAGE_BYTES``.
+        MissingInputError: there is no such file.
+        FileError: it cannot be read.
+        InputError: it is no regular file, or has more than ``MAX_IMAGE_BYTES``.
     """
     if is_lmdb_address(path):
         return read_image_bytes(str(path))
@@ -100,14 +101,14 @@ def decode_image(content: bytes, path: str | Path, ignore_orientation: bool = Fa
     and of values of 16 bits the upper 8 are taken. Animations, TIFF of several pages or of other values are refused.
 
     Args:
-        content (bytes): What the image's file holds.
-        path (str | Path): Where it is from, for errors.
-        ignore_orientation (bool): As :func:`read_image` takes it. Default: False.
+        content: what the image's file holds.
+        path: where it is from, for errors.
+        ignore_orientation: as :func:`read_image` takes it. Default False.
 
     Raises:
-        InputError: If the image is empty, cut off, none, of several pictures, almost black because its values fill
-            16 bits only in part, or declares more pixels than :data:`mmrefseg.utils.image_size.MAX_PIXELS`, or, of all
-            scans of a JPEG, than :data:`MAX_SCANNED_PIXELS`.
+        InputError: the image is empty, cut off, none, of several pictures, almost black because its values fill 16 bits
+            only in part, or declares more pixels than :data:`mmrefseg.utils.image_header.MAX_PIXELS`, or, of all scans
+            of a JPEG, than :data:`MAX_SCANNED_PIXELS`.
     """
     if not content:
         raise InputError(f'The image {path} is empty (0 bytes). Copy or download it again.')
@@ -210,12 +211,14 @@ class LoadReferringMask(BaseTransform):
     - gt_seg_map (np.ndarray, uint8, (H, W), 1 on the referent)
     """
 
+    touches = 'annotation'
+
     def transform(self, results: dict) -> dict:
         """Draw ``segmentation``.
 
         Raises:
-            InputError: If the image does not have the size for which it was annotated, or the segmentation cannot be
-                drawn at that size.
+            InputError: the image does not have the size for which it was annotated, or the segmentation cannot be drawn
+                at that size.
         """
         if results.get('flip'):
             raise InputError('LoadReferringMask must stand before FlipReferring, which mirrors the mask.')
@@ -232,7 +235,12 @@ class LoadReferringMask(BaseTransform):
 
 
 def wrong_size(shape: tuple[int, int], annotated: tuple[int, int]) -> str:
-    """What to say of an image of another size, (H, W), than its annotations want."""
+    """What to say of an image that has another size than its annotations want.
+
+    Args:
+        shape: the image's height and width in pixels.
+        annotated: height and width for which the annotations were made.
+    """
     mend = 'Use the original image file'
     if shape == annotated[::-1]:
         mend += ('; or, if it carries an EXIF orientation, set ignore_orientation: True if the annotations were made '

@@ -55,10 +55,10 @@ def swap_left_right(text: str) -> str:
     is kept. "leftover" and "bright" are left alone; so is what may be no side, see :func:`sides_are_clear`.
 
     Args:
-        text (str): A referring expression.
+        text: a referring expression.
 
     Returns:
-        str: The expression with its sides exchanged.
+        The expression with its sides exchanged.
     """
     return _SIDE.sub(lambda match: _OPPOSITES[match.group()], text)
 
@@ -72,7 +72,7 @@ def sides_are_clear(text: str) -> bool:
     is with unusual case ("lEFT") and with times that are no full hour ("9:30").
 
     Args:
-        text (str): A referring expression.
+        text: a referring expression.
     """
     return len(_MAYBE_SIDE.findall(text)) == len(_SIDE.findall(text))
 
@@ -96,7 +96,7 @@ class SampleSentence(BaseTransform):
         """Replace ``sentences`` by the keys of one of them.
 
         Raises:
-            InputError: If there are no ``sentences``.
+            InputError: there are no ``sentences``.
         """
         sentences = _take_sentences(results, 'SampleSentence')
         results.update(sentences[np.random.randint(len(sentences))])
@@ -120,11 +120,11 @@ class ConcatSentences(BaseTransform):
     - kind (str, ``''``: several may differ)
 
     Args:
-        max_sentences (int | None): How many of them at most. Default: None, which means all.
-        separator (str): What stands between two. Default: ``'. '``.
+        max_sentences: how many of them at most. Default None, which means all.
+        separator: what stands between two. Default ``'. '``.
 
     Raises:
-        InputError: If ``max_sentences`` is not positive.
+        InputError: ``max_sentences`` is not positive.
     """
 
     def __init__(self, max_sentences: int | None = None, separator: str = '. ') -> None:
@@ -137,7 +137,7 @@ class ConcatSentences(BaseTransform):
         """Replace ``sentences`` by the keys of all of them together.
 
         Raises:
-            InputError: If there are no ``sentences``.
+            InputError: there are no ``sentences``.
         """
         sentences = _take_sentences(results, 'ConcatSentences')
         chosen = [sentences[i] for i in np.random.permutation(len(sentences))[:self.max_sentences]]
@@ -167,10 +167,10 @@ class DropExpression(BaseTransform):
     - kind (str, ``''`` where dropped)
 
     Args:
-        prob (float): Chance that the expression is dropped, between 0 and 1. Default: 0.1.
+        prob: chance that the expression is dropped, between 0 and 1. Default 0.1.
 
     Raises:
-        InputError: If ``prob`` does not lie between 0 and 1.
+        InputError: ``prob`` does not lie between 0 and 1.
     """
 
     def __init__(self, prob: float = 0.1) -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from mmrefseg.checkpoints.latest import own_file
+from mmrefseg.checkpoints.latest_checkpoint import own_file
 
 
 def regular_file(path: str | Path) -> bool:
-    """Whether there is a file itself, not a link to one."""
+    """Whether there is a file itself, not a link to one.
+
+    Args:
+        path: where it may be.
+    """
     return Path(path).is_file() and not Path(path).is_symlink()
 
 

@@ -23,7 +23,11 @@ WITHIN_EPOCH = 'within an epoch'
 
 
 def within_step(runner: Runner) -> bool:
-    """Whether the last iteration may have left gradients that later ones add to, as with ``accumulative_counts``."""
+    """Whether the last iteration may have left gradients that later ones add to, as with ``accumulative_counts``.
+
+    Args:
+        runner: the runner, between two iterations.
+    """
     wrapper = runner.optim_wrapper
     return isinstance(wrapper, OptimWrapperDict) or not wrapper.should_update()
 
@@ -59,7 +63,7 @@ def _loaders(runner: Runner) -> list[DataLoader]:
 
 def _is_whole(state: Any) -> bool:
     return (isinstance(state, dict) and isinstance(state.get('place'), str)
-            and isinstance(state.get('sampler_seed'), int | None)
+            and isinstance(state.get('sampler_seed', ''), int | None)
             and all(isinstance(state.get(name), list) and all(isinstance(part, kind) for part in state[name])
                     for name, kind in (('workers', bool), ('generators', dict), ('gradients', dict)))
             and len(state['generators']) == len(state['gradients']) > 0)

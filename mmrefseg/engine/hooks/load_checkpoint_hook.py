@@ -9,6 +9,8 @@ from mmrefseg.checkpoints.trained_only import add_frozen_weights
 from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
 
+from .training_state import check_average
+
 
 @HOOKS.register_module()
 class LoadCheckpointHook(Hook):
@@ -54,3 +56,5 @@ class LoadCheckpointHook(Hook):
                 runner.logger.warning(f'{source} holds no state of the optimizer, as checkpoints of the best weights do'
                                       ' not: the training goes on, but its optimizer starts anew.')
         load_checkpoint(model, checkpoint, source)
+        if runner._resume:
+            check_average(checkpoint, runner)

@@ -1,7 +1,22 @@
-from .gres import summarise_gres
-from .iou import intersection_and_union, summarise_iou
-from .paired import PairedDifference, Spread, paired_difference, spread_over_seeds
+from .boundary import boundary, boundary_counts
+from .frames import logits_on, predicted_mask, truth_mask
+from .gres import gres_ratios, summarise_gres
+from .groups import group_expressions
+from .iou import intersection_and_union, iou_ratios, pixel_counts, summarise_iou
+from .paired import (
+    Estimate,
+    FigureDifference,
+    PairedDifference,
+    Spread,
+    compare_figures,
+    estimate_figures,
+    paired_difference,
+    spread_over_seeds,
+)
 from .phrasecut import PhraseCutSubsets, summarise_subsets
+from .ratios import Ratio, percentages
 
-__all__ = ['PairedDifference', 'PhraseCutSubsets', 'Spread', 'intersection_and_union',
-           'paired_difference', 'spread_over_seeds', 'summarise_gres', 'summarise_iou', 'summarise_subsets']
+__all__ = ['Estimate', 'FigureDifference', 'PairedDifference', 'PhraseCutSubsets', 'Ratio', 'Spread', 'boundary',
+           'boundary_counts', 'compare_figures', 'estimate_figures', 'gres_ratios', 'group_expressions',
+           'intersection_and_union', 'iou_ratios', 'logits_on', 'paired_difference', 'percentages', 'pixel_counts',
+           'predicted_mask', 'spread_over_seeds', 'summarise_gres', 'summarise_iou', 'summarise_subsets', 'truth_mask']

@@ -7,6 +7,8 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
+from .ratios import Ratio, percentages
+
 
 def summarise_gres(intersections: Sequence[int],
                    predicted: Sequence[int],
@@ -24,7 +26,7 @@ def summarise_gres(intersections: Sequence[int],
     - A targeted expression answered by "no target" has IoU 0 and adds its target's pixels to the union.
 
     Args:
-        intersections: pixels that prediction and target share, one number an expression.
+        intersections: pixels that prediction and target share, one number per expression.
         predicted: pixels of the prediction.
         targets: pixels of the target; 0 if there is none.
         min_pixels: pixels that a prediction needs. Default 50; 1 or less clears nothing.
@@ -39,7 +41,49 @@ def summarise_gres(intersections: Sequence[int],
     Raises:
         InputError: there are no expressions, not equally many of each number, or numbers that contradict each other.
     """
+    return percentages(gres_ratios(intersections, predicted, targets, min_pixels, thresholds))
+
+
+def gres_ratios(intersections: Sequence[int],
+                predicted: Sequence[int],
+                targets: Sequence[int],
+                min_pixels: int = 50,
+                thresholds: Sequence[int] = (70, 80, 90)) -> dict[str, Ratio]:
+    """The figures of :func:`summarise_gres` before they are summed.
+
+    Args:
+        intersections: pixels that prediction and target share, one number per expression.
+        predicted: pixels of the prediction.
+        targets: pixels of the target; 0 if there is none.
+        min_pixels: pixels that a prediction needs. Default 50.
+        thresholds: IoU levels of Pr@X in percent, whole numbers. Default (70, 80, 90).
+
+    Returns:
+        Name → figure.
+
+    Raises:
+        InputError: as there.
+    """
     inter, pred, target = (np.asarray(pixels, dtype=np.int64) for pixels in (intersections, predicted, targets))
+    _check(inter, pred, target)
+    answered = pred >= max(min_pixels, 1)
+    inter, pred = inter * answered, pred * answered
+    union = pred + target - inter
+    # An empty union is a no-target expression that was recognised.
+    iou = np.where(union == 0, 1, inter / np.maximum(union, 1))
+    targeted = target > 0
+    # Compared as whole numbers: an IoU of exactly X must pass in spite of rounding.
+    passed = {f'Pr@{level}': 100 * inter >= level * union for level in thresholds}
+    return {
+        'gIoU': Ratio(iou, np.ones_like(targeted)),
+        'cIoU': Ratio(inter, union),
+        'N-acc': Ratio(~answered & ~targeted, ~targeted),
+        'T-acc': Ratio(answered & targeted, targeted),
+        **{name: Ratio(hits & targeted, targeted) for name, hits in passed.items()},
+    }
+
+
+def _check(inter: np.ndarray, pred: np.ndarray, target: np.ndarray) -> None:
     if not inter.shape == pred.shape == target.shape or inter.ndim != 1:
         raise InputError(f'intersections, predicted and targets are of shapes {inter.shape}, {pred.shape} and '
                          f'{target.shape}; they must be flat and equally long')
@@ -47,22 +91,3 @@ def summarise_gres(intersections: Sequence[int],
         raise InputError('there are no expressions to evaluate; is the split empty, or did the metric see no samples?')
     if (inter < 0).any() or (inter > np.minimum(pred, target)).any():
         raise InputError('an intersection is negative, or larger than its prediction or target')
-    answered = pred >= max(min_pixels, 1)
-    inter, pred = inter * answered, pred * answered
-    union = pred + target - inter
-    # An empty union is a no-target expression that was recognised.
-    iou = np.where(union == 0, 1, inter / np.maximum(union, 1))
-    targeted = target > 0
-    figures = {
-        'gIoU': iou.mean(),
-        'cIoU': inter.sum() / union.sum() if union.any() else None,
-        'N-acc': _share(~answered[~targeted]),
-        'T-acc': _share(answered[targeted]),
-    }
-    # Compared as whole numbers: an IoU of exactly X must pass in spite of rounding.
-    figures |= {f'Pr@{level}': _share((100 * inter >= level * union)[targeted]) for level in thresholds}
-    return {name: 100 * float(value) for name, value in figures.items() if value is not None}
-
-
-def _share(hits: np.ndarray) -> float | None:
-    return hits.mean() if hits.size else None

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmrefseg.errors import InputError, InputTypeError
+
+from .ratios import Ratio, percentages
 
 
 def _as_bool(mask: np.ndarray | Tensor, device: torch.device | None = None) -> Tensor:
@@ -36,29 +39,85 @@ def intersection_and_union(pred: np.ndarray | Tensor, gt: np.ndarray | Tensor) -
     if pred.shape != gt.shape:
         raise InputError(f'the prediction is {tuple(pred.shape)} and the ground truth {tuple(gt.shape)} pixels large; '
                          'both must have the size of the original image')
-    return int((pred & gt).sum()), int((pred | gt).sum())
+    intersection, predicted, target = pixel_counts(pred, gt).tolist()
+    return intersection, predicted + target - intersection
+
+
+def pixel_counts(pred: Tensor, truth: Tensor) -> Tensor:
+    """Pixels that two masks share, and those of each; int64 (3, ) on their device.
+
+    Args:
+        pred: predicted mask of any shape, boolean.
+        truth: ground truth, boolean, same shape.
+    """
+    return torch.stack([torch.count_nonzero(pred & truth), torch.count_nonzero(pred), torch.count_nonzero(truth)])
+
+
+def iou_ratios(intersections: np.ndarray,
+               unions: np.ndarray,
+               thresholds: Sequence[int] = (50, 60, 70, 80, 90),
+               empty_union: Literal[0, 1, 'skip'] = 0,
+               comparison: Literal['>', '>='] = '>') -> dict[str, Ratio]:
+    """The figures of :func:`summarise_iou` before they are summed.
+
+    Args:
+        intersections: (N, ), pixels.
+        unions: (N, ), pixels.
+        thresholds: IoU levels of Pr@X in percent, whole numbers. Default (50, 60, 70, 80, 90).
+        empty_union: as there. Default 0.
+        comparison: as there. Default ``'>'``.
+
+    Returns:
+        Name → figure.
+
+    Raises:
+        InputError: as there, where the numbers contradict each other or there are none.
+    """
+    inter, union = _checked(intersections, unions)
+    empty = union == 0
+    counted = ~empty if empty_union == 'skip' else np.ones_like(empty)
+    iou = np.where(empty, int(empty_union == 1), inter / np.maximum(union, 1))
+    # Compared as whole numbers: an IoU of exactly X must not pass, or fail, because of rounding.
+    passes = np.greater if comparison == '>' else np.greater_equal
+    passed = {level: np.where(empty, empty_union == 1, passes(100 * inter, level * union)) for level in thresholds}
+    return {
+        'mIoU': Ratio(iou * counted, counted),
+        'oIoU': Ratio(inter, union),
+        **{f'Pr@{level}': Ratio(hits & counted, counted) for level, hits in passed.items()},
+    }
 
 
 def summarise_iou(intersections: Sequence[int],
                   unions: Sequence[int],
-                  thresholds: Sequence[int] = (50, 60, 70, 80, 90)) -> dict[str, float]:
-    """Summarise the IoU of many expressions.
-
-    An expression whose union is empty (nothing there, nothing predicted) counts as IoU 0, so every figure is finite.
+                  thresholds: Sequence[int] = (50, 60, 70, 80, 90),
+                  empty_union: Literal[0, 1, 'skip'] = 0,
+                  comparison: Literal['>', '>='] = '>') -> dict[str, float]:
+    """Summarise the IoU of many expressions, in whatever order to the same last digit.
 
     Args:
-        intersections: intersection in pixels, one an expression.
-        unions: union in pixels, one an expression.
+        intersections: intersection in pixels, one per expression.
+        unions: union in pixels, one per expression.
         thresholds: IoU levels of Pr@X in percent, whole numbers. Default (50, 60, 70, 80, 90).
+        empty_union: the IoU of an expression whose union is empty (nothing there, nothing predicted): 0, which never
+            passes Pr@X; 1; or ``'skip'``, which leaves it out of mIoU and Pr@X. Default 0.
+        comparison: whether Pr@X asks for an IoU ``'>'`` or ``'>='`` X. Default ``'>'``.
 
     Returns:
-        In percent: ``mIoU``, the mean over expressions; ``oIoU``, all intersections over all unions; and for each
-        threshold ``Pr@X``, the share of expressions whose IoU is strictly greater than X.
+        In percent: ``mIoU``, the mean over expressions; ``oIoU``, all intersections over all unions, 0 if all unions
+        are empty; and for each threshold ``Pr@X``, the share of expressions whose IoU passes X.
 
     Raises:
-        InputError: there are no expressions, or not as many unions as intersections, or an intersection is negative
-            or larger than its union.
+        InputError: there are no expressions, or none that counts, not as many unions as intersections, or an
+            intersection is negative or larger than its union.
     """
+    ratios = iou_ratios(intersections, unions, thresholds, empty_union, comparison)
+    figures = {'mIoU': None, 'oIoU': 0.0, **percentages(ratios)}
+    if figures['mIoU'] is None:
+        raise InputError("no expression counts: all unions are empty, and empty_union='skip' leaves them out")
+    return figures
+
+
+def _checked(intersections: Sequence[int], unions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     inter = np.asarray(intersections, dtype=np.int64)
     union = np.asarray(unions, dtype=np.int64)
     if inter.shape != union.shape or inter.ndim != 1:
@@ -68,10 +127,4 @@ def summarise_iou(intersections: Sequence[int],
         raise InputError('there are no expressions to evaluate; is the split empty, or did the metric see no samples?')
     if (inter < 0).any() or (inter > union).any():
         raise InputError('an intersection is negative or larger than its union')
-    figures = {
-        'mIoU': (inter / np.maximum(union, 1)).mean(),
-        'oIoU': inter.sum() / max(union.sum(), 1),
-    }
-    # Compared as whole numbers: an IoU of exactly X must not pass because of rounding.
-    figures |= {f'Pr@{level}': (100 * inter > level * union).mean() for level in thresholds}
-    return {name: 100 * float(value) for name, value in figures.items()}
+    return inter, union

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 
@@ -13,19 +16,31 @@ from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.utils.files import check_writable, write_atomically
 
-from ..functional import intersection_and_union
+from ..functional import logits_on, pixel_counts, truth_mask
+from ..predictions.matching import file_name_of
+from ..protocols import Protocol, ProtocolSetting, resolve_protocols
+from .expression_metric import answer_under, check_sizes
+
+_ORIGIN = ('image_id', 'ref_id', 'sent_id', 'task_id', 'text', 'kind')
+_PROBABILITY_SIDE = 96
 
 
 @METRICS.register_module()
 class DumpPredictions(BaseMetric):
     """Writes every prediction into one JSON file; gives no figures.
 
-    The file holds a list with one dict an expression, in the order of the dataset: ``image_id``, ``ref_id``,
-    ``sent_id``, ``text``, ``segmentation`` (COCO RLE: ``size`` [H0, W0], ``counts``), ``intersection`` and ``union``
-    in pixels. It appears only when it is complete.
+    The file holds a list with one object per expression, in the order of the data set: ``image_id``, ``ref_id``,
+    ``sent_id``, ``task_id`` and ``kind`` where there are any, ``text``, ``split``, ``file_name`` (of the image, below
+    the folder of images), ``protocol`` (the first one's name), ``segmentation`` (COCO RLE under that protocol:
+    ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels; with further protocols
+    ``masks``, name → an object with the last three; and with ``probabilities`` ``probability``, an 8-bit grey PNG in
+    base64: the image's probabilities from 0 to 255, its longer side 96 pixels at most. It appears only when it is
+    complete.
 
     Args:
         out_file: path of the JSON file; its folder is made if it isn't there.
+        protocol: one protocol or several; see :class:`ReferringIoUMetric`. Default ``'cris'``.
+        probabilities: whether to write probabilities. Default False.
         collect_device: see :class:`ReferringIoUMetric`. Default ``'gpu'``.
 
     Raises:
@@ -34,9 +49,10 @@ class DumpPredictions(BaseMetric):
 
     default_prefix = ''
 
-    def __init__(self, out_file: str, collect_device: str = 'gpu') -> None:
+    def __init__(self, out_file: str, protocol: ProtocolSetting = 'cris', probabilities: bool = False,
+                 collect_device: str = 'gpu') -> None:
         super().__init__(collect_device=collect_device)
-        self.out_file = Path(out_file)
+        self.out_file, self.protocols, self.probabilities = Path(out_file), resolve_protocols(protocol), probabilities
         if is_main_process():
             check_writable(self.out_file.parent)
 
@@ -46,15 +62,41 @@ class DumpPredictions(BaseMetric):
         return []
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Encode each sample's ``pred_sem_seg`` ((1, H0, W0))."""
+        """Encode each sample's answer under each protocol."""
+        meta = self.dataset_meta or {}
         for sample in data_samples:
-            pred = sample['pred_sem_seg']['data']
-            intersection, union = intersection_and_union(pred, sample['gt_sem_seg']['data'])
-            origin = {key: sample[key] for key in ('image_id', 'ref_id', 'sent_id', 'text')}
-            outline = mask_to_rle(pred[0].cpu().numpy())
-            self.results.append({**origin, 'segmentation': outline, 'intersection': intersection, 'union': union})
+            row = {key: sample[key] for key in _ORIGIN if sample.get(key) is not None}
+            if 'split' in meta:
+                row['split'] = meta['split']
+            if 'img_path' in sample:
+                row['file_name'] = file_name_of(sample['img_path'], sample.get('image_folder', ''))
+            first, *others = ({'protocol': protocol.name, **_masks(sample, protocol)} for protocol in self.protocols)
+            row |= first
+            if others:
+                row['masks'] = {other.pop('protocol'): other for other in others}
+            if self.probabilities:
+                row['probability'] = _probability(sample)
+            self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Write the file."""
         write_atomically(json.dumps(results).encode(), self.out_file)
         return {}
+
+
+def _masks(sample: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
+    answer = answer_under(sample, protocol)
+    truth = truth_mask(sample['gt_sem_seg']['data'][0].to(answer.device), protocol)
+    check_sizes(answer, truth)
+    intersection, predicted, target = pixel_counts(answer, truth).tolist()
+    return {'segmentation': mask_to_rle(answer.cpu().numpy()), 'intersection': intersection,
+            'union': predicted + target - intersection}
+
+
+def _probability(sample: Mapping[str, Any]) -> str:
+    sides = np.array(sample['ori_shape'][:2])
+    frame = tuple(np.maximum(1, np.rint(sides * min(1, _PROBABILITY_SIDE / sides.max()))).astype(int).tolist())
+    logits = logits_on(frame, sample['seg_logits']['data'][0], sample['warp_matrix'], sample['img_shape'][:2],
+                       tuple(sides.tolist()))
+    picture = (255 * logits.sigmoid()).round().byte().cpu().numpy()
+    return b64encode(cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()).decode('ascii')

@@ -2,56 +2,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from mmrefseg.registry import METRICS
 
-from ..functional import intersection_and_union, summarise_gres
+from ..functional import Ratio, gres_ratios
+from ..functional.groups import Grouping
+from ..protocols import Protocol, ProtocolSetting
+from .expression_metric import ExpressionMetric
 
 
 @METRICS.register_module()
-class GRESMetric(BaseMetric):
+class GRESMetric(ExpressionMetric):
     """gIoU, cIoU, N-acc, T-acc and Pr@X in percent (arXiv 2306.00968); see :func:`summarise_gres` for what they count.
 
-    The unit is one expression. Keeps three whole numbers an expression, so the figures don't depend on the number of
+    The unit is one expression. Keeps three whole numbers per expression, so the figures don't depend on the number of
     processes or the batch size. An expression has no target if its ground truth has no pixel.
 
     Args:
         min_pixels: pixels at the image's original size that a prediction needs, or it counts as "no target".
             Default 50; 1 takes every pixel seriously.
         thresholds: IoU levels X of Pr@X in percent. Default (70, 80, 90).
+        protocol: makes the masks, see :class:`ReferringIoUMetric`; its rules for an empty union and for Pr@X don't
+            apply here. Default ``'cris'``.
+        by: groups of expressions, see there. Default ().
+        boundary: whether to give boundary IoU, see there. Default False.
         collect_device: see :class:`ReferringIoUMetric`. Default ``'gpu'``.
         prefix: put before the figures' names, with a slash. Default None: bare names.
     """
 
-    default_prefix = ''
-
     def __init__(self,
                  min_pixels: int = 50,
                  thresholds: Sequence[int] = (70, 80, 90),
+                 protocol: ProtocolSetting = 'cris',
+                 by: Sequence[Grouping] = (),
+                 boundary: bool = False,
                  collect_device: str = 'gpu',
                  prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(protocol, by, boundary, collect_device, prefix)
         self.min_pixels, self.thresholds = min_pixels, tuple(thresholds)
 
-    @property
-    def figures(self) -> list[str]:
-        """Names of the figures, without the prefix; those that no expression of a split bears on are left out."""
-        # One expression with a target, and one without.
-        return list(summarise_gres([0, 0], [0, 0], [1, 0], self.min_pixels, self.thresholds))
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count intersection and sizes of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""
-        for sample in data_samples:
-            truth = sample['gt_sem_seg']['data']
-            intersection, union = intersection_and_union(sample['pred_sem_seg']['data'], truth)
-            target = int((truth != 0).sum())
-            self.results.append((intersection, intersection + union - target, target))
-
-    def compute_metrics(self, results: list[tuple[int, int, int]]) -> dict[str, float]:
-        """Summarise (intersection, predicted, target) of all expressions."""
-        intersections, predicted, targets = np.array(results, np.int64).reshape(-1, 3).T
-        return summarise_gres(intersections, predicted, targets, self.min_pixels, self.thresholds)
+    def own_ratios(self, counts: np.ndarray, protocol: Protocol) -> dict[str, Ratio]:
+        """gIoU, cIoU, N-acc, T-acc and Pr@X; see :func:`summarise_gres`."""
+        return gres_ratios(*counts.T, self.min_pixels, self.thresholds)

@@ -16,7 +16,7 @@ from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, read_json, write_atomically
 
 from ..functional import PhraseCutSubsets, intersection_and_union, summarise_iou, summarise_subsets
 
@@ -64,10 +64,7 @@ def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phras
 def _read_object(path: Path) -> dict:
     if not path.is_file():
         raise MissingInputError(f'{path} is missing; PhraseCutMetric takes the subsets from it')
-    try:
-        content = json.loads(path.read_text('utf-8-sig'))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f'{path} is not a whole JSON file ({error}). Get it again.') from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f'{path} must hold a JSON object, but holds a {type(content).__name__}')
     return content

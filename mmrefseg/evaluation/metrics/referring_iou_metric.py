@@ -2,51 +2,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from mmengine.evaluator import BaseMetric
+import numpy as np
 
 from mmrefseg.registry import METRICS
 
-from ..functional import intersection_and_union, summarise_iou
+from ..functional import Ratio, iou_ratios
+from ..functional.groups import Grouping
+from ..protocols import Protocol, ProtocolSetting
+from ..scores import unions_of
+from .expression_metric import ExpressionMetric
 
 
 @METRICS.register_module()
-class ReferringIoUMetric(BaseMetric):
-    """mIoU, oIoU and Pr@X in percent; the unit is one expression.
+class ReferringIoUMetric(ExpressionMetric):
+    """mIoU, oIoU and Pr@X in percent; the unit is one expression. Under one or several protocols in one pass.
 
-    Keeps two whole numbers an expression, so the figures don't depend on the number of processes or the batch size.
-    An empty union counts as IoU 0, and Pr@X asks for an IoU strictly greater than X.
+    Keeps whole numbers per expression, so the figures don't depend on the number of processes or the batch size.
 
     Args:
         thresholds: IoU levels X of Pr@X in percent. Default (50, 60, 70, 80, 90).
+        protocol: ``'cris'``, ``'lavt'``, ``'lisa'``, or a dict of ``base``, one of these, and the rules of
+            :class:`~mmrefseg.evaluation.Protocol` that differ; or several of them. Figures of the first keep their bare
+            names, those of the others begin with the protocol's, as in ``lavt/mIoU``. Default ``'cris'``.
+        by: groups of expressions whose figures are given, too, as ``size=small/mIoU``: ``'kind'``, ``'size'`` (of
+            the referent) and ``'length'`` (in words). Default (): none.
+        boundary: whether to give boundary IoU (arXiv 2103.16562), too, as ``bIoU``. Default False.
         collect_device: ``'gpu'`` gathers the numbers through the process group, whatever device that works on;
             ``'cpu'`` through files in a folder that all processes share. Default ``'gpu'``.
         prefix: put before the figures' names, with a slash. Default None: bare names.
     """
 
-    # Empty rather than None: figures keep their bare names, and mmengine doesn't warn about it.
-    default_prefix = ''
-
     def __init__(self,
                  thresholds: Sequence[int] = (50, 60, 70, 80, 90),
+                 protocol: ProtocolSetting = 'cris',
+                 by: Sequence[Grouping] = (),
+                 boundary: bool = False,
                  collect_device: str = 'gpu',
                  prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(protocol, by, boundary, collect_device, prefix)
         self.thresholds = tuple(thresholds)
 
-    @property
-    def figures(self) -> list[str]:
-        """Names of the figures, without the prefix."""
-        return list(summarise_iou([0], [1], self.thresholds))
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Count intersection and union of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""
-        self.results += [
-            intersection_and_union(sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data'])
-            for sample in data_samples
-        ]
-
-    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Summarise (intersection, union) of all expressions; see :func:`summarise_iou`."""
-        return summarise_iou([inter for inter, _ in results], [union for _, union in results], self.thresholds)
+    def own_ratios(self, counts: np.ndarray, protocol: Protocol) -> dict[str, Ratio]:
+        """mIoU, oIoU and Pr@X; see :func:`summarise_iou`."""
+        return iou_ratios(counts[:, 0], unions_of(counts), self.thresholds, protocol.empty_union, protocol.comparison)

@@ -96,7 +96,14 @@ class CLIPResNet(TunedEncoder, BaseModule):
         load_weights(self.tower, visual, source=path)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) → maps of (8·width, H / 8, W / 8), (16·width, H / 16, W / 16), (embed_dim, H / 32, W / 32)."""
+        """Compute three maps of images.
+
+        Args:
+            x: normalised images (B, 3, H, W).
+
+        Returns:
+            (B, 8·width, H / 8, W / 8), (B, 16·width, H / 16, W / 16) and (B, embed_dim, H / 32, W / 32).
+        """
         tower = self.tower
         x8 = tower.layer2(tower.layer1(tower.stem(x)))
         x16 = tower.layer3(x8)

@@ -66,6 +66,9 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the entries of an official ``dinov2_vit*14*_pretrain.pth`` to timm's; the unused mask token is left out.
 
     In timm's register models, the class token has its position embedding added already.
+
+    Args:
+        state: name → tensor, as the file has them.
     """
     timm = _renamed(state, _OFFICIAL_TO_TIMM)
     timm.pop('mask_token', None)

@@ -136,30 +136,82 @@ class PlainViT(TunedEncoder, BaseModule):
                      source=path)
 
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) → one map (B, C, H / patch, W / patch) for each of ``out_indices``."""
+        """Compute maps of images.
+
+        Args:
+            x: normalised images (B, 3, H, W), H and W multiples of the patch size.
+            text: text features for the adapters. Default None: adapters that attend to words cannot be used.
+
+        Returns:
+            One map (B, C, H / patch, W / patch) for each of ``out_indices``.
+        """
         return self.forward_with_routing(x, text)[0]
 
     def forward_with_routing(self,
                              x: Tensor,
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
-        """As :meth:`forward`, with what the adapters' routers decided."""
-        self.check_input_size("the input, whose size the data's pipeline sets (Letterbox),", *x.shape[2:])
-        tower = self.tower
+        """As :meth:`forward`, together with what the adapters' routers decided.
+
+        Args:
+            x: see :meth:`forward`.
+            text: see :meth:`forward`. Default None.
+        """
         x, grid_size = self._embed(x)
+        _, maps, routing = self._run_blocks(x, grid_size, range(len(self.tower.blocks)), text)
+        return maps, routing
+
+    def forward_image(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What is ahead of the first adapter, and so sees no text.
+
+        Args:
+            x: (I, 3, H, W).
+
+        Returns:
+            Special tokens (I, S, C), patch tokens (I, C, H / patch, W / patch), and the maps that leave up to there.
+        """
+        x, grid_size = self._embed(x)
+        x, maps, _ = self._run_blocks(x, grid_size, range(self._first_adapted))
+        return x[:, :self.tower.num_prefix_tokens], self._as_map(x, grid_size), *maps
+
+    def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures) -> tuple[Tensor, ...]:
+        """The rest of :meth:`forward` behind :meth:`forward_image`.
+
+        Args:
+            shared: what that gave, one per expression.
+            text: features of the expressions.
+        """
+        special, patches, *maps = shared
+        x = torch.cat((special, patches.flatten(2).transpose(1, 2)), dim=1)
+        later = range(self._first_adapted, len(self.tower.blocks))
+        return (*maps, *self._run_blocks(x, tuple(patches.shape[2:]), later, text)[1])
+
+    @property
+    def _first_adapted(self) -> int:
+        return min(map(int, self.adapters), default=len(self.tower.blocks))
+
+    def _run_blocks(self, x: Tensor, grid_size: tuple[int, int], indices: range, text: TextFeatures | None = None
+                    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
+        """Run some blocks: the tokens behind them, the maps that leave there, and what their routers decided."""
+        tower, rotary = self.tower, self._rotary(grid_size)
         maps, routing = [], []
-        for i, (block, rotary) in enumerate(zip(tower.blocks, self._rotary(grid_size), strict=True)):
+        for i in indices:
+            block = tower.blocks[i]
             if str(i) in self.adapters:
-                x, info = _run_adapted(block, self.adapters[str(i)], x, text, grid_size, rotary)
+                x, info = _run_adapted(block, self.adapters[str(i)], x, text, grid_size, rotary[i])
                 routing += [info] if info else []
             else:
-                x = block(x, **rotary)
+                x = block(x, **rotary[i])
             if i in self.out_indices:
-                tokens = tower.norm(x) if i == len(tower.blocks) - 1 else x
-                maps.append(tokens[:, tower.num_prefix_tokens:].transpose(1, 2).unflatten(2, grid_size))
-        return tuple(maps), tuple(routing)
+                maps.append(self._as_map(tower.norm(x) if i == len(tower.blocks) - 1 else x, grid_size))
+        return x, tuple(maps), tuple(routing)
+
+    def _as_map(self, tokens: Tensor, grid_size: tuple[int, int]) -> Tensor:
+        """Patch tokens of (B, S + N, C) as (B, C, H, W)."""
+        return tokens[:, self.tower.num_prefix_tokens:].transpose(1, 2).unflatten(2, grid_size)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Images (B, 3, H, W) → tokens (B, S + N, C), S special ones first, and the size of the grid of N patches."""
+        self.check_input_size("the input, whose size the data's pipeline sets (Letterbox),", *x.shape[2:])
         tower = self.tower
         x = tower.patch_embed(x)
         grid_size = tuple(x.shape[1:3])

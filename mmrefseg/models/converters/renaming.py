@@ -29,7 +29,12 @@ class Conversion(NamedTuple):
 
     @classmethod
     def of(cls, weights: dict[str, Tensor], dropped: Mapping[str, list[str]]) -> Self:
-        """As the constructor, without the reasons for which nothing was left out."""
+        """Make one without reasons for which nothing was left out.
+
+        Args:
+            weights: see :class:`Conversion`.
+            dropped: see :class:`Conversion`; lists may be empty.
+        """
         return cls(weights, {reason: names for reason, names in dropped.items() if names})
 
 
@@ -66,7 +71,13 @@ _PROJECTOR: Names = (
 
 
 def renamed(part: Mapping[str, Tensor], names: Names, prefix: str) -> dict[str, Tensor]:
-    """The entries of one part under the names that a table gives them, behind ``prefix``."""
+    """Rename the weights of one part.
+
+    Args:
+        part: name → tensor.
+        names: pairs of pattern and replacement, applied one after the other.
+        prefix: what stands before each new name.
+    """
     ours = {}
     for name, value in part.items():
         for pattern, replacement in names:
@@ -76,7 +87,11 @@ def renamed(part: Mapping[str, Tensor], names: Names, prefix: str) -> dict[str, 
 
 
 def convert_head(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The weights of our decode head, from the parts ``decoder`` and ``proj``."""
+    """Rename the weights of the decode head.
+
+    Args:
+        parts: the parts ``decoder`` and ``proj``, name → tensor each.
+    """
     return {
         **renamed(parts['decoder'], _DECODER, 'decode_head.decoder.'),
         **renamed(parts['proj'], _PROJECTOR, 'decode_head.'),

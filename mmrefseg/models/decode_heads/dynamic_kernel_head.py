@@ -95,7 +95,15 @@ class DynamicKernelHead(BaseModule):
                       'other than 0 for one at least: nothing would be learnt')
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
-        """The last of ``maps`` (B, C, H, W) → logits (B, 1, 4H, 4W)."""
+        """Compute logits from the last map.
+
+        Args:
+            maps: the neck's maps; the last one (B, C, H, W) is used.
+            text: features of words and sentence.
+
+        Returns:
+            Logits (B, 1, 4H, 4W).
+        """
         x = self.projector(self.decoder(maps[-1], text))
         kernel, bias = self.kernel(text.sentence).split((x.shape[1] * self.kernel_size**2, 1), dim=1)
         kernel = kernel.reshape(*x.shape[:2], self.kernel_size, self.kernel_size)
@@ -103,14 +111,24 @@ class DynamicKernelHead(BaseModule):
 
     def loss(self, maps: tuple[Tensor, ...], text: TextFeatures,
              data_samples: list[RefSegDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch, by name; the target is shrunk to the logits' resolution by nearest neighbour."""
+        """Losses of a batch, by name; the target is shrunk to the logits' resolution by nearest neighbour.
+
+        Args:
+            maps: see :meth:`forward`.
+            text: see :meth:`forward`.
+            data_samples: the samples, with ``gt_sem_seg``.
+        """
         masks = torch.stack([sample.gt_sem_seg.data for sample in data_samples])
         return self.loss_by_feat(self.forward(maps, text), masks)
 
     def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """Losses from logits (B, 1, h, w) and masks (B, 1, H, W) of 0 and 1 (255 is ignored), in float32.
+        """Losses from logits, in float32. A batch whose pixels are all ignored has losses of 0.
 
         A batch without a pixel that counts has losses of 0.
+
+        Args:
+            logits: (B, 1, h, w).
+            masks: (B, 1, H, W) of 0 and 1; 255 is ignored.
         """
         target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
         if (target == 255).all():  # mmseg's losses look for their largest target
@@ -121,5 +139,10 @@ class DynamicKernelHead(BaseModule):
         return losses
 
     def predict(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
-        """Logits (B, 1, 4H, 4W)."""
+        """Logits (B, 1, 4H, 4W).
+
+        Args:
+            maps: see :meth:`forward`.
+            text: see :meth:`forward`.
+        """
         return self.forward(maps, text)

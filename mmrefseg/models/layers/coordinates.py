@@ -9,7 +9,14 @@ from mmrefseg.errors import InputError
 
 
 def coordinate_grid(like: Tensor) -> Tensor:
-    """Coordinates of each pixel of ``like`` (B, C, H, W): (B, 2, H, W), x then y, both from -1 to 1."""
+    """Coordinates of each pixel of a map, from -1 to 1.
+
+    Args:
+        like: the map (B, C, H, W); gives size, type and device.
+
+    Returns:
+        (B, 2, H, W), x then y.
+    """
     height, width = like.shape[-2:]
     x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
     y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
@@ -32,12 +39,27 @@ class CoordConv(nn.Module):
             in_channels + 2, out_channels, kernel_size, padding=kernel_size // 2, norm_cfg=dict(type='BN'))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, out_channels, H, W)."""
+        """Convolve a map that has got coordinates as two more channels.
+
+        Args:
+            x: (B, C, H, W).
+
+        Returns:
+            (B, out_channels, H, W).
+        """
         return self.conv(torch.cat((x, coordinate_grid(x)), dim=1))
 
 
 def sine_positions(channels: int, length: int, device: torch.device | None = None) -> Tensor:
-    """Sine-cosine embedding of 0 … length-1 (arXiv 1706.03762), sine and cosine interleaved: (length, channels).
+    """Sine-cosine embedding of 0 … length-1 (arXiv 1706.03762), sine and cosine interleaved.
+
+    Args:
+        channels: width of the embedding, an even number.
+        length: number of positions.
+        device: where it is computed. Default None: PyTorch's default device.
+
+    Returns:
+        (length, channels).
 
     Raises:
         InputError: ``channels`` is odd.
@@ -50,7 +72,16 @@ def sine_positions(channels: int, length: int, device: torch.device | None = Non
 
 
 def sine_positions_2d(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Sine-cosine embedding of a grid: (height·width, channels), the first half for x and the second for y.
+    """Sine-cosine embedding of a grid, the first half of the channels for x and the second for y.
+
+    Args:
+        channels: width of the embedding, a multiple of 4.
+        height: rows of the grid.
+        width: columns of the grid.
+        device: where it is computed. Default None: PyTorch's default device.
+
+    Returns:
+        (height·width, channels), row by row.
 
     Raises:
         InputError: ``channels`` is not a multiple of 4.

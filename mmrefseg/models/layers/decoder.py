@@ -78,7 +78,15 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, text: TextFeatures) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Let a map's positions attend to each other and to the words.
+
+        Args:
+            x: (B, C, H, W).
+            text: features of the words.
+
+        Returns:
+            (B, C, H, W).
+        """
         channels, height, width = x.shape[1:]
         num_words, text_channels = text.tokens.shape[1:]
         x_positions = sine_positions_2d(channels, height, width, x.device)

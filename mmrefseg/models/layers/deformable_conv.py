@@ -12,7 +12,7 @@ from torch.nn.init import zeros_
 from torchvision.ops import deform_conv2d
 
 from mmrefseg.errors import InputError, MissingPackageError
-from mmrefseg.utils.operators import MEND, compiled, compiled_for_cuda
+from mmrefseg.utils.mmcv_operators import MEND, compiled, compiled_for_cuda
 
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
@@ -54,7 +54,11 @@ _MODULATED = {'DCN': False, 'DCNv2': True}
 
 @cache
 def choose_operator(device_type: str) -> str:
-    """What ``'auto'`` means on a kind of device, such as ``'cuda'``; says it once."""
+    """What ``'auto'`` means on a kind of device; says it once.
+
+    Args:
+        device_type: PyTorch's name of the kind, such as ``'cuda'``.
+    """
     operator = 'torch'
     if device_type == 'cuda':
         operator = 'mmcv' if compiled_for_cuda() else 'torchvision'
@@ -119,7 +123,14 @@ class DeformableConv(nn.Conv2d):
         zeros_(self.conv_offset.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) → (B, out_channels, H, W)."""
+        """Convolve a map.
+
+        Args:
+            x: (B, in_channels, H, W).
+
+        Returns:
+            (B, out_channels, H, W), of the same type as ``x`` or that of autocast.
+        """
         predicted = self.conv_offset(x)
         with torch.autocast(x.device.type, enabled=False):
             offset = predicted[:, :18 * self.deform_groups].float()

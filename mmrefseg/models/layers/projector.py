@@ -9,7 +9,7 @@ from mmseg.models.utils import SELayer
 from torch import Tensor, nn
 
 from .deformable_conv import DeformableConv
-from .settings import check_setting, is_whole
+from .setting_checks import check_setting, is_whole
 
 
 class UpsampleStage(ConvModule):
@@ -82,5 +82,12 @@ class UpsampleProjector(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) → (B, channels, 4H, 4W)."""
+        """Enlarge a map four times.
+
+        Args:
+            x: (B, in_channels, H, W).
+
+        Returns:
+            (B, channels, 4H, 4W).
+        """
         return self.out(self.conv2(self.conv1(x)))

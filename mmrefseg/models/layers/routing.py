@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrefseg.errors import InputError
 
-from .settings import check_setting, is_whole
+from .setting_checks import check_setting, is_whole
 
 
 class RoutingInfo(NamedTuple):
@@ -21,7 +21,7 @@ class RoutingInfo(NamedTuple):
         name: the router's name, unique in a :class:`ReferringSegmentor`, such as ``fusion.0``.
         experts: the experts' names, in the order of the columns below.
         logits: float32 (B, E), without the training noise.
-        weights: float32 (B, E), sum to 1 a row; exactly 0 for experts that were not chosen.
+        weights: float32 (B, E), sum to 1 in each row; exactly 0 for experts that were not chosen.
         chosen: bool (B, E), True for the experts that take part.
     """
 
@@ -85,7 +85,7 @@ class Router(nn.Module):
         experts: names of the experts.
         name: the router's name in logs and losses; the segmentor gives another where several have it.
         hidden_channels: width of a hidden layer (ReLU); None scores with one linear layer. Default None.
-        top_k: experts chosen a sample; None chooses all of them (soft routing). Default None.
+        top_k: experts chosen per sample; None chooses all of them (soft routing). Default None.
         noise_std: standard deviation of the Gaussian noise on the logits in training. Default 0.
 
     Raises:
@@ -122,7 +122,11 @@ class Router(nn.Module):
         return self.top_k < len(self.experts)
 
     def forward(self, grid: Tensor) -> RoutingInfo:
-        """Route each sample of ``grid`` (B, C, H, W)."""
+        """Choose and weigh the experts of each sample.
+
+        Args:
+            grid: (B, C, H, W).
+        """
         with torch.autocast(grid.device.type, enabled=False):
             logits = self.score(grid.float().mean(dim=(2, 3)))
         noisy = logits
@@ -154,7 +158,14 @@ class ExpertMixture(nn.Module):
         self.router = router
 
     def forward(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
-        """Mix the experts' outputs on ``grid`` (B, C, H, W); the mixture has the same shape."""
+        """Mix the experts' outputs by the router's weights.
+
+        Args:
+            grid: (B, C, H, W).
+
+        Returns:
+            The mixture (B, C, H, W), and what the router decided.
+        """
         routing = self.router(grid)
         mix = self._mix_chosen if self.router.is_sparse else self._mix_all
         return mix(grid, routing), routing

@@ -23,17 +23,29 @@ class RouterLoss(nn.Module, ABC):
         self.loss_weight = loss_weight
 
     def forward(self, routing: RoutingInfo) -> Tensor:
-        """Weighted scalar loss in float32."""
+        """Weighted scalar loss in float32.
+
+        Args:
+            routing: what a router decided about a batch.
+        """
         return self.loss_weight * self.value(routing)
 
     @abstractmethod
     def value(self, routing: RoutingInfo) -> Tensor:
-        """The unweighted loss."""
+        """The unweighted loss.
+
+        Args:
+            routing: what a router decided about a batch.
+        """
 
 
 @MODELS.register_module()
 class RouterZLoss(RouterLoss):
-    """Mean of the squared logits: keeps them small."""
+    """Mean of the squared logits: keeps them small.
+
+    Args:
+        loss_weight: weight of the loss.
+    """
 
     loss_name = 'loss_router_z'
 
@@ -44,7 +56,11 @@ class RouterZLoss(RouterLoss):
 
 @MODELS.register_module()
 class LoadBalanceLoss(RouterLoss):
-    """Squared coefficient of variation of the experts' summed weights (arXiv 1701.06538)."""
+    """Squared coefficient of variation of the experts' summed weights (arXiv 1701.06538).
+
+    Args:
+        loss_weight: weight of the loss.
+    """
 
     loss_name = 'loss_router_balance'
 
@@ -60,6 +76,9 @@ class AssignmentLoss(RouterLoss):
 
     f_e is the share of samples whose first choice is expert e, without a gradient; p̄_e the mean over the batch of the
     softmax over all experts, so that the loss also means something for routers that choose them all.
+
+    Args:
+        loss_weight: weight of the loss.
     """
 
     loss_name = 'loss_router_assignment'

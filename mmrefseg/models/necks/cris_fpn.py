@@ -75,21 +75,49 @@ class CRISFPN(BaseModule):
     def forward(self, maps: tuple[Tensor, Tensor, Tensor], text: TextFeatures) -> tuple[Tensor]:
         """Fuse maps (B, C_i, H_i, W_i), each half as high and wide as the one before, at the middle one's size.
 
+        Args:
+            maps: the backbone's three maps (B, C_i, H_i, W_i), the finest first.
+            text: text features; the sentence's are used.
+
         Returns:
             One map (B, channels[1], H_1, W_1).
 
         Raises:
             InputError: the sizes of the maps are not such, or in training there is one sample only.
         """
+        return self.forward_text(self.forward_image(maps), text)
+
+    def forward_image(self, maps: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What sees no text: the projections of the maps, the finest brought to the middle one's size.
+
+        Args:
+            maps: see :meth:`forward`.
+
+        Raises:
+            InputError: the sizes of the maps don't fit.
+        """
+        self._check_sizes(maps)
+        fine, middle, coarse = (project(x) for project, x in zip(self.project, maps, strict=True))
+        return F.avg_pool2d(fine, 2), middle, coarse
+
+    def forward_text(self, shared: tuple[Tensor, Tensor, Tensor], text: TextFeatures) -> tuple[Tensor]:
+        """The rest of :meth:`forward` behind :meth:`forward_image`.
+
+        Args:
+            shared: what that gave, one per expression.
+            text: features of the expressions.
+
+        Raises:
+            InputError: in training there is one sample only.
+        """
         if self.project_sentence.training and len(text.sentence) < self.least_batch:
             raise InputError('CRISFPN got one sample to train on; it needs two in a batch, as it has batch statistics '
                              'of sentences. Raise the batch size, or set drop_last=True if it was the last batch')
-        self._check_sizes(maps)
-        fine, middle, coarse = (project(x) for project, x in zip(self.project, maps, strict=True))
+        fine, middle, coarse = shared
         sentence = self.project_sentence(text.sentence)[:, :, None, None]
         coarse = F.relu(self.gated_norm(coarse * sentence))
         middle = self.join[1](torch.cat((middle, self._enlarged(coarse)), dim=1))
-        fine = self.join[0](torch.cat((F.avg_pool2d(fine, 2), middle), dim=1))
+        fine = self.join[0](torch.cat((fine, middle), dim=1))
         fine, middle, coarse = (smooth(x) for smooth, x in zip(self.smooth, (fine, middle, coarse), strict=True))
         return (self.refine(self.reduce(torch.cat((fine, middle, self._enlarged(coarse)), dim=1))), )
 

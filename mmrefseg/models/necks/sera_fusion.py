@@ -16,13 +16,19 @@ from mmrefseg.utils.type_hints import Count
 
 from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, check_heads, check_setting, choose_experts
 from ..layers.coordinates import CoordConv
-from ..layers.fusion_experts import BoundaryExpert, ContextualExpert, ShapeExpert, SpatialExpert
+from ..layers.experts import BoundaryExpert, ContextualExpert, ShapeExpert, SpatialExpert
 
 FUSION_EXPERTS = ('spatial', 'contextual', 'boundary', 'shape')
 
 
 def fusion_experts(channels: int, num_heads: int, names: Sequence[str] = FUSION_EXPERTS) -> dict[str, nn.Module]:
-    """The named ones of the four experts, for maps of ``channels``."""
+    """Build some of the four experts, by their names.
+
+    Args:
+        channels: channels of the maps.
+        num_heads: heads of the contextual expert's attention; divides ``channels``.
+        names: which experts. Default all four.
+    """
     available = dict(
         spatial=partial(SpatialExpert, channels),
         contextual=partial(ContextualExpert, channels, num_heads),
@@ -49,7 +55,15 @@ class SentenceGate(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, sentence: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, C) → (B, C, H, W)."""
+        """Multiply a map by what the sentence says of each channel.
+
+        Args:
+            x: (B, C, H, W).
+            sentence: (B, C).
+
+        Returns:
+            (B, C, H, W).
+        """
         return x * self.out(self.value(sentence))[:, :, None, None]
 
 
@@ -68,7 +82,7 @@ class SERAFusion(BaseModule):
             Default 512.
         experts: which experts there are; () leaves out experts and routers, which is DETRIS's neck.
             Default ``('spatial', 'contextual', 'boundary', 'shape')``.
-        top_k: experts chosen a sample, 1 to their number; None for all of them, the published best. Default None.
+        top_k: experts chosen per sample, 1 to their number; None for all of them, the published best. Default None.
         num_heads: attention heads of the contextual experts (our reading); divides ``in_channels``. Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
@@ -121,9 +135,16 @@ class SERAFusion(BaseModule):
             CoordConv(channels, channels), ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg))
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
-        """Fuse maps (B, C_i, H, W) into one (B, channels, H, W); without text, no gate is applied.
+        """Fuse maps into one.
 
         With ``resize_to`` the maps may differ in H and W; the output has the resolution of that map.
+
+        Args:
+            maps: one map (B, C_i, H, W) for each of ``in_channels``. With ``resize_to`` they may differ in H and W.
+            text: text features; the sentence's are used. Default None: no gate is applied.
+
+        Returns:
+            One map (B, channels, H, W), of the resolution of map ``resize_to`` where that is set.
 
         Raises:
             InputError: there are more or fewer maps than ``in_channels`` has, or they differ in resolution and
@@ -134,19 +155,44 @@ class SERAFusion(BaseModule):
     def forward_with_routing(self,
                              maps: tuple[Tensor, ...],
                              text: TextFeatures | None = None) -> tuple[tuple[Tensor], tuple[RoutingInfo, ...]]:
-        """As :meth:`forward`, with what the routers decided."""
+        """As :meth:`forward`, together with what the routers decided.
+
+        Args:
+            maps: see :meth:`forward`.
+            text: see :meth:`forward`. Default None.
+        """
+        maps, routing = self._look(maps)
+        return self.forward_text(maps, text), routing
+
+    def forward_image(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What sees no text: the experts and projections of the maps.
+
+        Args:
+            maps: see :meth:`forward`.
+        """
+        return self._look(maps)[0]
+
+    def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
+        """The rest of :meth:`forward` behind :meth:`forward_image`.
+
+        Args:
+            shared: what that gave, one per expression.
+            text: features of the expressions. Default None.
+        """
+        if text is not None and len(self.gates):
+            sentence = self.project_sentence(text.sentence)
+            shared = [gate(x, sentence) for gate, x in zip(self.gates, shared, strict=True)]
+        fused = self.reduce(torch.cat(tuple(shared), dim=1))
+        return (fused + self.refine(fused), )
+
+    def _look(self, maps: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
         if len(maps) != len(self.project):
             raise InputError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
                              f'{len(self.project)} widths; it must have one for each map')
-        maps, routing = self._at_one_resolution(maps), []
+        maps, routing = self._at_one_resolution(maps), ()
         if self.mixtures:
             maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
-        maps = [project(x) for project, x in zip(self.project, maps, strict=True)]
-        if text is not None and len(self.gates):
-            sentence = self.project_sentence(text.sentence)
-            maps = [gate(x, sentence) for gate, x in zip(self.gates, maps, strict=True)]
-        fused = self.reduce(torch.cat(maps, dim=1))
-        return (fused + self.refine(fused), ), tuple(routing)
+        return tuple(project(x) for project, x in zip(self.project, maps, strict=True)), tuple(routing)
 
     def _at_one_resolution(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         sizes = [tuple(x.shape[-2:]) for x in maps]

@@ -17,24 +17,15 @@ from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample, cris_mask
 
 from ..layers import Router, RoutingInfo, StepLog, TextFeatures, check_setting
+from .image_sharing import Shared, pick, run_with_text, run_without_text, steps, takes_text
 
 _ROUTING = 'routing/'
 
 
-def _takes_text(part: nn.Module) -> bool:
-    return getattr(part, 'takes_text', False)
-
-
 def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
          text: TextFeatures) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
-    """Call a backbone or neck, ours or a foreign one, or several in a row: the maps, and what was routed on the way."""
-    if isinstance(part, nn.Sequential):
-        routing = ()
-        for step in part:
-            x, decided = _run(step, x, text)
-            routing += tuple(decided)
-        return x, routing
-    arguments = (x, text) if _takes_text(part) else (x, )
+    """Call a backbone or neck, ours or a foreign one: the maps, and what was routed on the way."""
+    arguments = (x, text) if takes_text(part) else (x, )
     if hasattr(part, 'forward_with_routing'):
         return part.forward_with_routing(*arguments)
     return part(*arguments), ()
@@ -123,13 +114,13 @@ class ReferringSegmentor(BaseModel):
                 raise InputError(f'forward of {name} ({type(part).__name__}) wants text, but the class does not say '
                                  'so; write `takes_text = True` into it, or remove the argument `text`')
         head = self.decode_head
-        expected = dict(loss='(maps, text, data_samples)', predict='(maps, text)') if _takes_text(head) else dict(
+        expected = dict(loss='(maps, text, data_samples)', predict='(maps, text)') if takes_text(head) else dict(
             loss='(maps, data_samples, train_cfg)', predict='(maps, metas, test_cfg)')
         for name, arguments in expected.items():
             if not callable(getattr(head, name, None)):
                 raise InputError(f'decode_head ({type(head).__name__}) has no `{name}`, with which the segmentor '
                                  f'{"trains" if name == "loss" else "answers"}; add `{name}{arguments}`, as '
-                                 f'{"DynamicKernelHead" if _takes_text(head) else "a head of mmseg"} has it')
+                                 f'{"DynamicKernelHead" if takes_text(head) else "a head of mmseg"} has it')
 
     def _check_text_widths(self) -> None:
         """Refuse parts that expect text features of another width than the text encoder's."""
@@ -191,29 +182,77 @@ class ReferringSegmentor(BaseModel):
         """Names of each router's experts, by its name."""
         return {module.name: module.experts for module in self.modules() if isinstance(module, Router)}
 
-    def extract_feat(self, inputs: Tensor, token_ids: Tensor,
-                     token_mask: Tensor) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
-        """Maps for the head, text features, and what the routers decided."""
+    def _extractors(self) -> list[nn.Module]:
+        """What comes before the head, in its order."""
+        return [*steps(self.backbone), *steps(self.neck)]
+
+    def extract_feat(self, inputs: Tensor, token_ids: Tensor, token_mask: Tensor, image_index: Tensor | None = None
+                     ) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
+        """Maps for the head, text features, and what the routers decided.
+
+        Args:
+            inputs: normalised images (I, 3, H, W).
+            token_ids: int64 (B, L).
+            token_mask: bool (B, L), True for real tokens.
+            image_index: int64 (B,), which image belongs to each expression. Default None: I is B, one to one.
+        """
         text = self.text_encoder(token_ids, token_mask)
-        maps, routing = _run(self.backbone, inputs, text)
-        if self.neck is not None:
-            maps, neck_routing = _run(self.neck, maps, text)
-            routing = (*routing, *neck_routing)
-        return maps, text, routing
+        x, routing = inputs if image_index is None else inputs[image_index], ()
+        for part in self._extractors():
+            x, decided = _run(part, x, text)
+            routing += tuple(decided)
+        return x, text, routing
+
+    def encode_image(self, inputs: Tensor) -> Shared:
+        """All that can be computed of images without a text; see :mod:`.image_sharing` for what a part offers.
+
+        Args:
+            inputs: normalised images (I, 3, H, W).
+
+        Returns:
+            What :meth:`answer` takes: a tensor or a tuple of tensors, whose first dimension counts images.
+        """
+        return run_without_text(self._extractors(), inputs)
+
+    def answer(self, shared: Shared, token_ids: Tensor, token_mask: Tensor, image_index: Tensor | None = None,
+               data_samples: list[RefSegDataSample] | None = None) -> Tensor:
+        """Answer expressions about images that :meth:`encode_image` has seen.
+
+        Args:
+            shared: what it gave.
+            token_ids: int64 (B, L).
+            token_mask: bool (B, L), True for real tokens.
+            image_index: int64 (B,), which image belongs to each expression. Default None: one to one.
+            data_samples: B samples, for heads of mmseg. Default None.
+
+        Returns:
+            Logits (B, 1, h, w).
+        """
+        maps, text = self._maps_with_text(shared, token_ids, token_mask, image_index)
+        return self._head_predict(maps, text, data_samples)
+
+    def _maps_with_text(self, shared: Shared, token_ids: Tensor, token_mask: Tensor,
+                        image_index: Tensor | None) -> tuple[tuple[Tensor, ...], TextFeatures]:
+        text = self.text_encoder(token_ids, token_mask)
+        shared = shared if image_index is None else pick(shared, image_index)
+        return run_with_text(self._extractors(), shared, text), text
 
     def forward(self,
                 inputs: Tensor,
                 data_samples: list[RefSegDataSample] | None = None,
                 token_ids: Tensor | None = None,
                 token_mask: Tensor | None = None,
+                image_index: Tensor | None = None,
                 mode: str = 'tensor') -> Tensor | dict[str, Tensor] | list[RefSegDataSample]:
         """Run the model on preprocessed data.
 
         Args:
-            inputs: normalised images (B, 3, H, W).
-            data_samples: the samples; needed by all modes but ``tensor``. Default None.
+            inputs: normalised images (I, 3, H, W).
+            data_samples: the B samples; needed by all modes but ``tensor``. Default None.
             token_ids: int64 (B, L). Default None.
             token_mask: bool (B, L), True for real tokens. Default None.
+            image_index: int64 (B,), which image belongs to each expression; an image of several is then encoded once,
+                but for ``loss``. Default None: I is B, one to one.
             mode: ``tensor``, ``loss`` or ``predict``. Default ``tensor``.
 
         Returns:
@@ -225,16 +264,17 @@ class ReferringSegmentor(BaseModel):
         """
         if mode not in ('tensor', 'loss', 'predict'):
             raise InputError(f"mode is {mode!r}; it must be 'tensor', 'loss' or 'predict'")
-        maps, text, routing = self.extract_feat(inputs, token_ids, token_mask)
         if mode == 'loss':
+            maps, text, routing = self.extract_feat(inputs, token_ids, token_mask, image_index)
             return {**self._head_loss(maps, text, data_samples), **self._routing_loss(routing)}
+        maps, text = self._maps_with_text(self.encode_image(inputs), token_ids, token_mask, image_index)
         if mode == 'predict':
             return self._postprocess(self._head_predict(maps, text, data_samples), inputs, data_samples)
-        return self.decode_head(maps, text) if _takes_text(self.decode_head) else self.decode_head(maps)
+        return self.decode_head(maps, text) if takes_text(self.decode_head) else self.decode_head(maps)
 
     def _head_loss(self, maps: tuple[Tensor, ...], text: TextFeatures,
                    data_samples: list[RefSegDataSample]) -> dict[str, Tensor]:
-        if _takes_text(self.decode_head):
+        if takes_text(self.decode_head):
             losses = self.decode_head.loss(maps, text, data_samples)
         else:
             losses = self.decode_head.loss(maps, [_as_mmseg(sample) for sample in data_samples], self.train_cfg)
@@ -248,7 +288,14 @@ class ReferringSegmentor(BaseModel):
         return losses
 
     def parse_losses(self, losses: dict[str, Tensor | dict[str, Tensor]]) -> tuple[Tensor, StepLog]:
-        """Sum the losses, as mmengine does, and take the routing statistics out of them."""
+        """Sum the losses, as mmengine does, and take the routing statistics out of them.
+
+        Args:
+            losses: what :meth:`forward` gave in ``loss`` mode.
+
+        Returns:
+            The sum, and what is logged: each loss, and the routing statistics beside them.
+        """
         routing = {name: value for name, value in losses.items() if name.startswith(_ROUTING)}
         total, log = super().parse_losses({name: value for name, value in losses.items() if name not in routing})
         return total, StepLog(log, {name.removeprefix(_ROUTING): value for name, value in routing.items()})
@@ -256,7 +303,7 @@ class ReferringSegmentor(BaseModel):
     def _head_predict(self, maps: tuple[Tensor, ...], text: TextFeatures,
                       data_samples: list[RefSegDataSample]) -> Tensor:
         """Logits (B, 1, h, w); a head with two classes gives the second's lead over the first."""
-        if _takes_text(self.decode_head):
+        if takes_text(self.decode_head):
             logits = self.decode_head.predict(maps, text)
         else:
             metas = [sample.metainfo for sample in data_samples]
@@ -272,6 +319,7 @@ class ReferringSegmentor(BaseModel):
         for sample, sample_logits in zip(data_samples, logits.float(), strict=True):
             mask = cris_mask(sample_logits[0], inputs.shape[-2:], sample.warp_matrix, sample.ori_shape[:2],
                              self.test_cfg['threshold'])
+            sample.set_field(self.test_cfg['threshold'], 'threshold', field_type='metainfo')
             sample.seg_logits = PixelData(data=sample_logits)
             sample.pred_sem_seg = PixelData(data=torch.as_tensor(mask, device=logits.device)[None].to(torch.uint8))
         return data_samples

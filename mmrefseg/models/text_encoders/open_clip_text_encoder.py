@@ -13,7 +13,7 @@ from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
 from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.expressions import check_length
+from mmrefseg.utils.expression_checks import check_expression
 
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
@@ -29,8 +29,8 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
     Args:
         arch: an open_clip architecture such as ``ViT-B-16-quickgelu``, or a dict in open_clip's own form
             (``embed_dim``, ``text_cfg``, optionally ``quick_gelu``). Towers from Hugging Face transformers
-            are not supported.
-        num_tokens: tokens an expression, start and end included; longer ones are cut, the end token kept.
+            are not supported. Default ``'ViT-B-16-quickgelu'``.
+        num_tokens: tokens per expression, start and end included; longer ones are cut, the end token kept.
             Default 17.
         adapter: arguments of :class:`TextAdapter` without ``dims``, and ``indices``, the 0-based blocks that get
             one. Default None: no adapters.
@@ -120,21 +120,26 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     def _encode(self, text: str) -> list[int]:
         if text not in self._ids:
-            check_length(text, 'OpenCLIPTextEncoder')
+            check_expression(text, 'OpenCLIPTextEncoder')
             words = self.tokenizer.encode(text)
             room = self.num_tokens - 2
             if len(words) > room and not self._has_warned:
                 self._has_warned = True
                 print_log(
                     f'An expression of {len(words)} tokens is cut to {room} (num_tokens={self.num_tokens}, start and '
-                    f'end included); this is said once a run: {text[:80]!r}',
+                    f'end included); this is said once per run: {text[:80]!r}',
                     logger='current',
                     level=30)
             self._ids[text] = [self.tokenizer.sot_token_id, *words[:room], self.tokenizer.eot_token_id]
         return self._ids[text]
 
     def forward(self, token_ids: Tensor, token_mask: Tensor) -> TextFeatures:
-        """Encode token ids (B, L) with their mask (B, L)."""
+        """Encode expressions.
+
+        Args:
+            token_ids: int64 (B, L).
+            token_mask: bool (B, L), True for real tokens.
+        """
         tower = self.tower
         x, attention_mask = tower._embeds(token_ids)
         if attention_mask is not None:

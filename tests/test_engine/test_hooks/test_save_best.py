@@ -46,7 +46,7 @@ def test_a_foreign_metric_without_the_figure(tmp_path):
 
 def test_metrics_give_what_they_say():
     metric = ReferringIoUMetric(thresholds=[60])
-    assert metric.figures == list(metric.compute_metrics([(1, 2)]))
+    assert metric.figures == list(metric.compute_metrics([(0, 0, 0, '', 1, 2, 1, 1, 2)]))
     metric = GRESMetric(thresholds=[60])
     assert metric.figures == list(summarise_gres([60, 0], [60, 0], [60, 0], 50, [60]))
 

@@ -31,24 +31,24 @@ def coco_like_content(num_images: int, seed: int = 0) -> dict:
     polygon of 12. The first 85 % of the images are of the split ``train``, the others of ``val``, ``testA``, ``testB``.
 
     Args:
-        num_images (int): Number of images, at least 1.
-        seed (int): Seed of all randomness. Default: 0.
+        num_images: number of images, at least 1.
+        seed: seed of all randomness. Default 0.
 
     Returns:
-        dict: ``images`` and ``annotations`` of ``instances.json``, and ``refs``.
+        ``images`` and ``annotations`` of ``instances.json``, and ``refs``.
     """
     random = np.random.default_rng(seed)
     content, num_sentences = {'images': [], 'annotations': [], 'refs': []}, 0
-    for place in range(num_images):
-        image_id = place + 1
+    for index in range(num_images):
+        image_id = index + 1
         name = f'COCO_train2014_{image_id:012d}'
-        split = next(split for split, end in _SPLIT_ENDS if place < end * num_images)
+        split = next(split for split, end in _SPLIT_ENDS if index < end * num_images)
         content['images'].append({'id': image_id, 'file_name': f'{name}.jpg', 'height': HEIGHT, 'width': WIDTH})
         for number, outline in enumerate(random_outlines(random)):
             ann_id = len(content['annotations']) + 1
             same = {'image_id': image_id, 'category_id': number + 1}
             content['annotations'].append({'id': ann_id, **same, 'segmentation': outline})
-            if number < 2 + place % 2:
+            if number < 2 + index % 2:
                 sentences = _sentences(random, num_sentences)
                 num_sentences += len(sentences)
                 content['refs'].append({
@@ -65,13 +65,13 @@ def write_coco_like(root: str | Path, num_images: int, seed: int = 0, pictures: 
     of 160 KB on average: COCO's 82,783 training images of 2014 have 13 GB.
 
     Args:
-        root (str | Path): The folder, made if need be.
-        num_images (int): Number of images, at least 1.
-        seed (int): Seed of all randomness. Default: 0.
-        pictures (bool): Whether to draw the pictures, too. Default: True.
+        root: the folder, made if need be.
+        num_images: number of images, at least 1.
+        seed: seed of all randomness. Default 0.
+        pictures: whether to draw the pictures, too. Default True.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root = Path(root)
     (root / 'images').mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,10 @@ def write_lmdb(root: str | Path, split: str, lines: Sequence[bytes], images: Ite
     """Write what :class:`~mmrefseg.datasets.ReferringLMDBDataset` reads.
 
     Args:
-        root (str | Path): The folder, which is there.
-        split (str): The split's name.
-        lines (Sequence[bytes]): Of :func:`~mmrefseg.datasets.referent_lines.line_of`, with ``image_key``.
-        images (Iterable[tuple[str, bytes]]): Names and files of the images. Default: none.
+        root: the folder, which is there.
+        split: the split's name.
+        lines: of :func:`~mmrefseg.datasets.referent_lines.line_of`, with ``image_key``.
+        images: names and files of the images. Default none.
     """
     lines_file = Path(root, f'{split}.jsonl')
     lines_file.write_bytes(b''.join(lines))

@@ -15,12 +15,12 @@ def write_phrasecut_like(root: str | Path, num_images: int, seed: int = 0) -> Pa
     """Write PhraseCut's files without images: on each image 4.5 phrases, with one or two outlined instances each.
 
     Args:
-        root (str | Path): The folder, made if need be.
-        num_images (int): Number of images, at least 3.
-        seed (int): Seed of all randomness. Default: 0.
+        root: the folder, made if need be.
+        num_images: number of images, at least 3.
+        seed: seed of all randomness. Default 0.
 
     Returns:
-        Path: The folder.
+        The folder.
     """
     root, random = Path(root), np.random.default_rng(seed)
     (root / 'images').mkdir(parents=True, exist_ok=True)

@@ -27,8 +27,8 @@ def write_published_lmdb(path: str | Path, referents: Iterable[Mapping]) -> None
     The published code serialises by a function that PyArrow no longer has; pickle takes its place.
 
     Args:
-        path (str | Path): The LMDB file, which must not be there.
-        referents (Iterable[Mapping]): With ``img_path``, ``height``, ``width``, ``segmentation`` and ``sentences``.
+        path: the LMDB file, which must not be there.
+        referents: with ``img_path``, ``height``, ``width``, ``segmentation`` and ``sentences``.
     """
     number = 0
     with lmdb.open(str(path), subdir=False, map_size=1 << 40, sync=False) as environment:
@@ -58,9 +58,8 @@ class PublishedLoader(Dataset):
     A sample is the image, float32 (3, size, size); the expression; the mask, float32 (size, size), from 0 to 1.
 
     Args:
-        path (str | Path): What :func:`write_published_lmdb` wrote in the same run. It is unpickled: never open
-            anybody else's.
-        size (int): Side of the square in pixels.
+        path: what :func:`write_published_lmdb` wrote in the same run. It is unpickled: never open anybody else's.
+        size: side of the square in pixels.
     """
 
     def __init__(self, path: str | Path, size: int) -> None:

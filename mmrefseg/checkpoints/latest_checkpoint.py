@@ -1,0 +1,130 @@
+"""Which checkpoint in a run's folder its training goes on from."""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from os.path import isfile
+from pathlib import Path, PureWindowsPath
+
+from mmrefseg.errors import InputError, MissingInputError, UserError
+
+from .reading import load_from_local
+
+_NOTE = 'last_checkpoint'
+_LONGEST_NOTE = 1 << 16
+
+
+def own_file(noted: object, folder: str | Path) -> Path | None:
+    """The file of a folder that a note of a run names, wherever the folder was when the note was written.
+
+    Args:
+        noted: what the note holds: a file's name or path, of which only the name counts.
+        folder: the run's folder.
+
+    Returns:
+        A path in the folder; None where the note names no file, or one that isn't there.
+    """
+    # Windows' rules know both kinds of slashes.
+    name = PureWindowsPath(noted.strip()).name if isinstance(noted, str) else ''
+    if not name or name == '..':
+        return None
+    path = Path(folder, name)
+    return path if isfile(path) else None  # of any name, however long
+
+
+def _read_note(work_dir: str | Path) -> str:
+    path = Path(work_dir, _NOTE)
+    if not path.is_file():
+        return ''
+    with path.open('rb') as file:
+        return file.read(_LONGEST_NOTE).decode('utf-8', 'replace').strip()
+
+
+def noted_checkpoint(work_dir: str | Path, folder: str | Path | None = None) -> Path | None:
+    """The checkpoint that a run noted as its last.
+
+    Args:
+        work_dir: the run's work folder, which has the note.
+        folder: where its checkpoints are. Default None: the work folder.
+
+    Returns:
+        Its path; None where there is no note, or no such file.
+    """
+    return own_file(_read_note(work_dir), folder or work_dir)
+
+
+def missing_parts(checkpoint: Mapping, parts: Collection[str]) -> list[str]:
+    """What a checkpoint lacks in order to be resumed.
+
+    Args:
+        checkpoint: what the file holds.
+        parts: keys that it must have; each value must be a filled dict or list.
+    """
+    return [part for part in parts if not isinstance(checkpoint.get(part), dict | list) or not checkpoint[part]]
+
+
+def _step(path: Path, template: str) -> int | None:
+    match = re.fullmatch(re.escape(template).replace(re.escape('{}'), '([0-9]{1,18})'), path.name)
+    return int(match[1]) if match else None
+
+
+def latest_whole_checkpoint(work_dir: str | Path, folder: str | Path, template: str, parts: Collection[str],
+                            warn: Callable[[str], None]) -> Path | None:
+    """The checkpoint that a run noted as its last, or where that isn't whole the latest one before it that is.
+
+    Args:
+        work_dir: the run's work folder, which has the note.
+        folder: where its checkpoints are.
+        template: their name, ``{}`` standing for the step.
+        parts: entries that one needs to be whole.
+        warn: is called with a sentence on each thing that isn't as it should be.
+
+    Returns:
+        Its path; None where the folder is that of no run.
+
+    Raises:
+        MissingInputError: the folder has a note or best checkpoints, but no checkpoint to go on from.
+        InputError: none of its checkpoints is whole.
+    """
+    folder, noted = Path(folder), _read_note(work_dir)
+    steps = {path: step for path in (folder.iterdir() if folder.is_dir() else ())
+             if (step := _step(path, template)) is not None and path.is_file()}
+    newest_first = sorted(steps, key=steps.get, reverse=True)
+    last = own_file(noted, folder)
+    # Checkpoints beyond the last one were left by an earlier run.
+    bound = _step(Path(folder, PureWindowsPath(noted).name), template)
+    if bound is not None:
+        newest_first = [path for path in newest_first if steps[path] < bound]
+    candidates = newest_first if last is None else [last, *(path for path in newest_first if path != last)]
+    if not candidates:
+        _refuse_remains(work_dir, folder, noted)
+        return None
+    if last is None:
+        warn(f'{Path(work_dir, _NOTE)} ' + (f'names {noted!r}, which is not in {folder}' if noted else
+                                            'is missing or empty') + '; the latest whole checkpoint is taken instead')
+    refused = []
+    for path in candidates:
+        reason = _why_not_whole(path, parts)
+        if reason is None:
+            return path
+        warn(f'{reason}. It is passed over; the checkpoint before it is taken')
+        refused.append(reason)
+    raise InputError(f'no checkpoint in {folder} can be resumed:\n' + '\n'.join(f'  {reason}' for reason in refused)
+                     + '\nName another work folder to start from the beginning, or remove these files.')
+
+
+def _why_not_whole(path: Path, parts: Collection[str]) -> str | None:
+    try:
+        missing = missing_parts(load_from_local(str(path), map_location='cpu'), parts)
+    except UserError as error:
+        return str(error)
+    return f'{path} lacks {", ".join(missing)}' if missing else None
+
+
+def _refuse_remains(work_dir: str | Path, folder: Path, noted: str) -> None:
+    best = sorted(path.name for path in folder.glob('best_*.pth')) if folder.is_dir() else []
+    if noted or best:
+        found = f'{Path(work_dir, _NOTE)} names {noted!r}' if noted else f'{folder} holds {", ".join(best)}'
+        raise MissingInputError(
+            f'{found}, but {folder} has no checkpoint to go on from. Put one there, name one behind --resume, or name '
+            'another work folder to start from the beginning.')

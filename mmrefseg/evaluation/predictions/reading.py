@@ -1,0 +1,119 @@
+"""Files of predictions: those of ``tools/test.py --out``, COCO's JSON, JSON Lines, and folders of PNG."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
+from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.files import read_json
+from mmrefseg.utils.safe_names import relative_name
+
+from ..protocols import Protocol, resolve_protocol
+from .prediction import Prediction, read_entry
+
+PROTOCOLS_KEY = 'protocols'
+"""Key beside the splits of ``predictions.json`` and ``metrics.json``: name → rules of each protocol."""
+
+_LISTS = ('predictions', 'results', 'annotations')
+_LINES = ('.jsonl', '.ndjson')
+
+
+class Predictions(NamedTuple):
+    """What a file or folder holds.
+
+    Args:
+        path: where it is.
+        splits: answers by split; those of which the file names no split under None.
+        protocols: rules of the protocols that it says made its masks, by name.
+    """
+
+    path: str
+    splits: dict[str | None, list[Prediction]]
+    protocols: dict[str, Protocol]
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read predictions of any program.
+
+    - An object in JSON with a list per split, and ``protocols`` beside them, as ``tools/test.py --out`` writes it;
+    - a list in JSON, or an object with one under ``predictions``, ``results`` or ``annotations``, and JSON Lines
+      (``.jsonl``); an entry may name its ``split``;
+    - a folder of PNG named by sentence id, or one such folder per split in it.
+
+    Args:
+        path: the file or folder.
+
+    Raises:
+        MissingInputError: there is no such file.
+        InputError: it is damaged, or an entry isn't as :func:`~.prediction.read_entry` has it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Predictions(str(path), _folder(path), {})
+    if not path.exists():
+        raise MissingInputError(f'{path} is missing; name a file of predictions, or a folder of PNG')
+    if path.suffix.lower() in _LINES:
+        entries = ((decode_line(line, f'{path}, line {number}'), f'{path}, line {number}')
+                   for number, line in iterate_lines(path))
+        return Predictions(str(path), _by_split(entries, path), {})
+    content = read_json(path, mend='Write it again; files of one object per line must end in .jsonl.')
+    if isinstance(content, dict):
+        name = next((name for name in _LISTS if isinstance(content.get(name), list)), None)
+        if name is None:
+            return _per_split(content, path)
+        content = content[name]
+    if not isinstance(content, list):
+        raise InputError(f'{path} must hold a list of predictions, or an object with a list per split')
+    return Predictions(str(path), _by_split(_numbered(content, str(path)), path), {})
+
+
+def _per_split(content: Mapping[str, Any], path: Path) -> Predictions:
+    rules = content.get(PROTOCOLS_KEY, {})
+    if not isinstance(rules, dict) or not all(isinstance(value, dict) for value in rules.values()):
+        raise InputError(f'{path}: {PROTOCOLS_KEY!r} must be an object with the rules of each protocol')
+    protocols = {name: resolve_protocol({**value, 'name': name}) for name, value in rules.items()}
+    splits: dict[str | None, list[Prediction]] = {}
+    for split, entries in content.items():
+        if split == PROTOCOLS_KEY:
+            continue
+        if not isinstance(entries, list):
+            raise InputError(f'{path}: {split[:80]!r} must be a list of predictions, got an object of type '
+                             f'{type(entries).__name__}')
+        splits[split] = [read_entry(entry, where, str(path.parent))
+                         for entry, where in _numbered(entries, f'{path}: {split}')]
+    return Predictions(str(path), splits, protocols)
+
+
+def _numbered(entries: Sequence[Any], where: str) -> Iterator[tuple[Any, str]]:
+    return ((entry, f'{where}[{place}]') for place, entry in enumerate(entries))
+
+
+def _by_split(entries: Iterator[tuple[Any, str]], path: Path) -> dict[str | None, list[Prediction]]:
+    splits: dict[str | None, list[Prediction]] = {}
+    for entry, where in entries:
+        prediction = read_entry(entry, where, str(path.parent))
+        split = entry.get('split')
+        if not isinstance(split, str | None):
+            raise InputError(f"{where}: 'split' must be a string")
+        splits.setdefault(split, []).append(prediction)
+    return splits
+
+
+def _folder(path: Path) -> dict[str | None, list[Prediction]]:
+    folders = {None: path, **{child.name: child for child in sorted(path.iterdir()) if child.is_dir()}}
+    splits = {split: list(_pictures(folder)) for split, folder in folders.items()}
+    splits = {split: found for split, found in splits.items() if found}
+    if not splits:
+        raise InputError(f'{path} holds no PNG; expected was one per expression, named by sent_id, such as 17.png')
+    return splits
+
+
+def _pictures(folder: Path) -> Iterator[Prediction]:
+    for name in sorted(os.listdir(folder)):
+        if name.lower().endswith('.png') and not name.startswith('.'):
+            where = f'{folder}/{name}'
+            mask = {'file': f'{folder}/{relative_name(name, where)}'}
+            yield Prediction(where, {'sent_id': name[:-4]}, {None: mask}, None, {})

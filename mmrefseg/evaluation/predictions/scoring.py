@@ -1,0 +1,101 @@
+"""Counting pixels of answers from a file, as the metrics count those of a model."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmrefseg.errors import InputError
+from mmrefseg.structures.masks import draw_mask, rle_to_mask
+
+from ..functional import pixel_counts, truth_mask
+from ..functional.boundary import boundary_counts
+from ..protocols import Protocol
+from ..scores import Scores
+from .prediction import Prediction
+
+
+def score_predictions(infos: Sequence[Mapping[str, Any]],
+                      answers: Sequence[Prediction | None],
+                      protocols: Sequence[Protocol],
+                      boundary: bool = False) -> dict[str, Scores]:
+    """Count the pixels of answers under each protocol.
+
+    An expression without an answer counts as answered by no pixel; where it has no target, which no pixel would answer
+    rightly, as answered by the whole image.
+
+    Args:
+        infos: expressions as :meth:`BaseReferringDataset.get_data_info` has them.
+        answers: one per expression; None where there is none.
+        protocols: the rules, of different names.
+        boundary: whether to count boundaries, too. Default False.
+
+    Returns:
+        Name of the protocol → what was counted.
+
+    Raises:
+        InputError: an answer's mask is damaged or of another size, or was made under other protocols alone.
+    """
+    rows: dict[str, list[list[int]]] = {protocol.name: [] for protocol in protocols}
+    areas, drawn = [], None
+    for info, answer in zip(infos, answers, strict=True):
+        outline = info['segmentation'], info['height'], info['width']
+        if drawn != outline:  # sentences of a referent stand together
+            drawn, (area, truths) = outline, _truths(info, protocols)
+        areas.append(area)
+        masks = _Masks(answer, (info['height'], info['width']))
+        for protocol in protocols:
+            truth = truths[protocol.name]
+            mask = torch.full_like(truth, not area) if answer is None else masks.under(protocol)
+            counts = pixel_counts(mask, truth)
+            rows[protocol.name].append(
+                torch.cat([counts, boundary_counts(mask, truth)]).tolist() if boundary else counts.tolist())
+    return {name: _scores(infos, areas, np.array(counts, np.int64)) for name, counts in rows.items()}
+
+
+def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int, dict[str, Tensor]]:
+    """Pixels of the referent on the image, and its mask in each protocol's frame."""
+    truth = torch.from_numpy(draw_mask(info['segmentation'], info['height'], info['width'])) != 0
+    return int(truth.sum()), {protocol.name: truth_mask(truth, protocol) for protocol in protocols}
+
+
+def _scores(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> Scores:
+    keys = ('image_id', 'ref_id', 'sent_id', 'kind')
+    images, refs, sents, kinds = ([info.get(key) for info in infos] for key in keys)
+    lengths = np.array([len(info['text'].split()) for info in infos])
+    boundaries = counts[:, 3:] if counts.shape[1] > 3 else None
+    return Scores(images, refs, sents, kinds, lengths, np.array(areas), counts[:, :3], boundaries)
+
+
+class _Masks:
+    """An answer's masks in the frames of protocols; one on the image is drawn once."""
+
+    def __init__(self, answer: Prediction | None, size: tuple[int, int]) -> None:
+        self._answer, self._size = answer, size
+        self._drawn: dict[str | None, Tensor] = {}
+
+    def under(self, protocol: Protocol) -> Tensor:
+        """(H, W) of the protocol's frame, boolean."""
+        masks, where = self._answer.masks, self._answer.where
+        name = protocol.name if protocol.name in masks else None
+        if name not in masks:
+            raise InputError(f'{where} was made under the protocol {", ".join(map(str, masks))}, and has no mask for '
+                             f'{protocol.name}: test the model under it (tools/test.py --protocol {protocol.name} '
+                             '--out FILE), or evaluate under the former')
+        try:
+            return self._draw(name, protocol)
+        except InputError as error:
+            raise InputError(f'{where}: {error}') from error
+
+    def _draw(self, name: str | None, protocol: Protocol) -> Tensor:
+        segmentation, frame = self._answer.masks[name], protocol.frame(*self._size)
+        is_in_frame = isinstance(segmentation, dict) and segmentation.get('size') == list(frame) != list(self._size)
+        if is_in_frame:
+            return torch.from_numpy(rle_to_mask(segmentation, *frame)) != 0
+        # Otherwise on the image, and stretched as the truth is.
+        if name not in self._drawn:
+            self._drawn[name] = torch.from_numpy(draw_mask(segmentation, *self._size)) != 0
+        return truth_mask(self._drawn[name], protocol)
