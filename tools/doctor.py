@@ -54,7 +54,8 @@ def packages() -> Findings:
 
 def operators() -> Findings:
     """Whether MMCV's compiled operators can be imported, and what they were built for."""
-    if find_spec('mmcv._ext') is None:
+    spec = find_spec('mmcv._ext')
+    if spec is None or spec.loader is None:  # mmrefseg's stand-in has no loader
         yield 'operators of MMCV: not compiled', None
         return
     try:
