@@ -1,4 +1,4 @@
-"""Packaging; the versions of Python, PyTorch and OpenMMLab's packages stand in `mmrefseg/utils/supported.py`."""
+"""Packaging; the versions of Python, PyTorch and OpenMMLab's packages stand in `utils/supported_versions.py`."""
 import re
 import runpy
 import shutil
@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
-SUPPORTED = runpy.run_path(str(ROOT / 'mmrefseg/utils/supported.py'))
+SUPPORTED = runpy.run_path(str(ROOT / 'mmrefseg/utils/supported_versions.py'))
 OLDEST_TORCH = SUPPORTED['TORCH'][0]
 OLDEST_PYTHON, NEWEST_PYTHON = SUPPORTED['PYTHON']
 
@@ -31,7 +31,7 @@ REQUIREMENTS = [
     'safetensors',
 ]
 DOCS = ['furo', 'myst-parser', 'sphinx']
-EXTRAS = {'docs': DOCS, 'tests': ['hypothesis', 'pytest', 'ruff', *DOCS]}
+EXTRAS = {'docs': DOCS, 'tests': ['codespell', 'hypothesis', 'mypy', 'pytest', 'ruff', *DOCS]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.
 EXTRAS.update({stack: [f'{name}=={version}' for module, (name, _, version) in packages.items() if module != 'mmcv']
                for stack, packages in SUPPORTED['STACKS'].items()})
@@ -44,7 +44,7 @@ def read_version() -> str:
 
 
 class BuildWithConfigs(build_py):
-    """Puts `configs/` and `tools/` into `mmrefseg/.mim/` of a built package, where OpenMMLab's `mim` looks for them."""
+    """Puts configs, tools and their index into `mmrefseg/.mim/` of a built package, where OpenMMLab's `mim` looks."""
 
     def run(self) -> None:
         super().run()
@@ -54,6 +54,7 @@ class BuildWithConfigs(build_py):
         shutil.rmtree(target, ignore_errors=True)
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+        shutil.copy(ROOT / 'model-index.yml', target)
 
 
 setup(

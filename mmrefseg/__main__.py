@@ -5,7 +5,7 @@ import sys
 from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 
-from mmrefseg.utils.paths import shipped_folder
+from mmrefseg.utils.shipped_files import shipped_folder
 from mmrefseg.version import __version__
 
 COMMANDS = {
@@ -16,7 +16,9 @@ COMMANDS = {
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),
+    'import': ('dataset_converters/import_annotations.py', 'make JSON Lines of what an annotation tool wrote'),
     'validate': ('dataset_converters/validate_jsonl.py', 'check your own annotations in JSON Lines'),
+    'inspect': ('analysis_tools/inspect_dataset.py', 'a page about your own data, with what to mend first'),
     'refshapes': ('dataset_converters/refshapes.py', 'make RefShapes, a data set for trying things'),
     'browse': ('analysis_tools/browse_dataset.py', 'pictures of samples before and after the pipeline'),
     'stats': ('analysis_tools/dataset_stats.py', 'numbers, lengths, kinds and sizes of every split'),

@@ -14,7 +14,7 @@ import mmengine.registry as root
 from mmengine.registry import Registry
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.constructors import check_constructor
+from mmrefseg.utils.constructor_checks import check_constructor
 from mmrefseg.utils.requirements import check_importable
 
 

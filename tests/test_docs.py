@@ -18,7 +18,7 @@ from mmrefseg.apis.building import build_model
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS, HOOKS, MODELS, VISBACKENDS
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -87,7 +87,8 @@ def test_commands_can_be_typed(words, monkeypatch, capsys):
     elif program.endswith('.py'):
         read_command_line(ROOT / program, arguments, monkeypatch)
     else:
-        assert program in ('cd', 'git', 'pip', 'pre-commit', 'ruff', 'sphinx-build', 'source', '.ci/run')
+        assert program in ('cd', 'codespell', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff', 'sphinx-build',
+                           'source', '.ci/run')
 
 
 def test_a_command_that_cannot_be_typed(monkeypatch, capsys):
@@ -101,6 +102,23 @@ def test_a_command_that_cannot_be_typed(monkeypatch, capsys):
 def test_files_that_are_linked_are_there(page):
     for target, _ in LINKED.findall(page.read_text()):
         assert re.match(r'https?://|mailto:', target) or (page.parent / target).exists(), target
+
+
+def paper_parts() -> list[tuple[list[str], list[str]]]:
+    """Of each row of the tables of papers' parts: the classes and switches, and the files."""
+    text = (ROOT / 'docs/concepts.md').read_text().partition("## Where the papers' parts are")[2].partition('\n## ')[0]
+    rows = [line.strip('|').split('|') for line in text.splitlines() if line.startswith('| ') and '`' in line]
+    return [tuple(re.findall('`(.*?)`', column) for column in row[1:]) for row in rows]
+
+
+def test_papers_parts_are_where_the_map_says():
+    parts = paper_parts()
+    assert len(parts) > 15
+    for names, files in parts:
+        source = '\n'.join((ROOT / 'mmrefseg/models' / file).read_text() for file in files)
+        for name in names:
+            pattern = rf'^class {name}\b' if name[0].isupper() else rf'\b{name}: '
+            assert re.search(pattern, source, re.MULTILINE), f'{name} is not in {files}'
 
 
 RECIPES = [text for name in ('cookbook', 'train') for text in blocks(ROOT / f'docs/{name}.md', 'python')]

@@ -1,4 +1,5 @@
 """Docstrings are of one dialect, and explain every argument of what is public."""
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -12,6 +13,8 @@ import mmrefseg
 
 MODULES = [found.name for found in pkgutil.walk_packages(mmrefseg.__path__, 'mmrefseg.') if '__' not in found.name]
 ENTRY = re.compile(r'^    ((?:\*{0,2}\w+(?:, )?)+)( \(.*?\))?: \S', re.MULTILINE)
+
+DEFAULT = re.compile(r'Default (?:``)?(\(.*?\)|None|True|False|-?\d+(?:\.\d+)?|\'.*?\')(?:``)?(?=[\s.,:;]|$)')
 
 
 def section(docstring: str, title: str) -> str:
@@ -49,6 +52,20 @@ def arguments(thing: Callable) -> set[str]:
     return set(inspect.signature(thing.__init__).parameters) - {'self'} if '__init__' in vars(thing) else set()
 
 
+def defaults(thing: Callable, args: str) -> list[str]:
+    """Arguments whose default is not told, or told wrongly where it is a plain value."""
+    wrong = []
+    signature = inspect.signature(thing.__init__ if inspect.isclass(thing) else thing).parameters
+    for entry in re.split(r'^    (?=\S)', args, flags=re.MULTILINE):
+        parameter, text = signature.get(entry.partition(':')[0]), ' '.join(entry.split())
+        if parameter is None or parameter.default is inspect.Parameter.empty:
+            continue
+        told = DEFAULT.search(text)
+        if 'Default' not in text or (told and ast.literal_eval(told[1]) != parameter.default):
+            wrong.append(parameter.name)
+    return wrong
+
+
 def faults(name: str, thing: Callable) -> list[str]:
     """What is wrong with a docstring."""
     docstring = inspect.cleandoc(thing.__doc__ or '')
@@ -61,6 +78,9 @@ def faults(name: str, thing: Callable) -> list[str]:
         found.append(f'{name} tells types, which belong in the hints')
     if re.search(r'\bDefault(s to\b|:)', ' '.join(docstring.split())):
         found.append(f'{name} must say "Default x."')
+    wrong = defaults(thing, section(docstring, 'Args'))
+    if wrong:
+        found.append(f'{name} tells another default, or none, of {", ".join(wrong)}')
     return found
 
 
@@ -78,9 +98,19 @@ def test_faults_are_seen():
             masks, other: more. Default: none.
         """
 
+    def other(side: float = 0.5, name: str = 'a', kind: str = 'b') -> None:
+        """Wrong.
+
+        Args:
+            side: default is another. Default 0.25.
+            name: right. Default ``'a'``.
+            kind: not told.
+        """
+
     def empty() -> None:
         pass
 
     assert faults('f', wrong) == ['f does not explain area', 'f tells types, which belong in the hints',
                                   'f must say "Default x."']
+    assert faults('f', other) == ['f tells another default, or none, of side, kind']
     assert faults('f', empty) == ['f has no docstring']

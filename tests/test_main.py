@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from mmrefseg.__main__ import COMMANDS, help_text, main
-from mmrefseg.utils.paths import shipped_folder
+from mmrefseg.utils.shipped_files import shipped_folder
 from mmrefseg.version import __version__
 
 

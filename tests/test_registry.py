@@ -20,7 +20,7 @@ from mmrefseg import registry
 from mmrefseg.datasets.transforms import Letterbox, RandomErasing, Stretch
 from mmrefseg.errors import InputError, InputTypeError, UserError
 from mmrefseg.registry import MODELS, type_name
-from mmrefseg.utils.constructors import settings_of
+from mmrefseg.utils.constructor_checks import settings_of
 
 mmrefseg.register_all_modules(init_default_scope=False)
 
@@ -56,6 +56,7 @@ _VALID: dict[str, dict[str, Any]] = dict(
     ReferringSegmentor=_PARTS,
     SERAAdapter=dict(dims=8, text_channels=8, channels=16),
     SERAFusion=dict(in_channels=(8, ), channels=4, sentence_channels=8, num_heads=2, router_channels=4),
+    SameImageSampler=dict(dataset=[0]),
     SeededInfiniteSampler=dict(dataset=[0]),
     SeededSampler=dict(dataset=[0]),
     ShuffledExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), lazy_init=True),

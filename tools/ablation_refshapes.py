@@ -15,7 +15,7 @@ from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.locks import locked_file
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 TOOLS = Path(__file__).resolve().parent
 SPLITS = ('val', 'testA', 'testB')

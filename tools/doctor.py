@@ -16,9 +16,9 @@ from mmengine.config import Config
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.checkpoints.pretrained import is_address, is_tag, require_weights, weight_files
-from mmrefseg.datasets.config import LOADERS, build_unread, dataset_config, referring_configs
+from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.errors import UserError
-from mmrefseg.utils.machine import cpu_name
+from mmrefseg.utils.collect_env import cpu_name
 from mmrefseg.version import __version__
 
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'open_clip', 'timm', 'transformers',
@@ -54,7 +54,8 @@ def packages() -> Findings:
 
 def operators() -> Findings:
     """Whether MMCV's compiled operators can be imported, and what they were built for."""
-    if find_spec('mmcv._ext') is None:
+    spec = find_spec('mmcv._ext')
+    if spec is None or spec.loader is None:  # mmrefseg's stand-in has no loader
         yield 'operators of MMCV: not compiled', None
         return
     try:

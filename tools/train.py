@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
-from mmrefseg.checkpoints.latest import noted_checkpoint
+from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.utils.locks import locked_folder
 from mmrefseg.utils.run_processes import is_first_process, leave_process_group

@@ -47,7 +47,7 @@ model = dict(
         ffn_channels=2 * width,
         dropout=0.0,
         loss_decode=[
-            dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
+            dict(type='mmrefseg.BinaryCrossEntropyLoss'),
             dict(type='BinaryDiceLoss', loss_weight=1.0),
         ]))
 

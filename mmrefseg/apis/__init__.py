@@ -1,3 +1,3 @@
-from .inferencer import RefSegInferencer, RefSegResult
+from .inference import RefSegInferencer, RefSegResult
 
 __all__ = ['RefSegInferencer', 'RefSegResult']

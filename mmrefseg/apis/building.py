@@ -10,13 +10,13 @@ import torch
 from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
 from mmengine.dataset import Compose
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from torch import nn
 from yaml import YAMLError
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import MODELS, TRANSFORMS, type_name
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 # A question brings its image along, and comes without an answer.
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')
@@ -67,7 +67,7 @@ def _inside_mmengine(error: BaseException) -> list[FrameSummary]:
     return calls[next(i for i, call in enumerate(calls) if call.name == 'fromfile'):]
 
 
-def build_model(config: Config) -> nn.Module:
+def build_model(config: Config) -> BaseModel:
     """Build a config's model with random weights; pretrained files aren't read.
 
     Args:

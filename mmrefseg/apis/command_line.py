@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
+from traceback import walk_tb
 
 from mmengine.logging import MMLogger
 
@@ -51,10 +52,8 @@ def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], inte
 def _is_user_error(error: Exception) -> bool:
     if isinstance(error, UserError):
         return True
-    traceback = error.__traceback__
-    while traceback.tb_next:
-        traceback = traceback.tb_next
-    return isinstance(error, KeyError | TypeError) and traceback.tb_frame.f_code.co_name in _SELF_EXPLAINING
+    *_, (innermost, _) = walk_tb(error.__traceback__)
+    return isinstance(error, KeyError | TypeError) and innermost.f_code.co_name in _SELF_EXPLAINING
 
 
 def _message(error: Exception) -> str:

@@ -50,7 +50,7 @@ def find_config(weights: Mapping[str, Tensor], configs: Sequence[str], source: s
     nearest = min(configs, key=difference)
     # Without the versions in there, modules would add what files of older versions lack.
     on_meta = OrderedDict((name, value.to('meta')) for name, value in weights.items())
-    on_meta._metadata = models[nearest].state_dict()._metadata
+    on_meta._metadata = models[nearest].state_dict()._metadata  # type: ignore[attr-defined]
     load_weights(models[nearest], on_meta, source=f'{source}, converted and compared with {nearest},')
     return nearest
 

@@ -63,8 +63,8 @@ def load_config(args: Namespace) -> Config:
     _refuse_linked_config(cfg)
     _leave_out_hooks(cfg)
     for name in ('train', 'val', 'test'):
-        dataloader = cfg.get(f'{name}_dataloader') or {}
-        if dataloader.get('num_workers') == 0:
+        dataloader = cfg.get(f'{name}_dataloader')
+        if dataloader and dataloader.get('num_workers') == 0:
             dataloader.persistent_workers = False  # PyTorch refuses the two together
     if args.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)

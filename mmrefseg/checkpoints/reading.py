@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 
-from .rebuilding import RefusedName
+from .pickled_types import RefusedName
 from .torch_file import read_legacy, read_zip
 
 MapLocation = str | torch.device | Callable | None

@@ -2,7 +2,7 @@
 
 A pickle is a program: it names functions and calls them with what it likes, and even PyTorch's restricted reader lets
 some calls through that crash the process. Here the few opcodes of a checkpoint are interpreted one by one. A name in
-the pickle never becomes the object that it names, but looks up a function of :mod:`.rebuilding` that checks its
+the pickle never becomes the object that it names, but looks up a function of :mod:`.pickled_types` that checks its
 arguments and gives plain data; every other name is refused.
 """
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-from .rebuilding import (
+from .pickled_types import (
     CALLS,
     CONSTANTS,
     HISTORY,

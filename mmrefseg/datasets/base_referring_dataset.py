@@ -13,14 +13,14 @@ from mmengine.dataset import BaseDataset, force_full_init
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.utils.expressions import check_expression
+from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
-from mmrefseg.utils.names import refuse_links_out
+from mmrefseg.utils.safe_names import refuse_links_out
 
+from .coordinate_units import CoordinateUnits
 from .image_once import samples_of_images, split_pipeline
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
-from .scales import Scales
 from .seeding import seeded
 
 
@@ -141,10 +141,10 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self._referents is None:
             referents = self.load_referents()
             if not isinstance(referents, Referents):
-                scales = Scales()
-                checked = self.parse_each(referents, partial(self._check_referent, scales=scales, seen=set()))
+                units = CoordinateUnits()
+                checked = self.parse_each(referents, partial(self._check_referent, units=units, seen=set()))
                 referents = ReferentsInMemory(checked)
-                scales.check_all(self.data_root)
+                units.check_all(self.data_root)
             self._referents = referents
         return self._referents
 
@@ -171,10 +171,10 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _check_referent(self, referent: dict, scales: Scales, seen: set[int]) -> dict:
+    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[int]) -> dict:
         """The referent with what every one has, if nothing about it is wrong."""
         _refuse_repeated(referent['ref_id'], seen, self.data_root)
-        scales.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
+        units.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
         return {'ignore_orientation': self.ignore_orientation, **_check_expressions(referent, self.data_root)}
 
     def load_data_list(self) -> np.ndarray:

@@ -7,9 +7,9 @@ from pathlib import Path
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
+from .coordinate_units import check_box
 from .instance_prompts import Instance, InstancePromptDataset
 from .instances_file import InstancesFile
-from .scales import check_box
 
 _SPLITS = ('train', 'val')
 _FAR = 1e9

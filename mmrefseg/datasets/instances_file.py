@@ -7,7 +7,7 @@ from typing import Any
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_json
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from .annotation_fields import check_outline, get_field
 

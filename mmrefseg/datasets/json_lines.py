@@ -11,7 +11,7 @@ import numpy as np
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular, sha256_of
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.image_header import read_image_size
 
 from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
@@ -74,7 +74,7 @@ class JSONLinesDataset(BaseReferringDataset):
 
     Attributes:
         size_of: reads height and width of the image at an ``img_path``, of the stored one if its second argument is
-            True. Default :func:`~mmrefseg.utils.image_size.read_image_size`.
+            True. Default :func:`~mmrefseg.utils.image_header.read_image_size`.
 
     Raises:
         MissingInputError: a folder or file is missing.

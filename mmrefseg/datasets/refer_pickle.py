@@ -6,6 +6,7 @@ import io
 import pickle
 import re
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,10 @@ _FIXED = re.compile(rb'''(?:
   | r[\0-\xff]{2}[\0-\x7f]\0                    # put into the memo: 4 bytes
   | [pg][0-9]{1,7}\n
   | [IL]-?[0-9]{1,19}L?\n                       # of 64 bits, as those below
-  | F[^\n]{1,40}+\n
-  | [SV][^\n]*+\n
-  | [ci][^\n]*+\n[^\n]*+\n | \x93               # what could be called; refused by name in find_class
-)*+''', re.VERBOSE)
+  | F[^\n]{1,40}\n
+  | [SV][^\n]*\n
+  | [ci][^\n]*\n[^\n]*\n | \x93               # what could be called; refused by name in find_class
+)*''' + (b'+' if sys.version_info >= (3, 11) else b''), re.VERBOSE)  # possessive: keeps no way back in memory
 _LENGTHS = {code: struct.Struct(length) for code, length in (
     (pickle.SHORT_BINSTRING, '<B'), (pickle.BINSTRING, '<I'), (pickle.SHORT_BINUNICODE, '<B'),
     (pickle.BINUNICODE, '<I'), (pickle.BINUNICODE8, '<Q'), (pickle.LONG1, '<B'), (pickle.FRAME, '<Q'))}

@@ -12,9 +12,9 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.expressions import check_expression
+from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from .annotation_fields import check_numbers, get_field
 from .referents import Referents

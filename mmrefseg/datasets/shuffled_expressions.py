@@ -48,12 +48,14 @@ class ShuffledExpressions(Dataset):
         if self._partners is not None:
             return
         self.dataset.full_init()
-        infos = [self.dataset.get_data_info(i) for i in range(len(self.dataset))]
-        if len(infos) < 2 or 'text' not in infos[0]:
+        size = len(self.dataset)
+        if size < 2 or 'text' not in self.dataset.get_data_info(0):
             raise InputError("ShuffledExpressions needs at least two samples with one expression each: set "
-                             f"unit='sentence' in the data set inside, which has {len(infos)} samples.")
-        images = [info['image_id'] for info in infos]
-        texts = [info['text'].strip().lower() for info in infos]
+                             f"unit='sentence' in the data set inside, which has {size} samples.")
+        images, texts = [], []
+        for info in map(self.dataset.get_data_info, range(size)):  # one at a time: only two of its values are kept
+            images.append(info['image_id'])
+            texts.append(info['text'].strip().lower())
         self._partners = exchange(images, texts, self.seed)
 
     def __len__(self) -> int:

@@ -21,17 +21,19 @@ class Protocol:
     Args:
         name: what figures and files call it.
         resolution: where prediction and truth meet: ``'original'``, on the image as it is, or (H, W) in pixels, to
-            which both are stretched whatever the image's aspect.
+            which both are stretched whatever the image's aspect. Default ``'original'``.
         interpolation: how the prediction gets there. ``'bicubic'``: probabilities, first to the size of the network's
             input, then cubically from there, with 0 outside of the input, as CRIS does. ``'bilinear'``: logits, in one
-            step. Either way the logits' corners lie on the input's corners.
+            step. Either way the logits' corners lie on the input's corners. Default ``'bilinear'``.
         truth_interpolation: how the truth is stretched, where it is: ``'nearest'``, as OpenCV's ``INTER_NEAREST``
-            rounds, or ``'bilinear'``, cut at one half.
-        threshold: the probability that a pixel of the referent exceeds, strictly.
+            rounds, or ``'bilinear'``, cut at one half. Default ``'nearest'``.
+        threshold: the probability that a pixel of the referent exceeds, strictly. Default 0.5.
         sentences: ``'every'`` sentence of a referent, or the ``'first'`` alone, that of the lowest ``sent_id``.
+            Default ``'every'``.
         empty_union: the IoU where neither truth nor prediction has a pixel: 0, 1, or ``'skip'``, which leaves such
-            expressions out of mIoU and Pr@X.
+            expressions out of mIoU and Pr@X. Default 0.
         comparison: whether Pr@X asks for an IoU ``'>'`` or ``'>='`` X. An empty union that counts 0 never passes.
+            Default ``'>'``.
 
     Raises:
         InputError: a rule is none of those above; names it.

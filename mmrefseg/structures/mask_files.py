@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.image_size import PILLOW_ERRORS, ImageHeader, header_of
+from mmrefseg.utils.image_header import PILLOW_ERRORS, ImageHeader, header_of
 
 # Pillow's names of grey, indexed and RGB pixels, with and without alpha, of 1 to 16 bits.
 _WITH_ALPHA = ('LA', 'RGBA')

@@ -60,7 +60,7 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
     return mask
 
 
-def _parts(segmentation: dict) -> list:
+def _parts(segmentation: dict) -> list | tuple:
     if 'union' not in segmentation:
         raise InputError('it is a dictionary with none of the keys counts, file, instances and union')
     parts = segmentation['union']

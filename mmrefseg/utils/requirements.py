@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from mmrefseg.errors import MissingPackageError
 
-from .supported import OPTIONAL, PURE_MMCV, STACKS, TIMM, TORCH
+from .supported_versions import OPTIONAL, PURE_MMCV, STACKS, TIMM, TORCH
 
 MEND = ('Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set. Without a compiler: '
         f'pip install "mmrefseg[openmmlab]" {PURE_MMCV}=={STACKS["openmmlab"]["mmcv"][2]}')

@@ -1,21 +1,26 @@
 """A picture of what a model answered."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
+import base64
+from collections.abc import Iterable
+from io import BytesIO
+from math import ceil, sqrt
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
 
 from mmrefseg.errors import InputError
+from mmrefseg.utils.files import write_atomically
 
-from .figure import DPI, INK, add_panel, save_figure, wrap
-from .masks import show_mask
+from .figure import INK, check_picture, wrap
+from .fonts import font_for
+from .masks import outline_mask, shrink
 
-# In inches.
-_WIDTH, _CAPTION, _GAP = 4.2, 0.5, 0.12
+# In pixels.
+_NARROWEST, _WIDEST, _MOST = 630, 1440, 60_000_000
+_GAP, _CAPTION, _FONT, _LETTER = 18, 70, 21, 11
 
 
 class Answer(NamedTuple):
@@ -32,29 +37,77 @@ class Answer(NamedTuple):
     caption: str
 
 
-def draw_answers(answers: Sequence[Answer], path: str | Path) -> None:
+def draw_answers(answers: Iterable[Answer], path: str | Path, number: int | None = None) -> None:
     """Draw a panel for each answer, up to three in a row.
 
     Args:
-        answers: at least one.
-        path: the picture, ``.png`` or ``.jpg``.
+        answers: at least one; taken one after the other, so that large photos need not be there at once.
+        path: the picture, such as ``answers.png``.
+        number: how many there are. Default None, as many as ``answers`` holds.
 
     Raises:
-        InputError: there are no answers, or ``path`` doesn't end as a picture does.
+        InputError: there are no answers, ``path`` doesn't end as a picture does, or a mask isn't of its image's size.
         FileError: the picture cannot be written.
     """
-    if not answers:
+    check_picture(path)
+    picture, content, suffix = compose_answers(answers, number), BytesIO(), Path(path).suffix.lower()
+    kind = {'.jpg': 'JPEG', '.svg': 'PNG'}.get(suffix, suffix[1:].upper())
+    picture.save(content, kind, **({'compress_level': 1} if kind == 'PNG' else {}))
+    data = content.getvalue()
+    write_atomically(_as_svg(data, picture.size) if suffix == '.svg' else data, path)
+
+
+def compose_answers(answers: Iterable[Answer], number: int | None = None) -> Image.Image:
+    """The picture that :func:`draw_answers` writes.
+
+    Args:
+        answers: see there.
+        number: see there.
+
+    Raises:
+        InputError: there are no answers, or a mask isn't of its image's size.
+    """
+    answers = answers if number is not None else list(answers)
+    number = len(answers) if number is None else number
+    if not number:
         raise InputError('there are no answers to draw')
-    columns = min(len(answers), 3)
-    rows = ceil(len(answers) / columns)
-    shapes = [answer.image.shape for answer in answers]
-    # A photo is drawn at its own resolution; the shape of a panel is that of the tallest image, within reason.
-    width = min(max(_WIDTH, *(shape[1] / DPI for shape in shapes)), 3 * _WIDTH)
-    height = width * min(max(shape[0] / shape[1] for shape in shapes), 2)
-    figure = Figure((_GAP + columns * (width + _GAP), rows * (_CAPTION + height) + _GAP))
-    for i, answer in enumerate(answers):
+    widest = max(int(min(_WIDEST, sqrt(_MOST / number))), _NARROWEST // 3)
+    panels, captions = [], []
+    for answer in answers:
+        panels.append(_panel(answer.image, answer.mask, widest))
+        captions.append(answer.caption)
+    columns = min(len(panels), 3)
+    width, height = (max(side) for side in zip(*((p.shape[1], p.shape[0]) for p in panels), strict=True))
+    rows = ceil(len(panels) / columns)
+    picture = Image.new('RGB', (_GAP + columns * (width + _GAP), rows * (_CAPTION + height) + _GAP), 'white')
+    pen = ImageDraw.Draw(picture)
+    for i, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
         row, column = divmod(i, columns)
-        ax = add_panel(figure, _GAP + column * (width + _GAP), _CAPTION + row * (_CAPTION + height), width, height)
-        show_mask(ax, answer.image, answer.mask)
-        ax.set_title(wrap(answer.caption, int(13 * width), 2), fontsize=10, color=INK, parse_math=False)
-    save_figure(figure, path)
+        left, top = _GAP + column * (width + _GAP), row * (_CAPTION + height) + _CAPTION
+        picture.paste(Image.fromarray(panel), (left + (width - panel.shape[1]) // 2, top))
+        _write(pen, caption, left + width // 2, top - 8, width)
+    return picture
+
+
+def _panel(image: np.ndarray, mask: np.ndarray, widest: int) -> np.ndarray:
+    """The image at its own resolution, within reason, with its mask."""
+    height, width = image.shape[:2]
+    new_width = min(max(width, _NARROWEST), widest)
+    scale = min(new_width / width, 2 * new_width / height)
+    return outline_mask(*shrink(image, mask, scale))
+
+
+def _write(pen: ImageDraw.ImageDraw, caption: str, middle: int, bottom: int, width: int) -> None:
+    """At most two lines above a panel; letters that are wider than most are made smaller."""
+    text = wrap(caption, max(width // _LETTER, 10), 2)
+    font = font_for(text, _FONT)
+    box = pen.multiline_textbbox((0, 0), text, font)
+    if box[2] - box[0] > width:
+        font = font_for(text, max(int(_FONT * width / (box[2] - box[0])), 6))
+    pen.multiline_text((middle, bottom), text, INK, font, anchor='md', align='center')
+
+
+def _as_svg(png: bytes, size: tuple[int, int]) -> bytes:
+    width, height = size
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"><image width="{width}" '
+            f'height="{height}" href="data:image/png;base64,{base64.b64encode(png).decode()}"/></svg>').encode()

@@ -1,13 +1,16 @@
 """Drawing a mask on its image."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from mmrefseg.errors import InputError
 
 MASK_COLOUR = '#ff2d87'
 _PAPER = 245
+_LARGE = 300
 
 
 def fade_background(image: np.ndarray, mask: np.ndarray, fade: float = 0.65) -> np.ndarray:
@@ -24,10 +27,63 @@ def fade_background(image: np.ndarray, mask: np.ndarray, fade: float = 0.65) -> 
     Raises:
         InputError: image and mask differ in size.
     """
+    _check_sizes(image, mask)
+    faded = cv2.LUT(image, ((1 - fade) * np.arange(256) + fade * _PAPER).round().astype(np.uint8))
+    cv2.copyTo(image, (mask != 0).astype(np.uint8), faded)
+    return faded
+
+
+def shrink(image: np.ndarray, mask: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bring an image and its mask to another size; a mask that would vanish keeps the pixels that it touches.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        mask: (H, W), everything but 0 is inside.
+        scale: of both sides; above 1, pixels of small images become squares.
+
+    Returns:
+        RGB uint8 (h, w, 3) and bool (h, w).
+
+    Raises:
+        InputError: image and mask differ in size.
+    """
+    _check_sizes(image, mask)
+    if scale == 1:
+        return image, mask != 0
+    size = [max(round(side * scale), 1) for side in image.shape[1::-1]]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    share = cv2.resize((mask != 0).astype(np.uint8) * 255, size, interpolation=how)
+    if scale > 1 and max(image.shape[:2]) >= _LARGE:
+        how = cv2.INTER_CUBIC  # pixels of small images stay crisp
+    return cv2.resize(image, size, interpolation=how), share >= (128 if (share >= 128).any() else 1)
+
+
+def outline_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """An image with the mask outlined, and the rest faded.
+
+    Args:
+        image: RGB uint8 (H, W, 3); is not changed.
+        mask: bool (H, W).
+
+    Returns:
+        RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: image and mask differ in size.
+    """
+    picture = fade_background(image, mask)
+    # Background around it closes the outline where the referent leaves the image.
+    surrounded = np.pad(mask.astype(np.uint8), 1)
+    outlines = cv2.findContours(surrounded, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
+    for thickness, ink in ((5, 'white'), (3, MASK_COLOUR)):
+        colour = [round(255 * value) for value in to_rgb(ink)]
+        cv2.drawContours(picture, outlines, -1, colour, thickness, cv2.LINE_AA, offset=(-1, -1))
+    return picture
+
+
+def _check_sizes(image: np.ndarray, mask: np.ndarray) -> None:
     if mask.shape != image.shape[:2]:
         raise InputError(f'the mask is {mask.shape} (H, W), but its image {image.shape[:2]}; both must have one size')
-    faded = ((1 - fade) * image + fade * _PAPER).round().astype(np.uint8)
-    return np.where(mask[..., None] != 0, image, faded)
 
 
 def show_mask(ax: Axes, image: np.ndarray, mask: np.ndarray | None = None, colour: str = MASK_COLOUR) -> None:
@@ -39,7 +95,7 @@ def show_mask(ax: Axes, image: np.ndarray, mask: np.ndarray | None = None, colou
         mask: (H, W). Default None, the image alone.
         colour: of the outline. Default a pink that photographs rarely hold.
     """
-    is_small = max(image.shape[:2]) < 300
+    is_small = max(image.shape[:2]) < _LARGE
     ax.imshow(image if mask is None else fade_background(image, mask), interpolation='nearest' if is_small else None)
     ax.set_axis_off()
     if mask is None or not mask.any():

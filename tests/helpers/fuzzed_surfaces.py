@@ -47,7 +47,7 @@ from mmrefseg.datasets.transforms.loading import decode_image, image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import read_predictions
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.image_header import read_image_size
 from mmrefseg.utils.lmdb_file import check_content
 
 Attempt = Callable[[int | None], object]

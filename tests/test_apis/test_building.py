@@ -10,7 +10,7 @@ import mmrefseg
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.building import check_device, read_config
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.datasets.config import build_unread, config_of_split, dataset_config, referring_configs
+from mmrefseg.datasets.dataset_configs import build_unread, config_of_split, dataset_config, referring_configs
 from mmrefseg.errors import InputError, MissingInputError, UserError
 
 NEW_STYLE = """

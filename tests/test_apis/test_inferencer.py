@@ -1,4 +1,6 @@
 """Asking a tiny model with random weights."""
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -8,12 +10,12 @@ from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmrefseg.apis import RefSegInferencer, inferencer
-from mmrefseg.apis.inferencer import mask_score
+from mmrefseg.apis import RefSegInferencer
+from mmrefseg.apis.inference import inferencer
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.datasets.transforms.loading import read_image
 from mmrefseg.registry import INFERENCERS
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 CONFIG = 'sera_tiny_refshapes'
 
@@ -111,12 +113,17 @@ def test_blank_expression(ask, images, expression):
 
 
 @pytest.mark.parametrize(('image', 'error', 'message'), [
-    (np.zeros((4, 5), np.uint8), ValueError, r'\(4, 5\); grey becomes RGB by np.repeat'),
-    (np.zeros((4, 5, 4), np.uint8), ValueError, r'\(4, 5, 4\); image\[..., :3\]'),
+    (np.zeros((4, 5, 2), np.uint8), ValueError, r'\(4, 5, 2\)'),
+    (np.zeros((3, 4, 5), np.uint8), ValueError, r'channels come last'),
+    (np.full((4, 5), 99, np.uint16), ValueError, 'no value is above 99'),
     (np.zeros((2, 4, 5, 3), np.uint8), ValueError, 'as a list'),
     (np.zeros((4, 5, 3), np.float32), ValueError, r'float32 .* \(255 \* image\)'),
     (np.zeros((0, 5, 3), np.uint8), ValueError, r'\(0, 5, 3\)'),
-    (torch.zeros(3, 4, 5), TypeError, 'got Tensor'),
+    (torch.zeros(2, 3, 4, 5), ValueError, 'as a list'),
+    (torch.full((3, 4, 5), 2.0), ValueError, 'outside 0 to 1'),
+    ({'a': 1}, TypeError, 'got dict'),
+    (7, TypeError, 'got int'),
+    (io.StringIO('a'), TypeError, 'mode .rb'),
     ('nowhere/one.jpg', FileNotFoundError, 'nowhere/one.jpg'),
 ])
 def test_unfit_image(ask, image, error, message):
@@ -147,7 +154,7 @@ def test_draws(ask, images, tmp_path):
 
 
 def test_refuses_a_bad_picture_before_the_work(ask, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(ask.model, 'test_step', lambda data: pytest.fail('the model ran'))
+    monkeypatch.setattr(ask, '_encode_image', lambda images: pytest.fail('the model ran'))
     with pytest.raises(ValueError, match='must end in one of .png'):
         ask(images[0], 'the cup', out=tmp_path / 'answers.txt')
     with pytest.raises(OSError, match='cannot write'):
@@ -200,25 +207,6 @@ def test_unfit_config():
 def test_unknown_device(device, message):
     with pytest.raises(ValueError, match=message):
         RefSegInferencer(CONFIG, None, device)
-
-
-def test_score_by_hand():
-    """Logits 2×2 on the corners of a 3×3 input, which the image fills."""
-    logits = torch.tensor([[0.2, 0.4], [0.6, 0.8]], dtype=torch.float64).logit()
-    matrix = np.array([[1., 0, 0], [0, 1., 0]])
-    mask = np.zeros((3, 3), bool)
-    assert mask_score(mask, logits, matrix, (3, 3)) == 0
-    mask[1, 1] = True
-    assert mask_score(mask, logits, matrix, (3, 3)) == pytest.approx(0.5)
-    mask[0, 2] = True
-    assert mask_score(mask, logits, matrix, (3, 3)) == pytest.approx((0.5 + 0.4) / 2)
-
-
-def test_score_under_a_letterbox():
-    """An image 2×1 (H, W), doubled, in the middle of a 4×4 input: its second pixel lies at (1, 2)."""
-    logits = torch.linspace(0.05, 0.8, 16).reshape(4, 4).logit()
-    matrix = np.array([[2., 0, 1], [0, 2., 0]])
-    assert mask_score(np.array([[0], [1]]), logits, matrix, (4, 4)) == pytest.approx(logits[2, 1].sigmoid().item())
 
 
 def test_images_that_the_backbone_cannot_take():

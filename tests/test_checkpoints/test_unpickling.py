@@ -11,8 +11,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 from mmrefseg.checkpoints import unpickling
+from mmrefseg.checkpoints.pickled_types import CALLS, TYPES
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.checkpoints.rebuilding import CALLS, TYPES
 from mmrefseg.errors import InputError
 
 HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'

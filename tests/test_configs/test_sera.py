@@ -10,7 +10,7 @@ import mmrefseg
 from mmrefseg.checkpoints.pretrained import source_of
 from mmrefseg.models import BinaryDiceLoss
 from mmrefseg.models.layers import ExpertMixture, TextAdapter
-from mmrefseg.utils.parameters import count_parameters
+from mmrefseg.utils.model_complexity import count_parameters
 
 FULL, TINY = 'sera_dinov2_refcoco', 'sera_tiny_refshapes'
 

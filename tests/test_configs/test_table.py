@@ -38,7 +38,7 @@ LARGE = {
 }
 PIPELINES = dict.fromkeys(('train_pipeline', 'test_pipeline', *(
     f'{split}_dataloader.dataset.pipeline' for split in ('train', 'val', 'test'))), ANY)
-BCE = [dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)]
+BCE = [dict(type='mmrefseg.BinaryCrossEntropyLoss')]
 
 EXPERTS = ('spatial', 'contextual', 'boundary', 'shape')
 LOSSES = {'z': 'RouterZLoss', 'balance': 'LoadBalanceLoss', 'assignment': 'AssignmentLoss'}
@@ -192,6 +192,12 @@ METAFILES = {method: yaml.safe_load((FOLDER / method / 'metafile.yml').read_text
 def test_the_metafile_knows_every_model(method):
     names = {path.split('/')[1] for path in PATHS if re.fullmatch(rf'{method}/[^/]+', path)}
     assert {model['Name'] for model in METAFILES[method]} == names
+
+
+def test_the_index_names_every_metafile():
+    index = yaml.safe_load((FOLDER.parent / 'model-index.yml').read_text())
+    assert sorted(index['Import']) == sorted(f'configs/{method}/metafile.yml' for method in METAFILES)
+    assert {path.parent.name for path in FOLDER.glob('*/metafile.yml')} == set(METAFILES)
 
 
 @pytest.mark.parametrize(('method', 'model'), [

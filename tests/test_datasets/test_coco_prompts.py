@@ -37,7 +37,7 @@ def test_samples(root, monkeypatch):
         'img_path': str(root / 'val2017' / '000000000007.jpg'), 'height': 80, 'width': 100, 'image_id': 7, 'ref_id': 1,
         'ann_id': 1, 'category_id': 18, 'segmentation': [[0, 30, 20, 30, 20, 50, 0, 50]],
         'text': 'the dog on the left', 'kind': 'location', 'sent_id': 1, 'sample_idx': 0,
-        'ignore_orientation': True}
+        'ignore_orientation': True, 'image_folder': str(root / 'val2017')}
     assert logged == [f'{root} val: 4 of 10 instances left out: crowds, and those whose prompt would fit another one']
 
 

@@ -48,11 +48,11 @@ def test_what_users_need_not_write(write, root):
     assert samples[0] == {
         'img_path': str(root / 'images/one.jpg'), 'height': 24, 'width': 32, 'segmentation': SQUARE, 'image_id': 0,
         'ref_id': 1, 'ann_id': 1, 'category_id': 0, 'text': 'the cup', 'sent_id': 0, 'kind': '', 'sample_idx': 0,
-        'ignore_orientation': False}
+        'ignore_orientation': False, 'image_folder': str(root / 'images')}
     assert samples[2] == {
         'img_path': str(root / 'images/two.png'), 'height': 40, 'width': 20, 'segmentation': None, 'image_id': 1,
         'ref_id': 3, 'ann_id': 3, 'category_id': 0, 'my': [1], 'text': 'b', 'sent_id': 2, 'kind': '', 'sample_idx': 2,
-        'ignore_orientation': False}
+        'ignore_orientation': False, 'image_folder': str(root / 'images')}
     assert samples[1]['kind'] == 'x'
 
 
@@ -62,6 +62,7 @@ def test_everything_written(write):
         'img_path': dataset.data_prefix['img_path'] + '/one.jpg', 'height': 24, 'width': 32,
         'segmentation': COMPLETE['mask'], 'image_id': 7, 'ref_id': 8, 'ann_id': 'nine', 'category_id': 10,
         'image_key': 'coco/7', 'sample_idx': 0, 'ignore_orientation': False,
+        'image_folder': dataset.data_prefix['img_path'],
         'sentences': [{'text': 'a', 'sent_id': 5, 'kind': ''}, {'text': 'b', 'sent_id': 6, 'kind': ''}]}
 
 

@@ -28,7 +28,7 @@ def test_one_phrase(root):
     assert dataset.get_data_info(1) == {
         'img_path': str(root / 'images' / '1.jpg'), 'height': 24, 'width': 32, 'image_id': 1, 'coco_id': 501,
         'ref_id': 1, 'ann_id': 1, 'sent_id': 1, 'category_id': -1, 'sample_idx': 1, 'task_id': '1__1',
-        'ignore_orientation': True,
+        'ignore_orientation': True, 'image_folder': str(root / 'images'),
         'text': 'dog on grass', 'kind': 'relation', 'instance_boxes': [[2, 2, 6.0, 6.0]],
         'segmentation': {'instances': [[[2, 2, 8, 2, 8, 8, 2, 8]]]},
         'phrase_structure': {'name': 'dog', 'attributes': [], 'relation_ids': [0],

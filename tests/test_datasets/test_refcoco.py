@@ -33,7 +33,7 @@ def test_one_sample_a_sentence(root):
     assert dataset.get_data_info(2) == {
         'img_path': str(root / 'images' / 'two.png'), 'height': 40, 'width': 20, 'image_id': 2, 'ref_id': 1,
         'ann_id': 12, 'category_id': 1, 'text': 'tall man', 'sent_id': 2, 'kind': '', 'sample_idx': 2,
-        'ignore_orientation': True,
+        'ignore_orientation': True, 'image_folder': str(root / 'images'),
         'segmentation': {'size': [40, 20], 'counts': [40, 80, 680]}}
 
 

@@ -130,25 +130,26 @@ def test_counts_against_arrays(infos):
     """And a missing answer counts as an empty one, or as a full one where nothing is meant."""
     random = np.random.default_rng(0)
     nothing = {**infos[3], 'segmentation': None}
-    asked = [infos[0], infos[2], nothing, nothing, infos[3]]
+    # The sentences of one referent stand together; no target on images of different sizes is not one.
+    asked = [{**infos[2], 'segmentation': None}, nothing, infos[0], infos[2], nothing, nothing, infos[3]]
     shapes = [(info['height'], info['width']) for info in asked]
     masks = [(random.random(shape) < 0.4).astype(np.uint8) for shape in shapes]
-    masks[2][:] = 0
+    masks[4][:] = 0
     answers = [entry(sent_id=0)._replace(masks={None: rle(mask)}) for mask in masks]
-    answers[3] = answers[4] = None
+    answers[5] = answers[6] = None
     protocols = [*PROTOCOLS.values()]
     scores = score_predictions(asked, answers, protocols, boundary=True)
     truths = [np.zeros(shape, np.uint8) for shape in shapes]
-    truths[0][2:12, 2:12] = truths[0][8:18, 8:18] = 1
-    truths[1] = np.concatenate([np.zeros(40), np.ones(80), np.zeros(680)]).reshape(20, 40).T.astype(np.uint8)
-    truths[4][:10, :10] = 1
-    masks[3][:], masks[4][:] = 1, 0
+    truths[2][2:12, 2:12] = truths[2][8:18, 8:18] = 1
+    truths[3] = np.concatenate([np.zeros(40), np.ones(80), np.zeros(680)]).reshape(20, 40).T.astype(np.uint8)
+    truths[6][:10, :10] = 1
+    masks[5][:], masks[6][:] = 1, 0
     for protocol in protocols:
         found = scores[protocol.name]
         expected = evaluate(masks, truths, protocol, (50, ))
         figures = evaluate_scores(found, protocol)
         assert figures == expected
-        assert found.boundary_counts.shape == (5, 3)
+        assert found.boundary_counts.shape == (7, 3)
     assert scores['cris'].areas.tolist() == [int(truth.sum()) for truth in truths]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmrefseg.evaluation import intersection_and_union, summarise_iou
-from mmrefseg.structures import cris_mask
+from mmrefseg.structures import cris_mask, masks_by_matrix, masks_by_opencv
 
 SIZE = 448
 
@@ -59,3 +59,36 @@ def test_half_precision_and_gradients():
 def test_wrong_shapes(logits, matrix, message):
     with pytest.raises(ValueError, match=message):
         cris_mask(logits, (8, 8), matrix, (8, 8))
+
+
+def test_by_matrix_golden(golden_folder):
+    """Counts are those of OpenCV's way, although two pixels in a thousand of the union might differ."""
+    golden = np.load(golden_folder / 'protocols.npz')
+    rows = golden['rows_h_w_crisI_crisU_stretchI_stretchU'][:, :4]
+    logits = torch.stack([torch.from_numpy(golden[f'logit_{i}']) for i in range(len(rows))])
+    shapes = [(height, width) for height, width in rows[:, :2]]
+    masks = masks_by_matrix(logits, (SIZE, SIZE), shapes, [letterbox_matrix(*shape) for shape in shapes])
+    for i, (mask, shape) in enumerate(zip(masks, shapes, strict=True)):
+        assert mask.dtype == torch.bool
+        gt = np.unpackbits(golden[f'gt_{i}'], count=mask.numel()).reshape(shape)
+        assert intersection_and_union(mask, gt) == tuple(rows[i, 2:])
+
+
+@pytest.mark.parametrize(('shape', 'matrix'), [
+    ((5, 9), [[2, 0, 1.5], [0, 3, 0.25]]),
+    ((130, 70), [[-0.4, 0, 30], [0, 0.2, 3]]),
+    ((40, 40), [[1, 0, 100], [0, 1, -100]]),
+])
+def test_both_ways_agree(shape, matrix):
+    logits = 4 * torch.randn(3, 8, 11)
+    arguments = logits, (32, 44), [shape, (7, 6), shape], [np.array(matrix), np.eye(2, 3), np.array(matrix)]
+    for found, expected in zip(masks_by_matrix(*arguments), masks_by_opencv(*arguments), strict=True):
+        assert found.shape == expected.shape
+        assert (found != expected).float().mean() < 0.002
+
+
+@pytest.mark.parametrize(('matrix', 'message'), [
+    ([[1, 0.1, 0], [0, 1, 0]], "turns or shears images.*resampling='opencv'"), (np.eye(3), r'2x3.*\(3, 3\)')])
+def test_what_no_two_matrices_undo(matrix, message):
+    with pytest.raises(ValueError, match=message):
+        masks_by_matrix(torch.zeros(1, 4, 4), (8, 8), [(8, 8)], [np.array(matrix)])

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from mmrefseg.utils.locks import locked_file
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/ablation_refshapes.py'
 VARIANTS = ('baseline', 'adapter', 'fusion', 'both')

@@ -14,7 +14,7 @@ from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers import Router, RoutingInfo
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/analyze_routing.py'
 KINDS = ('attribute', 'location', 'relation', 'superlative')

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from mmrefseg.apis.building import build_model, read_config
-from mmrefseg.utils.machine import versions
+from mmrefseg.utils.collect_env import versions
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark.py'
 QUICK = ('--device', 'cpu', '--warmup', '1', '--repeats', '2')

@@ -11,7 +11,7 @@ from benchmarking.coco_like import write_coco_like
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets import RefCOCODataset, ReferringLMDBDataset
-from mmrefseg.utils.machine import machine
+from mmrefseg.utils.collect_env import machine
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark_data.py'
 QUICK = ('--rounds', '1', '--samples', '8', '--workers', '0')

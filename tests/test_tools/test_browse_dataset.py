@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/browse_dataset.py'
 

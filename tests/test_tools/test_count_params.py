@@ -11,7 +11,7 @@ from torch import nn
 
 import mmrefseg
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.parameters import parameter_table
+from mmrefseg.utils.model_complexity import parameter_table
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/count_params.py'
 

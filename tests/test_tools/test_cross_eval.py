@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask, RefCOCODataset
 from mmrefseg.datasets.refshapes import make_refshapes
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/cross_eval.py'
 

@@ -10,7 +10,7 @@ import torch
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.datasets.refshapes import make_refshapes
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.shipped_files import config_path
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 PROTOCOLS = ('cris', 'lavt', 'lisa')

@@ -1,4 +1,5 @@
 """The command that asks about one image."""
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -62,3 +63,28 @@ def test_mistakes_get_one_line(command, image, weights, change, message):
     with pytest.raises(SystemExit, match=f'^image_demo: .*{message}') as stopped:
         command(use['image'], use['expression'], *(f'--{key}={use[key]}' for key in ('config', 'weights', 'out')))
     assert '\n' not in stopped.value.code
+
+
+def test_a_folder(command, image, weights, tmp_path, capsys):
+    (tmp_path / 'broken.jpg').write_bytes(b'<html>')
+    out = tmp_path / 'out'
+    command(str(tmp_path), 'the cup', 'all', '--config', CONFIG, '--weights', weights, '--out', str(out))
+    assert capsys.readouterr().out.splitlines()[-1] == f'2 answers are in {out}: answers.jsonl and a picture of each'
+    lines = [json.loads(line) for line in (out / 'answers.jsonl').read_text().splitlines()]
+    assert [line['expression'] for line in lines] == ['the cup', 'all']
+    assert {line['image_path'] for line in lines} == {image}
+    assert all(cv2.imread(str(out / line['picture'])) is not None for line in lines)
+
+
+def test_an_interruption_keeps_what_is_done(command, image, weights, tmp_path, monkeypatch):
+    stream = RefSegInferencer.stream
+
+    def interrupted(*args, **kwargs):
+        yield next(stream(*args, **kwargs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RefSegInferencer, 'stream', interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        command(str(tmp_path), 'the cup', 'all', '--config', CONFIG, '--weights', weights, '--out', str(tmp_path / 'o'))
+    assert stopped.value.code == 130
+    assert json.loads((tmp_path / 'o/answers.jsonl').read_text())['expression'] == 'the cup'

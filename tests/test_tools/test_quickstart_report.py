@@ -14,8 +14,8 @@ from pycocotools import mask as coco_mask
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask, RefCOCODataset
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.evaluation.functional import summarise_iou
-from mmrefseg.utils.machine import versions
-from mmrefseg.utils.paths import config_path
+from mmrefseg.utils.collect_env import versions
+from mmrefseg.utils.shipped_files import config_path
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/quickstart_report.py'
 SPLITS = ('val', 'testA', 'testB')

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmrefseg.models.layers.deformable_conv import DeformableConv
-from mmrefseg.utils.flops import count_flops
+from mmrefseg.utils.model_complexity import count_flops
 
 
 def test_matrix_products():

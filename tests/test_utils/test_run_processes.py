@@ -10,7 +10,6 @@ from helpers.distributed import run_distributed
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmrefseg.utils.processes import is_running
 from mmrefseg.utils.run_processes import (
     has_any_told,
     is_first_process,
@@ -18,6 +17,7 @@ from mmrefseg.utils.run_processes import (
     leave_process_group,
     tie_to_launcher,
 )
+from mmrefseg.utils.worker_processes import is_running
 
 
 def start_launcher(launcher=None):

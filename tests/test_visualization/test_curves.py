@@ -2,7 +2,8 @@
 import cv2
 import pytest
 
-from mmrefseg.visualization import curves, draw_curves
+from mmrefseg.visualization import draw_curves
+from mmrefseg.visualization import training_curves as curves
 
 
 def make_log(routers: dict[str, tuple[str, ...]]) -> dict[int, dict[str, float]]:

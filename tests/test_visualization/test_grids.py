@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import Answer, Sample, answers, draw_answers, draw_samples, samples
+from mmrefseg.visualization import Answer, Sample, draw_answers, draw_samples, prediction_grid
+from mmrefseg.visualization.answers import compose_answers
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
 MASK = np.eye(60, 80) > 0
+MASK_900 = np.eye(900) > 0
 
 
 def sample(expression: str = 'the left cup', origin: str = 'testA, location') -> Sample:
@@ -19,8 +21,7 @@ def sample(expression: str = 'the left cup', origin: str = 'testA, location') ->
 @pytest.fixture
 def drawn(monkeypatch) -> list[Figure]:
     figures = []
-    for module in (answers, samples):
-        monkeypatch.setattr(module, 'save_figure', lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(prediction_grid, 'save_figure', lambda figure, path: figures.append(figure))
     return figures
 
 
@@ -39,25 +40,49 @@ def test_samples_show_everything(drawn):
 
 def test_panels_do_not_overlap(drawn):
     draw_samples([sample() for _ in range(7)], 'samples.png')
-    draw_answers([Answer(IMAGE, MASK, 'cup')] * 5, 'answers.png')
     for figure in drawn:
         boxes = [ax.get_position() for ax in figure.axes]
         assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-@pytest.mark.parametrize(('number', 'columns'), [(1, 1), (2, 2), (3, 3), (7, 3)])
-def test_answers_grid(drawn, number, columns):
-    draw_answers([Answer(IMAGE, MASK, f'cup {i}') for i in range(number)], 'answers.png')
-    assert [ax.get_title() for ax in drawn[0].axes] == [f'cup {i}' for i in range(number)]
-    assert len({ax.get_position().x0 for ax in drawn[0].axes}) == columns
+@pytest.mark.parametrize(('number', 'columns', 'rows'), [(1, 1, 1), (2, 2, 1), (3, 3, 1), (7, 3, 3)])
+def test_answers_grid(number, columns, rows):
+    panels = [Answer(np.full((100, 200, 3), 20 * i, np.uint8), np.ones((100, 200)), f'cup {i}') for i in range(number)]
+    picture = np.asarray(compose_answers(panels))
+    assert picture.shape == (18 + rows * (70 + 315), 18 + columns * (630 + 18), 3)
+    for i in range(number):
+        row, column = divmod(i, columns)
+        assert (picture[70 + 385 * row + 157, 18 + 648 * column + 315] == 20 * i).all()
+        caption = picture[385 * row:385 * row + 70, 18 + 648 * column:648 * (column + 1)]
+        assert (caption < 128).any()
 
 
-def test_photo_keeps_its_resolution(drawn):
-    photo = np.zeros((900, 1200, 3), np.uint8)
-    draw_answers([Answer(photo, np.zeros((900, 1200)), 'nothing')], 'answers.png')
-    figure = drawn[0]
-    assert figure.axes[0].get_position().width * figure.get_figwidth() * 150 == pytest.approx(1200)
+def test_answers_shown_by_hand():
+    """A mask of the left half keeps its colours, the right half fades, and the outline lies between."""
+    image, mask = np.full((700, 700, 3), 100, np.uint8), np.zeros((700, 700))
+    mask[:, :350] = 1
+    panel = np.asarray(compose_answers([Answer(image, mask, '')]))[70:770, 18:718]
+    assert (panel[350, 100] == 100).all() and (panel[350, 600] == 194).all()
+    assert (panel[350, 349] == (255, 45, 135)).all() and (panel[1, 100] == (255, 45, 135)).all()
+
+
+@pytest.mark.parametrize(('width', 'shown'), [(1200, 1200), (4000, 1440), (80, 630)])
+def test_resolution_of_answers(width, shown):
+    photo = np.zeros((30, width, 3), np.uint8)
+    assert compose_answers([Answer(photo, np.zeros((30, width)), 'nothing')]).width == shown + 36
+
+
+def test_a_tiny_referent_stays_visible():
+    mask = np.zeros((3000, 4000))
+    mask[1500, 2000] = 1
+    panel = np.asarray(compose_answers([Answer(np.zeros((3000, 4000, 3), np.uint8), mask, '')]))
+    assert (panel == (255, 45, 135)).all(axis=2).any()
+
+
+def test_many_answers_share_the_room():
+    picture = compose_answers((Answer(np.zeros((900, 900, 3), np.uint8), MASK_900, 'a') for _ in range(300)), 300)
+    assert picture.width * picture.height < 100_000_000
 
 
 TEXTS = ['$\\nonsense$ of TeX', '$', 'a\tb\nc', '🦊 ' * 100, 'x' * 1_000_000, '', ' ', '\ud800', 'a\udcffb',
@@ -90,6 +115,11 @@ def test_extreme_images(tmp_path, shape):
     draw_answers([Answer(line, np.ones(shape), 'line')], tmp_path / 'answers.png')
     draw_samples([Sample(line, np.ones(shape), np.zeros(shape), 'line', 0.0, '')], tmp_path / 'samples.png')
     assert max(cv2.imread(str(tmp_path / 'answers.png')).shape) < 5000
+
+
+def test_mask_of_another_size():
+    with pytest.raises(ValueError, match='both must have one size'):
+        compose_answers([Answer(IMAGE, MASK[:-1], 'cup')])
 
 
 def test_nothing_to_draw():

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import Answer, Pair, draw_pairs, pairs
+from mmrefseg.visualization import Answer, Pair, draw_pairs
+from mmrefseg.visualization import pipeline_grid as pairs
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
 MASK = np.eye(60, 80) > 0

@@ -2,7 +2,8 @@ import cv2
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import draw_statistics, statistics
+from mmrefseg.visualization import charts as statistics
+from mmrefseg.visualization import draw_statistics
 
 SPLIT = {'images': 1234, 'refs': 4, 'expressions': 10, 'words': {1: 2, 3: 6, 15: 1, 40: 1},
          'size': {'none': 1, '0-50 %': 3, '50-100 %': 0}, 'kinds': {'location': 9, 'attribute': 1},

@@ -16,7 +16,7 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
-from mmrefseg.datasets.config import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
+from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically

@@ -23,10 +23,9 @@ from mmrefseg.apis.building import build_model, check_device, inference_pipeline
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringSegmentor
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.flops import count_flops
-from mmrefseg.utils.machine import machine, versions
-from mmrefseg.utils.parameters import parameter_rows, parameter_table
+from mmrefseg.utils.model_complexity import count_flops, parameter_rows, parameter_table
 
 IMAGE_SIZE = (480, 640)  # height and width of most of COCO's images
 EXPRESSION = 'the tall man in a red shirt on the left'

@@ -31,8 +31,8 @@ from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.machine import machine, versions
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
 MEANING = {

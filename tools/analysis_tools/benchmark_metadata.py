@@ -23,8 +23,8 @@ from mmrefseg.apis import command_line
 from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.errors import InputError
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.machine import machine, versions
 
 
 class Sizes(NamedTuple):

@@ -16,7 +16,7 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.config import config_of_split
+from mmrefseg.datasets.dataset_configs import config_of_split
 from mmrefseg.datasets.seeding import SampleIndex
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import build_model, read_config
-from mmrefseg.utils.parameters import parameter_table
+from mmrefseg.utils.model_complexity import parameter_table
 
 
 def make_parser() -> ArgumentParser:

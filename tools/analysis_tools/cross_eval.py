@@ -19,7 +19,7 @@ from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.datasets import BaseReferringDataset
-from mmrefseg.datasets.config import dataset_class
+from mmrefseg.datasets.dataset_configs import dataset_class
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS, type_name
 from mmrefseg.utils.files import check_writable, write_atomically

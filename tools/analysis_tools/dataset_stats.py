@@ -18,7 +18,7 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
-from mmrefseg.datasets.config import LOADERS, build_unread, dataset_config, referring_configs
+from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import draw_mask

@@ -19,7 +19,7 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset, ShuffledExpressions
-from mmrefseg.datasets.config import build_unread, dataset_class, dataset_config
+from mmrefseg.datasets.dataset_configs import build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.config import counting_metrics, evaluators, protocols_of
@@ -166,7 +166,8 @@ def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict
 
 def ratios_of(scores: Mapping[str, Scores], metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
     """Protocol → figures, before they are summed."""
-    return {protocol.name: {name: ratio for metric in metrics if protocol in metric.protocols
+    return {protocol.name: {'/'.join(filter(None, (metric.prefix, name))): ratio
+                            for metric in metrics if protocol in metric.protocols
                             for name, ratio in metric.ratios(scores[protocol.name], protocol).items()}
             for protocol in all_protocols(metrics)}
 

@@ -18,8 +18,8 @@ from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically
-from mmrefseg.utils.machine import machine, versions
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12

@@ -53,18 +53,26 @@ run_step() {
   ((status == 0)) || fail_step "$label"
 }
 
+# Whether a failed step's log tells of a package that could not be had. Without an index pip takes a missing file for a
+# conflict with whatever is pinned.
+lacks_package() {
+  grep -qE 'Connection ?Error|ConnectTimeout|ReadTimeout|Name or service not known|No matching distribution' "$log" ||
+    { [[ -n ${PIP_NO_INDEX:-} ]] && grep -q ResolutionImpossible "$log"; }
+}
+
 # Turns the log of a failed step into one message.
 fail_step() {
   local reason=
   if grep -qE 'No space left on device|Errno 28' "$log"; then
     fail "$1: the disk is full" 'room for the packages' "free space where $prefix lies (log: $log)"
-  elif grep -qE 'Connection ?Error|ConnectTimeout|ReadTimeout|Name or service not known|from versions: none' "$log"; then
-    fail "$1: the package index cannot be reached, or lacks a package" "a network, pip set up for another index, or \
+  elif lacks_package; then
+    reason=$(grep -m 1 -oE '(requirement|Cannot install) [^ ]+[=<>][^ ]+' "$log" | tail -n 1 || true)
+    fail "$1: the package index cannot be reached, or lacks a package${reason:+ (${reason##* })}" "a network, pip set up for another index, or \
 without a network a folder with the wheels of PyTorch, torchvision, setuptools<81, ninja and what setup.py lists \
 ('pip download' on a machine like this one), and the source release of mmcv" \
       "check the network and what 'pip config list' says, or export PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER (log: $log)"
   elif grep -qE 'ResolutionImpossible|conflicting dependencies' "$log"; then
-    reason=$(grep -A 4 -m 1 'The conflict is caused by' "$log" | tail -n +2 | tr -s '\n ' ' ' || true)
+    reason=$(sed -n '/The conflict is caused by/,/^$/p' "$log" | sed -n 2,5p | tr -s '\n ' ' ')
     fail "$1: versions that exclude each other are asked for:${reason:- see $log}" 'versions that fit together' \
       "lift the pin that is named (a requirement, a constraint of 'pip config list', PIP_CONSTRAINT), or take a new \
 environment (log: $log)"

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from torch_pair import check_pair
 from versions import ROOT, SUPPORTED, mmcv_of
 
-WATCHED = ('setup.py', 'mmrefseg/version.py', 'mmrefseg/utils/supported.py')
+WATCHED = ('setup.py', 'mmrefseg/version.py', 'mmrefseg/utils/supported_versions.py')
 
 
 def check_package() -> None:

@@ -1,4 +1,4 @@
-"""`mmrefseg/utils/supported.py`, read by its path: mmrefseg is not installed yet, and may not import here.
+"""`mmrefseg/utils/supported_versions.py`, read by its path: mmrefseg is not installed yet, and may not import here.
 
 As a program it answers `tools/install.sh`:
     python [venv] [headers]  status 1 unless this Python is supported and has those; an older one fails before that
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[2]
-SUPPORTED = SimpleNamespace(**runpy.run_path(str(ROOT / 'mmrefseg/utils/supported.py')))
+SUPPORTED = SimpleNamespace(**runpy.run_path(str(ROOT / 'mmrefseg/utils/supported_versions.py')))
 
 
 def installed(package: str) -> str | None:

@@ -26,5 +26,5 @@ model = dict(
         num_layers=3,
         num_heads=8,
         ffn_channels=2048,
-        loss_decode=[dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)]),
+        loss_decode=[dict(type='mmrefseg.BinaryCrossEntropyLoss')]),
     test_cfg=dict(threshold=0.35))

@@ -32,7 +32,7 @@ model = dict(
         num_layers=3,
         num_heads=8,
         ffn_channels=512,
-        loss_decode=[dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)]),
+        loss_decode=[dict(type='mmrefseg.BinaryCrossEntropyLoss')]),
     routing_losses=[
         dict(type='RouterZLoss', loss_weight=1e-3),
         dict(type='LoadBalanceLoss', loss_weight=1e-2),

@@ -2,4 +2,4 @@
 _base_ = './segvlm_r101_raf_refcoco.py'
 
 model = dict(
-    decode_head=dict(loss_decode=[dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)]))
+    decode_head=dict(loss_decode=[dict(type='mmrefseg.BinaryCrossEntropyLoss')]))

@@ -12,7 +12,7 @@ model = dict(
     backbone=dict(init_cfg=None),
     decode_head=dict(
         loss_decode=[
-            dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True),
+            dict(type='mmrefseg.BinaryCrossEntropyLoss'),
             dict(type='BinaryDiceLoss', loss_weight=1.0),
         ]))
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import open_regular, read_regular
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from ..prepared_folder import MANIFEST, UNFINISHED
 

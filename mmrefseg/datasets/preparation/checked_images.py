@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mmrefseg.errors import FileError, InputError, UserError
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
-from mmrefseg.utils.image_size import ImageHeader, header_of
+from mmrefseg.utils.image_header import ImageHeader, header_of
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of

@@ -12,8 +12,8 @@ from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.locks import locked_file
-from mmrefseg.utils.names import relative_name, split_name
-from mmrefseg.utils.processes import check_workers, ordered_map
+from mmrefseg.utils.safe_names import relative_name, split_name
+from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
 from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES
-from mmrefseg.utils.image_size import read_image_size
-from mmrefseg.utils.names import relative_name, split_name
+from mmrefseg.utils.image_header import read_image_size
+from mmrefseg.utils.safe_names import relative_name, split_name
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset

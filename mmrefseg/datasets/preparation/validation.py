@@ -7,14 +7,17 @@ from pathlib import Path
 from rich.progress import track
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.worker_processes import ordered_map
 
+from ..coordinate_units import CoordinateUnits
+from ..importing.recognising import NAMES, recognise
 from ..json_lines import OwnLines
 from ..prepared_folder import ANNOTATIONS, IMAGES
 from ..referent_lines import iterate_lines
-from ..scales import Scales
 from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
+
+_TABLES = ('.csv', '.tsv', '.parquet')
 
 
 def validate(file: str | Path, image_dir: str | Path | None = None, workers: int = 1,
@@ -35,19 +38,20 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
 
     Raises:
         FileError: the file cannot be read.
-        InputError: a line is endless.
+        InputError: a line is endless, or the file is of another kind, such as one JSON document or a picture.
     """
     file = Path(file)
+    _refuse_other_kinds(file)
     folder = file.absolute().parent
     data_root = folder.parent if folder.name == ANNOTATIONS else folder
     reader = OwnLines(file, str(image_dir or data_root / IMAGES), str(data_root), ignore_orientation=ignore_orientation)
-    scales = Scales()
+    units = CoordinateUnits()
     images, troubles, number_of_lines = defaultdict(dict), {}, 0
     for number, line in iterate_lines(file):
         number_of_lines += 1
         try:
             referent = reader.parse(number, line)
-            scales.check(referent, f'{file}, line {number}')
+            units.check(referent, f'{file}, line {number}')
             images[referent['img_path']][number] = referent
         except InputError as error:
             troubles[number] = str(error)
@@ -57,7 +61,19 @@ def validate(file: str | Path, image_dir: str | Path | None = None, workers: int
             troubles.update((number, f'{file}, line {number}: {trouble}') for number, trouble in image.broken.items())
     found = [troubles[number] for number in sorted(troubles)]
     try:
-        scales.check_all(str(file))
+        units.check_all(str(file))
     except InputError as error:
         found.append(str(error))
     return number_of_lines, found
+
+
+def _refuse_other_kinds(file: Path) -> None:
+    """Tell what a file is that cannot be JSON Lines, once, instead of once per line."""
+    kind = recognise(file)
+    # The first line may just be broken: what might still be lines is told line by line.
+    may_be_lines = kind == 'jsonl' or kind.startswith(('JSON', 'text', 'an empty file', 'a binary'))
+    if may_be_lines or (kind == 'table' and file.suffix.lower() not in _TABLES):
+        return
+    mend = f'Import it: mmrefseg import {kind} {file} --out DIR.' if kind in NAMES else 'Name a file of annotations.'
+    raise InputError(f'{file} is {NAMES.get(kind, kind)}, not JSON Lines (one object with image, mask and expression '
+                     f'per line). {mend}')

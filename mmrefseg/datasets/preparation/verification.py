@@ -10,7 +10,7 @@ from rich.progress import track
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import MAX_JSON_BYTES, read_regular, sha256_of
 from mmrefseg.utils.lmdb_file import check_content
-from mmrefseg.utils.processes import ordered_map
+from mmrefseg.utils.worker_processes import ordered_map
 
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset

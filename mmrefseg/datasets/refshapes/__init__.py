@@ -1,6 +1,5 @@
 """RefShapes: made-up scenes with referring expressions, in the format of RefCOCO or PhraseCut."""
-from .scene import COLOURS, HELD_OUT, SPLITS
-from .silhouettes import SHAPES
+from .scene import COLOURS, HELD_OUT, SHAPES, SPLITS
 from .writer import LAYOUTS, make_refshapes
 
 __all__ = ['COLOURS', 'HELD_OUT', 'LAYOUTS', 'SHAPES', 'SPLITS', 'make_refshapes']

@@ -1,14 +1,143 @@
-"""All that belongs to one image, made from its own random numbers."""
+"""All that belongs to one image, made from its own random numbers: pixels, COCO's description and expressions."""
+
+import math
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .annotation import annotate
 from .expressions import describe
 from .extension import Thing
-from .render import render
-from .scene import HELD_OUT, SPLITS, Item, Scene, sample_scene
+from .scene import COLOURS, HELD_OUT, SPLITS, Item, Scene, sample_scene
+
+
+def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """A pattern of waves in [-1, 1]: stripes, or checks where two waves cross; (H, W) float32."""
+    height, width = shape
+    period = rng.uniform(5, 18)
+    angle = rng.uniform(0, math.pi)
+    phase = rng.uniform(0, 2 * math.pi, 2)
+    y, x = np.ogrid[:height, :width]
+    turned_x = (x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period)
+    waves = np.sin(turned_x.astype(np.float32) + np.float32(phase[0]))
+    if rng.random() < 0.5:
+        turned_y = (y * math.cos(angle) - x * math.sin(angle)) * (2 * math.pi / period)
+        waves = waves * np.sin(turned_y.astype(np.float32) + np.float32(phase[1]))
+    return waves
+
+
+def _background(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """A dull mid-tone with blotches and a pattern; float32 (H, W, 3)."""
+    tone = rng.uniform(80, 165) + rng.uniform(-16, 16, 3)
+    cells = int(rng.integers(3, 9))
+    blotches = rng.normal(0, rng.uniform(8, 18), (cells, cells, 3)).astype(np.float32)
+    ground = cv2.resize(blotches, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    ground += tone.astype(np.float32)
+    ground += np.float32(rng.uniform(0, 16)) * _texture(shape, rng)[..., None]
+    return ground
+
+
+def _paint(canvas: np.ndarray, item: Item, rng: np.random.Generator) -> None:
+    """Blend one object into the canvas: jittered colour, light from one side, a rim that parts equal colours."""
+    colour = np.array(COLOURS[item.colour], np.float32) + rng.uniform(-12, 12, 3).astype(np.float32)
+    height, width = item.patch.shape
+    slope_y, slope_x = rng.uniform(-0.15, 0.15, 2)
+    light = 1 + slope_y * np.linspace(-1, 1, height)[:, None] + slope_x * np.linspace(-1, 1, width)[None]
+    inside = cv2.erode(item.patch, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim_colour = colour * 0.55 if colour.mean() > 60 else colour + 70
+    shaded = colour * light[..., None].astype(np.float32)
+    shaded = rim_colour + (shaded - rim_colour) * inside[..., None]
+    region = canvas[item.window]
+    region += (shaded - region) * item.patch[..., None]
+
+
+def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Draw a scene.
+
+    Args:
+        scene: items from the farthest to the nearest.
+        rng: source of colours' jitter, light, texture and noise.
+
+    Returns:
+        Uint8 (H, W, 3), RGB.
+    """
+    canvas = _background(scene.labels.shape, rng)
+    for item in scene.items:
+        _paint(canvas, item, rng)
+    canvas += rng.uniform(3, 10) * rng.standard_normal(canvas.shape, dtype=np.float32)
+    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+
+
+ENLARGEMENT = 4
+"""Outlines are traced on an enlarged mask: traced at its own size they would miss half a pixel on every side."""
+TOLERANCE = 0.5
+"""Greatest distance in pixels by which a simplified outline may leave the traced one; from 0.53 on, single pixels would
+shrink to a line, which is no polygon."""
+
+
+def _trace(mask: np.ndarray) -> tuple[list[np.ndarray], bool]:
+    """Outer outlines in pixels, simplified, and whether there are holes within them."""
+    fine = cv2.resize(mask, None, fx=ENLARGEMENT, fy=ENLARGEMENT, interpolation=cv2.INTER_NEAREST)
+    contours, hierarchy = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    outer = [contour for contour, links in zip(contours, hierarchy[0], strict=True) if links[3] < 0]
+    simple = [cv2.approxPolyDP(contour, TOLERANCE * ENLARGEMENT, True)[:, 0] for contour in outer]
+    return [(outline + 0.5) / ENLARGEMENT for outline in simple], len(outer) < len(contours)
+
+
+def _run_lengths(mask: np.ndarray) -> dict:
+    """COCO's uncompressed run lengths: column by column, background first."""
+    flat = mask.ravel(order='F')
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *changes, flat.size]).tolist()
+    return {'counts': [0, *counts] if flat[0] else counts, 'size': list(mask.shape)}
+
+
+def trace_pixels(mask: np.ndarray) -> list[list[list[int]]]:
+    """Outlines through the outermost pixels of a region, which give it back when filled as PhraseCut's are.
+
+    A region with a hole is cut in two there, since outlines cannot have any.
+
+    Args:
+        mask: uint8 (H, W), 1 inside.
+
+    Returns:
+        Outlines of at least two points [x, y] each.
+    """
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for contour, links in zip(contours, () if hierarchy is None else hierarchy[0], strict=True):
+        if links[3] >= 0:
+            left, _, width, _ = cv2.boundingRect(contour)
+            halves = np.stack([mask, mask])
+            cut = left + width // 2
+            halves[0, :, cut:] = halves[1, :, :cut] = 0
+            return [*trace_pixels(halves[0]), *trace_pixels(halves[1])]
+    outlines = [contour[:, 0].tolist() for contour in contours]
+    return [outline * 2 if len(outline) == 1 else outline for outline in outlines]
+
+
+def annotate(mask: np.ndarray) -> dict:
+    """Describe a region as ``instances.json`` does: polygons, one a part, or run lengths where it has holes.
+
+    Args:
+        mask: uint8 (H, W), 1 inside; not empty.
+
+    Returns:
+        ``segmentation``, ``area`` (float, pixels), ``bbox`` (x, y, w, h in pixels), ``iscrowd`` (1 with run lengths, as
+        in COCO).
+    """
+    left, top, width, height = cv2.boundingRect(mask)
+    outlines, has_holes = _trace(mask[top:top + height, left:left + width])
+    if has_holes:
+        segmentation = _run_lengths(mask)
+    else:
+        segmentation = [np.round(outline + np.array([left, top]), 2).ravel().tolist() for outline in outlines]
+    return {
+        'segmentation': segmentation,
+        'area': float(np.count_nonzero(mask)),
+        'bbox': [float(value) for value in (left, top, width, height)],
+        'iscrowd': int(has_holes),
+    }
+
 
 JPEG_QUALITY = 95
 RANDOM_STREAMS = (*SPLITS, 'test', 'miniv')

@@ -12,11 +12,10 @@ from rich.progress import track
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.locks import locked_file
-from mmrefseg.utils.processes import check_workers, ordered_map
+from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
-from .phrasecut_layout import PhraseCutLayout
+from .layouts import PhraseCutLayout, RefCOCOLayout
 from .picture import PictureTask
-from .refcoco_layout import RefCOCOLayout
 
 FORMAT_VERSION = 1
 """Raised whenever the same settings give other files."""

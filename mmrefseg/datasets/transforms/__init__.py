@@ -1,10 +1,8 @@
 from .albumentations import Albumentations
-from .crop import RandomReferentCrop
-from .erasing import RandomErasing
+from .crop_and_erase import RandomErasing, RandomReferentCrop
 from .formatting import PackRefSegInputs
-from .geometry import FastLetterbox, FlipReferring, Letterbox, Stretch
+from .geometry import FastLetterbox, FlipReferring, Letterbox, RandomLetterbox, Stretch
 from .loading import LoadReferringImage, LoadReferringMask
-from .multiscale import RandomLetterbox
 from .text import ConcatSentences, DropExpression, SampleSentence, swap_left_right
 
 __all__ = [

@@ -36,7 +36,7 @@ class Albumentations(BaseTransform):
             again.
 
     Raises:
-        MissingPackageError: Albumentations is missing; mmrefseg does not install it.
+        MissingPackageError: albumentations is missing; mmrefseg does not install it.
         InputError: it has no transform of such a name.
     """
 

@@ -8,11 +8,10 @@ from mmcv.transforms import BaseTransform
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.exif_orientation import orientation_of, turn_back, turn_upright
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.image_size import MAX_PIXELS, check_pixels, header_of
-from mmrefseg.utils.jpeg import JPEG_END, JPEG_START, read_jpeg
+from mmrefseg.utils.image_header import JPEG_END, JPEG_START, MAX_PIXELS, check_pixels, header_of, read_jpeg
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
-from mmrefseg.utils.orientation import orientation_of, turn_back, turn_upright
 
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a JPEG; decoding goes through the picture once a scan. Progressive ones mostly have 10."""
@@ -108,8 +107,8 @@ def decode_image(content: bytes, path: str | Path, ignore_orientation: bool = Fa
 
     Raises:
         InputError: the image is empty, cut off, none, of several pictures, almost black because its values fill 16 bits
-            only in part, or declares more pixels than :data:`mmrefseg.utils.image_size.MAX_PIXELS`, or, of all scans of
-            a JPEG, than :data:`MAX_SCANNED_PIXELS`.
+            only in part, or declares more pixels than :data:`mmrefseg.utils.image_header.MAX_PIXELS`, or, of all scans
+            of a JPEG, than :data:`MAX_SCANNED_PIXELS`.
     """
     if not content:
         raise InputError(f'The image {path} is empty (0 bytes). Copy or download it again.')
@@ -154,7 +153,7 @@ def _decode_other(content: bytes, ignore_orientation: bool) -> np.ndarray:
     header = header_of(content)
     # As BGR: some versions of OpenCV leave 16-bit TIFF unfilled if asked for RGB.
     bgr = _pixels(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
-    img = cv2.cvtColor(_to_8_bits(bgr), cv2.COLOR_BGR2RGB)
+    img = cv2.cvtColor(to_8_bits(bgr), cv2.COLOR_BGR2RGB)
     if header.format == 'TIFF':  # which OpenCV always turns
         img = turn_back(img, header.orientation) if ignore_orientation else img
     elif not ignore_orientation:
@@ -176,7 +175,15 @@ def _pixels(content: bytes, flags: int) -> np.ndarray:
     return img
 
 
-def _to_8_bits(img: np.ndarray) -> np.ndarray:
+def to_8_bits(img: np.ndarray) -> np.ndarray:
+    """The upper 8 of 16 bits.
+
+    Args:
+        img: uint8, which stays as it is, or uint16.
+
+    Raises:
+        InputError: it is of another type, or fills its 16 bits only in part, so that it would be almost black.
+    """
     if img.dtype == np.uint8:
         return img
     if img.dtype != np.uint16:

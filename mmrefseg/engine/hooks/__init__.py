@@ -1,10 +1,9 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .broadcast_buffers_hook import BroadcastBuffersHook
-from .check_losses_hook import CheckLossesHook
-from .check_setup_hook import CheckSetupHook
+from .check_finite import CheckLossesHook
 from .load_checkpoint_hook import LoadCheckpointHook
-from .parameter_summary_hook import ParameterSummaryHook
 from .routing_log_hook import RoutingLogHook
+from .startup_hooks import CheckSetupHook, ParameterSummaryHook
 
 __all__ = [
     'AtomicCheckpointHook', 'AtomicLocalBackend', 'BroadcastBuffersHook', 'CheckLossesHook', 'CheckSetupHook',

@@ -10,7 +10,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmrefseg.checkpoints.latest import latest_whole_checkpoint, missing_parts
+from mmrefseg.checkpoints.latest_checkpoint import latest_whole_checkpoint, missing_parts
 from mmrefseg.checkpoints.loading import is_hub_state, is_run_meta
 from mmrefseg.checkpoints.reading import check_readable
 from mmrefseg.checkpoints.trained_only import base_digests, digests, part_of, remove_frozen_weights
@@ -20,9 +20,9 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
+from .check_finite import infinite_buffers, refuse_non_finite
 from .checkpoint_notes import keep_own_notes, regular_file
 from .load_checkpoint_hook import LoadCheckpointHook
-from .spoilt import infinite_buffers, refuse_spoilt
 from .training_state import check_training_state
 
 _LOCAL = ('atomic_local', 'local')
@@ -220,13 +220,13 @@ class AtomicCheckpointHook(CheckpointHook):
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint, and the last one again where there is a new best."""
         if self.save_best:
-            refuse_spoilt(runner, self._infinite)
+            refuse_non_finite(runner, self._infinite)
         self._place = exact_resume.AFTER_VALIDATION
         super().after_val_epoch(runner, metrics)
         self._place = None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        refuse_spoilt(runner, self._infinite)
+        refuse_non_finite(runner, self._infinite)
         self._to_save = exact_resume.gather_state(runner, self._place or self._place_in_training(runner))
         displaced = self._keep(runner, step)
         name = self.filename_tmpl.format(step)

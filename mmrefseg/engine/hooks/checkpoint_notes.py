@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmrefseg.checkpoints.latest import own_file
+from mmrefseg.checkpoints.latest_checkpoint import own_file
 
 
 def regular_file(path: str | Path) -> bool:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import OPTIM_WRAPPERS
-from mmrefseg.utils.machine import computes_in_bfloat16
+from mmrefseg.utils.collect_env import computes_in_bfloat16
 from mmrefseg.utils.type_hints import Count
 
 

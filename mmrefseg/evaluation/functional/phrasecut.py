@@ -133,10 +133,11 @@ def summarise_subsets(subsets: Sequence[Collection[str]],
         InputError: there are no phrases, or not equally many of everything.
     """
     members: dict[str, list[tuple[int, int]]] = {name: [] for name in SUBSETS}
-    for names, *counts in zip(subsets, intersections, unions, strict=True):
+    for names, counts in zip(subsets, zip(intersections, unions, strict=True), strict=True):
         for name in names:
             members[name].append(counts)
     if not members['all']:
         raise InputError('there are no phrases to evaluate; is the split empty?')
-    return {name: {'count': len(rows), **summarise_iou(*zip(*rows, strict=True), thresholds)}
-            for name, rows in members.items() if rows}
+    columns = {name: tuple(zip(*rows, strict=True)) for name, rows in members.items() if rows}
+    return {name: {'count': len(overlaps), **summarise_iou(overlaps, all_unions, thresholds)}
+            for name, (overlaps, all_unions) in columns.items()}

@@ -45,7 +45,8 @@ class _Phrases(NamedTuple):
 def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phrases:
     # The images aren't looked at, so their folder may be anywhere.
     dataset = PhraseCutDataset(str(data_root), split, data_prefix={'img_path': '.'}, lazy_init=True)
-    title, referents, places = f'split {split} of {data_root}', dataset.referents(), {}
+    title, referents = f'split {split} of {data_root}', dataset.referents()
+    places: dict[str, int] = {}
     for place, referent in enumerate(referents):
         if places.setdefault(referent['task_id'], place) != place:
             raise InputError(f'{title} has the task_id {referent["task_id"]} twice, so predictions cannot be told '
@@ -161,8 +162,9 @@ class PhraseCutMetric(BaseMetric):
                       for task_id in self.phrases.places}
         measured = {task_id: everything[task_id] for task_id in everything if task_id in counts}
         missing = [task_id for task_id in everything if task_id not in counts]
-        figures = {'subsets': self._summarise(everything), 'missing': missing}
-        reported = _without_count(figures['subsets']['all'])
+        subsets = self._summarise(everything)
+        figures: dict[str, Any] = {'subsets': subsets, 'missing': missing}
+        reported = _without_count(subsets['all'])
         if missing and measured:
             figures['answered_subsets'] = self._summarise(measured)
             answered = _without_count(figures['answered_subsets']['all'])
@@ -172,7 +174,7 @@ class PhraseCutMetric(BaseMetric):
         if self.out_dir:
             path = Path(self.out_dir, f'subsets_{self.phrases.split}.json')
             write_atomically(json.dumps(figures, indent=2).encode(), path)
-            print_log(f'Figures of the subsets, also in {path}:\n{_table(figures["subsets"])}', 'current')
+            print_log(f'Figures of the subsets, also in {path}:\n{_table(subsets)}', 'current')
         return reported
 
     def _summarise(self, measured: Mapping[str, Sequence[int]]) -> dict[str, dict[str, float]]:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import Segmentation
-from mmrefseg.utils.expressions import check_expression
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.expression_checks import check_expression
+from mmrefseg.utils.safe_names import relative_name
 
 # Names of the same field: ours first.
 _IDS = {'sent_id': ('sent_id', 'sentence_id'), 'task_id': ('task_id', ), 'ref_id': ('ref_id', ),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import read_json
-from mmrefseg.utils.names import relative_name
+from mmrefseg.utils.safe_names import relative_name
 
 from ..protocols import Protocol, resolve_protocol
 from .prediction import Prediction, read_entry

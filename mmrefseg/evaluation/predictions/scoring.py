@@ -40,11 +40,11 @@ def score_predictions(infos: Sequence[Mapping[str, Any]],
         InputError: an answer's mask is damaged or of another size, or was made under other protocols alone.
     """
     rows: dict[str, list[list[int]]] = {protocol.name: [] for protocol in protocols}
-    areas, drawn = [], (None, None)
+    areas, drawn = [], None
     for info, answer in zip(infos, answers, strict=True):
-        if info['segmentation'] != drawn[0]:  # sentences of a referent stand together
-            drawn = info['segmentation'], _truths(info, protocols)
-        area, truths = drawn[1]
+        outline = info['segmentation'], info['height'], info['width']
+        if drawn != outline:  # sentences of a referent stand together
+            drawn, (area, truths) = outline, _truths(info, protocols)
         areas.append(area)
         masks = _Masks(answer, (info['height'], info['width']))
         for protocol in protocols:

@@ -87,9 +87,10 @@ class DynamicKernelHead(BaseModule):
         widths = dict(in_channels=in_channels, channels=in_channels // 2)
         self.projector = MODELS.build({**projector, **widths}) if projector else UpsampleProjector(**widths)
         self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)
-        loss_decode = loss_decode or dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True)
+        loss_decode = loss_decode or dict(type='mmrefseg.BinaryCrossEntropyLoss')
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)
+        self._asks_for_targets = not all(type(loss).__module__.startswith('mmrefseg.') for loss in self.loss_decode)
         weights = [getattr(loss, 'loss_weight', 1.0) for loss in self.loss_decode]
         check_setting('loss_weight of the losses of DynamicKernelHead', weights, any(weights),
                       'other than 0 for one at least: nothing would be learnt')
@@ -131,7 +132,7 @@ class DynamicKernelHead(BaseModule):
             masks: (B, 1, H, W) of 0 and 1; 255 is ignored.
         """
         target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
-        if (target == 255).all():  # mmseg's losses look for their largest target
+        if self._asks_for_targets and (target == 255).all():  # mmseg's losses look for their largest target
             return {loss.loss_name: 0 * logits.float().sum() for loss in self.loss_decode}
         losses: dict[str, Tensor] = {}
         for loss in self.loss_decode:

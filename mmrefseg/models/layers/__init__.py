@@ -1,6 +1,6 @@
 from .adapters import DETRISAdapter, SERAAdapter, TextAdapter
 from .routing import ExpertMixture, Router, RoutingInfo, StepLog, choose_experts
-from .settings import check_heads, check_multiple, check_setting, check_size, choose_blocks, is_whole
+from .setting_checks import check_heads, check_multiple, check_setting, check_size, choose_blocks, is_whole
 from .text_features import TextFeatures
 from .tuning import apply_tuning
 

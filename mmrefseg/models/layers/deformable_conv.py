@@ -12,7 +12,7 @@ from torch.nn.init import zeros_
 from torchvision.ops import deform_conv2d
 
 from mmrefseg.errors import InputError, MissingPackageError
-from mmrefseg.utils.operators import MEND, compiled, compiled_for_cuda
+from mmrefseg.utils.mmcv_operators import MEND, compiled, compiled_for_cuda
 
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
@@ -30,12 +30,20 @@ def _with_torchvision(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Te
     return deform_conv2d(x, offset, weight, padding=1, mask=mask)
 
 
-def _with_torch(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
-    batch, channels, height, width = x.shape
+def _places(offset: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Row and column, each (B · groups, 9, H, W), where the taps look."""
+    batch, _, height, width = offset.shape
     taps = offset.reshape(batch * groups, 9, 2, height, width)
-    side = torch.arange(3, device=x.device) - 1
-    rows = taps[:, :, 0] + side.repeat_interleave(3)[:, None, None] + torch.arange(height, device=x.device)[:, None]
-    columns = taps[:, :, 1] + side.repeat(3)[:, None, None] + torch.arange(width, device=x.device)
+    side, row, column = (torch.arange(n, device=offset.device) for n in (3, height, width))
+    rows = taps[:, :, 0] + side.repeat_interleave(3)[:, None, None] - 1 + row[:, None]
+    return rows, taps[:, :, 1] + side.repeat(3)[:, None, None] - 1 + column
+
+
+def _with_torch(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
+    if x.device.type == 'cpu' and not torch.is_grad_enabled():
+        return _with_bags(x, offset, mask, weight, groups)
+    batch, channels, height, width = x.shape
+    rows, columns = _places(offset, groups)
     grid = torch.stack(((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1), dim=-1)
     sampled = F.grid_sample(
         x.reshape(batch * groups, channels // groups, height, width), grid.flatten(1, 2), align_corners=False)
@@ -44,11 +52,49 @@ def _with_torch(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, 
     return F.conv2d(sampled.reshape(batch, channels * 9, height, width), weight.flatten(1)[:, :, None, None])
 
 
+def _neighbours(offset: Tensor, mask: Tensor | None, groups: int) -> tuple[Tensor, Tensor]:
+    """The four pixels around each place and how much they count, each (B · groups, H · W, 9, 4)."""
+    batch, _, height, width = offset.shape
+    rows, columns = (places.flatten(2).mT for places in _places(offset, groups))
+    full = 1 if mask is None else mask.reshape(batch * groups, 9, -1).mT
+    pixels, shares = [], []
+    for row, row_share in _between(rows):
+        for column, column_share in _between(columns):
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            pixels.append((row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).int())
+            shares.append(row_share * column_share * inside * full)
+    return torch.stack(pixels, -1), torch.stack(shares, -1)
+
+
+def _between(places: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The whole numbers on both sides, and the share of each."""
+    before = places.floor()
+    return (before, 1 - (places - before)), (before + 1, places - before)
+
+
+def _with_bags(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
+    """Without gradients: whole pixels are summed, some rows at once, so that the samples don't leave the cache."""
+    batch, channels, height, width = x.shape
+    indices, shares = _neighbours(offset, mask, groups)
+    pixels = x.reshape(batch * groups, channels // groups, -1).mT.contiguous()
+    kernels = weight.reshape(len(weight), groups, channels // groups, 9).permute(1, 3, 2, 0).flatten(1, 2).contiguous()
+    output = x.new_zeros(batch, height * width, len(weight))
+    step = max(1, _SAMPLES // (9 * channels // groups))
+    for i in range(batch * groups):
+        for start in range(0, height * width, step):
+            chosen = slice(start, start + step)
+            bags, weights = (tensor[i, chosen].flatten(0, 1) for tensor in (indices, shares))
+            sampled = F.embedding_bag(bags, pixels[i], mode='sum', per_sample_weights=weights)
+            output[i // groups, chosen].addmm_(sampled.view(-1, len(kernels[0])), kernels[i % groups])
+    return output.mT.reshape(batch, -1, height, width)
+
+
 _OPERATORS: dict[str, Callable[[Tensor, Tensor, Tensor | None, Tensor, int], Tensor]] = {
     'mmcv': _with_mmcv,
     'torchvision': _with_torchvision,
     'torch': _with_torch,
 }
+_SAMPLES = 2**22  # sampled values at once, in float32
 _MODULATED = {'DCN': False, 'DCNv2': True}
 
 
@@ -87,9 +133,10 @@ class DeformableConv(nn.Conv2d):
         version: ``'DCN'`` or ``'DCNv2'``, mmcv's names. Default ``'DCN'``.
         deform_groups: groups of input channels that have offsets of their own. Default 1.
         operator: what computes it, with equal results. ``'mmcv'`` and ``'torchvision'`` are kernels for CPUs and GPUs,
-            ``'torch'`` the same with ``grid_sample``: on CPUs training is four times faster than with torchvision's
-            kernel and ten times faster than with mmcv's. ``'auto'`` takes ``'torch'`` but for GPUs; there ``'mmcv'`` if
-            its CUDA operators are compiled, else ``'torchvision'``. Default ``'auto'``.
+            ``'torch'`` the same with ``grid_sample``, and with ``embedding_bag`` on CPUs without gradients: on CPUs
+            training is four times faster than with torchvision's kernel and ten times faster than with mmcv's.
+            ``'auto'`` takes ``'torch'`` but for GPUs; there ``'mmcv'`` if its CUDA operators are compiled, else
+            ``'torchvision'``. Default ``'auto'``.
 
     Raises:
         InputError: version or operator is unknown, or the groups don't divide the input channels.

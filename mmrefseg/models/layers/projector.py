@@ -9,7 +9,7 @@ from mmseg.models.utils import SELayer
 from torch import Tensor, nn
 
 from .deformable_conv import DeformableConv
-from .settings import check_setting, is_whole
+from .setting_checks import check_setting, is_whole
 
 
 class UpsampleStage(ConvModule):

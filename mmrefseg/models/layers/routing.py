@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrefseg.errors import InputError
 
-from .settings import check_setting, is_whole
+from .setting_checks import check_setting, is_whole
 
 
 class RoutingInfo(NamedTuple):

@@ -7,7 +7,7 @@ from timm.layers import RmsNorm
 from torch import nn
 from typing_extensions import Self
 
-from .settings import check_setting
+from .setting_checks import check_setting
 
 TUNING_MODES = ('none', 'norm_bias', 'all')
 _NORMS = (nn.LayerNorm, nn.RMSNorm, RmsNorm)
@@ -19,7 +19,7 @@ def apply_tuning(encoder: nn.Module, tuning: str, new_parts: Iterable[nn.Module]
     Args:
         encoder: the encoder with everything in it.
         tuning: ``none``; ``norm_bias`` for parameters of LayerNorm or RMSNorm and all biases; ``all``.
-        new_parts: modules inside the encoder that are not pretrained, such as adapters.
+        new_parts: modules inside the encoder that are not pretrained, such as adapters. Default none.
 
     Raises:
         InputError: ``tuning`` is none of the modes.

@@ -33,7 +33,7 @@ class DeformableSEProjector(UpsampleProjector, BaseModule):
             or None for a plain one. Default ``'DCN'``.
         deform_groups: groups of channels that have offsets of their own; divides ``in_channels``. Default 1.
         dcn_operator: ``'auto'``, or what computes the convolutions: ``'mmcv'``, ``'torchvision'`` or ``'torch'``.
-            Default ``'mmcv'``.
+            Default ``'auto'``.
         residual: whether F(y) is added. Default True.
         se_ratio: how many times narrower the middle of SE is (at least 8 channels; ours, the paper names none); None
             leaves SE out. Default 16.

@@ -16,7 +16,7 @@ from mmrefseg.utils.type_hints import Count
 
 from ..layers import ExpertMixture, Router, RoutingInfo, TextFeatures, check_heads, check_setting, choose_experts
 from ..layers.coordinates import CoordConv
-from ..layers.fusion_experts import BoundaryExpert, ContextualExpert, ShapeExpert, SpatialExpert
+from ..layers.experts import BoundaryExpert, ContextualExpert, ShapeExpert, SpatialExpert
 
 FUSION_EXPERTS = ('spatial', 'contextual', 'boundary', 'shape')
 

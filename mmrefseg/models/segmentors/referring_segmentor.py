@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.structures import RefSegDataSample, cris_mask
+from mmrefseg.structures import RefSegDataSample, masks_by_matrix, masks_by_opencv
 
 from ..layers import Router, RoutingInfo, StepLog, TextFeatures, check_setting
 from .image_sharing import Shared, pick, run_with_text, run_without_text, steps, takes_text
 
 _ROUTING = 'routing/'
+_BACK = {'matrix': masks_by_matrix, 'opencv': masks_by_opencv}
 
 
 def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
@@ -65,8 +66,10 @@ class ReferringSegmentor(BaseModel):
         routing_losses: configs of losses on each router's decisions; summed over routers. Default ().
         data_preprocessor: config of the data preprocessor. Default None: ``ReferringDataPreProcessor``.
         train_cfg: passed to heads of mmseg. Default None.
-        test_cfg: ``threshold``, the probability above which a pixel belongs to the referent (0.35 if not given);
-            also passed to heads of mmseg. Default None.
+        test_cfg: ``threshold``, the probability above which a pixel belongs to the referent (0.35 if not given), and
+            ``resampling``, what brings predictions back onto the original image: ``'matrix'`` (if not given), on the
+            model's device and in batches, or ``'opencv'``, on the CPU as the references do it, which also undoes
+            rotations; also passed to heads of mmseg. Default None.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
@@ -92,7 +95,9 @@ class ReferringSegmentor(BaseModel):
         self.neck = MODELS.build(neck) if neck else None
         self.decode_head = MODELS.build(decode_head)
         self.routing_losses = nn.ModuleList(MODELS.build(config) for config in routing_losses)
-        self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, **(test_cfg or {})}
+        self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, 'resampling': 'matrix', **(test_cfg or {})}
+        check_setting('test_cfg.resampling of ReferringSegmentor', self.test_cfg['resampling'],
+                      self.test_cfg['resampling'] in _BACK, "'matrix' or 'opencv'")
         self._check_methods()
         self._check_text_widths()
         self._check_map_widths()
@@ -312,14 +317,16 @@ class ReferringSegmentor(BaseModel):
                       '1, or 2 for background and referent')
         return logits if logits.shape[1] == 1 else logits[:, 1:2] - logits[:, 0:1]
 
-    @torch.compiler.disable  # its graphs cannot hold OpenCV's work
+    @torch.compiler.disable  # at the forward pass's end, as each new size of image would compile all of it anew
     def _postprocess(self, logits: Tensor, inputs: Tensor,
                      data_samples: list[RefSegDataSample]) -> list[RefSegDataSample]:
         """Write each sample's logits and its mask at original size."""
-        for sample, sample_logits in zip(data_samples, logits.float(), strict=True):
-            mask = cris_mask(sample_logits[0], inputs.shape[-2:], sample.warp_matrix, sample.ori_shape[:2],
-                             self.test_cfg['threshold'])
+        logits = logits.float()
+        back = _BACK[self.test_cfg['resampling']]
+        geometry = [sample.ori_shape[:2] for sample in data_samples], [sample.warp_matrix for sample in data_samples]
+        masks = back(logits[:, 0], inputs.shape[-2:], *geometry, self.test_cfg['threshold'])
+        for sample, sample_logits, mask in zip(data_samples, logits, masks, strict=True):
             sample.set_field(self.test_cfg['threshold'], 'threshold', field_type='metainfo')
             sample.seg_logits = PixelData(data=sample_logits)
-            sample.pred_sem_seg = PixelData(data=torch.as_tensor(mask, device=logits.device)[None].to(torch.uint8))
+            sample.pred_sem_seg = PixelData(data=mask[None].view(torch.uint8))
         return data_samples

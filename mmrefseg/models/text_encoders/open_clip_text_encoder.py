@@ -13,10 +13,12 @@ from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
 from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.expressions import check_expression
+from mmrefseg.utils.expression_checks import check_expression
 
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
+
+_REMEMBERED = 2**16  # expressions whose tokens are kept; the oldest goes first
 
 
 @MODELS.register_module()
@@ -29,7 +31,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
     Args:
         arch: an open_clip architecture such as ``ViT-B-16-quickgelu``, or a dict in open_clip's own form
             (``embed_dim``, ``text_cfg``, optionally ``quick_gelu``). Towers from Hugging Face transformers
-            are not supported.
+            are not supported. Default ``'ViT-B-16-quickgelu'``.
         num_tokens: tokens per expression, start and end included; longer ones are cut, the end token kept.
             Default 17.
         adapter: arguments of :class:`TextAdapter` without ``dims``, and ``indices``, the 0-based blocks that get
@@ -130,6 +132,8 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
                     f'end included); this is said once per run: {text[:80]!r}',
                     logger='current',
                     level=30)
+            if len(self._ids) >= _REMEMBERED:
+                del self._ids[next(iter(self._ids))]
             self._ids[text] = [self.tokenizer.sot_token_id, *words[:room], self.tokenizer.eot_token_id]
         return self._ids[text]
 

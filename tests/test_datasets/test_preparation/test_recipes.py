@@ -41,7 +41,7 @@ def test_every_set_keeps_its_samples(name, tmp_path, monkeypatch):
         for ours, theirs in zip(dataset, original, strict=True):
             for key in ('img', 'gt_seg_map'):
                 np.testing.assert_array_equal(ours[key], theirs[key])
-            same = theirs.keys() - {'img', 'gt_seg_map', 'img_path', 'segmentation'}
+            same = theirs.keys() - {'img', 'gt_seg_map', 'img_path', 'image_folder', 'segmentation'}
             assert {key: ours[key] for key in same} == {key: theirs[key] for key in same}
             assert (ours['segmentation'] is None) == (theirs['segmentation'] is None)
         assert {dataset.image_key(referent) for referent in dataset.referents()} == {

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from mmrefseg.datasets.preparation import validate
+from mmrefseg.errors import InputError
 
 LINE = {'image': 'one.jpg', 'expression': 'the cup', 'mask': [[2, 2, 12, 2, 12, 12, 2, 12]]}
 LINES = [
@@ -48,3 +49,13 @@ def test_every_broken_line_is_named(root, folder, images, workers):
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='none.jsonl'):
         validate(tmp_path / 'none.jsonl')
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    (json.dumps({'images': [], 'annotations': []}, indent=1), 'is COCO annotations, not JSON Lines.*import coco'),
+    ('<html></html>', 'is a web page'),
+    ('\x89PNG', 'is')])
+def test_another_kind_of_file_is_told_once(tmp_path, content, message):
+    (tmp_path / 'train.jsonl').write_text(content, encoding='latin-1')
+    with pytest.raises(InputError, match=message):
+        validate(tmp_path / 'train.jsonl')

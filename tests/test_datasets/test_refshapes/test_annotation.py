@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmrefseg.datasets.refshapes.annotation import annotate, trace_pixels
+from mmrefseg.datasets.refshapes.picture import annotate, trace_pixels
 from mmrefseg.structures.masks import instances_to_mask
 
 

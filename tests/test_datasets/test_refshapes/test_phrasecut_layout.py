@@ -7,7 +7,7 @@ import pytest
 
 from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.datasets.refshapes import make_refshapes, writer
-from mmrefseg.datasets.refshapes.phrasecut_layout import PhraseCutLayout
+from mmrefseg.datasets.refshapes.layouts import PhraseCutLayout
 from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
 from mmrefseg.errors import FileError
 from mmrefseg.structures.masks import draw_mask

@@ -8,10 +8,8 @@ from pycocotools import mask as coco_mask
 
 from mmrefseg.datasets.refshapes import COLOURS, HELD_OUT, SHAPES
 from mmrefseg.datasets.refshapes.expressions import KINDS
-from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
-from mmrefseg.datasets.refshapes.render import render
-from mmrefseg.datasets.refshapes.scene import MIN_VISIBLE_SHARE, sample_scene
-from mmrefseg.datasets.refshapes.silhouettes import coverage
+from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture, render
+from mmrefseg.datasets.refshapes.scene import MIN_VISIBLE_SHARE, coverage, sample_scene
 
 
 def tasks(split: str, number: int, image_size: tuple[int, int] = (112, 112)) -> list[PictureTask]:

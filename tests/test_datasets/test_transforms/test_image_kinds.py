@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmrefseg.datasets.transforms.loading import decode_image, image_bytes, read_image
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.utils.image_size import read_image_size
+from mmrefseg.utils.image_header import read_image_size
 
 PICTURE = np.zeros((20, 30, 3), np.uint8)
 PICTURE[:10, :12], PICTURE[10:, :12], PICTURE[:, 12:] = (250, 10, 20), (10, 240, 30), (200, 200, 200)

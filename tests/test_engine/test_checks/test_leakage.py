@@ -28,7 +28,7 @@ def second(tmp_path) -> dict:
 @pytest.fixture
 def warnings(caplog, monkeypatch):
     """What is logged, also where another test has made a logger of mmengine's the current one."""
-    monkeypatch.setattr('mmrefseg.engine.checks.leakage.print_log',
+    monkeypatch.setattr('mmrefseg.engine.checks.print_log',
                         lambda message, logger, level: logging.log(level, message))
     return caplog
 

@@ -2,7 +2,7 @@
 import pytest
 from helpers.toy_runner import toy_runner
 
-from mmrefseg.engine.hooks import check_setup_hook
+from mmrefseg.engine.hooks import startup_hooks as check_setup_hook
 
 
 @pytest.mark.parametrize('off', [None, 'input_size', 'leakage', 'batch_size'])

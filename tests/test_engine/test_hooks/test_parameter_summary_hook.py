@@ -1,6 +1,6 @@
 from helpers.toy_runner import ToyModel, toy_runner
 
-from mmrefseg.utils.parameters import parameter_table
+from mmrefseg.utils.model_complexity import parameter_table
 
 
 def test_the_table_is_in_the_log(tmp_path):

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmrefseg.models import CLIPResNet
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.parameters import count_parameters
+from mmrefseg.utils.model_complexity import count_parameters
 
 TEXT = dict(context_length=8, vocab_size=32, width=16, heads=1, layers=1)
 VISION = dict(layers=[1, 1, 2, 1], width=8, image_size=96)

@@ -6,8 +6,8 @@ from torch import nn
 
 from mmrefseg.errors import UserError
 from mmrefseg.models.layers import DETRISAdapter, SERAAdapter, TextAdapter
-from mmrefseg.models.layers.adapter_experts import AdapterBoundaryExpert, AdapterSpatialExpert
 from mmrefseg.models.layers.adapters import WordAttention
+from mmrefseg.models.layers.experts import AdapterBoundaryExpert, AdapterSpatialExpert
 
 
 def make_adapter(kind=SERAAdapter, **kwargs):

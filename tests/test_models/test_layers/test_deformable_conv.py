@@ -9,7 +9,7 @@ from torchvision.ops import deform_conv2d
 
 from mmrefseg.models.layers import deformable_conv
 from mmrefseg.models.layers.deformable_conv import DeformableConv, choose_operator
-from mmrefseg.utils.operators import compiled
+from mmrefseg.utils.mmcv_operators import compiled
 
 COMPILED = pytest.mark.skipif(not compiled(), reason="mmcv's operators are not compiled here")
 VERSIONS = ('DCN', 'DCNv2')
@@ -47,6 +47,18 @@ def test_against_torchvision(version, operator, groups, size):
     results = [value_and_gradients(function, conv, x) for function in (conv, lambda x: by_torchvision(conv, x))]
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('version', VERSIONS)
+@pytest.mark.parametrize(('groups', 'size'), [(1, (7, 5)), (2, (4, 6)), (1, (1, 1)), (4, (2, 1))])
+@pytest.mark.parametrize('samples', [1, 200, 2**22])
+def test_without_gradients(version, groups, size, samples, monkeypatch):
+    """In blocks of any size."""
+    monkeypatch.setattr(deformable_conv, '_SAMPLES', samples)
+    conv = make(version, 'torch', groups)
+    x = torch.randn(3, 4, *size)
+    with torch.inference_mode():
+        torch.testing.assert_close(conv(x), by_torchvision(conv, x), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize('operator', OPERATORS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmrefseg.models.layers.fusion_experts import (
+from mmrefseg.models.layers.experts import (
     BoundaryExpert,
     ContextualExpert,
     ShapeExpert,

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmrefseg.models.layers.multi_scale import MultiScaleBranches
+from mmrefseg.models.layers.adapters import MultiScaleBranches
 
 
 def plain(module, x):

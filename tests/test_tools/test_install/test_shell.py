@@ -1,5 +1,7 @@
 import os
 import subprocess
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,15 @@ def test_wrong_words_install_nothing(tmp_path):
     ('OSError: [Errno 28] No space left on device', ('the disk is full', '/environment')),
     ('WARNING: Retrying after connection broken by NewConnectionError: Name or service not known',
      ('the package index cannot be reached', 'PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER', 'the source release of mmcv')),
+    ('ERROR: Could not find a version that satisfies the requirement torch==2.11.0 (from versions: 2.13.0+cpu)\n'
+     'ERROR: No matching distribution found for torch==2.11.0',
+     ('or lacks a package (torch==2.11.0)', 'PIP_FIND_LINKS')),
     ('mmcv did not compile: c++: fatal error: Killed signal terminated program cc1plus',
      ('out of memory, with one file at a time too', '--no-ops')),
     ('ERROR: Cannot install numpy\nThe conflict is caused by:\n    mmrefseg depends on numpy>=1.26\n'
-     '    The user requested (constraint) numpy==1.24\n\nERROR: ResolutionImpossible: for help visit',
-     ('mmrefseg depends on numpy>=1.26 The user requested (constraint) numpy==1.24', 'lift the pin that is named')),
+     '    The user requested (constraint) numpy==1.24\n\n'
+     'To fix this you could\n\nERROR: ResolutionImpossible: for help visit',
+     ('mmrefseg depends on numpy>=1.26 The user requested (constraint) numpy==1.24 \n', 'lift the pin that is named')),
     ('collecting\nerror: subprocess-exited-with-error', ('a step failed: error: subprocess-exited-with-error', 'read')),
 ])
 def test_failures(output, told, tmp_path):
@@ -55,6 +61,39 @@ def test_failures(output, told, tmp_path):
     ended = run('-c', script)
     assert ended.returncode == 1 and ended.stderr.startswith('install: a step')
     assert all(part in ended.stderr for part in (*told, 'expected:', 'mend:', str(tmp_path / 'x.log')))
+
+
+def test_without_an_index_a_missing_file_is_no_conflict(tmp_path):
+    told = ('ERROR: Cannot install torch==2.11.0 because these package versions have conflicting dependencies.\n\n'
+            'The conflict is caused by:\n    The user requested torch==2.11.0\n'
+            '    The user requested (constraint) torch<=2.14.1\n\nERROR: ResolutionImpossible: for help visit')
+    script = f'logs={tmp_path}; prefix=/environment; source {HELPERS}/shell.sh; run_step x "a step" bash -c "$TOLD"'
+    for variables, expected in (({'PIP_NO_INDEX': '1'}, 'lacks a package (torch==2.11.0)'), ({}, 'exclude each other')):
+        ended = run('-c', script, TOLD=f'echo "{told}"; exit 1', **variables)
+        assert ended.returncode == 1 and expected in ended.stderr
+
+
+@pytest.fixture(scope='module')
+def environment(tmp_path_factory):
+    """A new one with pip alone, a link, as installing it takes seconds."""
+    folder = tmp_path_factory.mktemp('environment')
+    venv.create(folder, symlinks=True)
+    packages = sysconfig.get_path('purelib', vars={'base': str(folder), 'platbase': str(folder)})
+    Path(packages, 'pip').symlink_to(Path(sysconfig.get_path('purelib'), 'pip'))
+    return folder
+
+
+@pytest.mark.parametrize(('variables', 'told'), [
+    ({'CXX': '/nowhere/c++'}, ('no C++ compiler found (tried /nowhere/c++)', 'export CXX=')),
+    ({'PIP_NO_INDEX': '1', 'PIP_FIND_LINKS': '/nowhere'}, ('lacks a package (torch==', 'the source release of mmcv')),
+])
+def test_nothing_is_there(environment, tmp_path, variables, told):
+    """Neither PyTorch nor a compiler or a network."""
+    options = [] if 'CXX' in variables else ['--no-ops']
+    ended = run(str(TOOLS / 'install.sh'), '--cuda', *options, HOME=str(tmp_path), VIRTUAL_ENV=str(environment),
+                PIP_CONFIG_FILE=os.devnull, **variables)
+    assert ended.returncode == 1 and all(part in ended.stderr for part in told)
+    assert not list(environment.glob('mmrefseg-scratch.*'))  # it tidied up
 
 
 def test_too_little_space(tmp_path):

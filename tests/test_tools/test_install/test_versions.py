@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import mmrefseg
-from mmrefseg.utils import supported
+from mmrefseg.utils import supported_versions as supported
 
 ROOT = Path(mmrefseg.__file__).parents[1]
 

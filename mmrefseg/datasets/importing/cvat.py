@@ -1,0 +1,134 @@
+"""CVAT's own XML, for images and for videos."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.parsers import expat
+
+import numpy as np
+
+from mmrefseg.errors import InputError
+from mmrefseg.structures.masks import Segmentation, mask_to_rle
+from mmrefseg.utils.files import read_regular
+from mmrefseg.utils.image_header import check_pixels
+
+from .recognising import files_of
+from .records import Annotation, Notes, Options, box_polygon, number_of, size_of, split_in, words_at
+
+_MAX_BYTES = 1 << 29
+_DEEPEST = 16
+_PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text', 'label')
+
+
+def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
+    """The shapes of CVAT's XML.
+
+    Args:
+        source: the file ``annotations.xml``, or a folder of such.
+        options: how they are read.
+        notes: gets what is broken or skipped.
+
+    Raises:
+        InputError: a file is no XML, or of a video, whose frames have no names.
+    """
+    for file in files_of(source, 'cvat', '.xml'):
+        root = parse_xml(file)
+        if root.find('track') is not None:
+            raise InputError(f'{file} is "CVAT for video", which names no images. Export it as "CVAT for images 1.1" '
+                             'with "Save images".')
+        split = split_in(str(file.relative_to(source))) if source.is_dir() else ''
+        for image in root.iter('image'):
+            yield from _of_image(image, file, split, options, notes)
+
+
+def _of_image(image: Element, file: Path, split: str, options: Options, notes: Notes) -> Iterator[Annotation]:
+    name = image.get('name', '')
+    with notes.element():
+        size = size_of(image.get('height'), image.get('width'), f'{file}, image {name[:80]!r}')
+        for index, shape in enumerate(image):
+            where = f'{file}, image {name[:80]!r}, {shape.tag} {index}'
+            with notes.element():
+                segmentation = _outline(shape, size, options, notes, where)
+                if segmentation is None:
+                    continue
+                attributes = {entry.get('name'): entry.text for entry in shape.iter('attribute')}
+                words = words_at({'attributes': attributes, 'label': shape.get('label'), **attributes},
+                                 [options.expression] if options.expression else _PLACES, where)
+                own_split = split or split_in(image.get('subset', ''))
+                yield Annotation(name, size, words, segmentation, where, own_split, options.in_shares)
+
+
+def _outline(shape: Element, size: tuple[int, int] | None, options: Options, notes: Notes, where: str) -> Segmentation:
+    if shape.tag == 'polygon':
+        pairs = [point.split(',') for point in shape.get('points', '').split(';')]
+        if any(len(pair) != 2 for pair in pairs):
+            raise InputError(f'{where}: points must be "x,y;x,y;..."')
+        return [[number_of(value.strip(), f'{where}: points') for pair in pairs for value in pair]]
+    if shape.tag == 'mask':
+        if size is None:
+            raise InputError(f'{where}: its image has no height and width')
+        return _mask(shape, size, where)
+    if shape.tag == 'box':
+        if options.boxes and number_of(shape.get('rotation', '0'), f'{where}: rotation') == 0:
+            left, top, right, bottom = (number_of(shape.get(side), f'{where}: {side}')
+                                        for side in ('xtl', 'ytl', 'xbr', 'ybr'))
+            notes.counts['objects have a box alone; the box is their mask'] += 1
+            return [box_polygon(left, top, right - left, bottom - top)]
+        notes.counts['objects have no outline, or a box alone; they are skipped (--boxes takes boxes as masks)'] += 1
+    else:
+        notes.counts[f'shapes are no outlines ({shape.tag[:40]}); they are skipped'] += 1
+    return None
+
+
+def _mask(shape: Element, size: tuple[int, int], where: str) -> dict:
+    """A mask whose runs of outside and inside, row by row, fill a box."""
+    left, top, width, height = (int(number_of(shape.get(key), f'{where}: {key}'))
+                                for key in ('left', 'top', 'width', 'height'))
+    check_pixels(*size)
+    if min(left, top) < 0 or min(width, height) < 1 or left + width > size[1] or top + height > size[0]:
+        raise InputError(f'{where}: its box does not lie inside of the image of {size} (H, W)')
+    runs = np.array([number_of(run.strip(), f'{where}: rle') for run in shape.get('rle', '').split(',')])
+    if (runs < 0).any() or (runs != np.floor(runs)).any() or runs.sum() != width * height:
+        raise InputError(f'{where}: the runs of its rle do not fill its box of {height} x {width} pixels')
+    values = np.arange(len(runs), dtype=np.uint8) & 1
+    canvas = np.zeros(size, np.uint8)
+    canvas[top:top + height, left:left + width] = np.repeat(values, runs.astype(np.int64)).reshape(height, width)
+    return mask_to_rle(canvas)
+
+
+def parse_xml(file: Path) -> Element:
+    """The root of an XML file that declares no entities: these may unfold without end, or name other files.
+
+    Args:
+        file: the file.
+
+    Raises:
+        InputError: it is no whole XML, has a document type, or is nested without end.
+    """
+    builder, parser, depth = TreeBuilder(), expat.ParserCreate(), 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise InputError(f'{file}: its elements are nested more than {_DEEPEST} deep, which CVAT\'s are not')
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def refuse(*_: object) -> None:
+        raise InputError(f'{file} declares a document type (DOCTYPE), which CVAT never does and which may unfold '
+                         'without end. Export it again.')
+
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(read_regular(file, _MAX_BYTES), True)
+        return builder.close()
+    except (expat.ExpatError, ParseError) as error:
+        raise InputError(f'{file} is not a whole XML file ({error}). Export it again.') from error

@@ -1,0 +1,80 @@
+"""LabelMe: one JSON file per image."""
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from mmrefseg.errors import InputError
+from mmrefseg.structures.masks import Segmentation
+from mmrefseg.utils.files import read_json
+
+from ..annotation_fields import get_field
+from .recognising import files_of
+from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
+
+_PLACES = ('description', 'text', 'label')
+_CORNERS = 64
+
+
+def read_labelme(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
+    """The shapes of LabelMe files; those of one group and label are parts of one object.
+
+    Args:
+        source: a file, or a folder of them.
+        options: how they are read.
+        notes: gets what is broken or skipped.
+    """
+    for file in files_of(source, 'labelme', '.json'):
+        with notes.element():
+            yield from _read_file(file, source, options, notes)
+
+
+def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
+    content = read_json(file, mend='Save it again.')
+    size = size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
+    folder = file.parent.relative_to(source).as_posix() if source.is_dir() else '.'
+    image = get_field(content, 'imagePath', str, str(file)).replace('\\', '/')
+    # It is relative to the file, and may lead out of its folder; the name tells which image of the source it is.
+    name = PurePosixPath(image).name if '..' in image or image.startswith('/') else image
+    split = split_in(file.relative_to(source).parent.as_posix()) if source.is_dir() else ''
+    groups: dict[tuple, list] = defaultdict(list)
+    for index, shape in enumerate(get_field(content, 'shapes', list, str(file))):
+        where = f'{file}, shapes[{index}]'
+        with notes.element():
+            polygon = _outline(shape, options, notes, where)
+            if polygon is None:
+                continue
+            words = words_at(shape, [options.expression] if options.expression else _PLACES, where)
+            group = shape.get('group_id')
+            key = (index,) if group is None else ('group', str(group), words)
+            groups[key].append((words, polygon, where))
+    for parts in groups.values():
+        words, _, where = parts[0]
+        yield Annotation(f'{folder}/{name}' if folder != '.' else name, size, words,
+                         [polygon for _, polygon, _ in parts], where, split, options.in_shares)
+
+
+def _outline(shape: dict, options: Options, notes: Notes, where: str) -> Segmentation:
+    kind = get_field({'shape_type': 'polygon', **shape}, 'shape_type', str, where) if isinstance(shape, dict) else ''
+    if not kind:
+        raise InputError(f'{where}: expected an object {{...}}')
+    points = numbers_of(shape.get('points'), f'{where}: points')
+    if len(points) % 2:
+        raise InputError(f'{where}: points must be [x, y] pairs')
+    if kind == 'polygon' and len(points) >= 6:
+        return points
+    if kind == 'circle' and len(points) == 4:
+        x, y, radius = *points[:2], math.dist(points[:2], points[2:])
+        angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
+        return [value for angle in angles for value in (x + radius * math.cos(angle), y + radius * math.sin(angle))]
+    if kind == 'rectangle' and len(points) >= 4:
+        if options.boxes:
+            left, right, top, bottom = *sorted(points[:4:2]), *sorted(points[1:4:2])
+            notes.counts['objects have a box alone; the box is their mask'] += 1
+            return box_polygon(left, top, right - left, bottom - top)
+        notes.counts['objects have no outline, or a box alone; they are skipped (--boxes takes boxes as masks)'] += 1
+        return None
+    notes.counts[f'shapes are no outlines ({kind[:40]}); they are skipped'] += 1
+    return None

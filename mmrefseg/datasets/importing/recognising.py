@@ -1,0 +1,184 @@
+"""Telling by its content what kind of annotation file one is."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmrefseg.errors import InputError, UserError
+from mmrefseg.utils.files import JSON_ENCODING, open_regular
+
+_START = 1 << 16
+_MAX_WHOLE = 1 << 26
+_IMAGES = ((b'\xff\xd8\xff', 'a JPEG image'), (b'\x89PNG', 'a PNG image'), (b'GIF8', 'a GIF image'),
+           (b'%PDF', 'a PDF'))
+
+NAMES = {
+    'coco': 'COCO annotations',
+    'cvat': 'CVAT XML',
+    'labelme': 'a LabelMe file',
+    'label-studio': 'a Label Studio export',
+    'yolo': 'YOLO outlines',
+    'table': 'a table',
+    'refcoco': "RefCOCO's refs",
+    'jsonl': 'JSON Lines of mmrefseg',
+}
+"""Format → what a file of it is called."""
+
+
+def recognise(path: str | Path) -> str:
+    """What a file is, by its content.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A format of :data:`NAMES`; or for all others words that say what it is, such as ``'a zip archive'``.
+
+    Raises:
+        MissingInputError: there is no such file.
+        InputError: it is no file.
+        FileError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        start = file.read(_START)
+    for magic, kind in _IMAGES:
+        if start.startswith(magic):
+            return kind
+    if start.startswith(b'PK\3\4'):
+        return 'a zip archive: unpack it first'
+    if start.startswith(b'PAR1'):
+        return 'table'
+    if not start.strip():
+        return 'an empty file'
+    if start.startswith((b'\x80\2', b'\x80\3', b'\x80\4', b'\x80\5', b'(lp')):
+        return 'refcoco'
+    text = start.decode(JSON_ENCODING, 'replace').lstrip('\ufeff \t\r\n')
+    if '\0' in text or text.count('\ufffd') > len(text) / 10:
+        return 'a binary file of an unknown kind'
+    return _of_text(text, path)
+
+
+def _of_text(text: str, path: str | Path) -> str:
+    if text.startswith('<'):
+        lowered = text.lower()
+        if '<html' in lowered or '<!doctype html' in lowered:
+            return 'a web page, perhaps of a failed download'
+        if '<annotations' in lowered:
+            return 'cvat'
+        return 'PASCAL VOC XML, which holds boxes alone' if '<annotation>' in lowered else 'XML of an unknown kind'
+    if text[0] in '{[':
+        return _of_json(text, path)
+    line = text.splitlines()[0]
+    if _is_outline(line):
+        return 'yolo'
+    return 'table' if any(mark in line for mark in ',;\t') else 'text of an unknown kind'
+
+
+def _of_json(text: str, path: str | Path) -> str:
+    first = text.splitlines()[0]
+    if first.rstrip().endswith('}') and (element := _decoded(first)) is not None:
+        if isinstance(element, dict) and 'image' in element and {'mask', 'expression', 'expressions'} & element.keys():
+            return 'jsonl'
+        if kind := _of_element(element):
+            return kind
+    whole = _whole(path)
+    return (_of_element(whole) if whole is not None else _by_words(text)) or 'JSON of an unknown kind'
+
+
+def _of_element(element: object) -> str:
+    if isinstance(element, dict):
+        if 'shapes' in element and ('imagePath' in element or 'imageData' in element):
+            return 'labelme'
+        if 'images' in element and 'annotations' in element:
+            return 'coco'
+        if 'data' in element and {'annotations', 'completions', 'predictions'} & element.keys():
+            return 'label-studio'
+        if 'images' in element or 'annotations' in element:
+            return 'a part of COCO annotations: images and annotations must both be there'
+        return 'JSON Lines of another kind' if 'image' in element else ''
+    if isinstance(element, list) and element and isinstance(element[0], dict):
+        if 'ref_id' in element[0] or 'sentences' in element[0]:
+            return 'refcoco'
+        if 'segmentation' in element[0] and 'image_id' in element[0]:
+            return "a list of COCO results, without their images' names"
+        return _of_element(element[0])
+    return ''
+
+
+def _whole(path: str | Path) -> object:
+    with open_regular(path) as file:
+        content = file.read(_MAX_WHOLE + 1)
+    return _decoded(content) if len(content) <= _MAX_WHOLE else None
+
+
+def _decoded(content: str | bytes) -> object:
+    try:
+        return json.loads(content.decode(JSON_ENCODING) if isinstance(content, bytes) else content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _by_words(text: str) -> str:
+    """Of a file too large to decode for this, or cut off: by names of fields near its start."""
+    for kind, words in (('labelme', ('"shapes"',)), ('refcoco', ('"ref_id"',)),
+                        ('label-studio', ('"data"', '"annotations"')), ('coco', ('"images"',)),
+                        ('coco', ('"segmentation"',)), ('coco', ('"licenses"',)), ('coco', ('"categories"',))):
+        if all(word in text for word in words):
+            return kind
+    return ''
+
+
+def _is_outline(line: str) -> bool:
+    words = line.split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return len(numbers) >= 5 and numbers[0] == int(numbers[0]) and all(-0.1 <= number <= 1.1 for number in numbers[1:])
+
+
+def is_kind(path: Path, kind: str) -> bool:
+    """Whether a file is of a format; not if it cannot be read.
+
+    Args:
+        path: the file.
+        kind: the format.
+    """
+    try:
+        return recognise(path) == kind
+    except UserError:
+        return False
+
+
+def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
+    """The files of a format in a folder; or the file itself.
+
+    Args:
+        source: the folder or file.
+        kind: the format.
+        *endings: of the files' names that are looked at, such as ``'.json'``.
+
+    Raises:
+        MissingInputError: there is nothing.
+        InputError: it is a file of another kind, or a folder without any of this one; says what is there.
+    """
+    if not source.is_dir():
+        if (found := recognise(source)) != kind:
+            raise InputError(f'{source} is {NAMES.get(found, found)}, not {NAMES[kind]}. {_advice(found, source)}')
+        return [source]
+    looked_at = sorted(path for path in source.rglob('*') if path.suffix.lower() in endings
+                       and not path.name.startswith('._') and path.is_file())
+    files = [path for path in looked_at if is_kind(path, kind)]
+    if not files:
+        others = [f'{path.name} is {NAMES.get(found, found)}' for path in looked_at[:3] for found in [recognise(path)]]
+        raise InputError(f'{source} holds no file that is {NAMES[kind]} ({", ".join(endings)})'
+                         + (f'; {"; ".join(others)}' if others else '') + '. Name the right format or folder.')
+    return files
+
+
+def _advice(found: str, source: Path) -> str:
+    if found == 'jsonl':
+        return f'It needs no import: check it by "mmrefseg validate {source}".'
+    if found in NAMES:
+        return f'Import it by "mmrefseg import {found} {source} --out DIR".'
+    return 'Name the file or folder that the annotation tool exported.'

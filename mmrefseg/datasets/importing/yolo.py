@@ -1,0 +1,87 @@
+"""Ultralytics' segmentation folders, as Roboflow exports them: one text file per image, and a ``data.yaml``."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.files import JSON_ENCODING, read_regular
+
+from .records import Annotation, Notes, Options, box_polygon, number_of, split_in, words_of
+
+_MAX_BYTES = 1 << 26
+_MAX_SETTINGS = 1 << 20
+
+
+def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
+    """The outlines of all ``labels`` folders; the names of classes are the expressions.
+
+    Args:
+        source: the folder with ``data.yaml``.
+        options: how they are read.
+        notes: gets what is broken or skipped.
+
+    Raises:
+        MissingInputError: there is no ``data.yaml``, or no file of labels.
+        InputError: ``data.yaml`` names no classes.
+    """
+    settings = sorted([*source.glob('*.yaml'), *source.glob('*.yml')])
+    if not settings:
+        raise MissingInputError(f'{source} holds no data.yaml, which names the classes. Name the exported folder.')
+    names = _names(settings[0])
+    files = sorted(file for file in source.rglob('*.txt') if 'labels' in file.relative_to(source).parts)
+    if not files:
+        raise MissingInputError(f'{source} holds no labels/*.txt. Name the exported folder.')
+    for file in files:
+        inside = file.relative_to(source).with_suffix('')
+        place = inside.parts.index('labels')
+        image = '/'.join((*inside.parts[:place], 'images', *inside.parts[place + 1:]))
+        with notes.element():
+            for number, line in enumerate(_text(file, _MAX_BYTES).splitlines(), 1):
+                if line.strip():
+                    with notes.element():
+                        yield from _of_line(line, f'{file}, line {number}', image, names, options, notes)
+
+
+def _of_line(line: str, where: str, image: str, names: dict[str, str], options: Options,
+             notes: Notes) -> Iterator[Annotation]:
+    key, *words = line.split()
+    numbers = [number_of(word, where) for word in words]
+    if key not in names:
+        raise InputError(f'{where}: there is no class {key[:20]!r} in data.yaml')
+    if any(not -0.05 <= number <= 1.05 for number in numbers):
+        raise InputError(f'{where}: coordinates must be shares of the image, 0 to 1')
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        if not options.boxes:
+            notes.counts['objects have no outline, or a box alone; they are skipped (--boxes takes boxes as '
+                         'masks)'] += 1
+            return
+        notes.counts['objects have a box alone; the box is their mask'] += 1
+        numbers = box_polygon(x - width / 2, y - height / 2, width, height)
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise InputError(f'{where}: expected a class and x, y pairs of three points or more, got {len(numbers)} '
+                         'numbers')
+    expression = words_of(names[key], where)
+    yield Annotation(image, None, expression, [numbers], where, split_in(image), in_shares=True)
+
+
+def _names(file: Path) -> dict[str, str]:
+    try:
+        content = yaml.safe_load(_text(file, _MAX_SETTINGS))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f'{file} is no YAML ({str(error)[:200]}). Export it again.') from error
+    names = content.get('names') if isinstance(content, dict) else None
+    entries = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(entries, dict) or not entries:
+        raise InputError(f"{file}: 'names' must list the classes. Export it again.")
+    return {str(key): str(name) for key, name in entries.items()}
+
+
+def _text(file: Path, limit: int) -> str:
+    try:
+        return read_regular(file, limit).decode(JSON_ENCODING)
+    except UnicodeDecodeError as error:
+        raise InputError(f'{file} is not in UTF-8 ({error}). Save it in UTF-8.') from None

@@ -1,0 +1,163 @@
+"""Bar charts: what routers decide for each kind of expression, and distributions over the splits of data sets."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from mmrefseg.errors import InputError
+
+from .figure import FAINT, INK, add_legend, drawable, dress, expert_colours, save_figure
+
+Shares = Mapping[str, Mapping[str, float]]
+
+_COLUMNS, _WIDTH = 3, 13.2  # inches
+_BARS = 0.84  # of the room that a kind has
+_MARKS = {'chosen': dict(marker='_', label='share that chose it'),
+          'first': dict(marker='.', label='share that weighted it most')}
+
+
+def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[str, int], path: str | Path) -> None:
+    """Draw a diagram for each router: bars of its experts' mean weights, grouped by kind of expression.
+
+    Marks above a bar tell in which share of the expressions the expert was chosen, and weighted most. Where a router
+    chooses every expert always, the former are left out.
+
+    Args:
+        routers: router → kind → expert → ``weight``, ``chosen`` and ``first``, each from 0 to 1; all routers have the
+            same kinds.
+        counts: kind → number of expressions.
+        path: the picture, ``.png`` or ``.jpg``.
+
+    Raises:
+        InputError: there are no routers, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
+    """
+    if not routers:
+        raise InputError('there are no routers to draw')
+    columns = min(len(routers), _COLUMNS)
+    rows = ceil(len(routers) / columns)
+    figure = Figure((_WIDTH, 2.4 * rows + 0.6), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    grid = figure.add_gridspec(rows, columns)
+    colours = expert_colours(expert for kinds in routers.values() for shares in kinds.values() for expert in shares)
+    axes = []
+    for i, (router, kinds) in enumerate(routers.items()):
+        axes.append(figure.add_subplot(grid[i // columns, i % columns]))
+        _draw_router(axes[-1], kinds, colours)
+        dress(axes[-1], f'{router}: mean weights')
+        axes[-1].grid(visible=False, axis='x')
+        axes[-1].set_xticks(range(len(kinds)), [f'{kind}\n{counts[kind]}' for kind in kinds], parse_math=False)
+    add_legend(figure, axes, 'experts (dotted: all equal), by kind of expression and number of these')
+    save_figure(figure, path)
+
+
+def _draw_router(ax: Axes, kinds: Mapping[str, Shares], colours: Mapping[str, tuple[float, ...]]) -> None:
+    experts = list(next(iter(kinds.values())))
+    is_sparse = any(shares[expert]['chosen'] < 1 for shares in kinds.values() for expert in experts)
+    ax.axhline(1 / len(experts), color=FAINT, linewidth=1, linestyle=':')
+    width = _BARS / len(experts)
+    positions, heights = [], []
+    for i, expert in enumerate(experts):
+        x = [kind + (i + 0.5) * width - _BARS / 2 for kind in range(len(kinds))]
+        ax.bar(x, [shares[expert]['weight'] for shares in kinds.values()], 0.9 * width, color=colours[expert],
+               label=expert)
+        positions += x
+        heights += [shares[expert] for shares in kinds.values()]
+    for name, style in _MARKS.items():
+        if name == 'first' or is_sparse:
+            ax.plot(positions, [height[name] for height in heights], linestyle='', color=INK, clip_on=False, **style)
+    ax.set_ylim(0, 1)
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+_PANELS = {'words': 'words per expression', 'size': "referent's share of the image", 'kinds': 'kinds of expressions',
+           'expressions_per_ref': 'expressions per referent', 'refs_per_image': 'referents per image'}
+_LAST = 15  # and above
+
+
+def draw_statistics(sets: Mapping[str, Mapping[str, Mapping[str, Any]]], path: str | Path) -> None:
+    """Draw a row of diagrams for each data set, with all its splits in each.
+
+    Args:
+        sets: data set → split → ``images``, ``refs`` and ``expressions`` (numbers), and how often each value occurs:
+            ``words``, ``expressions_per_ref`` and ``refs_per_image`` (by whole number), ``size`` and ``kinds`` (by
+            label; the same sizes in all splits).
+        path: the picture, ``.png`` or ``.jpg``.
+
+    Raises:
+        InputError: there are no data sets, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
+    """
+    if not sets:
+        raise InputError('there are no data sets to draw')
+    figure = Figure((17, 3.7 * len(sets)), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    rows = figure.subfigures(len(sets), squeeze=False)[:, 0]
+    for row, (title, splits) in zip(rows, sets.items(), strict=True):
+        row.suptitle(drawable(title), x=0.01, ha='left', fontsize=12, fontweight='bold', parse_math=False)
+        _draw_set(row, splits)
+    save_figure(figure, path)
+
+
+def _draw_set(row: SubFigure, splits: Mapping[str, Mapping[str, Any]]) -> None:
+    colours = expert_colours(splits)
+    axes = row.subplots(1, len(_PANELS), width_ratios=[1, 1.15, 1.15, 0.8, 0.8])
+    for ax, (name, title) in zip(axes, _PANELS.items(), strict=True):
+        shares = {split: _shares(statistics[name]) for split, statistics in splits.items()}
+        if name == 'kinds':
+            _draw_bars(ax, shares, colours)
+        elif name == 'size':
+            _draw_lines(ax, shares, colours, list(next(iter(shares.values()))))
+        else:
+            _draw_lines(ax, {split: _clipped(share) for split, share in shares.items()}, colours)
+        dress(ax, title)
+        ax.set_ylim(bottom=0)
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    labels = [f'{split}: {statistics["images"]:,} images, {statistics["refs"]:,} referents, '
+              f'{statistics["expressions"]:,} expressions' for split, statistics in splits.items()]
+    legend = row.legend(axes[0].get_lines(), labels, loc='outside lower center', ncols=2, frameon=False, fontsize=9,
+                        labelcolor=FAINT)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _shares(counts: Mapping[Any, int]) -> dict[Any, float]:
+    total = max(sum(counts.values()), 1)
+    return {value: count / total for value, count in counts.items()}
+
+
+def _clipped(shares: Mapping[int, float]) -> dict[int, float]:
+    """Shares of all whole numbers from the lowest on; the last one stands for those above, too."""
+    values = {min(int(value), _LAST) for value in shares}
+    return {value: sum(share for other, share in shares.items() if min(int(other), _LAST) == value)
+            for value in range(min(values, default=1), max(values, default=1) + 1)}
+
+
+def _draw_lines(ax: Axes, shares: Mapping[str, Mapping[Any, float]], colours: Mapping[str, Any],
+                labels: Sequence[str] = ()) -> None:
+    for split, share in shares.items():
+        x = range(len(labels)) if labels else list(share)
+        ax.plot(x, list(share.values()), color=colours[split], linewidth=1.6, marker='.', label=split)
+    if labels:
+        ax.set_xticks(range(len(labels)), labels, rotation=45, ha='right', rotation_mode='anchor')
+        return
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    if any(_LAST in share for share in shares.values()):
+        ticks = [*range(1, _LAST, 2), _LAST]
+        ax.set_xticks(ticks, [*map(str, ticks[:-1]), f'{_LAST}+'])
+
+
+def _draw_bars(ax: Axes, shares: Mapping[str, Mapping[str, float]], colours: Mapping[str, Any]) -> None:
+    kinds = list(dict.fromkeys(kind for share in shares.values() for kind in share))
+    width = _BARS / len(shares)
+    for i, (split, share) in enumerate(shares.items()):
+        x = [kind + (i + 0.5) * width - _BARS / 2 for kind in range(len(kinds))]
+        ax.bar(x, [share.get(kind, 0) for kind in kinds], 0.9 * width, color=colours[split])
+    ax.set_xticks(range(len(kinds)), kinds, rotation=20 if len(kinds) < 5 else 45, ha='right', rotation_mode='anchor',
+                  parse_math=False)

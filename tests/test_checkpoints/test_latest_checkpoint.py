@@ -1,0 +1,98 @@
+import os
+
+import pytest
+import torch
+
+from mmrefseg.checkpoints.latest_checkpoint import latest_whole_checkpoint, noted_checkpoint, own_file
+from mmrefseg.errors import InputError, MissingInputError
+
+PARTS = ('meta', 'optimizer')
+
+
+def save(folder, *steps, **entries):
+    for step in steps:
+        torch.save({'meta': dict(iter=step), 'optimizer': dict(state=step), **entries}, folder / f'iter_{step}.pth')
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.fixture
+def latest(tmp_path):
+    """What is chosen in the folder, by name, and the warnings."""
+
+    def choose():
+        warnings = []
+        path = latest_whole_checkpoint(tmp_path, tmp_path, 'iter_{}.pth', PARTS, warnings.append)
+        assert path is None or path.parent == tmp_path
+        return path and path.name, ' '.join(warnings)
+
+    return choose
+
+
+@pytest.mark.parametrize('noted', [
+    'iter_4.pth', '/elsewhere/iter_4.pth', '../../iter_4.pth', r'C:\runs\a\iter_4.pth', ' iter_4.pth\n'])
+def test_the_note_counts_by_its_name(tmp_path, latest, noted):
+    save(tmp_path, 2, 4, 6)
+    (tmp_path / 'last_checkpoint').write_text(noted)
+    assert latest() == ('iter_4.pth', '')
+    assert noted_checkpoint(tmp_path) == tmp_path / 'iter_4.pth'
+
+
+@pytest.mark.parametrize('note', [None, b'', b' \n', b'\xff\xfe\x00', b'..', b'.', b'a\0b', b'gone.pth', b'/etc/passwd',
+                                  b'x' * 100_000])
+def test_a_note_that_helps_not(tmp_path, latest, note):
+    save(tmp_path, 2, 10, 9)
+    (tmp_path / 'notes.txt').touch()
+    if note is not None:
+        (tmp_path / 'last_checkpoint').write_bytes(note)
+    name, warnings = latest()
+    assert name == 'iter_10.pth'
+    assert 'the latest whole checkpoint is taken' in warnings
+    assert noted_checkpoint(tmp_path) is None
+
+
+def test_a_note_that_is_no_file(tmp_path, latest):
+    save(tmp_path, 2)
+    os.mkfifo(tmp_path / 'last_checkpoint')
+    assert latest()[0] == 'iter_2.pth'
+
+
+@pytest.mark.parametrize('spoil', [
+    cut_off, lambda path: path.write_bytes(b''), lambda path: torch.save(dict(meta=dict(iter=4)), path),
+    lambda path: torch.save(dict(meta=dict(iter=4), optimizer=7), path), os.unlink])
+def test_one_that_is_not_whole_is_passed_over(tmp_path, latest, spoil):
+    save(tmp_path, 1, 2, 4, 8)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_4.pth'))
+    spoil(tmp_path / 'iter_4.pth')
+    name, warnings = latest()
+    assert name == 'iter_2.pth', 'the one before; iter_8 is of an earlier run'
+    assert 'iter_4.pth' in warnings
+
+
+def test_none_is_whole(tmp_path, latest):
+    save(tmp_path, 2, 4)
+    for step in (2, 4):
+        cut_off(tmp_path / f'iter_{step}.pth')
+    with pytest.raises(InputError, match=r'(?s)can be resumed:.*iter_4.pth is truncated.*iter_2.pth is truncated'):
+        latest()
+
+
+@pytest.mark.parametrize('remains', ['last_checkpoint', 'best_mIoU_iter_2.pth'])
+def test_a_run_without_its_checkpoints_is_not_started_over(tmp_path, latest, remains):
+    (tmp_path / remains).write_text('iter_4.pth')
+    with pytest.raises(MissingInputError, match='no checkpoint to go on from'):
+        latest()
+
+
+def test_no_run_at_all(tmp_path, latest):
+    (tmp_path / 'iter_x.pth').touch()
+    (tmp_path / 'iter_3.pth').mkdir()
+    assert latest() == (None, '')
+
+
+@pytest.mark.parametrize('noted', [None, 7, b'iter_4.pth', ['iter_4.pth'], '', '/', '..', 'a/..', '.', '\0'])
+def test_notes_that_name_no_file(tmp_path, noted):
+    save(tmp_path, 4)
+    assert own_file(noted, tmp_path) is None

@@ -1,0 +1,345 @@
+"""What annotation tools write, with their oddities, as JSON Lines."""
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmrefseg.datasets import JSONLinesDataset
+from mmrefseg.datasets.importing import Options, import_annotations, parse_shares, recognise
+from mmrefseg.datasets.importing.label_studio import decode_brush, image_name
+from mmrefseg.datasets.importing.splitting import assign
+from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.structures.masks import draw_mask
+
+SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
+"""A polygon of 4 x 4 pixels: rows 1 to 4, columns 2 to 5."""
+
+
+def inside(rows=(1, 5), columns=(2, 6), size=(10, 20)):
+    mask = np.zeros(size, np.uint8)
+    mask[slice(*rows), slice(*columns)] = 1
+    return mask
+
+
+def save_image(path, size=(10, 20), orientation=None, value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    Image.new('RGB', size[::-1], (value, 80, 200)).save(path, exif=exif)
+
+
+def save_json(path, content, bom=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding='utf-8-sig' if bom else 'utf-8')
+
+
+def coco(annotations, images=({'id': 1, 'file_name': 'a.jpg', 'height': 10, 'width': 20}, )):
+    return {'images': list(images), 'categories': [{'id': 3, 'name': 'cup'}],
+            'annotations': [{'id': index, 'image_id': 1, 'category_id': 3, **annotation}
+                            for index, annotation in enumerate(annotations)]}
+
+
+@pytest.fixture
+def source(tmp_path):
+    save_image(tmp_path / 'src/a.jpg')
+    return tmp_path / 'src'
+
+
+def run(kind, source, **kwargs):
+    """Import; returns what was made, and the lines of all splits."""
+    out = source.parent / 'out'
+    made = import_annotations(kind, source, out, **kwargs)
+    lines = [json.loads(line) for file in sorted((out / 'annotations').glob('*.jsonl'))
+             for line in file.read_text().splitlines()]
+    for split in made.splits:
+        assert len(list(JSONLinesDataset(str(out), split).referents())) == made.splits[split]['lines']
+    return made, lines
+
+
+def masks(lines):
+    return [draw_mask(line['mask'], line['height'], line['width']) for line in lines]
+
+
+@pytest.mark.parametrize('segmentation', [
+    [SQUARE], SQUARE, [[str(number) for number in SQUARE]], [SQUARE, []],
+    {'size': [10, 20], 'counts': [21, 4, 6, 4, 6, 4, 6, 4, 145]},
+    {'size': ['10', '20'], 'counts': ['21', '4', '6', '4', '6', '4', '6', '4', '145']},
+    {'size': [10, 20], 'counts': 'e04644O1O1O1Oa4'},
+])
+def test_coco_masks_of_every_writing(source, segmentation):
+    if isinstance(segmentation, dict) and isinstance(segmentation['counts'], str):
+        from mmrefseg.structures.masks import mask_to_rle
+        segmentation = mask_to_rle(inside())
+    save_json(source / 'x.json', coco([{'segmentation': segmentation, 'attributes': {'expression': 'the  cup '}}]),
+              bom=True)
+    made, lines = run('coco', source)
+    assert lines[0]['expressions'] == ['the cup'] and lines[0]['image'] == 'a.jpg'
+    assert np.array_equal(masks(lines)[0], inside())
+    assert made.splits == {'train': {'images': 1, 'lines': 1, 'expressions': 1}}
+
+
+def test_coco_ids_as_text_and_backslashes_in_names(tmp_path):
+    save_image(tmp_path / 'src/pets/b/a.jpg')
+    save_image(tmp_path / 'src/pets/c/a.jpg', value=9)
+    images = [{'id': '1', 'file_name': 'D:\\data\\c\\a.jpg', 'height': '10', 'width': '20'}]
+    save_json(tmp_path / 'src/x.json', coco([{'segmentation': [SQUARE]}], images))
+    _, lines = run('coco', tmp_path / 'src')
+    assert [(line['image'], line['expressions']) for line in lines] == [('pets/c/a.jpg', ['cup'])]
+
+
+@pytest.mark.parametrize('segmentation', [[], [[]], None, [[1, 2, 3, 4]]])
+def test_boxes_are_skipped_and_counted_or_taken(source, segmentation):
+    box = {'segmentation': segmentation, 'bbox': ['2', 1, 4, 4]}
+    save_json(source / 'x.json', coco([box, {'segmentation': [SQUARE], 'caption': 'b'}]))
+    made, lines = run('coco', source)
+    assert [line['expressions'] for line in lines] == [['b']]
+    assert [count for what, count in made.notes.items() if 'box alone' in what] == [1]
+    (source.parent / 'out').rename(source.parent / 'before')
+    _, lines = run('coco', source, options=Options(boxes=True))
+    assert np.array_equal(masks(lines)[0], inside())
+
+
+def test_objects_of_the_same_words_are_united_or_kept_apart(source):
+    other = [10, 1, 14, 1, 14, 5, 10, 5]
+    save_json(source / 'x.json', coco([{'segmentation': [SQUARE]}, {'segmentation': [other]}]))
+    _, lines = run('coco', source)
+    assert np.array_equal(masks(lines)[0], inside() | inside(columns=(10, 14))) and len(lines) == 1
+    (source.parent / 'out').rename(source.parent / 'before')
+    _, lines = run('coco', source, keep_apart=True)
+    assert [int(mask.sum()) for mask in masks(lines)] == [16, 16]
+
+
+def test_coordinates_in_shares_are_refused_or_scaled(source):
+    shares = [number / side for number, side in zip(SQUARE, [20, 10] * 4, strict=True)]
+    save_json(source / 'x.json', coco([{'segmentation': [shares]}]))
+    with pytest.raises(InputError, match='shares of the image.*--in-shares'):
+        run('coco', source)
+    assert [path.name for path in source.parent.iterdir()] == ['src']
+    _, lines = run('coco', source, options=Options(in_shares=True))
+    assert np.array_equal(masks(lines)[0], inside())
+
+
+def test_two_images_of_one_id_are_refused(source):
+    images = [{'id': 1, 'file_name': name} for name in ('a.jpg', 'b.jpg')]
+    save_json(source / 'x.json', coco([], images))
+    with pytest.raises(InputError, match=r'images\[1\]: the id 1 is that of a.jpg, too'):
+        run('coco', source)
+
+
+def test_broken_elements_are_refused_together_or_left_out(source):
+    save_json(source / 'x.json', coco([{'segmentation': [['x'] * 8]}, {'segmentation': 'no'}, {'image_id': 7},
+                                       {'segmentation': [SQUARE]}]))
+    with pytest.raises(InputError, match='3 elements are broken; nothing was written'):
+        run('coco', source)
+    assert [path.name for path in source.parent.iterdir()] == ['src']
+    made, lines = run('coco', source, skip_broken=True)
+    assert (len(made.broken), len(lines)) == (3, 1)
+
+
+@pytest.mark.parametrize(('annotated', 'stored', 'expected'), [
+    ((10, 20), False, True), ((20, 10), False, False), (None, False, False), (None, True, True)])
+def test_turned_photos_are_told_by_size(tmp_path, annotated, stored, expected):
+    save_image(tmp_path / 'src/a.jpg', orientation=6)
+    image = {'id': 1, 'file_name': 'a.jpg'}
+    if annotated:
+        image.update(zip(('height', 'width'), annotated, strict=True))
+    save_json(tmp_path / 'src/x.json', coco([{'segmentation': [SQUARE]}], [image]))
+    made, lines = run('coco', tmp_path / 'src', stored=stored)
+    assert lines[0].get('ignore_orientation', False) is expected
+    assert any('sizes do not tell' in what for what in made.notes) == (annotated is None)
+
+
+def test_a_picture_of_another_size_is_broken(source):
+    save_json(source / 'x.json', coco([{'segmentation': [SQUARE]}],
+                                      [{'id': 1, 'file_name': 'a.jpg', 'height': 30, 'width': 60}]))
+    with pytest.raises(InputError, match=r'made on a picture of \(30, 60\)'):
+        run('coco', source)
+
+
+CVAT = '''<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version>
+<image id="0" name="a.jpg" width="20" height="10">
+<polygon label="cup" points="2,1;6,1;6,5;2,5"><attribute name="expression">left &amp; red</attribute></polygon>
+<mask label="cup" rle="1, 2, 3" left="2" top="1" width="3" height="2"></mask>
+<box label="box" xtl="2" ytl="1" xbr="6" ybr="5"/>
+<points label="dot" points="1,1"/>
+</image></annotations>'''
+
+
+def test_cvat(source):
+    (source / 'annotations.xml').write_text(CVAT)
+    made, lines = run('cvat', source)
+    assert [line['expressions'] for line in lines] == [['left & red'], ['cup']]
+    assert np.array_equal(masks(lines)[0], inside())
+    assert np.argwhere(masks(lines)[1]).tolist() == [[1, 3], [1, 4]]
+    assert sum(made.notes.values()) == 2
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    ('<!DOCTYPE a [<!ENTITY b "c">]>' + CVAT[39:], 'DOCTYPE'),
+    (CVAT[:300], 'not a whole XML'),
+    (CVAT.replace('<version>', '<a>' * 20), 'nested'),
+    (CVAT.replace('1, 2, 3', '1, 2, 9'), 'do not fill its box'),
+    (CVAT.replace('<image ', '<track/><image '), 'CVAT for images'),
+])
+def test_hostile_cvat(source, content, message):
+    (source / 'annotations.xml').write_text(content)
+    with pytest.raises(InputError, match=message):
+        run('cvat', source)
+
+
+def test_labelme(source):
+    points = [[2, 1], [6, 1], [6, 5], [2, 5]]
+    save_json(source / 'a.json', {
+        'imagePath': '..\\photos\\a.jpg', 'imageHeight': 10, 'imageWidth': 20, 'imageData': None, 'shapes': [
+            {'label': 'cup', 'description': 'the red cup', 'points': points, 'group_id': 1, 'shape_type': 'polygon'},
+            {'label': 'cup', 'description': 'the red cup', 'points': [[10, 1], [14, 1], [14, 5]], 'group_id': 1},
+            {'label': 'pen', 'description': '', 'points': [[0, 0], [3, 3]], 'shape_type': 'rectangle'},
+            {'label': 'line', 'points': [[0, 0], [3, 3]], 'shape_type': 'line'}]})
+    made, lines = run('labelme', source)
+    assert [line['expressions'] for line in lines] == [['the red cup']]
+    assert len(lines[0]['mask']) == 2 and lines[0]['mask'][0] == SQUARE
+    assert sum(made.notes.values()) == 2
+
+
+def brush(mask):
+    """Label Studio's code of a mask: a run per row of pixels, and literal values for the first row."""
+    width = mask.shape[1]
+    bits = f'{4 * mask.size:032b}{7:05b}{0:04b}{3:04b}{7:04b}{15:04b}'
+    for row, pixels in enumerate(mask):
+        if row == 0:
+            bits += f'0{2:02b}{4 * width - 1:08b}' + ''.join(f'{255 * value:08b}' * 4 for value in pixels)
+            continue
+        for value in pixels:
+            bits += f'1{1:02b}{3:04b}{255 * int(value):08b}'
+    bits += '0' * (-len(bits) % 8)
+    return [int(bits[start:start + 8], 2) for start in range(0, len(bits), 8)]
+
+
+def test_label_studio(source):
+    common = {'original_width': 20, 'original_height': 10, 'image_rotation': 0}
+    results = [
+        {'id': 'r1', 'type': 'polygonlabels', **common,
+         'value': {'points': [[10, 10], [30, 10], [30, 50], [10, 50]], 'polygonlabels': ['cup']}},
+        {'id': 'r1', 'type': 'textarea', 'from_name': 'say', 'value': {'text': ['the red cup', 'red one']}},
+        {'id': 'r2', 'type': 'brushlabels', **common,
+         'value': {'format': 'rle', 'rle': brush(inside((0, 3))), 'brushlabels': ['pen']}}]
+    save_json(source / 'x.json', [{'id': 1, 'data': {'image': '/data/upload/1/0a1b2c3d-a.jpg'},
+                                   'annotations': [{'result': results}]}])
+    _, lines = run('label-studio', source)
+    assert [line['expressions'] for line in lines] == [['the red cup', 'red one'], ['pen']]
+    assert np.array_equal(masks(lines)[0], inside())
+    assert np.array_equal(masks(lines)[1], inside((0, 3)))
+
+
+def test_hostile_brush_strokes():
+    code = brush(inside())
+    for wrong, message in ((code[:20], 'cut off'), ([1, 2], 'cut off'), ([0] * 9, 'holds 0 values'), (['a'], 'bytes')):
+        with pytest.raises(InputError, match=message):
+            decode_brush(wrong, 10, 20, 'x')
+
+
+def test_names_in_label_studio():
+    assert image_name('/data/local-files/?d=pets/my%20cat.jpg') == 'pets/my cat.jpg'
+    assert image_name('s3://bucket/pets/cat.jpg?x=1') == 'pets/cat.jpg'
+
+
+def test_yolo_with_its_splits(tmp_path):
+    for split in ('train', 'valid'):
+        save_image(tmp_path / f'src/{split}/images/a.jpg')
+        folder = tmp_path / f'src/{split}/labels'
+        folder.mkdir()
+        (folder / 'a.txt').write_text('1 0.1 0.1 0.3 0.1 0.3 0.5 0.1 0.5\n0 0.5 0.5 0.1 0.1\n')
+    (tmp_path / 'src/data.yaml').write_text('names: [cup, red pen]\n')
+    made, lines = run('yolo', tmp_path / 'src')
+    assert list(made.splits) == ['train', 'val']
+    assert [(line['image'], line['expressions']) for line in lines] == [
+        ('train/images/a.jpg', ['red pen']), ('valid/images/a.jpg', ['red pen'])]
+    assert np.array_equal(masks(lines)[0], inside())
+
+
+def test_table_of_mask_files(source):
+    (source / 'masks').mkdir()
+    palette = Image.fromarray(inside(), 'P')
+    palette.putpalette([0, 0, 0, 200, 0, 0])
+    palette.save(source / 'masks/a.png')
+    rgba = np.zeros((10, 20, 4), np.uint8)
+    rgba[..., 3] = 255 * inside()
+    Image.fromarray(rgba).save(source / 'masks/b.png')
+    (source / 'x.csv').write_text('Image;Mask;Expression\na.jpg;masks\\a.png;the cup, red\na.jpg;b.png;pen\n'
+                                  f'a.jpg;{json.dumps([SQUARE])};both\na.jpg;none;a giraffe\na.jpg;;forgotten\n',
+                                  encoding='utf-8-sig')
+    made, lines = run('table', source)
+    assert [line['expressions'] for line in lines] == [['the cup, red'], ['pen'], ['both'], ['a giraffe']]
+    assert all(np.array_equal(mask, inside()) for mask in masks(lines)[:3])
+    assert lines[3]['mask'] is None and sum(made.notes.values()) == 1
+
+
+def test_parquet_that_holds_images(source):
+    pyarrow = pytest.importorskip('pyarrow')
+    parquet = pytest.importorskip('pyarrow.parquet')
+    image = {'bytes': (source / 'a.jpg').read_bytes(), 'path': None}
+    table = pyarrow.Table.from_pylist([{'image': image, 'segmentation': [SQUARE], 'sentences': ['cup', 'mug']}])
+    parquet.write_table(table, source / 'train-00000.parquet')
+    made, lines = run('table', source)
+    assert lines[0]['expressions'] == ['cup', 'mug'] and np.array_equal(masks(lines)[0], inside())
+    assert list(made.splits) == ['train'] and lines[0]['image'].startswith('embedded/')
+
+
+def test_refcoco_with_several_objects_and_none(source):
+    save_json(source / 'instances.json', coco([{'segmentation': [SQUARE]},
+                                               {'segmentation': [[10, 1, 14, 1, 14, 5, 10, 5]]}]))
+    refs = [{'ref_id': index, 'image_id': 1, 'ann_id': ids, 'split': 'testA', 'sentences': [{'sent': words}]}
+            for index, (ids, words) in enumerate([(0, 'cup'), ([0, 1], 'both'), ([-1], 'a dog')])]
+    (source / 'refs(unc).p').write_bytes(pickle.dumps(refs, 2))
+    made, lines = run('refcoco', source)
+    assert [int(mask.sum()) for mask in masks(lines)] == [16, 32, 0] and list(made.splits) == ['testA']
+
+
+@pytest.mark.parametrize(('name', 'content', 'kind'), [
+    ('a.json', json.dumps(coco([])), 'coco'), ('b.xml', CVAT, 'cvat'), ('c.html', '<html>no</html>', 'a web page'),
+    ('d.json', '[{"data": {}, "annotations": []}]', 'label-studio'), ('e.json', '{"a": 1}', 'JSON of an unknown'),
+    ('f.jsonl', '{"image": "a", "expression": "b", "mask": null}\n', 'jsonl'), ('g.csv', 'image,mask\n', 'table'),
+    ('h.txt', '0 .1 .2 .3 .4 .5 .6', 'yolo'), ('i', '', 'an empty file'), ('j.zip', 'PK\3\4', 'a zip archive'),
+    ('k.json', '{"shapes": [], "imagePath": ""}', 'labelme'),
+    ('l.json', json.dumps(coco([]), indent=2)[:60], 'coco')])
+def test_files_are_known_by_their_content(tmp_path, name, content, kind):
+    (tmp_path / name).write_text(content)
+    assert recognise(tmp_path / name).startswith(kind)
+
+
+def test_another_kind_of_file_is_named_with_the_right_command(source):
+    (source / 'x.xml').write_text(CVAT)
+    with pytest.raises(InputError, match=r'x.xml is CVAT XML, not COCO.*mmrefseg import cvat'):
+        import_annotations('coco', source / 'x.xml', source.parent / 'out')
+    with pytest.raises(InputError, match=r'holds no file that is COCO'):
+        run('coco', source)
+    with pytest.raises(MissingInputError, match='is missing'):
+        run('coco', source.parent / 'none')
+
+
+def test_splits_are_by_image_and_group(tmp_path):
+    images = []
+    for index in range(20):
+        save_image(tmp_path / f'src/v{index // 2}_{index}.jpg', value=index)
+        images.append({'id': index, 'file_name': f'v{index // 2}_{index}.jpg'})
+    content = coco([{'image_id': index, 'segmentation': [SQUARE], 'caption': words} for index in range(20)
+                    for words in ('a', 'b')], images)
+    save_json(tmp_path / 'src/x.json', content)
+    made, _ = run('coco', tmp_path / 'src', group='^(v[0-9]+)_')
+    assert {split: numbers['images'] for split, numbers in made.splits.items()} == {'train': 16, 'val': 2, 'test': 2}
+    groups = {split: {json.loads(line)['image'].split('_')[0] for line in
+                      (tmp_path / f'out/annotations/{split}.jsonl').read_text().splitlines()} for split in made.splits}
+    assert sum(map(len, groups.values())) == len(set().union(*groups.values())) == 10
+
+
+def test_seeds_make_splits():
+    groups = dict.fromkeys('abcdefghij', 1)
+    shares = parse_shares(['train=0.8', 'val=0.2'])
+    assert assign(groups, shares, 0) == assign(groups, shares, 0) != assign(groups, shares, 1)
+    for wrong in (['train=1', 'val=1'], ['train'], ['../x=1']):
+        with pytest.raises(InputError):
+            parse_shares(wrong)

@@ -1,0 +1,49 @@
+"""The page about one's own data."""
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmrefseg.__main__ import main
+
+HOSTILE = '<script>alert(1)</script>'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two splits: one picture in both, twice the same words; a tiny, an empty and a misfitting mask."""
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'annotations').mkdir()
+    shades = np.random.default_rng(0).integers(0, 255, (8, 9, 3), np.uint8)
+    picture = Image.fromarray(shades).resize((90, 80))
+    picture.save(tmp_path / 'images/a.png')
+    picture.save(tmp_path / 'images/b.jpg', quality=80)
+    square, tiny = [[10, 10, 30, 10, 30, 30, 10, 30]], [[0, 0, 2, 0, 2, 2, 0, 2]]
+    lines = [{'expression': HOSTILE, 'mask': square}, {'expression': 'the cup', 'mask': square},
+             {'expression': 'The  cup', 'mask': tiny}, {'expression': 'a giraffe', 'mask': None},
+             {'expression': 'red ' * 30, 'mask': square},
+             {'expression': 'x', 'mask': {'size': [1, 1], 'counts': [1]}}]
+    for split, image, chosen in (('train', 'a.png', lines), ('val', 'b.jpg', lines[:1])):
+        (tmp_path / f'annotations/{split}.jsonl').write_text(
+            ''.join(json.dumps({'image': image, **line}) + '\n' for line in chosen))
+    return tmp_path
+
+
+def test_page_and_numbers(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['mmrefseg', 'inspect', str(folder), '--out', str(folder / 'out')])
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    main()
+    report = json.loads((folder / 'out/inspect.json').read_text())
+    assert report['splits']['train'] == {'images': 1, 'lines': 5, 'expressions': 5, 'broken': 1}
+    assert report['duplicates'] == ['train: a.png, val: b.jpg (nearly the same)']
+    assert report['ambiguous'] == ['train.jsonl, lines 2, 3: the cup']
+    assert report['tiny'] == ['train.jsonl, line 3: 0.056 % of the image: The  cup']
+    assert report['empty'] == ['train.jsonl, line 4: a giraffe']
+    assert [entry[:32] for entry in report['too_long']] == ['train.jsonl, line 5: 32 tokens: ']
+    assert 'line 6' in report['broken'][0] and report['positions'] == {'top left': 5}
+    text = (folder / 'out/inspect.html').read_text()
+    assert HOSTILE not in text and '&lt;script&gt;' in text and 'http' not in text
+    assert text.index('1 of the lines') < text.index('pairs of pictures')
+    assert 'inspect.html shows more' in capsys.readouterr().out
