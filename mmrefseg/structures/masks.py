@@ -208,7 +208,8 @@ def _runs_of(counts: bytes) -> np.ndarray:
 
 def _fill(runs: np.ndarray, height: int, width: int) -> np.ndarray:
     """(H, W), uint8, from (N,) lengths of runs of 0 and 1 in turn, down the columns."""
-    if not (runs.size and runs.min() >= 0 and runs.sum() == height * width):
+    # Each run is bounded first: the sum of huge ones would wrap around and look right.
+    if not (runs.size and runs.min() >= 0 and runs.max() <= height * width and runs.sum() == height * width):
         raise InputError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
     pixels = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs.astype(np.int64))
     # OpenCV turns columns into rows ten times as fast as NumPy.
