@@ -29,7 +29,7 @@ _FIELDS = {'image', 'height', 'width', 'expression', 'expressions', 'sent_ids', 
 # Keys that a sample gets from elsewhere.
 _RESERVED = {'img_path', 'segmentation', 'sentences', 'text', 'sent_id', 'kind', 'sample_idx', 'img', 'img_shape',
              'ori_shape', 'gt_seg_map', 'seg_fields', 'flip', 'flip_direction', 'warp_matrix', 'scale_factor',
-             'img_padding_size'}
+             'img_padding_size', 'shared_image', 'image_folder'}
 
 
 class LineIndex(NamedTuple):
