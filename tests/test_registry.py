@@ -26,7 +26,7 @@ mmrefseg.register_all_modules(init_default_scope=False)
 
 
 class _Tokenizer(nn.Module):
-    tokenize = None
+    tokenize = encode_image = answer = None
 
 
 _CLIP = dict(embed_dim=8, text_cfg=dict(context_length=8, vocab_size=49408, width=8, heads=2, layers=1),

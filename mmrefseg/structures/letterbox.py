@@ -89,7 +89,15 @@ def cris_scores(logits: Tensor, input_size: tuple[int, int], warp_matrix: np.nda
 
 def masks_by_opencv(logits: Tensor, input_size: tuple[int, int], ori_shapes: Sequence[tuple[int, int]],
                     warp_matrices: Sequence[np.ndarray], threshold: float = 0.35) -> list[Tensor]:
-    """:func:`cris_mask` of each sample, brought back to the logits' device; arguments as of :func:`masks_by_matrix`."""
+    """:func:`cris_mask` of each sample, brought back to the logits' device.
+
+    Args:
+        logits: see :func:`masks_by_matrix`.
+        input_size: see there.
+        ori_shapes: see there.
+        warp_matrices: see there, but of any affine map.
+        threshold: see there. Default 0.35.
+    """
     return [
         cris_mask(sample, input_size, matrix, shape, threshold).to(logits.device)
         for sample, matrix, shape in zip(logits, warp_matrices, ori_shapes, strict=True)

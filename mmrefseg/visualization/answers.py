@@ -62,7 +62,7 @@ def compose_answers(answers: Iterable[Answer], number: int | None = None) -> Ima
 
     Args:
         answers: see there.
-        number: see there.
+        number: see there. Default None.
 
     Raises:
         InputError: there are no answers, or a mask isn't of its image's size.

@@ -35,7 +35,7 @@ def download(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit
         url: the address, http or https.
         timeout: seconds that the server may stay silent. Default 20.
         longest: seconds that all may take. Default 120.
-        limit: bytes that it may have. Default 256 MB.
+        limit: bytes that it may have. Default the package's bound for images, 256 MB.
 
     Raises:
         FileError: the server cannot be reached, refuses, or takes too long.

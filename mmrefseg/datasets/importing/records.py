@@ -63,7 +63,8 @@ class Notes:
 
     Args:
         counts: how often something happened that the user should know of, such as skipping, by its description.
-        broken: what is wrong, one message per element.
+            Default none.
+        broken: what is wrong, one message per element. Default none.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
