@@ -222,7 +222,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         self.check_links(info)
         if self.unit == 'sentence':
             info.update(info.pop('sentences')[sentence])
-        info['image_folder'] = self.data_prefix['img_path']
+        info.setdefault('image_folder', self.data_prefix['img_path'])
         info['sample_idx'] = idx if idx >= 0 else len(self) + idx
         return info
 

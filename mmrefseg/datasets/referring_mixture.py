@@ -131,7 +131,7 @@ class _ReferentsOfSources(Referents):
         source = self._sources[self._origins[index]]
         referent = source.referents()[self._indices[index]]
         source.check_links(referent)
-        return {**referent, 'image_key': source.image_key(referent)}
+        return {'image_folder': source.data_prefix['img_path'], **referent, 'image_key': source.image_key(referent)}
 
 
 def _build(datasets: Iterable[dict | BaseReferringDataset]) -> list[BaseReferringDataset]:

@@ -50,7 +50,7 @@ def test_samples_are_those_of_the_original(source, prepared, tmp_path, unit, lmd
     for sample, expected in zip(dataset, original, strict=True):
         np.testing.assert_array_equal(sample['img'], expected['img'])
         np.testing.assert_array_equal(sample['gt_seg_map'], expected['gt_seg_map'])
-        same = expected.keys() - {'img', 'gt_seg_map', 'img_path', 'segmentation'}
+        same = expected.keys() - {'img', 'gt_seg_map', 'img_path', 'image_folder', 'segmentation'}
         assert {key: sample[key] for key in same} == {key: expected[key] for key in same}
         assert sample['segmentation']['size'] == [expected['height'], expected['width']]
 

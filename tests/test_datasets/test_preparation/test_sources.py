@@ -91,8 +91,8 @@ def test_users_own_data(root, tmp_path):
         assert dataset.images_by_split() == own.images_by_split()
         samples = [(dataset.get_data_info(place), own.get_data_info(place)) for place in range(3)]
         for ours, theirs in samples:
-            assert {key: ours[key] for key in theirs.keys() - {'img_path', 'segmentation'}} == {
-                key: theirs[key] for key in theirs.keys() - {'img_path', 'segmentation'}}
+            assert {key: ours[key] for key in theirs.keys() - {'img_path', 'image_folder', 'segmentation'}} == {
+                key: theirs[key] for key in theirs.keys() - {'img_path', 'image_folder', 'segmentation'}}
         np.testing.assert_array_equal(draw_mask(samples[0][0]['segmentation'], 24, 32),
                                       draw_mask(samples[0][1]['segmentation'], 24, 32))
         assert samples[1][0]['segmentation'] is None
