@@ -46,7 +46,7 @@ def check_training_state(checkpoint: Mapping[str, Any], runner: Runner) -> None:
         if 'optimizer' in checkpoint:
             for wrapper, state, where in _wrappers(runner.optim_wrapper, checkpoint['optimizer']):
                 _check_optimizer(wrapper, state, where)
-        if 'param_schedulers' in checkpoint and runner.param_schedulers is not None:
+        if 'param_schedulers' in checkpoint and _are_built(runner.param_schedulers):
             own, found = _states(runner.param_schedulers), checkpoint['param_schedulers']
             _check_like(found, own, 'param_schedulers')
     except _UnlikeError as error:
@@ -81,6 +81,13 @@ def check_average(checkpoint: Mapping[str, Any], runner: Runner) -> None:
 def _expect(holds: bool, where: str, expected: str) -> None:
     if not holds:
         raise _UnlikeError(f'its {where} is not {expected}')
+
+
+def _are_built(schedulers: Mapping | Sequence | None) -> bool:
+    """Whether they are more than configs, as they are where a runner is told to resume before it trains."""
+    if isinstance(schedulers, Mapping):
+        return 'type' not in schedulers and all(map(_are_built, schedulers.values()))
+    return schedulers is not None and not any(isinstance(scheduler, Mapping) for scheduler in schedulers)
 
 
 def _states(schedulers: Mapping | Sequence) -> dict | list:
