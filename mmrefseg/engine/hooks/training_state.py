@@ -43,7 +43,7 @@ def check_training_state(checkpoint: Mapping[str, Any], runner: Runner) -> None:
         InputError: a part isn't such a state; names the part.
     """
     try:
-        if 'optimizer' in checkpoint:
+        if 'optimizer' in checkpoint and not isinstance(runner.optim_wrapper, Mapping | None):
             for wrapper, state, where in _wrappers(runner.optim_wrapper, checkpoint['optimizer']):
                 _check_optimizer(wrapper, state, where)
         if 'param_schedulers' in checkpoint and _are_built(runner.param_schedulers):
