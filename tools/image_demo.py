@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmrefseg.apis import RefSegInferencer, command_line
 from mmrefseg.apis.inference import sources_of
-from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.files import check_writable, refuse_overwriting
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -35,6 +35,7 @@ def demonstrate(args: argparse.Namespace) -> None:
     images = [source.path for source in sources_of(args.image)]
     several = len(images) > 1 or os.path.isdir(args.image)
     out = Path(args.out or ('answers' if several else 'answers.png'))
+    refuse_overwriting(out, images)
     ask = RefSegInferencer(args.config, args.weights, args.device, args.dtype)
     if several:
         stream(ask, images, args, out)

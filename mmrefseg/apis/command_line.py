@@ -4,13 +4,15 @@ from __future__ import annotations
 import logging
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 from mmengine.logging import MMLogger
 
 from mmrefseg.errors import UserError
+from mmrefseg.utils.files import refuse_overwriting
 from mmrefseg.utils.run_processes import has_any_told, is_first_to_tell
 
 # MMEngine's functions that say themselves which class, argument or entry of a config there isn't.
@@ -20,6 +22,7 @@ _SELF_EXPLAINING = ('build_from_cfg', 'build_scheduler_from_cfg', '_merge_a_into
 def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], interrupted: str = 'interrupted') -> None:
     """Run a tool as its command line says, and end it with the right exit status.
 
+    A file of the option or argument ``out`` that is also one of the other arguments is refused before the work begins.
     A :class:`UserError` ends it with its message alone and status 1, Ctrl-C with status 130; every other exception is
     a bug and keeps its traceback. The option ``--debug``, which is added, shows both. The log file of a run, where
     there is one, always gets the traceback.
@@ -33,6 +36,7 @@ def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], inte
     args = parser.parse_args()
     tool = Path(parser.prog).stem
     try:
+        _refuse_lost_inputs(args)
         status = command(args)
     except KeyboardInterrupt:
         print(f'\n{tool}: {interrupted}', file=sys.stderr)
@@ -47,6 +51,21 @@ def run(parser: ArgumentParser, command: Callable[[Namespace], int | None], inte
         sys.exit(message if is_first_to_tell(message) else 1)
     if status is not None:
         sys.exit(status)
+
+
+def _refuse_lost_inputs(args: Namespace) -> None:
+    """Refuse an output that would replace one of the files that are named as inputs."""
+    values = dict(vars(args))
+    if isinstance(out := values.pop('out', None), str | Path):
+        refuse_overwriting(out, _paths_in(list(values.values())))
+
+
+def _paths_in(value: Any) -> Iterator[str | Path]:
+    if isinstance(value, str | Path):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _paths_in(part)
 
 
 def _is_user_error(error: Exception) -> bool:

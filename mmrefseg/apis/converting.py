@@ -14,10 +14,10 @@ from torch import Tensor
 import mmrefseg
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights
-from mmrefseg.errors import FileError, InputError
+from mmrefseg.errors import InputError
 from mmrefseg.models.converters import Conversion
 from mmrefseg.registry import MODELS
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically
 
 from . import command_line
 
@@ -73,8 +73,7 @@ def convert_file(source: str, target: str, convert: Callable[[Mapping[str, Any]]
         InputError: it is no checkpoint of the method, or fits none of the configs.
         FileError: ``target`` cannot be written.
     """
-    if Path(target).resolve() == Path(source).resolve():
-        raise FileError(f'{target} is the file to convert; name another to write')
+    refuse_overwriting(target, [source])
     check_writable(Path(target).parent)
     checkpoint = load_from_local(source)
     try:

@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -59,6 +59,27 @@ def open_regular(path: str | Path, limit: int | None = None) -> BinaryIO:
         os.close(descriptor)
         raise InputError(f'{path} {trouble}')
     return open(descriptor, 'rb')
+
+
+def refuse_overwriting(out: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse to write onto a file that is read.
+
+    Args:
+        out: file to write.
+        inputs: files that are read; those that aren't there don't matter.
+
+    Raises:
+        FileError: ``out`` is one of them, by whatever name.
+    """
+    if os.path.isfile(out) and any(_is_same_file(out, path) for path in inputs):
+        raise FileError(f'{out} is a file that is read, and would be lost; name another to write')
+
+
+def _is_same_file(first: str | Path, second: str | Path) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except (OSError, ValueError):  # what isn't there, or is no path
+        return False
 
 
 def read_regular(path: str | Path, limit: int) -> bytes:

@@ -84,7 +84,7 @@ def parameter_table(model: nn.Module) -> str:
     for name, (total, trainable) in parameter_rows(model):
         table.add_row(name, f'{total:,}', f'{trainable:,}', f'{trainable / total:.2%}')
     text = io.StringIO()
-    Console(file=text, width=100).print(table)
+    Console(file=text, width=100, markup=False, emoji=False).print(table)
     return '\n'.join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
 
 

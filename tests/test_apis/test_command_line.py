@@ -1,5 +1,6 @@
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -98,3 +99,29 @@ def test_bugs_are_told_by_all(monkeypatch, torchruns_store):
     for _ in range(2):
         with pytest.raises(RuntimeError, match='x'):
             run(ArgumentParser(), lambda args: fail(RuntimeError('x')))
+
+
+@pytest.mark.parametrize('name', ['in.json', './in.json', 'link.json'])
+def test_no_output_replaces_an_input(monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    Path('in.json').write_text('precious')
+    Path('link.json').symlink_to('in.json')
+    monkeypatch.setattr(sys, 'argv', ['tool.py', '--variant', 'a', 'other.json', '--variant', 'b', 'in.json',
+                                      '--out', name])
+    parser = ArgumentParser()
+    parser.add_argument('--variant', nargs='+', action='append')
+    parser.add_argument('--out')
+    with pytest.raises(SystemExit, match='is a file that is read, and would be lost'):
+        run(parser, lambda args: Path(args.out).write_text('report'))
+    assert Path('in.json').read_text() == 'precious'
+
+
+def test_an_output_may_be_written_again(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path('out.json').write_text('old')
+    monkeypatch.setattr(sys, 'argv', ['tool.py', 'in.json', '--out', 'out.json'])
+    parser = ArgumentParser()
+    parser.add_argument('source')
+    parser.add_argument('--out')
+    run(parser, lambda args: Path(args.out).write_text('new') and None)
+    assert Path('out.json').read_text() == 'new'

@@ -133,3 +133,29 @@ def test_mistakes_get_a_message(command, tmp_path, arguments, message):
     write(tmp_path / 'none.json', val=[])
     with pytest.raises(SystemExit, match=f'^compare_models: .*{message}'):
         command(arguments)
+
+
+@pytest.mark.parametrize(('field', 'value'), [
+    ('intersection', 10**30), ('intersection', 'abc'), ('intersection', None), ('intersection', 0.9),
+    ('intersection', True), ('intersection', -1), ('intersection', 101), ('union', [1]), ('text', {}),
+    ('image_id', [1])])
+def test_numbers_that_are_none(command, four_files, tmp_path, field, value):
+    rows = answers(1, 2, 3, 4)
+    rows[2][field] = value
+    write(tmp_path / 'b0.json', val=rows, testA=answers(1, 2, 3))
+    with pytest.raises(SystemExit, match=r'b0\.json'):
+        command('--variant base a0.json --variant ours b0.json')
+
+
+def test_names_are_no_markup(command, tmp_path, capsys):
+    write(tmp_path / 'a.json', **{'[/v]': answers(40, 60, 95)})
+    command('--variant [bold]a a.json --variant [/b]:smile: a.json --out out.md')
+    assert '[bold]a' in (text := capsys.readouterr().out) and '[/b]:smile:' in text and '[/v]' in text
+    assert '[/b]:smile:' in (tmp_path / 'out.md').read_text()
+
+
+def test_no_predictions_are_replaced_by_numbers(command, four_files, tmp_path):
+    before = (tmp_path / 'a0.json').read_bytes()
+    with pytest.raises(SystemExit, match='would be lost'):
+        command('--variant base a0.json --variant ours b0.json --out a0.md')
+    assert (tmp_path / 'a0.json').read_bytes() == before

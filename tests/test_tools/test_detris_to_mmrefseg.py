@@ -106,6 +106,6 @@ def test_other_files_are_refused(command, save_official, tmp_path):
         command(tmp_path / 'text.pth', tmp_path / 'out.pth')
     with pytest.raises(SystemExit, match=r'no checkpoint .*nowhere\.pth'):
         command(tmp_path / 'nowhere.pth', tmp_path / 'out.pth')
-    with pytest.raises(SystemExit, match='is the file to convert'):
+    with pytest.raises(SystemExit, match='is a file that is read'):
         command(source, source)
     assert not (tmp_path / 'out.pth').exists()

@@ -178,3 +178,27 @@ def test_a_share_of_strangers_may_be_allowed(command, folder):
     (folder / 'mine.json').write_text(json.dumps(rows))
     report = command('mine.json', '--max-unmatched', '50')
     assert report['unmatched']['mine.json'] == ["mine.json[1]: there is no sent_id '99999'"]
+
+
+def test_a_split_that_is_named_twice(command, folder, tmp_path):
+    lines = [{'sent_id': number, 'segmentation': None} for number in range(9_000, 9_020)]
+    (tmp_path / 'strangers.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    with pytest.raises(SystemExit, match='20 of 20 predictions belong to no expression'):
+        command(tmp_path / 'strangers.jsonl', '--split', 'val', 'val')
+
+
+@pytest.mark.parametrize('share', ['nan', '-1', '101', 'x'])
+def test_a_share_that_is_none(command, share):
+    with pytest.raises(SystemExit) as error:
+        command('predictions.json', '--max-unmatched', share)
+    assert error.value.code == 2
+
+
+def test_the_predictions_are_not_replaced_by_their_report(monkeypatch, folder):
+    monkeypatch.chdir(folder)
+    before = (folder / 'predictions.json').read_bytes()
+    monkeypatch.setattr(sys, 'argv', ['evaluate_predictions.py', 'predictions.json', '--on', 'data.py', '--out',
+                                      str(folder / 'predictions.json')])
+    with pytest.raises(SystemExit, match='would be lost'):
+        runpy.run_path(str(TOOLS / 'analysis_tools/evaluate_predictions.py'), run_name='__main__')
+    assert (folder / 'predictions.json').read_bytes() == before

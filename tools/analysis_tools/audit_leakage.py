@@ -148,7 +148,7 @@ def audit_configs(args: Namespace) -> bool:
     for name in args.configs:
         audit.add(name, read_config(name, args.cfg_options, needs_model=False))
     table = matrix(list(audit.splits), audit.overlap())
-    Console(width=max(Console().width, 80 + 8 * len(audit.splits))).print(table)
+    Console(width=max(Console().width, 80 + 8 * len(audit.splits)), markup=False, emoji=False).print(table)
     print('\n'.join(map(verdict, audit.trainings)))
     if args.out:
         write_atomically((json.dumps(audit.report(), indent=2) + '\n').encode(), args.out)

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
+from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import PairedDifference, Spread, paired_difference, spread_over_seeds, summarise_iou
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, read_json_object, write_atomically
+from mmrefseg.utils.files import check_writable, read_json_object, refuse_overwriting, write_atomically
 
 FIGURES = ('mIoU', 'oIoU', 'Pr@50', 'Pr@90')
 THRESHOLDS = (50, 90)
@@ -96,6 +97,12 @@ def read_predictions(file: str) -> dict[str, dict[tuple, tuple[int, int]]]:
         except (TypeError, KeyError) as error:
             raise InputError(f'{split} of {file} is not a list of predictions with {", ".join(FIELDS)}; {WRITER} '
                              'writes such a file') from error
+        for _, _, image, text, inter, union in rows:
+            if not isinstance(text, str) or not isinstance(image, int | str):
+                raise InputError(f'{split} of {file}: an image_id must be a number or string, and a text a string')
+            if not all(is_int64(count) and type(count) is int for count in (inter, union)) or not 0 <= inter <= union:
+                raise InputError(f'{split} of {file}: intersection and union of {text[:80]!r} must be whole numbers of '
+                                 'pixels from 0, and no intersection larger than its union')
         splits[split] = {tuple(expression): (inter, union) for *expression, inter, union in rows}
         if len(splits[split]) < len(rows):
             raise InputError(f'{split} of {file} holds {len(rows) - len(splits[split])} expressions twice')
@@ -169,7 +176,7 @@ def _difference(difference: PairedDifference) -> tuple[str, str, str]:
 def write_report(results: Mapping[str, Mapping[str, Mapping[str, Any]]], variants: Sequence[Sequence[str]],
                  out: Path) -> None:
     """Write the tables to ``out`` and all numbers to the JSON file beside it."""
-    console = Console(width=REPORT_WIDTH, color_system=None)
+    console = Console(width=REPORT_WIDTH, color_system=None, markup=False, emoji=False)
     figures, differences = tables(results)
     with console.capture() as text:
         console.print(figures)
@@ -195,10 +202,11 @@ def print_comparison(args: Namespace) -> None:
         check_writable(args.out.parent)
         if args.out.suffix != '.md' or args.out.is_dir():
             raise InputError(f'--out is {args.out}; expected was a file whose name ends in .md')
+        refuse_overwriting(args.out.with_suffix('.json'), [file for _, *files in args.variants for file in files])
     results = compare(read_variants(args.variants))
     if args.out:
         write_report(results, args.variants, args.out)
-    console = Console(width=max(Console().width, REPORT_WIDTH))
+    console = Console(width=max(Console().width, REPORT_WIDTH), markup=False, emoji=False)
     for table in tables(results):
         console.print(table)
     if args.out:

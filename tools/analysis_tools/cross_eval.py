@@ -149,7 +149,7 @@ def evaluate(args: Namespace) -> None:
     runner = start_testing(cfg, args.checkpoint)
     results = {target.name: test_target(runner, target, trained, args.amp) for target in targets}
     if is_main_process():
-        Console(width=max(Console().width, MATRIX_WIDTH)).print(matrix(results))
+        Console(width=max(Console().width, MATRIX_WIDTH), markup=False, emoji=False).print(matrix(results))
         if args.out:
             report = dict(config=args.config, checkpoint=args.checkpoint, results=results)
             write_atomically((json.dumps(report, indent=2) + '\n').encode(), args.out)

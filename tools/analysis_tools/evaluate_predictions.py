@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from inspect import isclass
@@ -57,6 +57,14 @@ class Split(NamedTuple):
     image_folder: str
 
 
+def percent(text: str) -> float:
+    """A share of the command line."""
+    share = float(text)
+    if not 0 <= share <= 100:
+        raise ArgumentTypeError(f'must be from 0 to 100, got {text}')
+    return share
+
+
 def make_parser() -> ArgumentParser:
     """The command line."""
     parser = ArgumentParser(
@@ -76,7 +84,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--by', nargs='+', choices=GROUPINGS, default=[], metavar='GROUPING',
                         help=f"also figures of groups of expressions, by {', '.join(GROUPINGS)}")
     parser.add_argument('--boundary', action='store_true', help='also boundary IoU, as bIoU')
-    parser.add_argument('--max-unmatched', type=float, default=5, metavar='PERCENT',
+    parser.add_argument('--max-unmatched', type=percent, default=5, metavar='PERCENT',
                         help='share of predictions that may belong to no expression (default: 5)')
     parser.add_argument('--out', type=Path, metavar='FILE.json', help='write all numbers and lists here')
     return parser
@@ -129,7 +137,7 @@ def read_splits(config: Config, names: Sequence[str] | None, file: Predictions) 
         raise InputError(f'{config.filename} tests on a {dataset["type"]}; expected was a data set of mmrefseg, such '
                          'as RefCOCODataset')
     named = [split for split in file.splits if split is not None]
-    return [_read_split(dataset, name) for name in names or named or [dataset.get('split', 'train')]]
+    return [_read_split(dataset, name) for name in dict.fromkeys(names or named or [dataset.get('split', 'train')])]
 
 
 def _read_split(config: Mapping[str, Any], name: str) -> Split:
@@ -250,7 +258,7 @@ def evaluate(args: Namespace) -> None:
     for split in splits:
         of_split = [found[split.name] for found, _ in matched]
         reports[split.name] = evaluate_split(split, of_split[:len(ours)], of_split[len(ours):], metrics)
-    Console(width=max(Console().width, REPORT_WIDTH)).print(table(reports))
+    Console(width=max(Console().width, REPORT_WIDTH), markup=False, emoji=False).print(table(reports))
     for split, report in reports.items():
         print(f'{split}: {report["expressions"]} expressions on {report["images"]} images, '
               f'{report["without_target"]} of them without a target')

@@ -57,7 +57,7 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
         known = [counts[column] == number for column, number in expected.items() if number is not None]
         table.add_row(split, *(f'{counts[column]:,}' for column in columns),
                       'unknown' if not known else 'yes' if all(known) else 'no')
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     for warning in manifest['warnings']:
         print(f'WARNING: {warning}', file=sys.stderr)
     if troubles:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from mmengine.config import Config
@@ -28,7 +28,7 @@ from mmrefseg.visualization.figure import check_picture
 from ..building import build_model, check_device, inference_pipeline, read_config
 from .questions import Asked, asked_of, check_expressions, number_of
 from .result import RefSegResult
-from .sources import Images, ImageSource, OneImage
+from .sources import Images, ImageSource, OneImage, sources_of
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 _AGAIN = 'The answers so far are good; build a new inferencer for the rest.'
@@ -165,13 +165,15 @@ class RefSegInferencer:
             InputError: an expression is blank, a folder holds no image, or a number is out of range.
         """
         self._check(batch_size, threshold)
+        asked: Iterable[Asked]
         if expressions is None:
-            asked = (Asked(ImageSource(image), check_expressions(texts)) for image, texts in images)
+            pairs = cast(Iterable[tuple[OneImage, str | Sequence[str]]], images)
+            asked = (Asked(ImageSource(image), check_expressions(texts)) for image, texts in pairs)
         else:
             texts = check_expressions(expressions)
-            asked = (question._replace(expressions=texts) for question in asked_of(images, texts[0]))
+            asked = (Asked(source, texts) for source in sources_of(cast(Images, images)))
         if progress:
-            asked = track(asked, 'asking', total=number_of(images), console=Console(stderr=True))
+            asked = track(asked, 'asking', total=number_of(cast(Images, images)), console=Console(stderr=True))
         return self._run(asked, batch_size, threshold, on_error or _report)
 
     def image(self, image: OneImage) -> AskedImage:
@@ -254,7 +256,7 @@ class RefSegInferencer:
         threshold = self.model.test_cfg['threshold'] if threshold is None else threshold
         return [
             RefSegResult(text, image.source, tuple(image.sample.ori_shape[:2]), threshold, one.clone(),
-                         tuple(image.planes.shape[1:]), image.sample.warp_matrix)
+                         (image.planes.shape[1], image.planes.shape[2]), image.sample.warp_matrix)
             for (_, text), image, one in zip(questions, images, logits, strict=True)
         ]
 

@@ -36,7 +36,7 @@ def check_expressions(expressions: str | Sequence[str]) -> list[str]:
     try:
         texts = [expressions] if isinstance(expressions, str) else list(expressions)
     except TypeError:
-        texts = [expressions]
+        raise InputTypeError(f'an expression must be a string, got {type(expressions).__name__}') from None
     if not texts:
         raise InputError('there are no expressions: say what to look for')
     for text in texts:
@@ -64,10 +64,9 @@ def asked_of(images: Images, expressions: str | Sequence[str | Sequence[str]]) -
     """
     if isinstance(expressions, str) or not isinstance(expressions, Sequence):
         texts = check_expressions(expressions)
-        sources = sources_of(images)
         if isinstance(images, list | tuple) and not images:
             raise _do_not_fit(0, 1)
-        return (Asked(source, texts) for source in sources)
+        return (Asked(source, texts) for source in sources_of(images))
     sources, groups = list(sources_of(images)), list(map(check_expressions, expressions))
     number = max(len(sources), len(groups))
     if not sources or not groups or {len(sources), len(groups)} - {1, number}:

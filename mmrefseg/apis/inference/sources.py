@@ -4,7 +4,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -40,7 +40,7 @@ class ImageSource:
         self.path = str(image) if isinstance(image, str | Path) else None
         """The name that the user gave; None for what is in memory."""
         if hasattr(image, 'read') and not isinstance(image, Image.Image):
-            image = _read(image)
+            image = _read(image)  # type: ignore[arg-type]
         if isinstance(image, bytearray | memoryview):
             image = bytes(image)
         if not isinstance(image, str | Path | bytes | Image.Image | np.ndarray | Tensor):
@@ -62,8 +62,8 @@ class ImageSource:
             InputError: it is no image that can be decoded, or an array or tensor of another shape or type.
         """
         image = self._image
-        if self.path is not None:
-            return of_bytes(_content(self.path), self.path)
+        if isinstance(image, str | Path):
+            return of_bytes(_content(str(image)), str(image))
         if isinstance(image, bytes):
             return of_bytes(image, self.name)
         if isinstance(image, Image.Image):
@@ -105,12 +105,12 @@ def sources_of(images: Images) -> Iterator[ImageSource]:
         yield ImageSource(images)
     elif isinstance(images, Iterable) and not isinstance(images, Mapping):
         for image in images:
-            yield from sources_of(image)
+            yield from sources_of(image)  # type: ignore[arg-type]
     else:
-        ImageSource(images)  # says what it should have been
+        ImageSource(images)  # type: ignore[arg-type]  # says what it should have been
 
 
-def is_one_image(images: Images) -> bool:
+def is_one_image(images: Any) -> TypeGuard[OneImage]:
     """Whether something can be one image only, and no collection.
 
     Args:
