@@ -64,14 +64,19 @@ def check_key(key: Any) -> Any:
     """A dict's key or a set's item, unless hashing it could take long or end the process.
 
     Args:
-        key: the key; a tuple of such, too.
+        key: the key; or a short tuple of texts and at most two small whole numbers, for of larger ones, or of
+            fractions, anybody may choose tens of thousands with the same hash.
 
     Returns:
         The same key.
     """
-    scalar = (str, bytes, bool, float, type(None))
-    for part in key if type(key) is tuple else (key, ):
-        _expect(type(part) in scalar or (type(part) is int and abs(part) < _MAX_KEY), 'a key of a dict')
+    names = (str, bytes, bool, type(None))
+    if type(key) is tuple:
+        numbers = [part for part in key if type(part) not in names]
+        holds = len(key) <= 4 and len(numbers) <= 2 and all(type(n) is int and abs(n) < 1 << 16 for n in numbers)
+    else:
+        holds = type(key) in (*names, float) or (type(key) is int and abs(key) < _MAX_KEY)
+    _expect(holds, 'a key of a dict')
     return key
 
 

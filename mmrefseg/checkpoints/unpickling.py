@@ -181,7 +181,8 @@ class _Interpreter:
         value = CALLS[function.path](*arguments)
         if isinstance(value, Tensor):
             self.expanded_left -= max(0, value.numel() - value.untyped_storage().nbytes() // value.element_size())
-        self._count(sum(len(argument) for argument in arguments if isinstance(argument, Sized)))
+        self._count(sum(len(argument) for argument in arguments
+                        if isinstance(argument, Sized) and not isinstance(argument, Tensor)))
         self.stack.append(value)
 
     def _newobj(self, _: None) -> None:

@@ -96,9 +96,9 @@ class LMDBPages:
             for offset in offsets:
                 key, value = _key(page, offset), self._value(page, offset)
                 room -= max(0, len(value) - self._page_size)
+                if room < 0:
+                    raise InputError('its pages are met more than once')
                 yield key, value
-            if room < 0:
-                raise InputError('its pages are met more than once')
 
     def _meta(self, at: int) -> _Meta:
         content = os.pread(self._descriptor, _HEADER.size + _META.size, at)

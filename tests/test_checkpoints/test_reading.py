@@ -219,3 +219,11 @@ def test_arrays_of_either_numpy(tmp_path, place):
     loaded = load(tmp_path / 'a.pth')
     assert loaded['score'] == 0.5
     assert loaded['losses'].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_parameter_that_is_one_number(tmp_path, zipped):
+    """CLIP's temperature, saved as named_parameters give it."""
+    torch.save({'logit_scale': torch.nn.Parameter(torch.tensor(4.6))}, tmp_path / 'a.pth',
+               _use_new_zipfile_serialization=zipped)
+    assert load(tmp_path / 'a.pth')['logit_scale'].item() == pytest.approx(4.6)

@@ -168,6 +168,10 @@ ATTACKS = {
     'a size of text': called('torch.Size', plain('ab')),
     'a size of lists': called('torch.Size', plain(([], ))),
     # Containers.
+    'a key of many parts': b'}' + plain(('a', ) * 5) + plain(1) + b's',
+    'a key of three numbers': b'}' + plain((1, 2, 3)) + plain(1) + b's',
+    'a key of a large number': b'}' + plain((1 << 16, )) + plain(1) + b's',
+    'a fraction in an item of a set': called('builtins.set', list_of(plain((0.5, )))),
     'a deep key': b'})' + b'\x85' * 200_000 + plain(1) + b's',
     'a deep item of a set': called('builtins.set', list_of(b')' + b'\x85' * 100_000)),
     'a deep list': b']' * 10_000 + b'a' * 9_999,

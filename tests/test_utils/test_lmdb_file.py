@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import struct
 
 import lmdb
 import numpy as np
@@ -18,6 +19,7 @@ from mmrefseg.utils.lmdb_file import (
     read_image_bytes,
     read_value,
 )
+from mmrefseg.utils.lmdb_pages import LMDBPages
 
 
 @pytest.fixture
@@ -159,3 +161,23 @@ def test_a_replaced_file_is_opened_anew(tmp_path, file):
     file.unlink()
     with pytest.raises(FileNotFoundError):
         read_header(file)
+
+
+def test_a_page_whose_elements_are_all_one_large_value(tmp_path):
+    """Reading them all would take a thousand times as long as the file has bytes."""
+    size, number, pages = 4096, 1000, 12
+    header, meta = struct.Struct('<QHHHH'), struct.Struct('<II16xI44x4xHH32xQQQ')
+    content = bytearray()
+    for page in range(2):
+        content += (header.pack(page, 0, 8, 0, 0) + meta.pack(0xBEEFC0DE, 1, size, 0, 1, 2, pages - 1, page + 1)
+                    ).ljust(size, b'\0')
+    large = (pages - 3) * size - 16
+    leaf = bytearray(header.pack(2, 0, 2, 16 + 2 * number, 0).ljust(size, b'\0'))
+    leaf[16:16 + 2 * number] = struct.pack(f'<{number}H', *[4000] * number)
+    leaf[4000:4017] = struct.pack('<HHHHcQ', large & 0xffff, large >> 16, 1, 1, b'k', 3)
+    content += leaf + header.pack(3, 0, 4, pages - 3, 0).ljust((pages - 3) * size, b'\0')
+    (tmp_path / 'x').write_bytes(content)
+    read = []
+    with (tmp_path / 'x').open('rb') as file, pytest.raises(ValueError, match='met more than once'):
+        read.extend(key for key, _ in LMDBPages(file).items())
+    assert len(read) <= 2

@@ -61,9 +61,13 @@ def _loaders(runner: Runner) -> list[DataLoader]:
     return [runner.train_dataloader] + ([runner.val_dataloader] if runner.val_loop else [])
 
 
+def _is_seed(seed: Any) -> bool:
+    return seed is None or (type(seed) is int and 0 <= seed < 1 << 63)  # what PyTorch's generators take
+
+
 def _is_whole(state: Any) -> bool:
     return (isinstance(state, dict) and isinstance(state.get('place'), str)
-            and isinstance(state.get('sampler_seed', ''), int | None)
+            and _is_seed(state.get('sampler_seed', ''))
             and all(isinstance(state.get(name), list) and all(isinstance(part, kind) for part in state[name])
                     for name, kind in (('workers', bool), ('generators', dict), ('gradients', dict)))
             and len(state['generators']) == len(state['gradients']) > 0)

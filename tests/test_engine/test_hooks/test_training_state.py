@@ -50,6 +50,7 @@ CASES = {
     'a step that is none': (schedule(last_step=1.5), 'last_step is not a count'),
     'milestones': (schedule(milestones=[3]), 'milestones is not a count of steps'),
     'averages': (lambda found: found['ema_state_dict'].pop('module.linear.bias'), 'its ema_state_dict does not fit'),
+    'a seed that is too large': (lambda found: found['exact_resume'].update(sampler_seed=1 << 66), 'resume is damaged'),
     'no seed of the sampler': (lambda found: found['exact_resume'].pop('sampler_seed'), 'exact_resume is damaged'),
 }
 
