@@ -90,7 +90,8 @@ def _first_sentences(scores: Scores) -> np.ndarray:
         raise InputError("sentences='first' needs ref_id and sent_id of every expression, which these samples lack; "
                          "use a protocol with sentences='every'")
     keys = list(zip(scores.images, scores.refs, strict=True))
+    sents = [sent for sent in scores.sents if sent is not None]
     lowest: dict[tuple, int] = {}
-    for key, sent in zip(keys, scores.sents, strict=True):
+    for key, sent in zip(keys, sents, strict=True):
         lowest[key] = min(sent, lowest.get(key, sent))
-    return np.array([lowest[key] == sent for key, sent in zip(keys, scores.sents, strict=True)], bool)
+    return np.array([lowest[key] == sent for key, sent in zip(keys, sents, strict=True)], bool)

@@ -126,8 +126,9 @@ def masks_by_matrix(logits: Tensor, input_size: tuple[int, int], ori_shapes: Seq
     probability = logits.detach().float().sigmoid()
     together = defaultdict(list)
     for i, (shape, matrix) in enumerate(zip(ori_shapes, warp_matrices, strict=True)):
-        together[(int(shape[0]), int(shape[1]), *_straight(matrix))].append(i)
-    masks = {}
+        geometry = (int(shape[0]), int(shape[1]), *_straight(matrix))
+        together[geometry].append(i)
+    masks: dict[int, Tensor] = {}
     for (height, width, x_scale, x_shift, y_scale, y_shift), members in together.items():
         chosen = probability if len(members) == len(probability) else torch.stack([probability[i] for i in members])
         rows = axis_back_to_original(chosen.shape[1], int(input_size[0]), height, y_scale, y_shift, chosen.device)

@@ -189,6 +189,8 @@ def test_masks_that_cannot_be_drawn(infos, fields, message):
     ({'sent_id': 1, 'segmentation': {'a': 1}}, 'its mask must'), ({'sent_id': 1, 'segmentation': 'x'}, 'its mask must'),
     ({'sent_id': 1, 'segmentation': None, 'score': float('nan')}, "'score' must be a finite number"),
     ({'sent_id': 1, 'segmentation': None, 'score': '5'}, "'score'"),
+    ({'sent_id': 1, 'segmentation': None, 'score': 10**400}, "'score'"),
+    *[({'sent_id': 1, 'segmentation': nothing}, 'its mask must') for nothing in ({}, 0, False, '')],
     ({'sent_id': 1, 'segmentation': None, 'protocol': 5}, "'protocol' must be a name"),
     ({'sent_id': 1, 'segmentation': None, 'masks': [1]}, "'masks' an object"),
     ({'sent_id': 1, 'segmentation': None, 'masks': {'a': 1}}, r"masks\['a'\] must be an object"),

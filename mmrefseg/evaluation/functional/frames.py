@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 from mmrefseg.structures import cris_mask
+from mmrefseg.structures.resampling import interpolation_taps
 
 from ..protocols import Protocol
 
@@ -114,13 +115,12 @@ def _places(scale: float, shift: float, side: int, input_side: int, logit_side: 
 
 def _bilinear(values: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
     """Values (h, w) at fractional rows (H, ) and columns (W, ); (H, W)."""
-    for axis, places in enumerate((rows, columns)):
-        below = np.minimum(np.floor(places), max(values.shape[axis] - 2, 0)).astype(np.int64)
-        above = np.minimum(below + 1, values.shape[axis] - 1)
-        share = torch.from_numpy((places - below).astype(np.float32)).to(values.device)
-        first, second = (values.index_select(axis, torch.from_numpy(index).to(values.device))
-                         for index in (below, above))
-        values = torch.lerp(first, second, share[:, None] if axis == 0 else share)
+    for axis, positions in enumerate((rows, columns)):
+        taps, weights = (torch.from_numpy(part).to(values.device) for part in interpolation_taps(
+            values.shape[axis], positions, 'bilinear'))
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        below, above = (values.index_select(axis, taps[:, i]) * weights[:, i].float().view(shape) for i in range(2))
+        values = below + above
     return values
 
 

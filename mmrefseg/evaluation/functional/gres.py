@@ -7,6 +7,7 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
+from .iou import Counts
 from .ratios import Ratio, percentages
 
 
@@ -44,9 +45,9 @@ def summarise_gres(intersections: Sequence[int],
     return percentages(gres_ratios(intersections, predicted, targets, min_pixels, thresholds))
 
 
-def gres_ratios(intersections: Sequence[int],
-                predicted: Sequence[int],
-                targets: Sequence[int],
+def gres_ratios(intersections: Counts,
+                predicted: Counts,
+                targets: Counts,
                 min_pixels: int = 50,
                 thresholds: Sequence[int] = (70, 80, 90)) -> dict[str, Ratio]:
     """The figures of :func:`summarise_gres` before they are summed.

@@ -30,7 +30,7 @@ def group_expressions(by: Sequence[Grouping], kinds: Sequence[str], areas: np.nd
     Returns:
         Name such as ``size=small`` → (N, ), boolean; empty groups are left out.
     """
-    groups = {}
+    groups: dict[str, np.ndarray] = {}
     for grouping in dict.fromkeys(by):
         if grouping == 'kind':
             named = {kind: np.array([other == kind for other in kinds]) for kind in sorted({*kinds} - {''})}

@@ -12,6 +12,8 @@ from mmrefseg.errors import InputError, InputTypeError
 
 from .ratios import Ratio, percentages
 
+Counts = Sequence[int] | np.ndarray
+
 
 def _as_bool(mask: np.ndarray | Tensor, device: torch.device | None = None) -> Tensor:
     mask = torch.as_tensor(mask, device=device)
@@ -53,8 +55,8 @@ def pixel_counts(pred: Tensor, truth: Tensor) -> Tensor:
     return torch.stack([torch.count_nonzero(pred & truth), torch.count_nonzero(pred), torch.count_nonzero(truth)])
 
 
-def iou_ratios(intersections: np.ndarray,
-               unions: np.ndarray,
+def iou_ratios(intersections: Counts,
+               unions: Counts,
                thresholds: Sequence[int] = (50, 60, 70, 80, 90),
                empty_union: Literal[0, 1, 'skip'] = 0,
                comparison: Literal['>', '>='] = '>') -> dict[str, Ratio]:
@@ -111,13 +113,13 @@ def summarise_iou(intersections: Sequence[int],
             intersection is negative or larger than its union.
     """
     ratios = iou_ratios(intersections, unions, thresholds, empty_union, comparison)
-    figures = {'mIoU': None, 'oIoU': 0.0, **percentages(ratios)}
-    if figures['mIoU'] is None:
+    figures = {'oIoU': 0.0, **percentages(ratios)}
+    if 'mIoU' not in figures:
         raise InputError("no expression counts: all unions are empty, and empty_union='skip' leaves them out")
-    return figures
+    return {name: figures[name] for name in ratios}
 
 
-def _checked(intersections: Sequence[int], unions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _checked(intersections: Counts, unions: Counts) -> tuple[np.ndarray, np.ndarray]:
     inter = np.asarray(intersections, dtype=np.int64)
     union = np.asarray(unions, dtype=np.int64)
     if inter.shape != union.shape or inter.ndim != 1:

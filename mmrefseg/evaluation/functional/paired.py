@@ -166,9 +166,10 @@ class _Resampled(NamedTuple):
 def _resample(seeds: Sequence[Mapping[str, Ratio]], images: Sequence[Hashable], resamples: int) -> _Resampled:
     if not seeds or not len(images):
         raise InputError('there are no expressions or seeds to summarise; is the split empty?')
-    by_seed = {name: tuple(row[name].percent() for row in seeds) for name in seeds[0]}
-    by_seed = {name: values for name, values in by_seed.items() if None not in values}
-    means = {name: float(np.mean(values)) for name, values in by_seed.items()}
+    values = {name: [row[name].percent() for row in seeds] for name in seeds[0]}
+    by_seed = {name: tuple(value for value in of_name if value is not None) for name, of_name in values.items()
+               if None not in of_name}
+    means = {name: float(np.mean(of_name)) for name, of_name in by_seed.items()}
     groups = group_numbers(images)
     if not groups.max():
         return _Resampled(means, by_seed, None)

@@ -106,7 +106,7 @@ class ExpressionMetric(BaseMetric):
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Sum up the rows of all expressions."""
-        figures = {}
+        figures: dict[str, float] = {}
         for protocol in self.protocols:
             print_log(f'Protocol {protocol}', 'current')
             found = percentages(self.ratios(self._scores(results, protocol), protocol))

@@ -45,4 +45,5 @@ class GRESMetric(ExpressionMetric):
 
     def own_ratios(self, counts: np.ndarray, protocol: Protocol) -> dict[str, Ratio]:
         """gIoU, cIoU, N-acc, T-acc and Pr@X; see :func:`summarise_gres`."""
-        return gres_ratios(*counts.T, self.min_pixels, self.thresholds)
+        shared, predicted, targets = counts.T
+        return gres_ratios(shared, predicted, targets, self.min_pixels, self.thresholds)

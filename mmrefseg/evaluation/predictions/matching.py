@@ -124,6 +124,7 @@ class _Index:
             found = places if found is None else found & places
             if not found:
                 return f'there is no expression {text[:80]!r} by its names'
+        assert found, 'an answer has a name at least'
         if len({self._referents[place] for place in found}) > 1:
             return f'{len(found)} expressions have its names; write the sent_id'
         if len({self._texts[place] for place in found}) > 1:

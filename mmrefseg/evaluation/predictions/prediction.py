@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
 from mmrefseg.datasets.annotation_fields import is_int64
@@ -105,7 +106,7 @@ def _segmentation(entry: Mapping[str, Any], where: str, folder: str) -> Segmenta
     value = entry.get('segmentation', entry.get('mask'))
     if 'mask' in entry and isinstance(value, str):
         return {'file': f'{folder}/{relative_name(value, f"{where}: its mask")}'}
-    if not value:
+    if value is None or value == []:
         return None
     if isinstance(value, list) or (isinstance(value, dict) and 'counts' in value):
         return value
@@ -116,6 +117,7 @@ def _score(entry: Mapping[str, Any], where: str) -> float | None:
     score = entry.get('score')
     if score is None:
         return None
-    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < float('inf'):
+    is_number = is_int64(score) if isinstance(score, int) else isinstance(score, float) and isfinite(score)
+    if isinstance(score, bool) or not is_number:
         raise InputError(f"{where}: 'score' must be a finite number")
     return float(score)

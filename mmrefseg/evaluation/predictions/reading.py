@@ -103,7 +103,8 @@ def _by_split(entries: Iterator[tuple[Any, str]], path: Path) -> dict[str | None
 
 
 def _folder(path: Path) -> dict[str | None, list[Prediction]]:
-    folders = {None: path, **{child.name: child for child in sorted(path.iterdir()) if child.is_dir()}}
+    folders: dict[str | None, Path] = {None: path}
+    folders |= {child.name: child for child in sorted(path.iterdir()) if child.is_dir()}
     splits = {split: list(_pictures(folder)) for split, folder in folders.items()}
     splits = {split: found for split, found in splits.items() if found}
     if not splits:

@@ -46,10 +46,10 @@ def score_predictions(infos: Sequence[Mapping[str, Any]],
         if drawn != outline:  # sentences of a referent stand together
             drawn, (area, truths) = outline, _truths(info, protocols)
         areas.append(area)
-        masks = _Masks(answer, (info['height'], info['width']))
+        masks = answer and _Masks(answer, (info['height'], info['width']))
         for protocol in protocols:
             truth = truths[protocol.name]
-            mask = torch.full_like(truth, not area) if answer is None else masks.under(protocol)
+            mask = masks.under(protocol) if masks else torch.full_like(truth, not area)
             counts = pixel_counts(mask, truth)
             rows[protocol.name].append(
                 torch.cat([counts, boundary_counts(mask, truth)]).tolist() if boundary else counts.tolist())
@@ -63,8 +63,8 @@ def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int
 
 
 def _scores(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> Scores:
-    keys = ('image_id', 'ref_id', 'sent_id', 'kind')
-    images, refs, sents, kinds = ([info.get(key) for info in infos] for key in keys)
+    images, refs, sents = ([info.get(key) for info in infos] for key in ('image_id', 'ref_id', 'sent_id'))
+    kinds = [info.get('kind') or '' for info in infos]
     lengths = np.array([len(info['text'].split()) for info in infos])
     boundaries = counts[:, 3:] if counts.shape[1] > 3 else None
     return Scores(images, refs, sents, kinds, lengths, np.array(areas), counts[:, :3], boundaries)
@@ -73,7 +73,7 @@ def _scores(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.nda
 class _Masks:
     """An answer's masks in the frames of protocols; one on the image is drawn once."""
 
-    def __init__(self, answer: Prediction | None, size: tuple[int, int]) -> None:
+    def __init__(self, answer: Prediction, size: tuple[int, int]) -> None:
         self._answer, self._size = answer, size
         self._drawn: dict[str | None, Tensor] = {}
 
@@ -92,8 +92,7 @@ class _Masks:
 
     def _draw(self, name: str | None, protocol: Protocol) -> Tensor:
         segmentation, frame = self._answer.masks[name], protocol.frame(*self._size)
-        is_in_frame = isinstance(segmentation, dict) and segmentation.get('size') == list(frame) != list(self._size)
-        if is_in_frame:
+        if isinstance(segmentation, dict) and segmentation.get('size') == list(frame) != list(self._size):
             return torch.from_numpy(rle_to_mask(segmentation, *frame)) != 0
         # Otherwise on the image, and stretched as the truth is.
         if name not in self._drawn:
