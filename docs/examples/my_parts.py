@@ -13,7 +13,7 @@ from mmrefseg.structures import RefSegDataSample
 
 @MODELS.register_module()
 class ScaleShiftNeck(BaseModule):
-    """CoordinateUnits and shifts each channel of the last map, as the sentence feature says."""
+    """Scales and shifts each channel of the last map, as the sentence feature says."""
 
     takes_text = True  # without it, forward would get the maps alone
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mmrefseg.datasets import JSONLinesDataset, ReferringMixture
 from mmrefseg.datasets.referent_lines import LineIndex
+from mmrefseg.datasets.transforms.formatting import META_KEYS
 from mmrefseg.structures.masks import draw_mask
 
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
@@ -108,8 +109,8 @@ def test_masks_in_files(write, root):
     ({**LINE, 'mask': {'size': [24, 32], 'counts': [768, -5]}}, r'mask.counts\[1\] must be a run length'),
     ({**LINE, 'mask': {'size': [24, 32], 'counts': [0.5]}}, r'mask.counts\[0\] must be a run length'),
     *[({**LINE, key: 1}, rf"the keys \['{key}'\] have another meaning") for key in (
-        'flip', 'flip_direction', 'gt_seg_map', 'img', 'img_padding_size', 'img_shape', 'ori_shape', 'scale_factor',
-        'seg_fields', 'warp_matrix')],
+        'flip', 'flip_direction', 'gt_seg_map', 'img', 'seg_fields',
+        *sorted(set(META_KEYS) - {'ann_id', 'image_id', 'ref_id', 'task_id'}))],
     ({**LINE, 'img_path': 'x', 'text': 'y'}, r"the keys \['img_path', 'text'\] have another meaning"),
     ({**LINE, 'image_key': 5}, "'image_key' must be of type str, got int"),
     ({**LINE, 'ref_id': 1}, 'ref_id 1 is that of line 1, too'),

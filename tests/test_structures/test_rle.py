@@ -52,3 +52,26 @@ def test_polygons_are_drawn_as_pycocotools_does():
 def test_runs_that_do_not_fill_the_image(counts):
     with pytest.raises(ValueError, match='RLE'):
         draw_mask({'size': [24, 32], 'counts': counts}, 24, 32)
+
+
+def _code(number: int) -> str:
+    """One number as COCO writes it."""
+    code = ''
+    while True:
+        group, number = number & 31, number >> 5
+        more = number != (-1 if group & 16 else 0)
+        code += chr((group | 32 if more else group) + 48)
+        if not more:
+            return code
+
+
+def test_runs_whose_sum_wraps_around():
+    """Their sum is 2**64 + 768, of which 64 bits hold 768: the pixels of the image."""
+    total, runs, differences = 2**64 + 24 * 32, [], []
+    while total:
+        before = runs[-2] if len(runs) > 2 else 0
+        differences.append(min(2**34 - 1, max(total - before, -2**34)))
+        runs.append(before + differences[-1])
+        total -= runs[-1]
+    with pytest.raises(ValueError, match='runs of its RLE do not fill'):
+        draw_mask({'size': [24, 32], 'counts': ''.join(map(_code, differences))}, 24, 32)

@@ -90,7 +90,7 @@ class DynamicKernelHead(BaseModule):
         loss_decode = loss_decode or dict(type='mmrefseg.BinaryCrossEntropyLoss')
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)
-        self._asks_for_targets = not all(type(loss).__module__.startswith('mmrefseg.') for loss in self.loss_decode)
+        self._takes_ignored = all(getattr(loss, 'takes_ignored', False) for loss in self.loss_decode)
         weights = [getattr(loss, 'loss_weight', 1.0) for loss in self.loss_decode]
         check_setting('loss_weight of the losses of DynamicKernelHead', weights, any(weights),
                       'other than 0 for one at least: nothing would be learnt')
@@ -123,16 +123,14 @@ class DynamicKernelHead(BaseModule):
         return self.loss_by_feat(self.forward(maps, text), masks)
 
     def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """Losses from logits, in float32. A batch whose pixels are all ignored has losses of 0.
-
-        A batch without a pixel that counts has losses of 0.
+        """Losses from logits, in float32; 0 for a batch whose pixels are all ignored.
 
         Args:
             logits: (B, 1, h, w).
             masks: (B, 1, H, W) of 0 and 1; 255 is ignored.
         """
         target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
-        if self._asks_for_targets and (target == 255).all():  # mmseg's losses look for their largest target
+        if not self._takes_ignored and (target == 255).all():  # mmseg's losses look for their largest target
             return {loss.loss_name: 0 * logits.float().sum() for loss in self.loss_decode}
         losses: dict[str, Tensor] = {}
         for loss in self.loss_decode:

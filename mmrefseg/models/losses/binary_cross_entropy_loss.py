@@ -22,6 +22,8 @@ class BinaryCrossEntropyLoss(nn.Module):
         loss_name: name in the log; holds ``loss`` to count in the sum. Default ``loss_ce``, mmseg's.
     """
 
+    takes_ignored = True  # of a batch that is ignored as a whole, too
+
     def __init__(self, loss_weight: Finite = 1.0, loss_name: str = 'loss_ce') -> None:
         super().__init__()
         self.loss_weight, self.loss_name = loss_weight, loss_name

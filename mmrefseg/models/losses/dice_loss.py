@@ -23,6 +23,8 @@ class BinaryDiceLoss(nn.Module):
         loss_name: name in the log; holds ``loss`` to count in the sum. Default ``loss_dice``.
     """
 
+    takes_ignored = True  # of a batch that is ignored as a whole, too
+
     def __init__(self,
                  loss_weight: Finite = 1.0,
                  eps: Annotated[float, Range(1e-12)] = 1.0,

@@ -41,6 +41,8 @@ class RAFLoss(nn.Module):
             is unknown.
     """
 
+    takes_ignored = True  # of a batch that is ignored as a whole, too
+
     def __init__(self,
                  lambda_bce: float = 1.0,
                  lambda_focal: float = 1.0,
