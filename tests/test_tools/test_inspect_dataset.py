@@ -39,7 +39,7 @@ def test_page_and_numbers(folder, monkeypatch, capsys):
     assert report['splits']['train'] == {'images': 1, 'lines': 5, 'expressions': 5, 'broken': 1}
     assert report['duplicates'] == ['train: a.png, val: b.jpg (nearly the same)']
     assert report['ambiguous'] == ['train.jsonl, lines 2, 3: the cup']
-    assert report['tiny'] == ['train.jsonl, line 3: 0.056 % of the image: The  cup']
+    assert report['tiny'] == ['train.jsonl, line 3: The  cup (0.056 % of the image)']
     assert report['empty'] == ['train.jsonl, line 4: a giraffe']
     assert [entry[:32] for entry in report['too_long']] == ['train.jsonl, line 5: 32 tokens: ']
     assert 'line 6' in report['broken'][0] and report['positions'] == {'top left': 5}

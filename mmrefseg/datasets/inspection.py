@@ -1,0 +1,211 @@
+"""What to look at in a folder of one's own data before training on it."""
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from open_clip import SimpleTokenizer
+from rich.progress import track
+
+from mmrefseg.errors import MissingInputError, UserError
+from mmrefseg.structures.masks import draw_mask
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
+
+from .json_lines import OwnLines
+from .preparation import validate
+from .prepared_folder import ANNOTATIONS, IMAGES
+from .referent_lines import iterate_lines
+from .transforms.loading import decode_image
+
+TINY = 0.001
+"""Masks of less than this share of their image are called tiny."""
+
+_NEAR = 4  # bits in which the fingerprints of two copies of a picture may differ
+_SIDE = 360
+_ROWS, _COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
+
+
+class Picture(NamedTuple):
+    """By what copies of a picture are known.
+
+    Args:
+        name: the file's name.
+        sha256: of its content, in hexadecimal digits.
+        fingerprint: see :func:`fingerprint`.
+    """
+
+    name: str
+    sha256: str
+    fingerprint: int
+
+
+class Shown(NamedTuple):
+    """A sample to look at.
+
+    Args:
+        caption: split and expressions.
+        image: RGB uint8 (H, W, 3), as its mask was drawn, at most 360 pixels high and wide.
+        mask: uint8 (H, W), 1 inside.
+    """
+
+    caption: str
+    image: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass
+class Findings:
+    """What a folder holds; entries of lists begin with file and line.
+
+    Args:
+        num_tokens: tokens that the text encoder reads, start and end included.
+        num_samples: samples to keep.
+    """
+
+    num_tokens: int
+    num_samples: int
+    splits: dict[str, dict[str, int]] = field(default_factory=dict, init=False)
+    broken: list[str] = field(default_factory=list, init=False)
+    empty: list[str] = field(default_factory=list, init=False)
+    tiny: list[str] = field(default_factory=list, init=False)
+    ambiguous: list[str] = field(default_factory=list, init=False)
+    too_long: list[str] = field(default_factory=list, init=False)
+    duplicates: list[str] = field(default_factory=list, init=False)
+    tokens: Counter[int] = field(default_factory=Counter, init=False)
+    words: Counter[str] = field(default_factory=Counter, init=False)
+    positions: Counter[str] = field(default_factory=Counter, init=False)
+    samples: list[Shown] = field(default_factory=list, init=False)
+    _tokenizer: SimpleTokenizer = field(default_factory=SimpleTokenizer, init=False, repr=False)
+
+    def add_expression(self, text: str, where: str) -> None:
+        """Count words and tokens.
+
+        Args:
+            text: the expression.
+            where: file and line.
+        """
+        self.words.update(text.lower().split())
+        tokens = len(self._tokenizer.encode(text)) + 2
+        self.tokens[tokens] += 1
+        if tokens > self.num_tokens:
+            self.too_long.append(f'{where}: {tokens} tokens: {text}')
+
+    def add_mask(self, mask: np.ndarray, where: str) -> None:
+        """Note size and position.
+
+        Args:
+            mask: uint8 (H, W), 1 inside.
+            where: file, line and expression.
+        """
+        share = float(mask.mean())
+        if not share:
+            self.empty.append(where)
+            return
+        if share < TINY:
+            self.tiny.append(f'{where} ({100 * share:.3f} % of the image)')
+        thirds = [names[int(3 * places.mean() / side)]
+                  for names, places, side in zip((_ROWS, _COLUMNS), np.nonzero(mask), mask.shape, strict=True)]
+        self.positions[' '.join(thirds)] += 1
+
+
+def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) -> Findings:
+    """Look at all that :class:`~mmrefseg.datasets.JSONLinesDataset` would read of a folder.
+
+    Args:
+        folder: with ``annotations`` and ``images``.
+        num_tokens: tokens that the text encoder reads, start and end included. Default 17.
+        num_samples: samples to keep. Default 24.
+
+    Raises:
+        MissingInputError: there are no annotations.
+    """
+    files = sorted(folder.glob(f'{ANNOTATIONS}/*.jsonl'))
+    if not files:
+        raise MissingInputError(f'{folder} holds no {ANNOTATIONS}/*.jsonl. Make them with mmrefseg import.')
+    findings, pictures = Findings(num_tokens, num_samples), {}
+    for file in files:
+        broken, by_image = validate(file)[1], _read(file, folder)
+        findings.broken += broken
+        pictures[file.stem] = [picture for path, referents in track(by_image.items(), file.stem)
+                               if (picture := _look_at_image(path, referents, file, findings))]
+        referents = [referent for of_image in by_image.values() for referent in of_image.values()]
+        findings.splits[file.stem] = {
+            'images': len(by_image), 'lines': len(referents),
+            'expressions': sum(len(referent['sentences']) for referent in referents), 'broken': len(broken)}
+    for first, second in combinations(pictures, 2):
+        findings.duplicates += [f'{first}: {one.name}, {second}: {other.name} ({kind})'
+                                for one, other, kind in _copies(pictures[first], pictures[second])]
+    return findings
+
+
+def _read(file: Path, folder: Path) -> dict[str, dict[int, dict]]:
+    """Path of an image → line → referent; lines that validation tells of are left out."""
+    reader = OwnLines(file, str(folder / IMAGES), str(folder))
+    by_image: dict[str, dict[int, dict]] = defaultdict(dict)
+    for number, line in iterate_lines(file):
+        try:
+            referent = reader.parse(number, line)
+        except UserError:
+            continue
+        by_image[referent['img_path']][number] = referent
+    return by_image
+
+
+def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: Findings) -> Picture | None:
+    try:
+        content = read_regular(path, MAX_IMAGE_BYTES)
+        image = decode_image(content, path)
+    except UserError:
+        return None  # told by the validation, too
+    lines_of: dict[str, list[int]] = defaultdict(list)
+    for number, referent in referents.items():
+        texts, where = [sentence['text'] for sentence in referent['sentences']], f'{file.name}, line {number}'
+        for text in texts:
+            lines_of[' '.join(text.lower().split())].append(number)
+            findings.add_expression(text, where)
+        try:
+            mask = draw_mask(referent['segmentation'], referent['height'], referent['width'])
+        except UserError:
+            continue
+        findings.add_mask(mask, f'{where}: {texts[0]}')
+        if len(findings.samples) < findings.num_samples:
+            shown = decode_image(content, path, True) if referent['ignore_orientation'] else image
+            if shown.shape[:2] == mask.shape:
+                findings.samples.append(Shown(f'{file.stem}: {"; ".join(texts)}', *_small(shown, mask)))
+    findings.ambiguous += [f'{file.name}, lines {", ".join(map(str, lines))}: {text}'
+                           for text, lines in lines_of.items() if len(lines) > 1]
+    return Picture(Path(path).name, hashlib.sha256(content).hexdigest(), fingerprint(image))
+
+
+def _small(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scale = min(1, _SIDE / max(mask.shape))
+    size = [max(1, round(scale * side)) for side in mask.shape[::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return small, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+
+
+def fingerprint(image: np.ndarray) -> int:
+    """64 bits that copies of a picture share, whatever their size and quality: where brightness falls along rows.
+
+    Args:
+        image: RGB (H, W, 3).
+    """
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+    return int.from_bytes(np.packbits(small[:, 1:] < small[:, :-1]).tobytes(), 'big')
+
+
+def _copies(first: Iterable[Picture], second: list[Picture]) -> Iterator[tuple[Picture, Picture, str]]:
+    """Pairs of pictures that are the same file, or nearly the same."""
+    codes = np.array([picture.fingerprint for picture in second], np.uint64)
+    for picture in first:
+        different = (codes ^ np.uint64(picture.fingerprint)).view(np.uint8).reshape(-1, 8)
+        for index in np.flatnonzero(np.unpackbits(different, axis=1).sum(axis=1) <= _NEAR):
+            other = second[index]
+            yield picture, other, 'the same file' if other.sha256 == picture.sha256 else 'nearly the same'
