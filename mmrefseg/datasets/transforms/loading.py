@@ -1,16 +1,26 @@
 """Transforms that bring the image and the mask into the pipeline."""
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from PIL import Image
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.exif_orientation import orientation_of, turn_back, turn_upright
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.image_header import JPEG_END, JPEG_START, MAX_PIXELS, check_pixels, header_of, read_jpeg
+from mmrefseg.utils.image_header import (
+    JPEG_END,
+    JPEG_START,
+    MAX_PIXELS,
+    PILLOW_ERRORS,
+    check_pixels,
+    header_of,
+    read_jpeg,
+)
 from mmrefseg.utils.lmdb_file import is_lmdb_address, read_image_bytes
 
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
@@ -146,7 +156,16 @@ def _ends_in_nothing(img: np.ndarray, content: bytes, end: int) -> bool:
     if np.abs(img[-2:, -2:] @ _LUMINANCE - _NO_DATA).max() > 2:
         return False
     longer = content[:end] + bytes(range(1, 255)) + JPEG_END
-    return not np.array_equal(img, _pixels(longer, _STORED))
+    return not np.array_equal(_quietly_decoded(content), _quietly_decoded(longer))
+
+
+def _quietly_decoded(content: bytes) -> np.ndarray:
+    """By Pillow: OpenCV would print a warning that the data are corrupt."""
+    try:
+        with Image.open(BytesIO(content), formats=['JPEG']) as image:
+            return np.asarray(image)
+    except PILLOW_ERRORS as error:
+        raise InputError(f'it is damaged or cut off ({error}). Copy or download it again') from error
 
 
 def _decode_other(content: bytes, ignore_orientation: bool) -> np.ndarray:
