@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from open_clip import SimpleTokenizer
+from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import MissingInputError, UserError
@@ -133,7 +134,7 @@ def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) ->
     for file in files:
         broken, by_image = validate(file)[1], _read(file, folder)
         findings.broken += broken
-        pictures[file.stem] = [picture for path, referents in track(by_image.items(), file.stem)
+        pictures[file.stem] = [picture for path, referents in track(by_image.items(), escape(file.stem))
                                if (picture := _look_at_image(path, referents, file, findings))]
         referents = [referent for of_image in by_image.values() for referent in of_image.values()]
         findings.splits[file.stem] = {

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, DictAction
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
@@ -120,15 +120,15 @@ def matrix(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) 
         cells = [cell(shared, (split == 'train') != (other == 'train'))
                  for shared, (_, other) in zip(row, splits, strict=True)]
         is_last = number == len(splits) or splits[number][0] != title
-        table.add_row(str(number), escape(title), escape(split), *cells, end_section=is_last)
+        table.add_row(str(number), title, split, *cells, end_section=is_last)
     return table
 
 
-def cell(shared: int, is_crossing: bool) -> str:
+def cell(shared: int, is_crossing: bool) -> str | Text:
     """A number of images as the matrix shows it."""
     if not shared:
         return '·'
-    return f'[bold red]{shared}![/]' if is_crossing else str(shared)
+    return Text(f'{shared}!', 'bold red') if is_crossing else str(shared)
 
 
 def verdict(training: Training) -> str:
