@@ -9,7 +9,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name
 
-from .annotation_fields import check_outline, get_field
+from .annotation_fields import check_outline, get_field, key_of
 
 Id = int | str
 
@@ -19,14 +19,14 @@ class InstancesFile:
 
     Args:
         path: the file.
-        ann_ids: ids of the annotations to keep; all others are dropped while the file is parsed, so that the outlines
-            of a hundred thousand other objects never pile up. Default None, all.
+        ann_ids: keys of the ids of the annotations to keep; all others are dropped while the file is parsed, so that
+            the outlines of a hundred thousand other objects never pile up. Default None, all.
         ann_id_type: what ids of annotations are. Default ``int``.
 
     Attributes:
         path: the file.
-        images: images by their id.
-        annotations: annotations by their id.
+        images: images by the key of their id.
+        annotations: annotations by the key of theirs; see :func:`.annotation_fields.key_of`.
 
     Raises:
         InputError: the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
@@ -35,11 +35,11 @@ class InstancesFile:
 
     def __init__(self,
                  path: Path,
-                 ann_ids: Container[Id] | None = None,
+                 ann_ids: Container[str] | None = None,
                  ann_id_type: type | tuple[type, ...] = int) -> None:
         def drop_others(element: dict) -> dict | None:
             ann_id = element.get('id')
-            other = 'segmentation' in element and isinstance(ann_id, int | str) and ann_id not in ann_ids
+            other = 'segmentation' in element and isinstance(ann_id, int | str) and key_of(ann_id) not in ann_ids
             return None if other else element
 
         self.path = path
@@ -48,8 +48,8 @@ class InstancesFile:
         self.annotations = self._table('annotations', ann_id_type)
 
     @property
-    def categories(self) -> dict[int, str]:
-        """Names of the categories by their id."""
+    def categories(self) -> dict[str, str]:
+        """Names of the categories by the key of their id."""
         return {key: get_field(category, 'name', str, f'{self.path}: category {key}')
                 for key, category in self._table('categories', int).items()}
 
@@ -118,20 +118,20 @@ class InstancesFile:
         check_outline(outline, f'{self.path}: annotation {annotation["id"]}: segmentation')
         return outline
 
-    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
+    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[str, dict]:
         elements = get_field(self._content, name, list, str(self.path))
-        table: dict[Any, dict] = {}
+        table: dict[str, dict] = {}
         for index, element in enumerate(elements):
             if element is None:  # dropped
                 continue
-            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]')
+            key = key_of(get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]'))
             if table.setdefault(key, element) is not element and table[key] != element:
-                raise InputError(f'{self.path}: two different {name} have the id {key!r}; nobody can tell which one is '
+                raise InputError(f'{self.path}: two different {name} have the id {key}; nobody can tell which one is '
                                  'meant. Get the file again, or give each an id of its own.')
         return table
 
-    def _look_up(self, table: dict[Any, dict], key: Id, name: str, where: str) -> dict:
-        if key not in table:
+    def _look_up(self, table: dict[str, dict], key: Id, name: str, where: str) -> dict:
+        if key_of(key) not in table:
             raise InputError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
                              'The two files do not belong together, or one is incomplete: get both from one place.')
-        return table[key]
+        return table[key_of(key)]

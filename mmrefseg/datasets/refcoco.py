@@ -11,7 +11,7 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
-from .annotation_fields import get_field, is_int64
+from .annotation_fields import get_field, is_int64, key_of
 from .base_referring_dataset import BaseReferringDataset
 from .instances_file import InstancesFile
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
@@ -74,7 +74,7 @@ class RefCOCODataset(BaseReferringDataset):
             self._images = self._images_of(refs, refs_file)
         refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
-        ann_ids = {ann_id for ref in refs for ann_id in self._ann_ids(ref)
+        ann_ids = {key_of(ann_id) for ref in refs for ann_id in self._ann_ids(ref)
                    if isinstance(ann_id, str) or is_int64(ann_id)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
         room, said = _Room(refs_file), _Said(refs_file)
@@ -192,13 +192,13 @@ class _Said:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._meanings: dict[str, tuple[int, str, str]] = {}  # by text, of which nobody can choose colliding ones
+        self._meanings: dict[str, tuple[int, str, str]] = {}
 
     def add(self, referent: dict) -> None:
         ref_id = referent['ref_id']
         meanings = {}
         for sentence in referent['sentences']:
-            key, meaning = str(sentence['sent_id']), (ref_id, sentence['text'], sentence['kind'])
+            key, meaning = key_of(sentence['sent_id']), (ref_id, sentence['text'], sentence['kind'])
             other = meanings.setdefault(key, self._meanings.get(key, meaning))
             if other != meaning:
                 raise InputError(f'{self._path}: sent_id {key} of ref_id {ref_id} is that of another sentence, too (of '

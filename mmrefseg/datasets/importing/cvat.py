@@ -127,8 +127,11 @@ def parse_xml(file: Path) -> Element:
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
     parser.StartDoctypeDeclHandler = refuse
+    content = read_regular(file, _MAX_BYTES)
     try:
-        parser.Parse(read_regular(file, _MAX_BYTES), True)
+        parser.Parse(content, True)
         return builder.close()
-    except (expat.ExpatError, ParseError) as error:
+    except InputError:
+        raise
+    except (expat.ExpatError, ParseError, LookupError, ValueError) as error:  # the latter, of its encoding
         raise InputError(f'{file} is not a whole XML file ({error}). Export it again.') from error
