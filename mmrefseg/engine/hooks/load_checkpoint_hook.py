@@ -54,7 +54,7 @@ class LoadCheckpointHook(Hook):
             check_resumable(checkpoint, source)
             if 'optimizer' not in checkpoint:
                 runner.logger.warning(f'{source} holds no state of the optimizer, as checkpoints of the best weights do'
-                                      ' not: the training goes on, but its optimizer starts anew.')
+                                      ' not: a training that goes on from it starts with a new optimizer.')
         load_checkpoint(model, checkpoint, source)
         if runner._resume:
             check_average(checkpoint, runner)
