@@ -17,7 +17,7 @@ from mmrefseg.errors import FileError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.config import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.utils.run_processes import leave_process_group
 
 
@@ -71,7 +71,7 @@ def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file
 
 def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, out: str | None) -> None:
     """Write the figures, and the predictions where they are asked for, of all splits so far, with the protocols."""
-    write_atomically((json.dumps({PROTOCOLS_KEY: rules, **metrics}, indent=2) + '\n').encode(), figures)
+    write_json({PROTOCOLS_KEY: rules, **metrics}, figures)
     if out:
         write_atomically(json.dumps({PROTOCOLS_KEY: rules, **predictions}).encode(), out)
 

@@ -205,6 +205,19 @@ def write_atomically(data: bytes, path: str | Path) -> None:
         raise _explained(error, path) from error
 
 
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON that a person can read, completely or not at all.
+
+    Args:
+        content: what ``json`` takes.
+        path: path of the file; its folder is made if it isn't there.
+
+    Raises:
+        FileError: the file cannot be written; the old one is untouched.
+    """
+    write_atomically((json.dumps(content, indent=2) + '\n').encode(), path)
+
+
 def _prefix(path: Path) -> str:
     return f'.{path.name[:_LONGEST_PREFIX]}.'
 

@@ -1,19 +1,13 @@
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
-
-DOCTOR = Path(__file__).parents[2] / 'tools/doctor.py'
+from helpers.tools import load_script
 
 
 @pytest.fixture
 def doctor():
-    spec = importlib.util.spec_from_file_location('doctor', DOCTOR)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/doctor.py')
 
 
 def run(doctor, monkeypatch, capsys, *arguments):

@@ -1,7 +1,6 @@
 """Find out which images the splits of data sets share, and whether configs train on what they test on."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
 from mmrefseg.errors import InputError
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 
 
 class Training(NamedTuple):
@@ -151,7 +150,7 @@ def audit_configs(args: Namespace) -> bool:
     Console(width=max(Console().width, 80 + 8 * len(audit.splits)), markup=False, emoji=False).print(table)
     print('\n'.join(map(verdict, audit.trainings)))
     if args.out:
-        write_atomically((json.dumps(audit.report(), indent=2) + '\n').encode(), args.out)
+        write_json(audit.report(), args.out)
         print(f'The numbers are in {args.out}')
     return any(training.leaks() for training in audit.trainings)
 
