@@ -23,6 +23,8 @@ from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
 
+_ALLOW_LINKS = ', or let the data set follow such links with allow_links_out=True'
+
 
 class BaseReferringDataset(BaseDataset, ABC):
     """Images with referring expressions and the outlines of what they refer to.
@@ -238,10 +240,10 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self.allow_links_out:
             return
         if not is_lmdb_address(referent['img_path']):
-            refuse_links_out(referent['img_path'], self.data_prefix['img_path'])
+            refuse_links_out(referent['img_path'], self.data_prefix['img_path'], _ALLOW_LINKS)
         mask = referent['segmentation']
         if isinstance(mask, dict) and 'file' in mask:
-            refuse_links_out(mask['file'], self.data_root)
+            refuse_links_out(mask['file'], self.data_root, _ALLOW_LINKS)
 
 
 def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 import fcntl
 import glob
 import hashlib
-import json
 import os
 import secrets
 import stat
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
+
+from .json_text import json_decoder
 
 MAX_IMAGE_BYTES = 1 << 28
 """Larger images and masks are not read: 256 MB."""
@@ -124,14 +125,14 @@ def read_json(path: str | Path, object_hook: Callable[[dict], Any] | None = None
 
     Raises:
         MissingInputError: there is no such file.
-        InputError: it is no whole JSON file.
+        InputError: it is no whole JSON file, or an object in it has the same key twice.
         FileError: it cannot be read.
     """
     content = read_regular(path, MAX_JSON_BYTES)
     try:
         text = content.decode(JSON_ENCODING)
         del content  # may be half a gigabyte
-        return json.loads(text, object_hook=object_hook)
+        return json_decoder(object_hook).decode(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path} is not a whole JSON file ({error}). {mend}') from error
 
