@@ -39,6 +39,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--out-protocols', action='store_true', help='write the masks of the other protocols, too')
     parser.add_argument('--out-probabilities', action='store_true',
                         help='write small pictures of the probabilities, too')
+    parser.add_argument('--out-routing', action='store_true', help='write what the routers decide, too')
     add_common_arguments(parser)
     return parser
 
@@ -65,7 +66,7 @@ def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file
         written = protocols if args.out_protocols else protocols[:1]
         evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file),
                                       protocol=[protocol.to_dict() for protocol in written],
-                                      probabilities=args.out_probabilities)]
+                                      probabilities=args.out_probabilities, routing=args.out_routing)]
     return run_test(runner, dataloader, evaluator, args.amp)
 
 
@@ -79,6 +80,8 @@ def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, 
 def test(args: Namespace) -> None:
     """Test as the command line says."""
     cfg = load_config(args)
+    if args.out_routing:
+        cfg.model.test_cfg = {**(cfg.model.get('test_cfg') or {}), 'routing': True}
     if args.out:
         check_writable(Path(args.out).parent)
         if Path(args.out).is_dir():
