@@ -13,10 +13,13 @@ from .page import Cell, Markup, page, table, text, thumbnail
 SIDE = 240  # pixels of a picture's longer side
 
 _STYLE = f'''
+.columns{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));gap:0 2rem}}
+section{{min-width:0}}h2,h3{{margin:1.4rem 0 .4rem}}
 .bar{{display:block;height:.5rem;border-radius:.2rem;background:#3b82c4;margin-top:.2rem}}
-.failed .bar{{background:{MASK_COLOUR}}}td:nth-child(n+2){{min-width:5rem}}td small{{color:#5b6470;white-space:nowrap}}
+.failed .bar{{background:{MASK_COLOUR}}}td:nth-child(n+2){{min-width:5rem}}small{{color:#5b6470}}td small{{white-space:nowrap}}
+td small.rule{{display:block;white-space:normal;max-width:34rem}}
 figure{{border:1px solid #dfe3e8;border-radius:.4rem;overflow:hidden}}figure img{{display:block}}
-figcaption{{padding:.4rem .6rem}}figcaption small{{display:block;color:#5b6470}}
+figcaption{{padding:.4rem .6rem}}figcaption small{{display:block}}
 .note{{background:#fff3cd;padding:.4rem .8rem;border-radius:.4rem}}[hidden]{{display:none!important}}
 .controls{{display:flex;flex-wrap:wrap;gap:.6rem 1rem;margin:.6rem 0}}select,button{{font:inherit;max-width:100%}}
 button.link{{border:0;padding:0;background:none;color:#0b5cad;text-decoration:underline;cursor:pointer;text-align:left}}
@@ -41,6 +44,9 @@ for (const link of document.querySelectorAll('button.link')) link.addEventListen
 });
 show();'''
 
+_TITLES = {'kind': 'kind of expression', 'length': 'words', 'size': 'size of the referent',
+           'others of its category': "other objects of the referent's category on the image",
+           'position': 'position of the referent'}
 _SORTS = {'IoU, low first': 'iou 1', 'IoU, high first': 'iou -1', 'long expressions first': 'words -1',
           'short expressions first': 'words 1', 'small referents first': 'area 1', 'large referents first': 'area -1'}
 
@@ -52,8 +58,8 @@ def error_page(report: Mapping[str, Any], pictures: Sequence[np.ndarray]) -> str
         report: what ``tools/analysis_tools/analyze_errors.py`` writes.
         pictures: of the report's ``examples``, RGB uint8 (H, W, 3) each; see :func:`draw_example`.
     """
-    sections = (_head(report), _outstanding(report), _failures(report), _groups(report), _histogram(report),
-                _sweep(report), _routing(report), _examples(report, pictures))
+    sections = (_head(report), _outstanding(report), _failures(report), _groups(report), _examples(report, pictures),
+                _histogram(report), _sweep(report), _routing(report))
     parts = [part for section in sections for part in section]
     return page(f'Where it fails: {report["split"]}', parts, _STYLE, _SCRIPT if pictures else '')
 
@@ -71,7 +77,7 @@ def draw_example(image: np.ndarray, truth: np.ndarray, answer: np.ndarray) -> np
     """
     scale = SIDE / max(image.shape[:2])
     (small, small_answer), (_, small_truth) = (shrink(image, mask, scale) for mask in (answer, truth))
-    return overlay_mask(overlay_mask(small, small_answer, MASK_COLOUR, 0.4, 1), small_truth, TRUTH_COLOUR, 0)
+    return overlay_mask(overlay_mask(small, small_answer, MASK_COLOUR, 0.4), small_truth, TRUTH_COLOUR, 0)
 
 
 def _percent(value: float) -> str:
@@ -107,23 +113,21 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
 def _outstanding(report: Mapping[str, Any]) -> Iterator[str]:
     share = _percent(report['failures']['share'])
     yield (f'<h2>What stands out</h2><p>{share} % of all answers fail (IoU of at most {report["good"]} %). These '
-           'groups fail more often, beyond chance; first those with most failures more than that share.</p>')
+           'groups fail more often, beyond chance; first those with the most failures beyond that share.</p>')
     if not report['stands_out']:
         yield '<p>None does.</p>'
         return
-    yield table(('group', 'expressions', 'failed, percent', 'failures more'), (
-        (f'{entry["grouping"]}: {entry["name"]}', entry['expressions'], _failed(_estimate(entry['failed'])),
+    yield table(('group', 'expressions', 'failed, percent', 'failures beyond'), (
+        (f'{_TITLES[entry["grouping"]]}: {entry["name"]}', entry['expressions'], _failed(_estimate(entry['failed'])),
          f'{entry["beyond"]:.0f}') for entry in report['stands_out']))
 
 
 def _failures(report: Mapping[str, Any]) -> Iterator[str]:
     failures = report['failures']
     yield f'<h2>How it fails</h2><p>{failures["number"]} failures, by the first class that fits.</p>'
-    yield table(('class', 'failures', 'percent of them', 'rule'), (
-        (_link(entry['name'], report), entry['number'],
-         _failed(Markup(_percent(entry['share']) + _bar(entry['share']))),
-         Markup(f'<small style="white-space:normal">{escape(entry["rule"])}</small>'))
-        for entry in failures['classes']))
+    yield table(('class', 'failures', 'percent of them'), (
+        (Markup(f'{_link(entry["name"], report)}<small class="rule">{escape(entry["rule"])}</small>'), entry['number'],
+         _failed(Markup(_percent(entry['share']) + _bar(entry['share'])))) for entry in failures['classes']))
     if len(failures['by_kind']) > 1 and failures['classes']:
         names = [entry['name'] for entry in failures['classes']]
         yield '<h3>By kind of expression, in percent of its expressions</h3>'
@@ -131,26 +135,23 @@ def _failures(report: Mapping[str, Any]) -> Iterator[str]:
                                        for kind, shares in failures['by_kind'].items()))
 
 
-def _link(name: str, report: Mapping[str, Any]) -> Cell:
+def _link(name: str, report: Mapping[str, Any]) -> str:
     """Shows the examples of a class."""
     is_shown = any(example['failure'] == name for example in report['examples'])
-    return Markup(f'<button class="link">{escape(name)}</button>') if is_shown else name
-
-
-_TITLES = {'kind': 'kind of expression', 'length': 'words', 'size': 'size of the referent',
-           'others of its category': "other objects of the referent's category on the image",
-           'position': 'position of the referent'}
+    return f'<button class="link">{escape(name)}</button>' if is_shown else escape(name)
 
 
 def _groups(report: Mapping[str, Any]) -> Iterator[str]:
     mean = next(iter(report['figures']), 'IoU')
+    yield '<div class="columns">'
     for grouping, entries in report['groups'].items():
-        yield f'<h2>By {escape(_TITLES[grouping])}</h2>'
+        yield f'<section><h2>By {escape(_TITLES[grouping])}</h2>'
         if grouping == 'kind' and not report['kinds_are_given']:
             yield '<p><small>The data name no kinds: lists of words tell them.</small></p>'
         yield table(('', 'expressions', f'{mean}, percent', 'failed, percent'), (
             (entry['name'], entry['expressions'], _estimate(entry['iou']), _failed(_estimate(entry['failed'])))
-            for entry in entries))
+            for entry in entries)) + '</section>'
+    yield '</div>'
 
 
 def _histogram(report: Mapping[str, Any]) -> Iterator[str]:
@@ -179,11 +180,13 @@ def _routing(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield ('<h2>Routing by kind</h2><p><small>Mean weight of each expert in percent; below, of how many expressions in '
            'percent it was chosen, and weighted most.</small></p>')
+    yield '<div class="columns">'
     for router, kinds in report['routing'].items():
         experts = list(next(iter(kinds.values())))
-        yield f'<h3>{text(router)}</h3>'
+        yield f'<section><h3>{text(router)}</h3>'
         yield table(('kind', *experts), ((kind, *(_expert(shares[expert]) for expert in experts))
-                                         for kind, shares in kinds.items()))
+                                         for kind, shares in kinds.items())) + '</section>'
+    yield '</div>'
 
 
 def _expert(shares: Mapping[str, float]) -> Markup:

@@ -11,8 +11,10 @@ RULES = {
     'wrong object': 'covers less than half of the referent, and more of another annotated object than of the referent: '
                     'half of that object, or half of the answer',
     'several objects': 'covers at least half of each of two objects or more, the referent among them or not',
-    'part': 'on the referent (with half of the answer, or on half of the referent), more of it missed than left',
-    'leak': 'on the referent (with half of the answer, or on half of the referent), and more beyond it than missed',
+    'part': 'half of the answer is on the referent, or half of the referent is answered; misses more of the referent '
+            'than it answers beyond it',
+    'leak': 'half of the answer is on the referent, or half of the referent is answered; answers more beyond the '
+            'referent than it misses of it',
     'fragments': 'in pieces, the largest of them less than half of the answer',
     'elsewhere': 'mostly beside the referent, and on no other annotated object',
     'empty': 'no pixel, though there is a referent',
@@ -35,8 +37,8 @@ def classify_failure(answer: np.ndarray, truth: np.ndarray, others: Sequence[np.
     4. ``'wrong object'``: less than half of the referent is answered, and more pixels of another object than of the
        referent. These are half of that object, or half of the answer.
     5. ``'fragments'``: the largest connected piece is less than half of the answer.
-    6. ``'leak'`` and ``'part'``: half of the answer lies on the referent, or on half of the referent lies the answer.
-       It is a leak if more pixels lie beyond the referent than it misses of it, else a part.
+    6. ``'leak'`` and ``'part'``: half of the answer lies on the referent, or half of the referent is answered. It is a
+       leak if more pixels are answered beyond the referent than are missed of it, else a part.
     7. ``'elsewhere'``: all others.
 
     What lies on the referent is no other object: of others counts what is beyond it, and those of which that is less

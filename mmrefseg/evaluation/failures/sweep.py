@@ -48,8 +48,7 @@ class ThresholdSweep:
         small = read_probability(picture, answer.where)
         truth = pair.truth.numpy()
         large = cv2.resize(small, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        histograms = [cv2.calcHist([large], [0], mask, [256], [0, 256])[:, 0].astype(np.int64)
-                      for mask in (truth.astype(np.uint8), None)]
+        histograms = [np.bincount(values, minlength=256) for values in (large[truth], large.ravel())]
         # Pixels of at least each value: of the truth, and of all.
         above = [histogram[::-1].cumsum()[::-1] for histogram in histograms]
         cuts = [255 * threshold // 100 + 1 for threshold in THRESHOLDS]
