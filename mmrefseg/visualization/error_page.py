@@ -16,14 +16,15 @@ _STYLE = f'''
 .columns{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));gap:0 2rem}}
 section{{min-width:0}}h2,h3{{margin:1.4rem 0 .4rem}}
 .bar{{display:block;height:.5rem;border-radius:.2rem;background:#3b82c4;margin-top:.2rem}}
-.failed .bar{{background:{MASK_COLOUR}}}td:nth-child(n+2){{min-width:5rem}}small{{color:#5b6470}}td small{{white-space:nowrap}}
-td small.rule{{display:block;white-space:normal;max-width:34rem}}
+.failed .bar{{background:{MASK_COLOUR}}}td:nth-child(n+2){{min-width:5rem}}
+small{{color:#5b6470}}td small{{white-space:nowrap}}td small.rule{{display:block;white-space:normal;max-width:34rem}}
 figure{{border:1px solid #dfe3e8;border-radius:.4rem;overflow:hidden}}figure img{{display:block}}
 figcaption{{padding:.4rem .6rem}}figcaption small{{display:block}}
 .note{{background:#fff3cd;padding:.4rem .8rem;border-radius:.4rem}}[hidden]{{display:none!important}}
 .controls{{display:flex;flex-wrap:wrap;gap:.6rem 1rem;margin:.6rem 0}}select,button{{font:inherit;max-width:100%}}
 button.link{{border:0;padding:0;background:none;color:#0b5cad;text-decoration:underline;cursor:pointer;text-align:left}}
-.truth{{color:#00814d}}.answer{{color:#c2005a}}'''
+.truth{{color:#00814d}}.answer{{color:#c2005a}}
+@media(max-width:32rem){{table{{font-size:14px}}td,th{{padding-right:.5rem}}td:nth-child(n+2){{min-width:0}}}}'''
 
 # Without it all examples are shown, worst first.
 _SCRIPT = '''

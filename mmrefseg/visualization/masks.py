@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
@@ -117,6 +118,27 @@ def overlay_mask(image: np.ndarray, mask: np.ndarray, colour: str = MASK_COLOUR,
     picture = tint_mask(image, mask, colour, opacity)
     _draw_outline(picture, mask != 0, colour, thickness)
     return picture
+
+
+def heat_map(image: np.ndarray, probability: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+    """An image in grey under the colours of a map of probabilities: dark for 0, bright yellow for 1.
+
+    Args:
+        image: RGB uint8 (H, W, 3); is not changed.
+        probability: floating point (H, W), 0 to 1; where it is NaN, the image stays grey.
+        opacity: share of the colours, 0 to 1. Default 0.6.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: image and map differ in size.
+    """
+    _check_sizes(image, probability)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].repeat(3, axis=2)
+    known = ~np.isnan(probability)
+    colours = 255 * colormaps['inferno'](np.where(known, probability, 0).clip(0, 1))[:, :, :3]
+    return np.where(known[:, :, None], (1 - opacity) * grey + opacity * colours, grey).round().astype(np.uint8)
 
 
 def _draw_outline(picture: np.ndarray, mask: np.ndarray, colour: str, thickness: int) -> None:
