@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
@@ -24,6 +24,20 @@ from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
 
 _ALLOW_LINKS = ', or let the data set follow such links with allow_links_out=True'
+
+
+class AnnotatedObject(NamedTuple):
+    """Something on an image that is outlined.
+
+    Args:
+        ann_id: its id, as referents have it.
+        category_id: of which kind it is; below 1 where unknown.
+        segmentation: its outline, any form of :func:`~mmrefseg.structures.masks.draw_mask`.
+    """
+
+    ann_id: int | str
+    category_id: int
+    segmentation: list | dict
 
 
 class BaseReferringDataset(BaseDataset, ABC):
@@ -149,6 +163,16 @@ class BaseReferringDataset(BaseDataset, ABC):
                 units.check_all(self.data_root)
             self._referents = referents
         return self._referents
+
+    def objects(self) -> dict[int, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by ``image_id``: here, what its expressions refer to."""
+        found: dict[int, dict[Any, AnnotatedObject]] = {}
+        for referent in self.referents():
+            of_image = found.setdefault(referent['image_id'], {})
+            if referent['segmentation'] is not None:
+                ann_id = referent['ann_id']
+                of_image[ann_id] = AnnotatedObject(ann_id, referent['category_id'], referent['segmentation'])
+        return {image_id: list(of_image.values()) for image_id, of_image in found.items()}
 
     def parse_each(self, elements: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
         """Parse a file's elements one by one; what to do with a broken one, ``broken`` says.

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import MissingInputError, UserError
+from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
@@ -30,7 +31,6 @@ TINY = 0.001
 
 _NEAR = 4  # bits in which the fingerprints of two copies of a picture may differ
 _SIDE = 360
-_ROWS, _COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
 
 
 class Picture(NamedTuple):
@@ -111,9 +111,7 @@ class Findings:
             return
         if share < TINY:
             self.tiny.append(f'{where} ({100 * share:.3f} % of the image)')
-        thirds = [names[int(3 * places.mean() / side)]
-                  for names, places, side in zip((_ROWS, _COLUMNS), np.nonzero(mask), mask.shape, strict=True)]
-        self.positions[' '.join(thirds)] += 1
+        self.positions[position_of(mask)] += 1
 
 
 def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) -> Findings:

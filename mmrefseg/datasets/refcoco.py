@@ -12,7 +12,7 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
 from .annotation_fields import get_field, is_int64
-from .base_referring_dataset import BaseReferringDataset
+from .base_referring_dataset import AnnotatedObject, BaseReferringDataset
 from .instances_file import InstancesFile
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
@@ -85,6 +85,17 @@ class RefCOCODataset(BaseReferringDataset):
             return referent
 
         return self.parse_each(refs, parse)
+
+    def objects(self) -> dict[int, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by ``image_id``: all of ``instances.json`` but crowds."""
+        found: dict[int, list[AnnotatedObject]] = {referent['image_id']: [] for referent in self.referents()}
+        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE, image_ids=found.keys())
+        for annotation in instances.annotations.values():
+            image_id, category_id = (instances.field(annotation, key, int) for key in ('image_id', 'category_id'))
+            if image_id in found and not annotation.get('iscrowd'):
+                outline = self._united(instances.outline(annotation))
+                found[image_id].append(AnnotatedObject(annotation['id'], category_id, outline))
+        return found
 
     def image_key(self, referent: Mapping) -> str:
         """Source and id of the image."""
@@ -177,11 +188,15 @@ class RefCOCODataset(BaseReferringDataset):
         # A list, which doesn't belong here, a pickle could repeat in every ref: it would take hours to go through.
         return [ref.get('ann_id')]
 
+    def _united(self, outline: list | dict) -> list | dict:
+        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.masks.draw_mask` takes it."""
+        return outline
+
     def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
         """What a ref refers to on its image: ``segmentation``, ``ann_id`` and ``category_id``."""
         annotation = instances.annotation(get_field(ref, 'ann_id', self.ANN_ID_TYPE, where), image_id, where)
         return {
-            'segmentation': instances.outline(annotation),
+            'segmentation': self._united(instances.outline(annotation)),
             'ann_id': annotation['id'],
             'category_id': get_field(ref, 'category_id', int, where),
         }

@@ -49,11 +49,13 @@ class Split(NamedTuple):
         name: what the file of predictions calls it; ``val_shuffled`` is ``val`` with its expressions exchanged.
         infos: the expressions, as the data set has them.
         image_folder: folder that file names are relative to.
+        dataset: where the expressions are from.
     """
 
     name: str
     infos: list[dict[str, Any]]
     image_folder: str
+    dataset: BaseReferringDataset
 
 
 def percent(text: str) -> float:
@@ -147,7 +149,7 @@ def _read_split(config: Mapping[str, Any], name: str) -> Split:
     infos = [asked.get_data_info(place) for place in range(len(dataset))]
     if not infos:
         raise InputError(f'{dataset.title} has no expression in its split {name}')
-    return Split(name, infos, dataset.data_prefix['img_path'])
+    return Split(name, infos, dataset.data_prefix['img_path'], dataset)
 
 
 def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict[str, Matched], list[str]]:
