@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -159,6 +159,28 @@ def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
 def _explained(error: OSError, path: Path) -> FileError:
     return FileError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to and '
                      'that has space left')
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """Write a JSON file that is whole as soon as it appears; named tuples become objects.
+
+    Args:
+        content: what JSON can hold, and named tuples.
+        path: path of the file.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    write_atomically((json.dumps(_plain(content), indent=2) + '\n').encode(), path)
+
+
+def _plain(value: Any) -> Any:
+    """Named tuples with their names, which JSON would leave out."""
+    if hasattr(value, '_asdict'):
+        return _plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def check_writable(folder: str | Path) -> None:
