@@ -23,7 +23,7 @@ from .running import run_test
 class _KeptScores(ReferringIoUMetric):
     """Keeps what was counted per expression, on the main process."""
 
-    scores: Scores | None = None
+    scores: Scores
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         self.scores = self._scores(results, self.protocols[0])

@@ -58,7 +58,7 @@ def test_all_changes(command):
 
 
 def test_some_changes_of_some_splits_under_another_protocol(command):
-    report, printed = command('--split', 'val', 'testA', '--changes', 'empty', '--protocol', 'lavt')
+    report, _ = command('--split', 'val', 'testA', '--changes', 'empty', '--protocol', 'lavt')
     assert list(report['splits']) == ['val', 'testA'] and list(report['protocols']) == ['lavt']
     assert all(list(split['asked']) == ['as it is', 'empty'] for split in report['splits'].values())
 
