@@ -14,6 +14,7 @@ COMMANDS = {
     'test': ('test.py', 'figures of a trained model on the splits of its data set'),
     'evaluate': ('analysis_tools/evaluate_predictions.py', "figures of any program's predictions, with intervals"),
     'errors': ('analysis_tools/analyze_errors.py', 'a page about where and how predictions fail'),
+    'probe': ('analysis_tools/probe_language.py', 'whether words matter: figures of a model that is asked otherwise'),
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),

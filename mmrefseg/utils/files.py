@@ -4,11 +4,12 @@ from __future__ import annotations
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -162,6 +163,28 @@ def _explained(error: OSError, path: Path) -> FileError:
                      'that has space left')
 
 
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON that a person can read, completely or not at all; named tuples become objects.
+
+    Args:
+        content: what JSON can hold, and named tuples.
+        path: path of the file; its folder is made if it isn't there.
+
+    Raises:
+        FileError: it cannot be written; the old one is untouched.
+    """
+    write_atomically((json.dumps(_plain(content), indent=2) + '\n').encode(), path)
+
+
+def _plain(value: Any) -> Any:
+    """Named tuples with their names, which JSON would leave out."""
+    if hasattr(value, '_asdict'):
+        return _plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def check_writable(folder: str | Path) -> None:
     """Make a folder if it isn't there, and make sure that files can be written into it.
 
@@ -204,19 +227,6 @@ def write_atomically(data: bytes, path: str | Path) -> None:
             os.replace(file.name, path)
     except OSError as error:
         raise _explained(error, path) from error
-
-
-def write_json(content: Any, path: str | Path) -> None:
-    """Write JSON that a person can read, completely or not at all.
-
-    Args:
-        content: what ``json`` takes.
-        path: path of the file; its folder is made if it isn't there.
-
-    Raises:
-        FileError: the file cannot be written; the old one is untouched.
-    """
-    write_atomically((json.dumps(content, indent=2) + '\n').encode(), path)
 
 
 def _prefix(path: Path) -> str:

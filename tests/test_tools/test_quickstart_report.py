@@ -100,8 +100,19 @@ def test_writes_four_files(command, work_dir, capsys):
     text = (work_dir / 'report.md').read_text()
     assert f'| val | {metrics["val"]["mIoU"]:.1f} |' in text
     assert 'it reads its expressions' in text and 'minutes for training | 1.5' in text
+    assert report['probe'] == {} and 'mmrefseg probe' not in text
     assert '![' in text and '](samples.png)' in text and '](curves.png)' in text
     assert f'are in {work_dir}' in capsys.readouterr().out
+
+
+def test_what_is_not_there(tool, work_dir):
+    (work_dir / 'probe.json').write_text(json.dumps({'splits': {'val': {
+        'verdicts': ['fires on anything: it answers 99 % of expressions that name nothing there'],
+        'asked': {'as it is': {}, 'absent': {}}}}}))
+    probed = tool.read_probe(work_dir)
+    assert tool.absent_line(probed).startswith('`mmrefseg probe` on val: fires on anything: it answers 99 %')
+    del probed['val']['asked']['absent']
+    assert tool.absent_line(probed) == ''
 
 
 def test_predictions_elsewhere(command, work_dir, tmp_path):

@@ -271,18 +271,9 @@ def evaluate(args: Namespace) -> None:
         print(f'Protocol {protocol}')
     if args.out:
         rules = {protocol.name: protocol.to_dict() for protocol in all_protocols(metrics)}
-        write_json(_plain({'predictions': args.predictions, 'against': args.against, 'on': args.on,
-                           PROTOCOLS_KEY: rules, 'unmatched': unmatched, 'splits': reports}), args.out)
+        write_json({'predictions': args.predictions, 'against': args.against, 'on': args.on, PROTOCOLS_KEY: rules,
+                    'unmatched': unmatched, 'splits': reports}, args.out)
         print(f'All numbers are in {args.out}')
-
-
-def _plain(value: Any) -> Any:
-    """Named tuples with their names, as JSON doesn't write them."""
-    if hasattr(value, '_asdict'):
-        return _plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def main() -> None:
