@@ -11,6 +11,7 @@ from mmrefseg.version import __version__
 COMMANDS = {
     'doctor': ('doctor.py', 'what is installed here, what a config needs, and how to mend what is wrong'),
     'train': ('train.py', 'train a model'),
+    'finetune': ('finetune.py', 'tune a model on your own data, test it and report'),
     'test': ('test.py', 'figures of a trained model on the splits of its data set'),
     'evaluate': ('analysis_tools/evaluate_predictions.py', "figures of any program's predictions, with intervals"),
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
