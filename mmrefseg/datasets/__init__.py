@@ -1,4 +1,5 @@
 from .base_referring_dataset import BaseReferringDataset
+from .changed_expressions import ChangedExpressions, ShuffledExpressions
 from .coco_prompts import CocoPromptDataset
 from .grefcoco import GRefCOCODataset
 from .json_lines import JSONLinesDataset
@@ -8,7 +9,6 @@ from .refcoco import RefCOCODataset
 from .refer_lmdb import ReferringLMDBDataset
 from .referring_mixture import ReferringMixture
 from .samplers import SameImageSampler, SeededInfiniteSampler, SeededSampler
-from .shuffled_expressions import ShuffledExpressions
 from .transforms import (
     Albumentations,
     ConcatSentences,
@@ -28,10 +28,10 @@ from .transforms import (
 from .voc_prompts import VOCPromptDataset
 
 __all__ = [
-    'Albumentations', 'BaseReferringDataset', 'CocoPromptDataset', 'ConcatSentences', 'DropExpression',
-    'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
-    'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
-    'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
-    'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch',
-    'VOCPromptDataset',
+    'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset', 'ConcatSentences',
+    'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
+    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
+    'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset',
+    'ReferringMixture', 'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
+    'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
 ]

@@ -13,7 +13,7 @@ from mmrefseg.registry import DATASETS
 
 from .annotation_fields import get_field, is_int64
 from .base_referring_dataset import BaseReferringDataset
-from .instances_file import InstancesFile
+from .instances_file import InstancesFile, object_categories
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
 _SHOWN = 20
@@ -90,6 +90,10 @@ class RefCOCODataset(BaseReferringDataset):
             refs_file = self._files()[0]
             self._images = self._images_of(self._refs(refs_file), refs_file)
         return self._images
+
+    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+        """Categories of all annotations of ``instances.json``, crowds included; empty where it names none."""
+        return object_categories(self._files()[1])
 
     @property
     def title(self) -> str:
