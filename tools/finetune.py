@@ -45,6 +45,9 @@ def make_parser() -> ArgumentParser:
                         help='beginnings of names of weights that need not fit the checkpoint, such as decode_head')
     parser.add_argument('--keep', type=float, default=0.0, metavar='N',
                         help='mix in N samples of the data that the config trains on per sample of yours (default: 0)')
+    parser.add_argument('--absent', type=float, default=0.0, metavar='RATE',
+                        help='ask a share of the samples for what is not there, such as 0.2, so that the model learns '
+                             'to give no mask (default: 0)')
     parser.add_argument('--interpolate', type=float, metavar='SHARE',
                         help='take weights between those before and after: SHARE of the way, such as 0.5')
     parser.add_argument('--resume', action='store_true', help='continue a fine-tuning that was stopped')
@@ -105,7 +108,7 @@ def prepare(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
         if any(work_dir.glob('*.pth')):
             raise InputError(f'{work_dir} holds checkpoints already: name another --work-dir, or --resume')
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
-                                 args.keep)
+                                 args.keep, args.absent)
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
               f'{config.train_cfg.max_epochs} times; the config is {path}')
@@ -126,7 +129,7 @@ def finetune(args: Namespace) -> None:
         checkpoint = write_interpolated(config, args.start, checkpoint, args.interpolate)
     predictions = work_dir / 'predictions.json'
     run_tool('test.py', config, checkpoint, '--work-dir', work_dir, '--splits', *splits, '--shuffled-splits', splits[0],
-             '--out', predictions)
+             *(['--absent-splits', splits[0]] if args.absent else []), '--out', predictions)
     run_tool('analysis_tools/quickstart_report.py', work_dir)
     if args.start and (args.keep or args.interpolate is not None):
         told = figures_before_and_after(base, dict(before=args.start, after=str(checkpoint)), work_dir)

@@ -13,10 +13,12 @@ from mmrefseg.checkpoints.trained_only import is_delta
 from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.datasets.dataset_configs import build_unread, dataset_config
 from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.registry import type_name
 from mmrefseg.utils.shipped_files import config_path, shipped_folder
 
 from .building import read_config
 
+_GRES = dict(type='GRESMetric', prefix='gres', min_pixels=1)
 TUNINGS = ('none', 'norm_bias', 'all')
 
 
@@ -89,7 +91,8 @@ def finetune_config(base: str | Path | Config,
                     lr_scale: float = 0.5,
                     tune: str | None = None,
                     may_differ: Sequence[str] = (),
-                    keep: float = 0.0) -> Config:
+                    keep: float = 0.0,
+                    absent: float = 0.0) -> Config:
     """Make a config that tunes the model of another one.
 
     Model, optimizer, batch and input size are those of ``base``, schedule and hooks those of
@@ -105,6 +108,8 @@ def finetune_config(base: str | Path | Config,
         may_differ: beginnings of names of weights that need not fit the checkpoint. Default none.
         keep: samples that ``base`` trained on per sample of one's own, mixed in so that the model keeps what it can.
             Default 0.
+        absent: share of one's own samples that are asked for what is not there (``AbsentExpressions``); the head, if
+            it is ours, then has a presence output. Default 0.
 
     Raises:
         MissingInputError: there is no such config or checkpoint, or, with ``keep``, no data of ``base``.
@@ -119,6 +124,8 @@ def finetune_config(base: str | Path | Config,
     config.randomness = dict(seed=0)
     _set_epochs(config, epochs)
     _set_data(config, base, data)
+    if absent:
+        may_differ = [*may_differ, *_ask_for_absent(config, absent)]
     if keep:
         _mix_in(config, base, data, keep)
     if tune is not None:
@@ -153,7 +160,19 @@ def _set_data(config: Config, base: Config, data: OwnData) -> None:
     for name in ('dataset', 'train_pipeline', 'test_pipeline', 'image_dir', 'split_by', 'input_size', 'batch_size'):
         config.pop(name, None)  # what the parts computed the rest from
     if data.has_empty:
-        config.test_evaluator = [config.test_evaluator, dict(type='GRESMetric', prefix='gres', min_pixels=1)]
+        config.test_evaluator = [config.test_evaluator, _GRES]
+
+
+def _ask_for_absent(config: Config, rate: float) -> list[str]:
+    """Train on what is not there, too; returns the names of weights that a checkpoint may lack."""
+    loader = config.train_dataloader
+    loader.dataset = dict(type='AbsentExpressions', rate=rate, dataset=loader.dataset)
+    if isinstance(config.test_evaluator, Mapping):
+        config.test_evaluator = [config.test_evaluator, _GRES]
+    if type_name(config.model.decode_head.type) != 'DynamicKernelHead':
+        return []
+    config.model.decode_head.setdefault('presence', {})
+    return ['decode_head.presence']
 
 
 def _mix_in(config: Config, base: Config, data: OwnData, keep: float) -> None:
@@ -163,10 +182,11 @@ def _mix_in(config: Config, base: Config, data: OwnData, keep: float) -> None:
     old = deepcopy(dataset_config(base, 'train'))
     number = len(build_unread(old).referents())
     wanted = min(number, round(keep * data.train))
+    own = config.train_dataloader.dataset
     old.update(indices=[index * number // wanted for index in range(wanted)],
-               pipeline=config.train_dataloader.dataset.pipeline)
+               pipeline=own.get('dataset', own).pipeline)
     config.train_dataloader.dataset = dict(
-        type='ConcatDataset', datasets=[config.train_dataloader.dataset, old],
+        type='ConcatDataset', datasets=[own, old],
         ignore_keys=['dataset_type', 'split', 'split_by'])
 
 

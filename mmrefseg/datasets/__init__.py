@@ -1,3 +1,4 @@
+from .absent_expressions import AbsentExpressions
 from .base_referring_dataset import BaseReferringDataset
 from .changed_expressions import ChangedExpressions, ShuffledExpressions
 from .coco_prompts import CocoPromptDataset
@@ -28,9 +29,9 @@ from .transforms import (
 from .voc_prompts import VOCPromptDataset
 
 __all__ = [
-    'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset', 'ConcatSentences',
-    'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
-    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
+    'AbsentExpressions', 'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset',
+    'ConcatSentences', 'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset',
+    'Letterbox', 'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
     'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset',
     'ReferringMixture', 'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
     'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',

@@ -111,9 +111,18 @@ def test_mixing_in_what_was_trained_on(folder, tmp_path):
     assert names == {'train', 'COCO_'}
 
 
+def test_asking_for_what_is_not_there(folder, checkpoint):
+    config = finetune_config('sera_tiny_refshapes', look_at(folder), checkpoint, absent=0.25)
+    assert (config.train_dataloader.dataset.type, config.train_dataloader.dataset.rate) == ('AbsentExpressions', 0.25)
+    assert config.model.decode_head.presence == {}
+    assert config.default_hooks.load_checkpoint.may_differ == ['decode_head.presence'], 'the checkpoint has none'
+    foreign = finetune_config('sera_fcn-head_refcoco', look_at(folder), absent=0.25)
+    assert 'presence' not in foreign.model.decode_head
+
+
 def test_training(folder, checkpoint, tmp_path):
     """From a checkpoint, and with the config as it is written into a file."""
-    config = finetune_config('sera_tiny_refshapes', look_at(folder), checkpoint, epochs=1)
+    config = finetune_config('sera_tiny_refshapes', look_at(folder), checkpoint, epochs=1, absent=0.5)
     (tmp_path / 'finetune.py').write_text(config.pretty_text)
     config = Config.fromfile(tmp_path / 'finetune.py')
     config.merge_from_dict({

@@ -69,7 +69,8 @@ class ReferringSegmentor(BaseModel):
         test_cfg: ``threshold``, the probability above which a pixel belongs to the referent (0.35 if not given), and
             ``resampling``, what brings predictions back onto the original image: ``'matrix'`` (if not given), on the
             model's device and in batches, or ``'opencv'``, on the CPU as the references do it, which also undoes
-            rotations; also passed to heads of mmseg. Default None.
+            rotations; also passed to heads of mmseg. ``calibration``, ``temperature`` and ``shift`` of answers'
+            confidence, is for the inferencer. Default None.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
