@@ -12,10 +12,12 @@ from mmrefseg.version import __version__
 COMMANDS = {
     'doctor': ('doctor.py', 'what is installed here, what a config needs, and how to mend what is wrong'),
     'train': ('train.py', 'train a model'),
+    'finetune': ('finetune.py', 'tune a model on your own data, test it and report'),
     'test': ('test.py', 'figures of a trained model on the splits of its data set'),
     'evaluate': ('analysis_tools/evaluate_predictions.py', "figures of any program's predictions, with intervals"),
     'errors': ('analysis_tools/analyze_errors.py', 'a page about where and how predictions fail'),
     'probe': ('analysis_tools/probe_language.py', 'whether words matter: figures of a model that is asked otherwise'),
+    'calibrate': ('analysis_tools/calibrate.py', 'how sure answers may be, fitted on one split and told on others'),
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),

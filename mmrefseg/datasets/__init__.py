@@ -1,9 +1,9 @@
 from mmrefseg.utils.requirements import refuse, why_not
 
 __all__ = [
-    'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset', 'ConcatSentences',
-    'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox',
-    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
+    'AbsentExpressions', 'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset',
+    'ConcatSentences', 'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset',
+    'Letterbox', 'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
     'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset',
     'ReferringMixture', 'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
     'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
@@ -12,6 +12,7 @@ __all__ = [
 if why_not():
     __getattr__ = refuse(__all__)
 else:
+    from .absent_expressions import AbsentExpressions
     from .base_referring_dataset import BaseReferringDataset
     from .changed_expressions import ChangedExpressions, ShuffledExpressions
     from .coco_prompts import CocoPromptDataset

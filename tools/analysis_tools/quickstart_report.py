@@ -66,7 +66,7 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
     """
     groups: dict[str, dict[str, list]] = {}
     for split, answers in predictions.items():
-        if split.endswith('_shuffled'):
+        if split.endswith(('_shuffled', '_absent')):
             continue
         dataset = DATASETS.build({**config.test_dataloader.dataset, 'split': split, 'pipeline': []})
         infos = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}

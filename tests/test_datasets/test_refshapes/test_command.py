@@ -25,6 +25,8 @@ def test_command(command, tmp_path, capsys):
     assert 'nothing to do' in capsys.readouterr().out
     with pytest.raises(SystemExit, match='other settings'):
         command(str(tmp_path / 'a'), *few, '--image-size', '128', '96')
+    with pytest.raises(SystemExit, match='other settings'):
+        command(str(tmp_path / 'a'), *few, '--style', 'dusk')
     with pytest.raises(SystemExit, match='cannot write .*name a folder'):
         command(str(tmp_path / 'a' / 'refshapes.json' / 'b'), *few)
 
