@@ -12,7 +12,7 @@ def load_answerer(model: str | Path, weights: str | Path | None = None, device: 
 
     Args:
         model: a config.
-        weights: a checkpoint.
+        weights: a checkpoint. Default None.
         device: see :class:`RefSegInferencer`. Default ``'auto'``.
         dtype: see :class:`RefSegInferencer`. Default ``'float32'``.
 

@@ -243,7 +243,7 @@ class RefSegInferencer:
             yield from self.answer_batch(shared, prepared, questions[start:start + batch_size], threshold)
 
     def _encode(self, prepared: list[PreparedImage]) -> Tensor | tuple:
-        with self._computing():
+        with self.computing():
             return self._encode_image(self.model.data_preprocessor.prepare_images([image.planes for image in prepared]))
 
     def answer_batch(self, shared: Tensor | tuple, prepared: list[PreparedImage], questions: list[tuple[int, str]],
@@ -257,7 +257,7 @@ class RefSegInferencer:
             threshold: see :meth:`__call__`.
         """
         images = [prepared[i] for i, _ in questions]
-        with self._computing():
+        with self.computing():
             text = self.model.data_preprocessor.prepare_text([text for _, text in questions])
             index = torch.tensor([i for i, _ in questions], device=self.device)
             logits = self._answer(shared, **text, image_index=index, data_samples=[image.sample for image in images])
@@ -270,7 +270,7 @@ class RefSegInferencer:
         ]
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         """Without gradients, in the chosen type; says what to do where the device gives out."""
         try:
             with torch.inference_mode(), torch.autocast(
