@@ -19,6 +19,8 @@ COMMANDS = {
     'probe': ('analysis_tools/probe_language.py', 'whether words matter: figures of a model that is asked otherwise'),
     'calibrate': ('analysis_tools/calibrate.py', 'how sure answers may be, fitted on one split and told on others'),
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
+    'predict': ('predict.py', 'ask about many images, on several processes, and go on after a kill'),
+    'serve': ('serve.py', 'serve a model by HTTP, in batches, also to Label Studio'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),
     'import': ('dataset_converters/import_annotations.py', 'make JSON Lines of what an annotation tool wrote'),
