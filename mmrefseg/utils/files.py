@@ -161,6 +161,24 @@ def _explained(error: OSError, path: Path) -> FileError:
                      'that has space left')
 
 
+@contextmanager
+def explain_writing(path: Path) -> Iterator[None]:
+    """While somebody else's code writes a file: say what to do where it cannot.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise _explained(error, path) from error
+
+
 def check_writable(folder: str | Path) -> None:
     """Make a folder if it isn't there, and make sure that files can be written into it.
 
