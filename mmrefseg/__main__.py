@@ -26,6 +26,7 @@ COMMANDS = {
     'import': ('dataset_converters/import_annotations.py', 'make JSON Lines of what an annotation tool wrote'),
     'validate': ('dataset_converters/validate_jsonl.py', 'check your own annotations in JSON Lines'),
     'inspect': ('analysis_tools/inspect_dataset.py', 'a page about your own data, with what to mend first'),
+    'export': ('export.py', 'a model as a folder that answers without PyTorch and OpenMMLab'),
     'refshapes': ('dataset_converters/refshapes.py', 'make RefShapes, a data set for trying things'),
     'browse': ('analysis_tools/browse_dataset.py', 'pictures of samples before and after the pipeline'),
     'stats': ('analysis_tools/dataset_stats.py', 'numbers, lengths, kinds and sizes of every split'),

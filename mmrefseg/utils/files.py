@@ -185,6 +185,24 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+@contextmanager
+def explain_writing(path: Path) -> Iterator[None]:
+    """While somebody else's code writes a file: say what to do where it cannot.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise _explained(error, path) from error
+
+
 def check_writable(folder: str | Path) -> None:
     """Make a folder if it isn't there, and make sure that files can be written into it.
 
