@@ -180,10 +180,21 @@ class PlainViT(TunedEncoder, BaseModule):
             shared: what that gave, one per expression.
             text: features of the expressions.
         """
+        return self.forward_text_with_routing(shared, text)[0]
+
+    def forward_text_with_routing(self, shared: tuple[Tensor, ...],
+                                  text: TextFeatures) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
+        """As :meth:`forward_text`, together with what the adapters' routers decided.
+
+        Args:
+            shared: see :meth:`forward_text`.
+            text: see :meth:`forward_text`.
+        """
         special, patches, *maps = shared
         x = torch.cat((special, patches.flatten(2).transpose(1, 2)), dim=1)
         later = range(self._first_adapted, len(self.tower.blocks))
-        return (*maps, *self._run_blocks(x, tuple(patches.shape[2:]), later, text)[1])
+        _, later_maps, routing = self._run_blocks(x, tuple(patches.shape[2:]), later, text)
+        return (*maps, *later_maps), routing
 
     @property
     def _first_adapted(self) -> int:

@@ -230,3 +230,24 @@ def test_mixture_under_bfloat16(top_k):
         output, routing = mixture(grid)
     assert routing.logits.dtype == routing.weights.dtype == torch.float32
     torch.testing.assert_close(output.float(), exact, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize('top_k', [None, 2])
+def test_temperature_divides_the_logits(top_k):
+    cold = make_mixture(top_k, temperature=0.25).router.eval()
+    warm = make_mixture(top_k).router.eval()
+    warm.load_state_dict(cold.state_dict())
+    grid = torch.randn(5, 6, 2, 3)
+    torch.testing.assert_close(cold(grid).logits, 4 * warm(grid).logits)
+    torch.testing.assert_close(cold(grid).weights, (4 * warm(grid).weights.log()).softmax(1))
+
+
+@pytest.mark.parametrize('temperature', [0, -1.0, float('inf'), float('nan'), 'cold'])
+def test_temperature_must_be_above_0(temperature):
+    with pytest.raises(ValueError, match="temperature of router 'test' is .*; it must be a number above 0"):
+        make_mixture(None, temperature=temperature)
+
+
+def test_entropy_by_hand():
+    weights = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.5, 0.0, 0.0]])
+    assert RoutingInfo('r', NAMES, weights, weights, weights > 0).entropy().item() == pytest.approx(0.5)
