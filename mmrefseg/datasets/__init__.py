@@ -7,7 +7,7 @@ from .refclef import RefCLEFDataset
 from .refcoco import RefCOCODataset
 from .refer_lmdb import ReferringLMDBDataset
 from .referring_mixture import ReferringMixture
-from .samplers import SameImageSampler, SeededInfiniteSampler, SeededSampler
+from .samplers import ImageGroupsInfiniteSampler, SameImageSampler, SeededInfiniteSampler, SeededSampler
 from .shuffled_expressions import ShuffledExpressions
 from .transforms import (
     Albumentations,
@@ -29,9 +29,9 @@ from .voc_prompts import VOCPromptDataset
 
 __all__ = [
     'Albumentations', 'BaseReferringDataset', 'CocoPromptDataset', 'ConcatSentences', 'DropExpression',
-    'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
-    'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
-    'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
-    'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch',
-    'VOCPromptDataset',
+    'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'ImageGroupsInfiniteSampler', 'JSONLinesDataset', 'Letterbox',
+    'LoadReferringImage', 'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
+    'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset',
+    'ReferringMixture', 'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
+    'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
 ]
