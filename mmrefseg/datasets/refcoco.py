@@ -12,8 +12,8 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
 from .annotation_fields import get_field, is_int64, key_of
-from .base_referring_dataset import BaseReferringDataset
-from .instances_file import InstancesFile
+from .base_referring_dataset import AnnotatedObject, BaseReferringDataset
+from .instances_file import InstancesFile, object_categories
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
 _SHOWN = 20
@@ -86,6 +86,18 @@ class RefCOCODataset(BaseReferringDataset):
 
         return self.parse_each(refs, parse)
 
+    def objects(self) -> dict[int, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by ``image_id``: all of ``instances.json`` but crowds."""
+        found: dict[int, list[AnnotatedObject]] = {referent['image_id']: [] for referent in self.referents()}
+        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE,
+                                  image_ids={key_of(image_id) for image_id in found})
+        for annotation in instances.annotations.values():
+            image_id, category_id = (instances.field(annotation, key, int) for key in ('image_id', 'category_id'))
+            if image_id in found and not annotation.get('iscrowd'):
+                outline = self._united(instances.outline(annotation))
+                found[image_id].append(AnnotatedObject(annotation['id'], category_id, outline))
+        return found
+
     def image_key(self, referent: Mapping) -> str:
         """Source and id of the image."""
         return f'{self._image_source}/{referent["image_id"]}'
@@ -96,6 +108,10 @@ class RefCOCODataset(BaseReferringDataset):
             refs_file = self._files()[0]
             self._images = self._images_of(self._refs(refs_file), refs_file)
         return self._images
+
+    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+        """Categories of all annotations of ``instances.json``, crowds included; empty where it names none."""
+        return object_categories(self._files()[1])
 
     @property
     def title(self) -> str:
@@ -177,11 +193,15 @@ class RefCOCODataset(BaseReferringDataset):
         # A list, which doesn't belong here, a pickle could repeat in every ref: it would take hours to go through.
         return [ref.get('ann_id')]
 
+    def _united(self, outline: list | dict) -> list | dict:
+        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.masks.draw_mask` takes it."""
+        return outline
+
     def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
         """What a ref refers to on its image: ``segmentation``, ``ann_id`` and ``category_id``."""
         annotation = instances.annotation(get_field(ref, 'ann_id', self.ANN_ID_TYPE, where), image_id, where)
         return {
-            'segmentation': instances.outline(annotation),
+            'segmentation': self._united(instances.outline(annotation)),
             'ann_id': annotation['id'],
             'category_id': get_field(ref, 'category_id', int, where),
         }
