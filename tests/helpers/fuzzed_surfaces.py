@@ -52,6 +52,7 @@ from mmrefseg.evaluation.predictions import read_predictions
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.image_header import read_image_size
 from mmrefseg.utils.lmdb_file import check_content
+from mmrefseg.visualization import read_log
 
 Attempt = Callable[[int | None], object]
 
@@ -381,6 +382,32 @@ def _imports(name: str, folder: Path) -> Attempt:
     return attempt
 
 
+def _logs(folder: Path) -> Attempt:
+    """Scalars that a training wrote down."""
+    path = folder / 'run/1/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    lines = [{'loss': 1.5, 'lr': 1e-3, 'routing/backbone/0/share/0': 0.5, 'step': step} for step in (1, 2, 3)]
+    content = '\n'.join(map(json.dumps, lines)).encode()
+
+    def attempt(seed):
+        path.write_bytes(change_json(content, seed, lines=True))
+        read_log(folder / 'run')
+
+    return attempt
+
+
+def _manifest(name: str, folder: Path) -> Attempt:
+    """What a prepared data set says of itself."""
+    path = _write_prepared(folder) / name
+    content = path.read_bytes()
+
+    def attempt(seed):
+        path.write_bytes(change_json(content, seed))
+        verify(folder / 'out')
+
+    return attempt
+
+
 SURFACES: dict[str, Callable[[Path], Attempt]] = {
     **{f'annotations: {name}': partial(_annotations, name) for name in READERS},
     'annotations: broken entries left out': _broken_entries,
@@ -389,6 +416,9 @@ SURFACES: dict[str, Callable[[Path], Attempt]] = {
     **{f'images and masks: {name}': partial(_pictures, name) for name in FILES},
     **{f'checkpoints: {name}': partial(_checkpoints, name) for name in FORMATS},
     'resumed state': _resumed,
+    'logs': _logs,
+    'manifest': partial(_manifest, 'prepared.json'),
+    'checksums of images': partial(_manifest, 'annotations/train.images.json'),
     **{f'imports: {name}': partial(_imports, name) for name in IMPORTS},
     **{f'predictions: {name}': partial(_predictions, name) for name in PREDICTIONS},
 }
