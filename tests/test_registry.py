@@ -40,6 +40,7 @@ _PARTS = dict(
 # Settings that a part needs, or that keep it small.
 _VALID: dict[str, dict[str, Any]] = dict(
     Albumentations=dict(transforms=[]),
+    AbsentExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), lazy_init=True),
     AtomicCheckpointHook=dict(rule='greater'),
     BFloat16OptimWrapper=dict(optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))])),
     CLIPResNet=dict(arch=_CLIP),

@@ -103,7 +103,7 @@ def absent_partners(asked: Questions, seed: int) -> np.ndarray:
     partners = np.full(len(asked.texts), -1)
     if not asked.names:
         return partners
-    said = [_names_said(text, asked.names) for text in asked.texts]
+    said = [names_said(text, asked.names) for text in asked.texts]
     there = {image: set(categories) for image, categories in asked.on_image.items()}
     places_of = defaultdict(list)
     for place, (image, names) in enumerate(zip(asked.images, said, strict=True)):
@@ -121,8 +121,13 @@ def absent_partners(asked: Questions, seed: int) -> np.ndarray:
     return partners
 
 
-def _names_said(text: str, names: Mapping[int, str]) -> set[int]:
-    """Ids of the categories that a text names, in singular or plural."""
+def names_said(text: str, names: Mapping[int, str]) -> set[int]:
+    """Ids of the categories that a text names, in singular or plural.
+
+    Args:
+        text: a referring expression.
+        names: names of the categories by their id.
+    """
     words = f' {" ".join(_WORD.findall(text.lower()))} '
     return {number for number, name in names.items()
             if any(f' {name.lower()}{end} ' in words for end in ('', 's', 'es'))}

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import MissingInputError, UserError
+from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
@@ -28,7 +29,6 @@ TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
 _SIDE = 360
-_ROWS, _COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
 
 
 class Shown(NamedTuple):
@@ -95,9 +95,7 @@ class Findings:
             return
         if share < TINY:
             self.tiny.append(f'{where} ({100 * share:.3f} % of the image)')
-        thirds = [names[int(3 * places.mean() / side)]
-                  for names, places, side in zip((_ROWS, _COLUMNS), np.nonzero(mask), mask.shape, strict=True)]
-        self.positions[' '.join(thirds)] += 1
+        self.positions[position_of(mask)] += 1
 
 
 def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) -> Findings:

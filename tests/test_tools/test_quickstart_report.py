@@ -1,5 +1,4 @@
 """The report on a training, from files as tools/train.py and tools/test.py leave them."""
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -7,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.tools import load_script
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from pycocotools import mask as coco_mask
@@ -17,16 +17,12 @@ from mmrefseg.evaluation.functional import summarise_iou
 from mmrefseg.utils.collect_env import versions
 from mmrefseg.utils.shipped_files import config_path
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/quickstart_report.py'
 SPLITS = ('val', 'testA', 'testB')
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('quickstart_report', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/analysis_tools/quickstart_report.py')
 
 
 @pytest.fixture(scope='module')

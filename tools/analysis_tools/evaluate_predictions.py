@@ -50,12 +50,14 @@ class Split(NamedTuple):
         name: what the file of predictions calls it; ``val_shuffled`` is ``val`` with its expressions exchanged.
         infos: the expressions, as the data set has them, or with other masks of truth.
         image_folder: folder that file names are relative to.
+        dataset: where the expressions are from.
         published: the same expressions with the data set's masks, where ``infos`` has others. Default None.
     """
 
     name: str
     infos: list[dict[str, Any]]
     image_folder: str
+    dataset: BaseReferringDataset
     published: list[dict[str, Any]] | None = None
 
 
@@ -153,7 +155,7 @@ def _read_split(config: Mapping[str, Any], name: str) -> Split:
     infos = [asked.get_data_info(place) for place in range(len(dataset))]
     if not infos:
         raise InputError(f'{dataset.title} has no expression in its split {name}')
-    return Split(name, infos, dataset.data_prefix['img_path'])
+    return Split(name, infos, dataset.data_prefix['img_path'], dataset)
 
 
 def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict[str, Matched], list[str]]:
@@ -196,8 +198,8 @@ def add_reannotated(splits: Sequence[Split], matched: Sequence[dict[str, Matched
             continue
         told[split.name] = {'expressions': len(other.places), 'agreement': other.agreement}
         published = [split.infos[place] for place in other.places]
-        new = [Split(f'{split.name} (published)', published, split.image_folder),
-               Split(f'{split.name} (re-annotated)', other.infos, split.image_folder, published)]
+        new = [split._replace(name=f'{split.name} (published)', infos=published),
+               split._replace(name=f'{split.name} (re-annotated)', infos=other.infos, published=published)]
         everything += new
         for of_file in matched:
             answers = [of_file[split.name].answers[place] for place in other.places]

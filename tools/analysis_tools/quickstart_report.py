@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 from itertools import zip_longest
@@ -19,7 +18,7 @@ from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import read_json_object, write_atomically
+from mmrefseg.utils.files import read_json_object, write_atomically, write_json
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12
@@ -67,7 +66,7 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
     """
     groups: dict[str, dict[str, list]] = {}
     for split, answers in predictions.items():
-        if split.endswith('_shuffled'):
+        if split.endswith(('_shuffled', '_absent')):
             continue
         dataset = DATASETS.build({**config.test_dataloader.dataset, 'split': split, 'pipeline': []})
         infos = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
@@ -162,7 +161,7 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         draw_samples(pick_samples(predictions, config), work_dir / 'samples.png')
     draw_curves(log, work_dir / 'curves.png')
-    write_atomically((json.dumps(report, indent=2) + '\n').encode(), work_dir / 'report.json')
+    write_json(report, work_dir / 'report.json')
     write_atomically(to_markdown(report, metrics, work_dir.resolve().name).encode(), work_dir / 'report.md')
     return metrics
 

@@ -187,7 +187,7 @@ class PlainViT(TunedEncoder, BaseModule):
 
     @property
     def _first_adapted(self) -> int:
-        return min(map(int, self.adapters), default=len(self.tower.blocks))
+        return min([*map(int, self.adapters), len(self.tower.blocks)])  # without default=, which breaks graphs
 
     def _run_blocks(self, x: Tensor, grid_size: tuple[int, int], indices: range, text: TextFeatures | None = None
                     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
@@ -216,7 +216,7 @@ class PlainViT(TunedEncoder, BaseModule):
         x = tower.patch_embed(x)
         grid_size = tuple(x.shape[1:3])
         special = [token for token in (tower.cls_token, tower.reg_token) if token is not None]
-        x = torch.cat((*(token.expand(len(x), -1, -1) for token in special), x.flatten(1, 2)), dim=1)
+        x = torch.cat((*(token.expand(x.shape[0], -1, -1) for token in special), x.flatten(1, 2)), dim=1)
         if tower.pos_embed is not None:
             x = x + self._positions(grid_size)
         return tower.norm_pre(tower.pos_drop(x)), grid_size
