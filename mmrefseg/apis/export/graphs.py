@@ -146,7 +146,7 @@ def cannot_export(error: Exception, what: str) -> InputError:
         what: what in it, such as a part or an operator.
     """
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return InputError(f'the model cannot be exported: {what} does what has no graph ({type(error).__name__}: {reason}). '
+    return InputError(f'the model cannot be exported: {what} has no graph ({type(error).__name__}: {reason}). '
                       'Put another part in its place; --debug shows where in the code it happens')
 
 

@@ -76,9 +76,9 @@ def _translations() -> dict[Any, Any]:
     import torchvision.ops  # noqa: F401  (defines the operator)
     from onnxscript import opset20 as op
 
-    def deform_conv(x, weight, offset, mask, bias, stride_h: int, stride_w: int, pad_h: int, pad_w: int,  # noqa: ANN001
+    def deform_conv(x, weight, offset, mask, bias, stride_h: int, stride_w: int, pad_h: int, pad_w: int,
                     dilation_h: int, dilation_w: int, groups: int, offset_groups: int,
-                    use_mask: bool):  # noqa: ANN202
+                    use_mask: bool):
         settings = dict(strides=[stride_h, stride_w], pads=[pad_h, pad_w] * 2, dilations=[dilation_h, dilation_w],
                         group=groups, offset_group=offset_groups)
         return op.DeformConv(x, weight, offset, bias, mask if use_mask else None, **settings)

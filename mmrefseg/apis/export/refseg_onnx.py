@@ -52,8 +52,10 @@ class RefSegError(ValueError):
 
 # --- Text to tokens ---------------------------------------------------------------------------------------------------
 
-# Bytes that text in UTF-8 had before it was read as Windows-1252, the usual accident.
+# UTF-8 that was read as Windows-1252, the usual accident: the bytes, and how Latin letters and quotes look then.
 _WINDOWS_1252 = {bytes([i]).decode('cp1252', 'replace').replace('\ufffd', chr(i)): i for i in range(256)}
+_LATER = ''.join(re.escape(character) for character, byte in _WINDOWS_1252.items() if 0x80 <= byte < 0xC0)
+_MISREAD = re.compile(f'[ÂÃ][{_LATER}]|â[{_LATER}][{_LATER}]')
 
 
 class Tokenizer:
@@ -78,10 +80,9 @@ class Tokenizer:
         self.ids = {word: i for i, word in enumerate(words)}
         self.ranks = {pair: i for i, pair in enumerate(merges)}
         self.special, self.start, self.end = data['special'], *(self.ids[word] for word in data['special'])
-        letters, numbers = data['letters'], data['numbers']
+        fixed = [f'(?i:{re.escape(word)})' for word in (*self.special, *data['endings'])]
         self.pattern = re.compile(
-            '|'.join([*(f'(?i:{re.escape(word)})' for word in self.special), "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
-                      f'[{letters}]+', f'[{numbers}]', rf'[^\s{letters}{numbers}]+']))
+            '|'.join([*fixed, f'[{data["letters"]}]+', f'[{data["numbers"]}]', f'[{data["others"]}]+']))
         self.replaced, self.entities = str.maketrans(data['replace']), data['entities']
         self.removed = dict.fromkeys(map(ord, data['remove']))
 
@@ -140,13 +141,13 @@ class Tokenizer:
 
 
 def _decoded_again(text: str) -> str:
-    """UTF-8 that was read as Windows-1252 ('cafÃ©'), as it was meant."""
-    if text.isascii():
+    """UTF-8 that was read as Windows-1252 ('cafÃ©'), as it was meant: the whole text, or parts of it."""
+    if not _MISREAD.search(text):
         return text
     try:
         return bytes(_WINDOWS_1252[character] for character in text).decode('utf-8')
     except (KeyError, UnicodeDecodeError):
-        return text
+        return _MISREAD.sub(lambda match: bytes(_WINDOWS_1252[c] for c in match[0]).decode('utf-8', 'replace'), text)
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
@@ -193,7 +194,9 @@ def _decode(content: bytes, name: str) -> np.ndarray:
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
             return np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
     except (OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise error if isinstance(error, RefSegError) else RefSegError(f'{name} is damaged, or no image ({error})')
+        if isinstance(error, RefSegError):
+            raise
+        raise RefSegError(f'{name} is damaged, or no image ({error})') from error
     except Exception as error:  # OpenCV's own class, there only where OpenCV is, and Pillow's of too many pixels
         if type(error).__module__.split('.')[0] not in ('cv2', 'PIL'):
             raise
@@ -468,7 +471,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('image', help='an image file')
     parser.add_argument('expressions', metavar='EXPRESSION', nargs='+', help='what to look for, in quotes')
     parser.add_argument('--folder', help='the exported model (default: where this file lies)')
-    parser.add_argument('--threshold', type=float, help="probability that a mask's pixel exceeds (default: the model's)")
+    parser.add_argument('--threshold', type=float, help="probability that a pixel of a mask exceeds")
     parser.add_argument('--masks', type=Path, metavar='DIR', help='folder for a PNG of each mask')
     args = parser.parse_args(arguments)
     try:
