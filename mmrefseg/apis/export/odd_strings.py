@@ -8,16 +8,14 @@ from ftfy import fix_text
 
 WORDS = ('the red car', "it's the man's hat, isn't it?", 'WE’LL', 'don’t', '“left” one', 'ﬁrst oﬀer',
          'ＦＵＬＬ ｗｉｄｔｈ', 'café', 'naïve', 'Ünïcödé', 'straße', 'İstanbul', 'ǅ', 'красная машина', 'κόκκινο',
-         '红色的汽车', '左の赤い車', '빨간 차', 'السيارة', 'हाथी', 'ไทย', '🚗',
-         '\U0001f469\u200d\U0001f469\u200d\U0001f467',
-         '🇩🇪', '½ cup', '²', 'x²³', '１２', '٣', 'Ⅷ', '１st', '3rd', '&amp;', '&amp;amp;', '&lt;b&gt;',
+         '红色的汽车', '左の赤い車', '빨간 차', 'السيارة', 'हाथी', 'ไทย', '🚗', '🇩🇪',
+         '\U0001f469\u200d\U0001f469\u200d\U0001f467', '½ cup', '²', 'x²³', '１２', '٣', 'Ⅷ', '１st', '3rd', '&amp;', '&amp;amp;', '&lt;b&gt;',
          '<b>bold</b>', '&EACUTE;', '&nbsp;', '&#x1F600;', '&notit;', '&amp', '&#0;', 'cafe\u0301', 'Å',
-         'cafÃ©', 'donâ€™t', '\xe2\u20ac\u0153left\xe2\u20ac\x9d', '\x85', '\x93', '\x1b[31mred\x1b[0m',
+         '\x85', '\x93', '\x1b[31mred\x1b[0m',
          '\ufeff', '\u200b', '\u200d', '\xad', '\u3000', '\u2028', '\t', '\r\n', '\x00', '\x1c', '\u0345', "'ſ",
          "'S", '<start_of_text>', '<end_of_text>', '<|endoftext|>', '<END_OF_TEXT>', '...', '!!!', '--', '____',
          '#$%', '"', "'", "''s", "'re", 'aaaaaaaaaaaaaaaa', 'supercalifragilistic', '0123456789', 'ſ', 'K', 'ﬆ',
-         '𞤀', 'CAFÉ»', '«École»', '\xc3\xa0 gauche', 'señor', 'DÉJÀ VU', 'Noël™',
-         '©2024')
+         '𞤀', 'CAFÉ»', '«École»', 'señor', 'DÉJÀ VU', 'Noël™', '©2024')
 _RANGES = ((0x20, 0x7f), (0x80, 0x250), (0x250, 0x3000), (0x3000, 0xd800), (0xe000, 0x10000), (0x10000, 0x20000),
            (0x20000, 0x110000))
 
