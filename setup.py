@@ -31,7 +31,8 @@ REQUIREMENTS = [
     'safetensors',
 ]
 DOCS = ['furo', 'myst-parser', 'sphinx']
-EXTRAS = {'docs': DOCS, 'tests': ['codespell', 'hypothesis', 'mypy', 'pytest', 'ruff', *DOCS]}
+ONNX = ['onnx', 'onnxruntime', 'onnxscript']
+EXTRAS = {'docs': DOCS, 'onnx': ONNX, 'tests': ['codespell', 'hypothesis', 'mypy', 'pytest', 'ruff', *DOCS, *ONNX]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.
 EXTRAS.update({stack: [f'{name}=={version}' for module, (name, _, version) in packages.items() if module != 'mmcv']
                for stack, packages in SUPPORTED['STACKS'].items()})

@@ -54,7 +54,7 @@ class RefSegError(ValueError):
 
 # UTF-8 that was read as Windows-1252, the usual accident: the bytes, and how Latin letters and quotes look then.
 _WINDOWS_1252 = {bytes([i]).decode('cp1252', 'replace').replace('\ufffd', chr(i)): i for i in range(256)}
-_LATER = ''.join(re.escape(character) for character, byte in _WINDOWS_1252.items() if 0x80 <= byte < 0xC0 and byte != 0xA0)
+_LATER = ''.join(re.escape(_c) for _c, _byte in _WINDOWS_1252.items() if 0x80 <= _byte < 0xC0 and _byte != 0xA0)
 _MISREAD = re.compile(f'[ÂÃ][{_LATER}]|â[{_LATER}][{_LATER}]')
 
 
