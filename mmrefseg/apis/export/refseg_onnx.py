@@ -28,7 +28,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
+
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
 
 MAX_PIXELS = 89_478_485  # as Pillow: larger pictures are perhaps made to fill the memory
 os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MAX_PIXELS))  # read once, when OpenCV is imported
@@ -318,6 +322,8 @@ class Model:
 
     def __init__(self, folder: str | Path | None = None, threads: int = 0, providers: Sequence[str] | None = None,
                  check: bool = True) -> None:
+        if onnxruntime is None:
+            raise RefSegError('onnxruntime is missing: pip install onnxruntime')
         self.folder = Path(folder or Path(__file__).parent)
         self.info = read_info(self.folder, check)
         there = onnxruntime.get_available_providers()
@@ -420,7 +426,7 @@ def read_info(folder: Path, check: bool = True) -> dict[str, Any]:
     """
     try:
         info = json.loads((folder / 'refseg.json').read_text(encoding='utf-8'))
-        version, files = info['format'], dict(info['files'])
+        version, kind, files = info['format'], info['kind'], dict(info['files'])
     except OSError as error:
         raise RefSegError(f'{folder} is no exported model: {folder / "refseg.json"} cannot be read '
                           f'({error.strerror})') from error
@@ -429,6 +435,9 @@ def read_info(folder: Path, check: bool = True) -> dict[str, Any]:
     if version != FORMAT:
         raise RefSegError(f'{folder} has format {version!r}, and this refseg_onnx.py reads {FORMAT}. Use the '
                           'refseg_onnx.py that lies in the folder, or export the model again')
+    if kind != 'onnx':
+        raise RefSegError(f'{folder} holds files of the kind {kind!r}, not for onnxruntime; its README.md says how '
+                          'they are used')
     for name, expected in files.items():
         path = folder / Path(name).name
         if not path.is_file():
