@@ -16,6 +16,7 @@ COMMANDS = {
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
     'predict': ('predict.py', 'ask about many images, on several processes, and go on after a kill'),
     'serve': ('serve.py', 'serve a model by HTTP, in batches, also to Label Studio'),
+    'web': ('web.py', 'a page in the browser to ask a model'),
     'push': ('model_converters/push_model.py', 'share a model: a folder, or on the Hugging Face hub'),
     'pull': ('model_converters/pull_model.py', 'get a shared model from the Hugging Face hub'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),

@@ -37,8 +37,8 @@ def make_parser() -> ArgumentParser:
                                                         'model, a folder or hf:owner/name, and then no WEIGHTS')
     parser.add_argument('inputs', metavar='[WEIGHTS] INPUT', nargs='+',
                         help='a checkpoint of this config, or an official one of DETRIS or CRIS; then images, '
-                             'addresses, folders, patterns in quotes, lists of images (.txt), JSON Lines (.jsonl) of image and '
-                             'expression or expressions')
+                             'addresses, folders, patterns in quotes, lists of images (.txt), JSON Lines (.jsonl) of '
+                             'image and expression or expressions')
     parser.add_argument('--expressions', nargs='+', default=[], metavar='TEXT|FILE',
                         help='asked of each image that brings none: texts, or files with one per line')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the answers')
