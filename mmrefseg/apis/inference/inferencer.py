@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
+from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
@@ -101,6 +102,8 @@ class RefSegInferencer:
         self.device = check_device(get_device() if device in (None, 'auto') else device)
         self.dtype = _choose_dtype(dtype, self.device.type)
         self.model.to(self.device).eval()
+        calibration = self.model.test_cfg.get('calibration')
+        self.calibration = None if calibration is None else Calibration(**calibration)
         self._encode_image, self._answer = self.model.encode_image, self.model.answer
         if compile:
             self._encode_image, self._answer = torch.compile(self._encode_image), torch.compile(self._answer)
@@ -269,7 +272,7 @@ class RefSegInferencer:
         threshold = self.model.test_cfg['threshold'] if threshold is None else threshold
         return [
             RefSegResult(text, image.source, tuple(image.sample.ori_shape[:2]), threshold, one.clone(),
-                         (image.planes.shape[1], image.planes.shape[2]), image.sample.warp_matrix)
+                         (image.planes.shape[1], image.planes.shape[2]), image.sample.warp_matrix, self.calibration)
             for (_, text), image, one in zip(questions, images, logits, strict=True)
         ]
 
