@@ -104,7 +104,7 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
                 assert rle['rle'] == result.rle
                 assert polygons['polygons'] == [outline.ravel().tolist() for outline in result.polygons]
             shown = page.run(f'document.querySelector(".answer:nth-child({place}) .score").textContent')
-            assert shown == 'nothing found' if not (mask > 0).any() else float(shown.split()[0]) == pytest.approx(
+            assert shown == 'nothing found' if not (mask > 0).any() else float(shown.split()[1]) == pytest.approx(
                 result.score, abs=0.011)
     assert page.run(requests) == asked == 1, 'the threshold asks nobody'
     assert not page.errors

@@ -120,6 +120,7 @@ function draw() {
   const [first] = state.answers;
   canvas.width = first ? first.width : picture.width;
   canvas.height = first ? first.height : picture.height;
+  canvas.style.maxWidth = `${3 * canvas.width}px`;
   const pen = canvas.getContext('2d', { willReadFrequently: true });
   pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
   const threshold = Number($('threshold').value);
@@ -136,7 +137,7 @@ function draw() {
   state.answers.forEach((answer, i) => {
     const found = scoreOf(answer, threshold);
     $('answers').children[i].querySelector('.score').textContent = found
-      ? `${found.score.toFixed(2)} · ${(100 * found.share).toFixed(1)} %` : 'nothing found';
+      ? `score ${found.score.toFixed(2)} · ${(100 * found.share).toFixed(1)} % of the picture` : 'nothing found';
   });
 }
 
@@ -148,12 +149,14 @@ function bars(answer) {
     block.append(title);
     for (const [expert, weight] of Object.entries(experts)) {
       const row = document.createElement('div'), name = document.createElement('span');
-      const bar = document.createElement('i'), value = document.createElement('b');
+      const track = document.createElement('span'), bar = document.createElement('i');
+      const value = document.createElement('b');
+      track.append(bar);
       row.className = 'bar';
       name.textContent = expert;
       bar.style.width = `${100 * weight}%`;
       value.textContent = `${Math.round(100 * weight)} %`;
-      row.append(name, bar, value);
+      row.append(name, track, value);
       block.append(row);
     }
     all.append(block);
