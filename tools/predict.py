@@ -33,8 +33,8 @@ def make_parser() -> ArgumentParser:
                     'several with a common DIR, share the work; the last one joins it.',
         epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth photos --expressions '
                '"the red car" "the dog" --out answers')
-    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a shared '
-                                                        'model, a folder or hf:owner/name, and then no WEIGHTS')
+    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a folder '
+                                                        'of mmrefseg push or export, or hf:owner/name: then no WEIGHTS')
     parser.add_argument('inputs', metavar='[WEIGHTS] INPUT', nargs='+',
                         help='a checkpoint of this config, or an official one of DETRIS or CRIS; then images, '
                              'addresses, folders, patterns in quotes, lists of images (.txt), JSON Lines (.jsonl) of '

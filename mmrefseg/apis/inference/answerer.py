@@ -8,6 +8,7 @@ from mmrefseg.utils.files import sha256_of
 
 from ..sharing import HUB, is_pack
 from ..sharing.packs import CONFIG
+from .exported import INFO, ExportedInferencer, is_exported
 from .inferencer import RefSegInferencer
 
 
@@ -17,7 +18,7 @@ def brings_weights(model: str | Path) -> bool:
     Args:
         model: what a user names.
     """
-    return str(model).startswith(HUB) or is_pack(model)
+    return str(model).startswith(HUB) or is_pack(model) or is_exported(model)
 
 
 def load_answerer(model: str | Path, weights: str | Path | None = None, device: str = 'auto',
@@ -25,7 +26,7 @@ def load_answerer(model: str | Path, weights: str | Path | None = None, device: 
     """Load what answers.
 
     Args:
-        model: a config, or a shared model, which brings its weights.
+        model: a config; or a shared or exported model, which brings its weights.
         weights: a checkpoint. Default None.
         device: see :class:`RefSegInferencer`. Default ``'auto'``.
         dtype: see :class:`RefSegInferencer`. Default ``'float32'``.
@@ -33,6 +34,8 @@ def load_answerer(model: str | Path, weights: str | Path | None = None, device: 
     Raises:
         UserError: as :class:`RefSegInferencer`.
     """
+    if is_exported(model):
+        return ExportedInferencer(model, device)
     return RefSegInferencer(model, weights, device, dtype)
 
 
@@ -43,6 +46,8 @@ def identity_of(model: str | Path, weights: str | Path | None = None) -> dict[st
         model: as :func:`load_answerer` takes it.
         weights: as :func:`load_answerer` takes it. Default None.
     """
-    file = os.path.join(model, CONFIG) if is_pack(model) else weights  # which has the SHA-256 of the weights
+    file = weights
+    if is_pack(model) or is_exported(model):  # whose file has the SHA-256 of the weights
+        file = os.path.join(model, INFO if is_exported(model) else CONFIG)
     named = None if weights is None else str(weights)
     return dict(model=str(model), weights=sha256_of(file) if file is not None and os.path.isfile(file) else named)

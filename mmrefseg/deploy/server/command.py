@@ -23,8 +23,8 @@ def add_arguments(parser: ArgumentParser, port: int) -> None:
         parser: the command line.
         port: the default one.
     """
-    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a shared '
-                                                        'model, a folder or hf:owner/name, and then no WEIGHTS')
+    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a folder '
+                                                        'of mmrefseg push or export, or hf:owner/name: then no WEIGHTS')
     parser.add_argument('weights', metavar='WEIGHTS', nargs='?', help='checkpoint that was trained with this config')
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: %(default)s, which only '
                                                             'this machine reaches; 0.0.0.0 is every one)')
