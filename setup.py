@@ -68,6 +68,7 @@ setup(
     description='Referring image segmentation for OpenMMLab',
     python_requires=f'>={OLDEST_PYTHON},<3.{int(NEWEST_PYTHON.split(".")[1]) + 1}',
     packages=find_packages(include=['mmrefseg', 'mmrefseg.*']),
+    package_data={'mmrefseg.deploy': ['page/*']},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     entry_points={'console_scripts': ['mmrefseg = mmrefseg.__main__:main']},
