@@ -23,6 +23,7 @@ class InstancesFile:
         ann_ids: ids of the annotations to keep; all others are dropped while the file is parsed, so that the outlines
             of a hundred thousand other objects never pile up. Default None, all.
         ann_id_type: what ids of annotations are. Default ``int``.
+        image_ids: ids of the images whose annotations to keep, too. Default None, all.
 
     Attributes:
         path: the file.
@@ -37,14 +38,16 @@ class InstancesFile:
     def __init__(self,
                  path: Path,
                  ann_ids: Container[Id] | None = None,
-                 ann_id_type: type | tuple[type, ...] = int) -> None:
+                 ann_id_type: type | tuple[type, ...] = int,
+                 image_ids: Container[int] | None = None) -> None:
         def drop_others(element: dict) -> dict | None:
-            ann_id = element.get('id')
-            other = 'segmentation' in element and isinstance(ann_id, int | str) and ann_id not in ann_ids
+            other = 'segmentation' in element and any(
+                isinstance(value := element.get(key), int | str) and kept is not None and value not in kept
+                for key, kept in (('id', ann_ids), ('image_id', image_ids)))
             return None if other else element
 
         self.path = path
-        self._content = read_json(path, None if ann_ids is None else drop_others)
+        self._content = read_json(path, None if ann_ids is None and image_ids is None else drop_others)
         self.images = self._table('images', int)
         self.annotations = self._table('annotations', ann_id_type)
 
