@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.errors import FileError, InputError, MissingInputError, UserError
 
 from .json_text import json_decoder
 
@@ -185,6 +185,24 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+@contextmanager
+def explain_writing(path: Path) -> Iterator[None]:
+    """While somebody else's code writes a file: say what to do where it cannot.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise _explained(error, path) from error
+
+
 def check_writable(folder: str | Path) -> None:
     """Make a folder if it isn't there, and make sure that files can be written into it.
 
@@ -204,13 +222,28 @@ def check_writable(folder: str | Path) -> None:
 
 
 def write_atomically(data: bytes, path: str | Path) -> None:
-    """Write a file completely or not at all: whenever the process dies, the path holds the old content or the new.
-
-    Of several processes that write it at the same time, the last one's content remains, whole. What a killed process
-    leaves, ``.<name>.<something>.unfinished``, the next call for the same path removes.
+    """Write a file completely or not at all; see :func:`open_atomically`.
 
     Args:
         data: the content.
+        path: path of the file; its folder is made if it isn't there.
+
+    Raises:
+        FileError: the file cannot be written; the old one is untouched.
+    """
+    with open_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def open_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to write it completely or not at all: whenever the process dies, the path holds the old or the new.
+
+    It takes its name when the block ends, and only without an error. Of several processes that write it at the same
+    time, the last one's content remains, whole. What a killed process leaves, ``.<name>.<something>.unfinished``, the
+    next call for the same path removes.
+
+    Args:
         path: path of the file; its folder is made if it isn't there.
 
     Raises:
@@ -221,10 +254,12 @@ def write_atomically(data: bytes, path: str | Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_remains(path)
         with _unfinished_file(path) as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, path)
+    except UserError:
+        raise
     except OSError as error:
         raise _explained(error, path) from error
 
