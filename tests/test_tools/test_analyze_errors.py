@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
         Image.fromarray(shades).save(folder / f'images/{number}.png')
         for side, left in enumerate((5, 45)):
             lines.append({'image': f'{number}.png', 'expression': TEXTS[(2 * number + side) % 6],
-                          'kinds': [['location', 'relation'][side]], 'category_id': 3, 'ref_id': len(lines), 'height': 60, 'width': 80,
-                          'mask': [[left, 10, left + 30, 10, left + 30, 40, left, 40]]})
+                          'kinds': [['location', 'relation'][side]], 'category_id': 3, 'ref_id': len(lines),
+                          'height': 60, 'width': 80, 'mask': [[left, 10, left + 30, 10, left + 30, 40, left, 40]]})
     (folder / 'annotations/val.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
     (folder / 'data.py').write_text(
         f'_base_ = {config_path("_base_/datasets/refshapes")!r}\ntest_dataloader = dict(dataset=dict(_delete_=True, '

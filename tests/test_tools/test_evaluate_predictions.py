@@ -53,8 +53,8 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(sys, 'argv', [
             'test.py', 'model.py', 'weights.pth', '--work-dir', 'work', '--splits', 'val', 'testA', '--shuffled-splits',
-            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities', '--out-routing',
-            '--show-dir', 'shown', '--show-number', '2'])
+            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities',
+            '--out-routing', '--show-dir', 'shown', '--show-number', '2'])
         runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
     return folder
 
