@@ -55,7 +55,7 @@ def answers_of(predictions: Sequence[Prediction], split: str) -> tuple[np.ndarra
 def calibrate(args: Namespace) -> None:
     """Fit, measure, write and draw."""
     splits = {split: found for split, found in read_predictions(args.predictions).splits.items()
-              if split and not split.endswith('_shuffled')}
+              if split and not split.endswith(('_shuffled', '_absent'))}
     on = args.on or [split for split in splits if split != args.fit] or [args.fit]
     for split in (args.fit, *on):
         if split not in splits:
