@@ -37,6 +37,13 @@ _PARTS = dict(
     backbone=dict(type='PlainViT', **_VIT),
     decode_head=dict(type='DynamicKernelHead', in_channels=8, text_channels=8, sentence_channels=8, num_heads=2,
                      num_layers=1, ffn_channels=8))
+
+
+class _Samples(list):
+    def image_numbers(self):
+        return np.zeros(1, np.int64)
+
+
 # Settings that a part needs, or that keep it small.
 _VALID: dict[str, dict[str, Any]] = dict(
     Albumentations=dict(transforms=[]),
@@ -52,6 +59,7 @@ _VALID: dict[str, dict[str, Any]] = dict(
     DumpPredictions=dict(out_file='answers.json'),
     DynamicKernelHead={key: value for key, value in _PARTS['decode_head'].items() if key != 'type'},
     PlainViT=_VIT,
+    ImageGroupsInfiniteSampler=dict(dataset=_Samples(), per_image=2),
     OpenCLIPTextEncoder=dict(arch=_CLIP, num_tokens=8),
     RefSegInferencer=dict(config=Config(dict(model=dict(type=_Tokenizer), test_dataloader=dict(
         dataset=dict(pipeline=[])))), weights=None, device='cpu'),

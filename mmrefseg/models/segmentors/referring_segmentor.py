@@ -211,9 +211,15 @@ class ReferringSegmentor(BaseModel):
             token_mask: bool (B, L), True for real tokens.
             image_index: int64 (B,), which image belongs to each expression. Default None: I is B, one to one.
         """
-        text = self.text_encoder(token_ids, token_mask)
-        x, routing = inputs if image_index is None else inputs[image_index], ()
-        for part in self._extractors():
+        text, parts = self.text_encoder(token_ids, token_mask), self._extractors()
+        x, routing = inputs, ()
+        if image_index is not None:
+            if shares := hasattr(parts[0], 'forward_text_with_routing') and takes_text(parts[0]):
+                x = parts[0].forward_image(inputs)
+            x = pick(x, image_index)
+            if shares:
+                x, routing = parts.pop(0).forward_text_with_routing(x, text)
+        for part in parts:
             x, decided = _run(part, x, text)
             routing += tuple(decided)
         return x, text, routing
@@ -271,8 +277,9 @@ class ReferringSegmentor(BaseModel):
             mode: ``tensor``, ``loss`` or ``predict``. Default ``tensor``.
 
         Returns:
-            The head's output; a dict of losses and of routing statistics (``routing/`` and the router's name → expert →
-            (3, ), see :class:`StepLog`); or the samples with predictions.
+            The head's output; a dict of losses, of routing statistics (``routing/`` and the router's name → expert →
+            (3, ), see :class:`StepLog`) and ``routing_entropy``, the mean over the routers of
+            :meth:`RoutingInfo.entropy`; or the samples with predictions.
 
         Raises:
             InputError: ``mode`` is none of the three.
@@ -304,6 +311,8 @@ class ReferringSegmentor(BaseModel):
                   for info in routing}
         if routing:
             losses |= {loss.loss_name: sum(loss(info) for info in routing) for loss in self.routing_losses}
+        if entropies := [info.entropy() for info in routing if len(info.experts) > 1]:
+            losses['routing_entropy'] = torch.stack(entropies).mean()
         return losses
 
     def parse_losses(self, losses: dict[str, Tensor | dict[str, Tensor]]) -> tuple[Tensor, StepLog]:
