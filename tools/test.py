@@ -4,11 +4,12 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import is_main_process, master_only
 from mmengine.runner import Runner
@@ -21,12 +22,13 @@ from mmrefseg.apis.running import (
     run_test,
     start_testing,
 )
+from mmrefseg.datasets.dataset_configs import with_split
 from mmrefseg.engine.answering import answered_samples, spread_places
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.config import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.utils.run_processes import leave_process_group
 from mmrefseg.visualization import ReferringVisualizer
 
@@ -42,6 +44,11 @@ def make_parser() -> ArgumentParser:
         nargs='+',
         default=[],
         help='splits to test with their expressions shuffled among samples: how well a model does that cannot read')
+    parser.add_argument(
+        '--absent-splits',
+        nargs='+',
+        default=[],
+        help='splits to test with every other expression replaced by one that names nothing on its image')
     parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, metavar='NAME',
                         help=f"protocols to evaluate under, of {', '.join(PROTOCOLS)}; figures of all but the first "
                              "begin with the protocol's name (default: the config's)")
@@ -59,18 +66,25 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: list[str]) -> dict[str, dict]:
+def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: Sequence[str],
+                      absent_splits: Sequence[str] = ()) -> dict[str, dict]:
     """The dataloader config of each split to test, by the name under which its figures are reported."""
     dataloaders = {} if splits else {cfg.test_dataloader.dataset.get('split', 'test'): cfg.test_dataloader}
     for split in splits or ():
-        dataloaders[split] = deepcopy(cfg.test_dataloader)
-        dataloaders[split].dataset.split = split
-    for split in shuffled_splits:
-        dataloader = deepcopy(cfg.test_dataloader)
-        dataloader.dataset.split = split
-        dataloader.dataset = dict(type='mmrefseg.ShuffledExpressions', dataset=dataloader.dataset)
-        dataloaders[f'{split}_shuffled'] = dataloader
+        dataloaders[split] = _on_split(cfg, split)
+    for suffix, kind, chosen in (('shuffled', dict(type='mmrefseg.ShuffledExpressions'), shuffled_splits),
+                                 ('absent', dict(type='mmrefseg.AbsentExpressions', rate=0.5), absent_splits)):
+        for split in chosen:
+            dataloader = _on_split(cfg, split)
+            dataloader.dataset = dict(kind, dataset=dataloader.dataset)
+            dataloaders[f'{split}_{suffix}'] = dataloader
     return dataloaders
+
+
+def _on_split(cfg: Config, split: str) -> ConfigDict:
+    dataloader = deepcopy(cfg.test_dataloader)
+    dataloader.dataset = with_split(dataloader.dataset, split)
+    return dataloader
 
 
 def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file: Path | None,
@@ -97,7 +111,7 @@ def show_samples(runner: Runner, folder: Path, number: int, amp: bool) -> None:
 
 def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, out: str | None) -> None:
     """Write the figures, and the predictions where they are asked for, of all splits so far, with the protocols."""
-    write_atomically((json.dumps({PROTOCOLS_KEY: rules, **metrics}, indent=2) + '\n').encode(), figures)
+    write_json({PROTOCOLS_KEY: rules, **metrics}, figures)
     if out:
         write_atomically(json.dumps({PROTOCOLS_KEY: rules, **predictions}).encode(), out)
 
@@ -120,7 +134,8 @@ def test(args: Namespace) -> None:
     rules = {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}
     metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
-        for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
+        for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits,
+                                                   args.absent_splits).items():
             out_file = Path(folder, f'{name}.json') if args.out else None
             metrics[name] = test_split(runner, evaluator, dataloader, out_file, args)
             if args.show_dir:

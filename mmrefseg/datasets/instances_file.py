@@ -1,6 +1,7 @@
 """Reading of COCO's ``instances.json``, and of whatever is written in its schema."""
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name
 
-from .annotation_fields import check_outline, get_field
+from .annotation_fields import check_outline, get_field, is_int64
 
 Id = int | str
 
@@ -138,3 +139,32 @@ class InstancesFile:
             raise InputError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
                              'The two files do not belong together, or one is incomplete: get both from one place.')
         return table[key]
+
+
+def object_categories(path: Path) -> tuple[dict[int, str], dict[int, set[int]]]:
+    """Names of the categories by their id, and ids of the categories of all annotations by image id.
+
+    Args:
+        path: a file in COCO's schema. Annotations without such ids are passed over; without a table of categories, both
+            are empty.
+
+    Raises:
+        InputError: the file is no JSON, or a category has no id or name.
+    """
+    on_image: dict[int, set[int]] = defaultdict(set)
+
+    def note_category(element: dict) -> dict | None:
+        if 'segmentation' not in element:
+            return element
+        image_id, category_id = element.get('image_id'), element.get('category_id')
+        if is_int64(image_id) and is_int64(category_id):
+            on_image[image_id].add(category_id)
+        return None  # the outlines of all objects would take gigabytes
+
+    content = read_json(path, note_category)
+    if not isinstance(content, dict) or 'categories' not in content:
+        return {}, {}
+    categories = get_field(content, 'categories', list, str(path))
+    where = [f'{path}: categories[{index}]' for index in range(len(categories))]
+    return {get_field(category, 'id', int, place): get_field(category, 'name', str, place)
+            for category, place in zip(categories, where, strict=True)}, dict(on_image)

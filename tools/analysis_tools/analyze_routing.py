@@ -1,7 +1,6 @@
 """See what a trained model's routers do: mean weights and choices of their experts, by kind of expression."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,7 @@ from mmrefseg.apis.running import load_config, start_testing
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
 from mmrefseg.models.layers import RoutingInfo
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.visualization import draw_routing
 
 ALL = 'all'
@@ -109,7 +108,7 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path) -> Routi
     report = dict(config=cfg.filename, checkpoint=checkpoint, split=cfg.test_dataloader.dataset.get('split'),
                   expressions=table.kinds(), routers=table.summary())
     draw_routing(report['routers'], report['expressions'], out / 'routing.png')
-    write_atomically((json.dumps(report, indent=2) + '\n').encode(), out / 'routing.json')
+    write_json(report, out / 'routing.json')
     return table
 
 

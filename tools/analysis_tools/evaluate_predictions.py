@@ -1,7 +1,6 @@
 """Evaluate predictions of any program: evaluate_predictions.py PREDICTIONS --on CONFIG [--split val testA]."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from mmrefseg.evaluation.predictions import (
     score_predictions,
 )
 from mmrefseg.evaluation.scores import Scores
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 
 SHUFFLED = '_shuffled'
 GROUPINGS = ('kind', 'size', 'length')
@@ -272,20 +271,9 @@ def evaluate(args: Namespace) -> None:
         print(f'Protocol {protocol}')
     if args.out:
         rules = {protocol.name: protocol.to_dict() for protocol in all_protocols(metrics)}
-        write_atomically((json.dumps(_plain({'predictions': args.predictions, 'against': args.against, 'on': args.on,
-                                             PROTOCOLS_KEY: rules, 'unmatched': unmatched,
-                                             'splits': reports}), indent=2) + '\n').encode(),
-                         args.out)
+        write_json({'predictions': args.predictions, 'against': args.against, 'on': args.on, PROTOCOLS_KEY: rules,
+                    'unmatched': unmatched, 'splits': reports}, args.out)
         print(f'All numbers are in {args.out}')
-
-
-def _plain(value: Any) -> Any:
-    """Named tuples with their names, as JSON doesn't write them."""
-    if hasattr(value, '_asdict'):
-        return _plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from mmengine.evaluator import BaseMetric
 from mmrefseg.errors import InputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.overlap import expected_overlap
 from mmrefseg.utils.files import check_writable, write_atomically
 
 from ..functional import logits_on, pixel_counts, truth_mask
@@ -33,7 +34,8 @@ class DumpPredictions(BaseMetric):
     The file holds a list with one object per expression, in the order of the data set: ``image_id``, ``ref_id``,
     ``sent_id``, ``task_id`` and ``kind`` where there are any, ``text``, ``split``, ``file_name`` (of the image, below
     the folder of images), ``protocol`` (the first one's name), ``segmentation`` (COCO RLE under that protocol:
-    ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels; with further protocols
+    ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels; ``overlap``, the IoU that the
+    model itself expects, 0 to 1, where it gives logits; with further protocols
     ``masks``, name → an object with the last three; and with ``probabilities`` ``probability``, an 8-bit grey PNG in
     base64: the image's probabilities from 0 to 255, its longer side 96 pixels at most; and with ``routing`` that:
     router → expert → weight, 0 for an expert that wasn't chosen. It appears only when it is complete.
@@ -79,6 +81,9 @@ class DumpPredictions(BaseMetric):
             row |= first
             if others:
                 row['masks'] = {other.pop('protocol'): other for other in others}
+            if sample.get('seg_logits') is not None:
+                overlap = expected_overlap(sample['seg_logits']['data'][0], self.protocols[0].threshold)
+                row['overlap'] = round(overlap, 6)
             if self.probabilities:
                 row['probability'] = _probability(sample)
             if self.routing:

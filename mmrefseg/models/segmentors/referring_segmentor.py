@@ -78,7 +78,8 @@ class ReferringSegmentor(BaseModel):
             ``resampling``, what brings predictions back onto the original image: ``'matrix'`` (if not given), on the
             model's device and in batches, or ``'opencv'``, on the CPU as the references do it, which also undoes
             rotations; and ``routing``, whether predictions tell what the routers decided, for which each expression's
-            image is encoded anew (False if not given); also passed to heads of mmseg. Default None.
+            image is encoded anew (False if not given); also passed to heads of mmseg. ``calibration``, ``temperature``
+            and ``shift`` of answers' confidence, is for the inferencer. Default None.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
