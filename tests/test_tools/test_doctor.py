@@ -1,23 +1,17 @@
-import importlib.util
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.tools import load_script
 
 from mmrefseg.utils import mmcv_operators, requirements
 from mmrefseg.utils.mmcv_operators import EXTENSION
 
-DOCTOR = Path(__file__).parents[2] / 'tools/doctor.py'
-
 
 @pytest.fixture
 def doctor():
-    spec = importlib.util.spec_from_file_location('doctor', DOCTOR)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/doctor.py')
 
 
 def run(doctor, monkeypatch, capsys, *arguments):

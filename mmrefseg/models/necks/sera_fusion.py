@@ -86,13 +86,15 @@ class SERAFusion(BaseModule):
         num_heads: attention heads of the contextual experts (our reading); divides ``in_channels``. Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
+        temperature: the routers' scores are divided by it ahead of the softmax (our reading). Default 1.
+        balancing_rate: see :class:`~mmrefseg.models.layers.Router` (our reading). Default 0.
         resize_to: index of the map whose resolution all maps get ahead of the experts, for backbones with several
             strides; the contextual experts attend over all its positions. Default None: they must have one already.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        InputError: an expert is unknown, ``top_k``, ``resize_to`` or ``noise_std`` is out of range, or ``num_heads``
-            doesn't divide the channels of a map.
+        InputError: an expert is unknown, ``top_k``, ``resize_to`` or a setting of the routers is out of range, or
+            ``num_heads`` doesn't divide the channels of a map.
     """
 
     takes_text = True
@@ -106,6 +108,8 @@ class SERAFusion(BaseModule):
                  num_heads: Count = 8,
                  router_channels: Count = 128,
                  noise_std: float = 0.1,
+                 temperature: float = 1.0,
+                 balancing_rate: float = 0.0,
                  resize_to: int | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
@@ -120,7 +124,8 @@ class SERAFusion(BaseModule):
         if experts:
             for i, width in enumerate(in_channels):
                 modules = fusion_experts(width, num_heads, experts)
-                router = Router(width, tuple(modules), f'fusion.{i}', router_channels, top_k, noise_std)
+                router = Router(width, tuple(modules), f'fusion.{i}', router_channels, top_k, noise_std,
+                                temperature, balancing_rate)
                 self.mixtures.append(ExpertMixture(modules, router))
         elif top_k is not None:
             raise InputError(f'top_k of SERAFusion is {top_k}, but it has no experts; it must be None')
