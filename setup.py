@@ -31,7 +31,11 @@ REQUIREMENTS = [
     'safetensors',
 ]
 DOCS = ['furo', 'myst-parser', 'sphinx']
-EXTRAS = {'docs': DOCS, 'tests': ['codespell', 'hypothesis', 'mypy', 'pytest', 'ruff', *DOCS]}
+SERVE = ['fastapi', 'prometheus-client', 'python-multipart', 'uvicorn']
+HUB = ['huggingface_hub']
+EXTRAS = {'docs': DOCS, 'serve': SERVE, 'web': SERVE, 'hub': HUB,
+          'tests': ['codespell', 'httpx', 'hypothesis', 'mypy', 'pytest', 'ruff', 'websocket-client', *DOCS, *SERVE,
+                    *HUB]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.
 EXTRAS.update({stack: [f'{name}=={version}' for module, (name, _, version) in packages.items() if module != 'mmcv']
                for stack, packages in SUPPORTED['STACKS'].items()})

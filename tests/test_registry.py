@@ -47,9 +47,12 @@ class _Samples(list):
 # Settings that a part needs, or that keep it small.
 _VALID: dict[str, dict[str, Any]] = dict(
     Albumentations=dict(transforms=[]),
+    AbsentExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), lazy_init=True),
     AtomicCheckpointHook=dict(rule='greater'),
     BFloat16OptimWrapper=dict(optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))])),
     CLIPResNet=dict(arch=_CLIP),
+    ChangedExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), change='nouns',
+                            lazy_init=True),
     CRISFPN=dict(in_channels=(4, 4, 4), channels=(4, 4, 4), sentence_channels=8),
     DETRISAdapter=dict(dims=8, text_channels=8, channels=16),
     DeformableSEProjector=dict(in_channels=8, channels=4),

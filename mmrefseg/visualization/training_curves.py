@@ -1,7 +1,6 @@
 """Loss and routing over a training, from its log."""
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from math import ceil
 from pathlib import Path
@@ -12,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mmrefseg.errors import InputError, MissingInputError
-from mmrefseg.utils.files import MAX_JSON_BYTES, read_regular
+from mmrefseg.utils.files import JSON_ENCODING, MAX_JSON_BYTES, read_regular
+from mmrefseg.utils.json_text import decode_json
 
 from .figure import FAINT, INK, add_legend, dress, expert_colours, save_figure
 
@@ -64,7 +64,7 @@ def _read_run(file: Path) -> Log:
     run: Log = {}
     for number, line in enumerate(read_regular(file, MAX_JSON_BYTES).splitlines(), 1):
         try:
-            scalars = json.loads(line)
+            scalars = decode_json(line.decode(JSON_ENCODING))
             run.setdefault(scalars.pop('step'), {}).update(scalars)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"line {number} of {file} is not a JSON object with a 'step': {error!r}") from error

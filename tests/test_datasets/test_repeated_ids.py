@@ -88,6 +88,39 @@ def test_in_prepared_data(tmp_path):
             prepare('refshapes', [root], tmp_path / 'out', skip_broken=skip_broken)
 
 
+REFS = {'refcoco': ('refs(unc).p', pickle.dumps), 'refclef': ('refs(unc).p', pickle.dumps),
+        'grefcoco': ('grefs(unc).json', lambda refs: json.dumps(refs).encode())}
+
+
+@pytest.mark.parametrize('name', REFS)
+def test_sentences(tmp_path, name):
+    make, write, kind = SETS[name]
+    content = make()
+    write(tmp_path, {**content, 'refs': []})
+    ref = next(ref for ref in content['refs'] if ref['split'] == 'train')
+    refs = [copy.deepcopy(ref), copy.deepcopy(ref)]
+    refs[1]['ref_id'] = 99
+    refs[1]['sentences'] = [{**refs[0]['sentences'][0], 'sent_id': 1000}]
+    file, dump = REFS[name]
+
+    def read(broken=None):
+        (tmp_path / file).write_bytes(dump(refs))
+        return _read(kind, tmp_path, broken)
+
+    number, first = len(read()), refs[0]['sentences'][0]
+    refs[0]['sentences'].append(dict(first))
+    assert len(read()) == number + 1  # the same twice does no harm
+    refs[0]['sentences'][-1] = {**first, 'sent': 'something else'}
+    with pytest.raises(InputError, match=f'sent_id {first["sent_id"]} of ref_id {ref["ref_id"]} is that of another'):
+        read()
+    refs[0]['sentences'].pop()
+    refs[1]['sentences'][0]['sent_id'] = first['sent_id']
+    with pytest.raises(InputError, match=rf'of ref_id 99 is that of another sentence, too \(of ref_id {ref["ref_id"]}'):
+        read()
+    broken = []
+    assert {info['ref_id'] for info in read(broken)} == {refs[0]['ref_id']} and 'of ref_id 99' in broken[0]
+
+
 def test_in_phrasecut(tmp_path):
     content = tiny_phrasecut()
     content['images'].append(dict(content['images'][0]))

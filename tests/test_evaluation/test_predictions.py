@@ -1,5 +1,6 @@
 """Files of predictions of any program: reading them, and finding whom they answer."""
 import json
+import os
 
 import numpy as np
 import pytest
@@ -212,6 +213,48 @@ def test_files_that_are_none(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_predictions(tmp_path / name)
+
+
+def test_links_out_of_the_folder(tmp_path):
+    """Of a mask, and of a folder of them; the folder itself may be a link."""
+    Image.fromarray(square()).save(tmp_path / 'secret.png')
+    for folder in ('masks/val', 'elsewhere'):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(square()).save(tmp_path / folder / '0.png')
+    (tmp_path / 'masks/val/1.png').symlink_to('0.png')
+    (tmp_path / 'again').symlink_to('masks')
+    assert [mask.names['sent_id'] for mask in read_predictions(tmp_path / 'again').splits['val']] == ['0', '1']
+    (tmp_path / 'masks/val/2.png').symlink_to(tmp_path / 'secret.png')
+    with pytest.raises(InputError, match='2.png: .*2.png is a link to .*secret.png, outside of .*masks. Copy the file '
+                                         'there$'):
+        read_predictions(tmp_path / 'masks')
+    (tmp_path / 'masks/val/2.png').unlink()
+    (tmp_path / 'masks/test').symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(InputError, match='0.png is a link to .*elsewhere/0.png, outside of .*masks'):
+        read_predictions(tmp_path / 'masks')
+    (tmp_path / 'own').mkdir()
+    (tmp_path / 'own/0.png').symlink_to(tmp_path / 'secret.png')
+    rows = {'a.json': '[{}]', 'a.jsonl': '{}', 'b.json': '{{"val": [{}]}}'}
+    for name, rest in rows.items():
+        (tmp_path / 'own' / name).write_text(rest.format('{"sent_id": 0, "mask": "0.png"}'))
+        with pytest.raises(InputError, match=r'own/[ab].json.*0.png is a link to .*secret.png, outside of .*own'):
+            read_predictions(tmp_path / 'own' / name)
+
+
+def test_masks_that_are_no_files(infos, tmp_path):
+    os.mkfifo(tmp_path / '0.png')
+    answer = read_predictions(tmp_path).splits[None][0]
+    with pytest.raises(InputError, match='0.png is no file, but a folder, pipe or device'):
+        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
+
+
+def test_a_mask_of_a_hundred_million_pixels_is_not_decoded(infos, tmp_path, monkeypatch):
+    """Nor one of any other size than its image's."""
+    Image.new('L', (33, 24)).save(tmp_path / '0.png')
+    monkeypatch.setattr('mmrefseg.structures.mask_files._pixels', None)
+    answer = read_predictions(tmp_path).splits[None][0]
+    with pytest.raises(InputError, match=r'0.png: it is \(24, 33\) \(H, W\), but its image \(24, 32\)'):
+        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
 
 
 def test_no_file_and_an_empty_folder(tmp_path):

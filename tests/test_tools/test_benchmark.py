@@ -1,28 +1,23 @@
 """The command that measures a config's model; no test asks for a time."""
-import importlib.util
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from helpers.tools import load_script
 from mmengine.config import Config
 
 from mmrefseg.apis.building import build_model, read_config
 from mmrefseg.utils.collect_env import versions
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark.py'
 QUICK = ('--device', 'cpu', '--warmup', '1', '--repeats', '2')
 
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('benchmark', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/analysis_tools/benchmark.py')
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """See what a trained model's routers do, by kind of expression, and what their decisions are worth."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import information, pixel_counts, preferences
 from mmrefseg.models.layers import RoutingInfo, frozen_to, rerouted, without
 from mmrefseg.models.layers.rerouting import Change
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.visualization import draw_routing, draw_routing_costs
 
 ALL = 'all'
@@ -201,7 +200,7 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path, with_cos
     if with_costs:
         report |= measure_costs(model, loader, table)
         draw_routing_costs(report['costs'], report['expressions'], out / 'costs.png')
-    write_atomically((json.dumps(report, indent=2) + '\n').encode(), out / 'routing.json')
+    write_json(report, out / 'routing.json')
     return report
 
 

@@ -1,7 +1,6 @@
 """Measure a config's model, with random weights: size, operations, speed and memory."""
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
@@ -24,7 +23,7 @@ from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.model_complexity import count_flops, parameter_rows, parameter_table
 
 IMAGE_SIZE = (480, 640)  # height and width of most of COCO's images
@@ -215,7 +214,7 @@ def benchmark(args: Namespace) -> None:
                         ) from error
     print(parameter_table(model), to_text(figures), sep='\n')
     if args.out:
-        write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
+        write_json(figures, args.out)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Evaluate predictions of any program: evaluate_predictions.py PREDICTIONS --on CONFIG [--split val testA]."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from mmrefseg.evaluation.predictions import (
     score_predictions,
 )
 from mmrefseg.evaluation.scores import Scores
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 
 SHUFFLED = '_shuffled'
 GROUPINGS = ('kind', 'size', 'length')
@@ -50,11 +49,13 @@ class Split(NamedTuple):
         name: what the file of predictions calls it; ``val_shuffled`` is ``val`` with its expressions exchanged.
         infos: the expressions, as the data set has them.
         image_folder: folder that file names are relative to.
+        dataset: where the expressions are from.
     """
 
     name: str
     infos: list[dict[str, Any]]
     image_folder: str
+    dataset: BaseReferringDataset
 
 
 def percent(text: str) -> float:
@@ -148,7 +149,7 @@ def _read_split(config: Mapping[str, Any], name: str) -> Split:
     infos = [asked.get_data_info(place) for place in range(len(dataset))]
     if not infos:
         raise InputError(f'{dataset.title} has no expression in its split {name}')
-    return Split(name, infos, dataset.data_prefix['img_path'])
+    return Split(name, infos, dataset.data_prefix['img_path'], dataset)
 
 
 def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict[str, Matched], list[str]]:
@@ -270,20 +271,9 @@ def evaluate(args: Namespace) -> None:
         print(f'Protocol {protocol}')
     if args.out:
         rules = {protocol.name: protocol.to_dict() for protocol in all_protocols(metrics)}
-        write_atomically((json.dumps(_plain({'predictions': args.predictions, 'against': args.against, 'on': args.on,
-                                             PROTOCOLS_KEY: rules, 'unmatched': unmatched,
-                                             'splits': reports}), indent=2) + '\n').encode(),
-                         args.out)
+        write_json({'predictions': args.predictions, 'against': args.against, 'on': args.on, PROTOCOLS_KEY: rules,
+                    'unmatched': unmatched, 'splits': reports}, args.out)
         print(f'All numbers are in {args.out}')
-
-
-def _plain(value: Any) -> Any:
-    """Named tuples with their names, as JSON doesn't write them."""
-    if hasattr(value, '_asdict'):
-        return _plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def main() -> None:

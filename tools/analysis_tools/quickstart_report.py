@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 from itertools import zip_longest
@@ -19,7 +18,7 @@ from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import read_json_object, write_atomically
+from mmrefseg.utils.files import read_json_object, write_atomically, write_json
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12
@@ -67,7 +66,7 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
     """
     groups: dict[str, dict[str, list]] = {}
     for split, answers in predictions.items():
-        if split.endswith('_shuffled'):
+        if split.endswith(('_shuffled', '_absent')):
             continue
         dataset = DATASETS.build({**config.test_dataloader.dataset, 'split': split, 'pipeline': []})
         infos = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
@@ -115,6 +114,19 @@ def control_line(metrics: dict[str, dict[str, float]]) -> str:
             f'is {shuffled:.1f} against {own:.1f} with the right expressions: {verdict}.\n')
 
 
+def read_probe(work_dir: Path) -> dict[str, Any]:
+    """What tools/analysis_tools/probe_language.py found, by split; empty where it wasn't run."""
+    file = work_dir / 'probe.json'
+    return read_json_object(file, 'mmrefseg probe').get('splits', {}) if file.is_file() else {}
+
+
+def absent_line(probed: dict[str, Any]) -> str:
+    """What the model does when it is asked for what isn't there; empty where that wasn't tried."""
+    said = [f'{split}: {sentence}' for split, found in probed.items() if 'absent' in found['asked']
+            for sentence in found['verdicts']]
+    return ''.join(f'`mmrefseg probe` on {sentence}.\n' for sentence in said)
+
+
 def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], name: str) -> str:
     """The report for people."""
     names = tuple(dict.fromkeys(figure for figures in metrics.values() for figure in figures))
@@ -130,7 +142,7 @@ def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], na
     ]
     return '\n'.join([
         f'# {name}\n', 'Figures in percent, over all expressions of a split.\n', table(('split', *names), rows) + '\n',
-        control_line(metrics), '## Training\n', table(('', ''), training) + '\n',
+        control_line(metrics), absent_line(report['probe']), '## Training\n', table(('', ''), training) + '\n',
         '![loss, learning rate and routing over the iterations](curves.png)\n', '## Samples\n',
         'Drawn at random, in turn from each kind of expression and split; none was chosen by hand.\n',
         '![image, ground truth, prediction, expression and IoU of test samples](samples.png)\n'
@@ -145,11 +157,11 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
         content.pop(PROTOCOLS_KEY, None)  # beside the splits
     log = read_log(work_dir)
     config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
-    report = collect(metrics, log, config, durations)
+    report = {**collect(metrics, log, config, durations), 'probe': read_probe(work_dir)}
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         draw_samples(pick_samples(predictions, config), work_dir / 'samples.png')
     draw_curves(log, work_dir / 'curves.png')
-    write_atomically((json.dumps(report, indent=2) + '\n').encode(), work_dir / 'report.json')
+    write_json(report, work_dir / 'report.json')
     write_atomically(to_markdown(report, metrics, work_dir.resolve().name).encode(), work_dir / 'report.md')
     return metrics
 

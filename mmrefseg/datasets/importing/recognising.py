@@ -1,11 +1,11 @@
 """Telling by its content what kind of annotation file one is."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
+from mmrefseg.utils.json_text import decode_json
 
 _START = 1 << 16
 _MAX_WHOLE = 1 << 26
@@ -113,7 +113,7 @@ def _whole(path: str | Path) -> object:
 
 def _decoded(content: str | bytes) -> object:
     try:
-        return json.loads(content.decode(JSON_ENCODING) if isinstance(content, bytes) else content)
+        return decode_json(content.decode(JSON_ENCODING) if isinstance(content, bytes) else content)
     except (ValueError, RecursionError):
         return None
 

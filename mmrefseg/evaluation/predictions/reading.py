@@ -12,7 +12,7 @@ from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name
 
 from ..protocols import Protocol, resolve_protocol
-from .prediction import Prediction, read_entry
+from .prediction import Prediction, mask_file, read_entry
 
 PROTOCOLS_KEY = 'protocols'
 """Key beside the splits of ``predictions.json`` and ``metrics.json``: name → rules of each protocol."""
@@ -105,16 +105,17 @@ def _by_split(entries: Iterator[tuple[Any, str]], path: Path) -> dict[str | None
 def _folder(path: Path) -> dict[str | None, list[Prediction]]:
     folders: dict[str | None, Path] = {None: path}
     folders |= {child.name: child for child in sorted(path.iterdir()) if child.is_dir()}
-    splits = {split: list(_pictures(folder)) for split, folder in folders.items()}
+    splits = {split: list(_pictures(folder, path)) for split, folder in folders.items()}
     splits = {split: found for split, found in splits.items() if found}
     if not splits:
         raise InputError(f'{path} holds no PNG; expected was one per expression, named by sent_id, such as 17.png')
     return splits
 
 
-def _pictures(folder: Path) -> Iterator[Prediction]:
+def _pictures(folder: Path, top: Path) -> Iterator[Prediction]:
+    """The masks in a folder of predictions, or in one folder below it; links that lead out are refused."""
     for name in sorted(os.listdir(folder)):
         if name.lower().endswith('.png') and not name.startswith('.'):
             where = f'{folder}/{name}'
-            mask = {'file': f'{folder}/{relative_name(name, where)}'}
+            mask = mask_file(str(top), relative_name(str(folder.relative_to(top) / name), where), where)
             yield Prediction(where, {'sent_id': name[:-4]}, {None: mask}, None, {})

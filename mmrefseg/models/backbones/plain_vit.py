@@ -239,7 +239,7 @@ class PlainViT(TunedEncoder, BaseModule):
         x = tower.patch_embed(x)
         grid_size = tuple(x.shape[1:3])
         special = [token for token in (tower.cls_token, tower.reg_token) if token is not None]
-        x = torch.cat((*(token.expand(len(x), -1, -1) for token in special), x.flatten(1, 2)), dim=1)
+        x = torch.cat((*(token.expand(x.shape[0], -1, -1) for token in special), x.flatten(1, 2)), dim=1)
         if tower.pos_embed is not None:
             x = x + self._positions(grid_size)
         return tower.norm_pre(tower.pos_drop(x)), grid_size

@@ -21,7 +21,7 @@ def coordinate_grid(like: Tensor) -> Tensor:
     x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
     y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
     grid = torch.stack((x.expand(height, width), y[:, None].expand(height, width)))
-    return grid.expand(len(like), -1, -1, -1)
+    return grid.expand(like.shape[0], -1, -1, -1)
 
 
 class CoordConv(nn.Module):

@@ -226,7 +226,8 @@ class ExpertMixture(nn.Module):
             The mixture (B, C, H, W), and what the router decided.
         """
         routing = self.router(grid, sentence)
-        mix = self._mix_chosen if self.router.is_sparse else self._mix_all
+        # An exported graph cannot leave experts out; those that weren't chosen weigh exactly 0 in it.
+        mix = self._mix_chosen if self.router.is_sparse and not _is_exporting() else self._mix_all
         return mix(grid, routing), routing
 
     def _mix_all(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
@@ -245,6 +246,11 @@ class ExpertMixture(nn.Module):
             else:
                 mixed = mixed + sum(0 * parameter.sum() for parameter in expert.parameters())
         return mixed
+
+
+def _is_exporting() -> bool:
+    """Whether ``torch.export`` traces; PyTorch before 2.7 doesn't tell."""
+    return getattr(torch.compiler, 'is_exporting', bool)()
 
 
 def _takes_batch_statistics(expert: nn.Module) -> bool:

@@ -143,7 +143,8 @@ def test_annotations_that_changed_meanwhile(root, content, tmp_path, monkeypatch
 
 def test_the_order_is_kept(root, content, tmp_path):
     """Also where the referents of an image, which is read once, stand apart."""
-    content['refs'].insert(3, {**content['refs'][0], 'ref_id': 9})
+    sentence = {**content['refs'][0]['sentences'][0], 'sent_id': 9}
+    content['refs'].insert(3, {**content['refs'][0], 'ref_id': 9, 'sentences': [sentence]})
     write_refcoco(root, content)
     prepare('refshapes', [root], tmp_path / 'out')
     assert [referent['ref_id'] for referent in JSONLinesDataset(str(tmp_path / 'out')).referents()] == [0, 1, 2, 9]

@@ -1,0 +1,34 @@
+"""Strings that try a tokenizer: other scripts, emojis, escapes, broken encodings and odd spaces."""
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+WORDS = ('the red car', "it's the man's hat, isn't it?", 'WE’LL', 'don’t', '“left” one', 'ﬁrst oﬀer', 'ＦＵＬＬ ｗｉｄｔｈ',
+         'café', 'naïve', 'Ünïcödé', 'straße', 'İstanbul', 'ǅ', 'красная машина', 'κόκκινο', '红色的汽车', '左の赤い車',
+         '빨간 차', 'السيارة', 'हाथी', 'ไทย', '🚗', '👩‍👩‍👧', '🇩🇪', '½ cup', '²', 'x²³', '１２', '٣', 'Ⅷ', '１st', '3rd',
+         '&amp;', '&amp;amp;', '&lt;b&gt;', '<b>bold</b>', '&EACUTE;', '&nbsp;', '&#x1F600;', '&notit;', '&amp', '&#0;',
+         'caf\u0065\u0301', '\u212b', 'cafÃ©', 'donâ€™t', 'â€œleftâ€\x9d', '\x85', '\x93', '\x1b[31mred\x1b[0m',
+         '\ufeff', '\u200b', '\u200d', '\u00ad', '\u3000', '\u2028', '\t', '\r\n', '\x00', '\x1c', '\u0345', "'ſ", "'S",
+         '<start_of_text>', '<end_of_text>', '<|endoftext|>', '<END_OF_TEXT>', '...', '!!!', '--', '____', '#$%', '"',
+         "'", "''s", "'re", 'aaaaaaaaaaaaaaaa', 'supercalifragilistic', '0123456789', 'ſ', 'K', 'ﬆ', '\U0001e900')
+_RANGES = ((0x20, 0x7f), (0x80, 0x250), (0x250, 0x3000), (0x3000, 0xd800), (0xe000, 0x10000), (0x10000, 0x20000),
+           (0x20000, 0x110000))
+
+
+def odd_strings(number: int, seed: int = 0) -> Iterator[str]:
+    """Strings, always the same ones.
+
+    Args:
+        number: how many.
+        seed: others for another seed. Default 0.
+    """
+    rng = random.Random(seed)
+    for _ in range(number):
+        yield ''.join(_piece(rng) for _ in range(rng.randint(1, 8)))
+
+
+def _piece(rng: random.Random) -> str:
+    if rng.random() < 0.7:
+        return rng.choice(WORDS) + rng.choice(('', ' ', ' ', '  ', '\n', '-'))
+    return ''.join(chr(rng.randrange(*rng.choice(_RANGES))) for _ in range(rng.randint(1, 6)))

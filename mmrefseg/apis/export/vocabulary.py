@@ -1,0 +1,62 @@
+"""What the stand-alone tokenizer reads: CLIP's vocabulary, and the tables of the libraries that it does without."""
+from __future__ import annotations
+
+import html
+import sys
+from itertools import groupby
+from typing import Any
+
+import ftfy
+import regex
+from ftfy import chardata, fixes
+from torch import nn
+
+from mmrefseg.errors import InputError
+from mmrefseg.models.text_encoders import OpenCLIPTextEncoder
+
+_CHARACTERS = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
+_FIXES = (fixes.fix_c1_controls, fixes.fix_latin_ligatures, fixes.fix_character_width, fixes.uncurl_quotes)
+
+
+def vocabulary_of(text_encoder: nn.Module) -> dict[str, Any]:
+    """What goes into ``tokenizer.json``.
+
+    Args:
+        text_encoder: an :class:`OpenCLIPTextEncoder`.
+
+    Raises:
+        InputError: it is another one, whose tokens the stand-alone tokenizer doesn't make.
+    """
+    if not isinstance(text_encoder, OpenCLIPTextEncoder):
+        raise InputError(f'text_encoder is {type(text_encoder).__name__}; only the tokens of OpenCLIPTextEncoder can be '
+                         'made without its own code')
+    tokenizer = text_encoder.tokenizer
+    merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
+    return dict(
+        merges=[' '.join(pair) for pair in merges],
+        special=['<start_of_text>', '<end_of_text>'],
+        pad=int(text_encoder.tower.pad_id),
+        letters=_as_class(r'\p{L}'),
+        numbers=_as_class(r'\p{N}'),
+        replace={character: fixed for character in _CHARACTERS if (fixed := _fixed(character)) != character},
+        remove=''.join(character for character in _CHARACTERS if not fixes.remove_control_chars(character)),
+        entities={escape: character for escape, character in chardata.HTML_ENTITIES.items()
+                  if escape.removeprefix('&') not in html.entities.html5},
+        made_with=f'ftfy {ftfy.__version__}, regex {regex.__version__}')
+
+
+def _fixed(character: str) -> str:
+    for fix in _FIXES:
+        character = fix(character)
+    return character
+
+
+def _as_class(pattern: str) -> str:
+    """The characters that a pattern of ``regex`` matches, as ranges inside the brackets of one of ``re``."""
+    is_member = regex.compile(pattern).fullmatch
+    members = (ord(character) for character in _CHARACTERS if is_member(character))
+    ranges = ''
+    for _, run in groupby(enumerate(members), key=lambda pair: pair[1] - pair[0]):
+        first, *rest = (chr(value) for _, value in run)
+        ranges += first + (f'-{rest[-1]}' if rest else '')
+    return ranges
