@@ -271,6 +271,9 @@ def test_arrays_by_hand():
     found = evaluate([np.array([[0.9, 0.35, 0.36, 0.1]]), torch.zeros(1, 4)], truths, 'cris', (25, 50))
     assert found == pytest.approx({'mIoU': 100 / 6, 'oIoU': 100 / 3, 'Pr@25': 50, 'Pr@50': 0})
     assert evaluate([np.array([[1, 0, 0, 0]]), np.zeros((1, 4), int)], truths, 'lisa', ()) == {'mIoU': 75, 'oIoU': 50}
+    flipped = [truths[0][:, ::-1]]  # a view with strides below 0
+    assert evaluate(flipped, [np.array([[0, 1, 1, 1]])[:, ::-1]], 'lisa', ()) == pytest.approx(
+        {'mIoU': 25, 'oIoU': 25})
 
 
 @pytest.mark.parametrize(('predictions', 'truths', 'message'), [
