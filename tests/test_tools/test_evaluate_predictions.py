@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.datasets.refshapes import make_refshapes
@@ -52,7 +53,8 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(sys, 'argv', [
             'test.py', 'model.py', 'weights.pth', '--work-dir', 'work', '--splits', 'val', 'testA', '--shuffled-splits',
-            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities'])
+            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities',
+            '--out-routing', '--show-dir', 'shown', '--show-number', '2'])
         runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
     return folder
 
@@ -93,6 +95,21 @@ def test_what_the_file_holds(folder):
     assert row['protocol'] == 'cris' and row['segmentation']['size'] == [64, 96]
     assert list(row['masks']) == ['lavt', 'lisa'] and row['masks']['lavt']['segmentation']['size'] == [480, 480]
     assert row['kind'] and row['text'] and row['probability'].startswith('iVBOR')
+    routers = row['routing']
+    assert {'fusion.0', 'fusion.1', 'fusion.2'} <= routers.keys()
+    assert list(routers['fusion.0']) == ['spatial', 'contextual', 'boundary', 'shape']
+    assert all(sum(weights.values()) == pytest.approx(1, abs=1e-3) for weights in routers.values())
+
+
+def test_pictures_of_each_split(folder):
+    """The first sample and the last; four panels, of 360 pixels for images of 96×64."""
+    numbers = {split: len(rows) for split, rows in json.loads((folder / 'predictions.json').read_text()).items()
+               if split != 'protocols'}
+    expected = {f'{split}/{place:06d}.png' for split, number in numbers.items() for place in (0, number - 1)}
+    assert {str(path.relative_to(folder / 'shown')) for path in (folder / 'shown').rglob('*.png')} == expected
+    for path in expected:
+        with Image.open(folder / 'shown' / path) as picture:
+            assert picture.size[0] == 12 + 4 * (360 + 12) and picture.size[1] >= 66 + 240 + 26
 
 
 def test_the_files_protocol_is_the_default(command, folder):

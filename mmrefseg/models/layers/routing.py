@@ -104,6 +104,8 @@ class Router(nn.Module):
             it falls by this much for each time that the expert has its fair share of the batch's weight too much, and
             rises where it has too little (arXiv 2408.15664). No gradient is involved, so that experts are used alike
             without weighing alike for each sample. Default 0: there is no bias.
+        sentence_channels: width of a sentence feature, whose scores by a linear layer join those of the map. Default
+            None: the router sees the map alone.
 
     Raises:
         InputError: there is no expert, ``top_k`` is not a whole number between 1 and the number of experts,
@@ -120,7 +122,8 @@ class Router(nn.Module):
                  top_k: int | None = None,
                  noise_std: float = 0.0,
                  temperature: float = 1.0,
-                 balancing_rate: float = 0.0) -> None:
+                 balancing_rate: float = 0.0,
+                 sentence_channels: int | None = None) -> None:
         super().__init__()
         self.name, self.experts, self.noise_std = name, tuple(experts), noise_std
         self.temperature, self.balancing_rate = temperature, balancing_rate
@@ -141,6 +144,9 @@ class Router(nn.Module):
             self.score = nn.Sequential(
                 nn.Linear(channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, len(self.experts)))
 
+        self.score_sentence = None
+        if sentence_channels is not None:
+            self.score_sentence = nn.Linear(sentence_channels, len(self.experts), bias=False)
         self.register_buffer('bias', torch.zeros(len(self.experts)) if balancing_rate else None)
 
     @property
@@ -148,14 +154,18 @@ class Router(nn.Module):
         """Whether some experts are left out."""
         return self.top_k < len(self.experts)
 
-    def forward(self, grid: Tensor) -> RoutingInfo:
+    def forward(self, grid: Tensor, sentence: Tensor | None = None) -> RoutingInfo:
         """Choose and weigh the experts of each sample.
 
         Args:
             grid: (B, C, H, W).
+            sentence: (B, D), for a router that sees it. Default None: the map alone decides.
         """
         with torch.autocast(grid.device.type, enabled=False):
-            logits = self.score(grid.float().mean(dim=(2, 3))) / self.temperature
+            scores = self.score(grid.float().mean(dim=(2, 3)))
+            if self.score_sentence is not None and sentence is not None:
+                scores = scores + self.score_sentence(sentence.float())
+            logits = scores / self.temperature
         if self.bias is not None:
             logits = logits + self.bias
         noisy = logits
@@ -207,16 +217,18 @@ class ExpertMixture(nn.Module):
         self.experts = nn.ModuleDict(experts)
         self.router = router
 
-    def forward(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
+    def forward(self, grid: Tensor, sentence: Tensor | None = None) -> tuple[Tensor, RoutingInfo]:
         """Mix the experts' outputs by the router's weights.
 
         Args:
             grid: (B, C, H, W).
+            sentence: (B, D), for a router that sees it. Default None.
 
         Returns:
             The mixture (B, C, H, W), and what the router decided.
         """
-        routing = self.router(grid)
+        routing = self.router(grid, sentence)
+        # A graph cannot leave experts out; those that weren't chosen weigh exactly 0 in it.
         mix = self._mix_chosen if self.router.is_sparse and not torch.compiler.is_compiling() else self._mix_all
         return mix(grid, routing), routing
 
