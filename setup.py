@@ -33,7 +33,8 @@ REQUIREMENTS = [
 DOCS = ['furo', 'myst-parser', 'sphinx']
 SERVE = ['fastapi', 'prometheus-client', 'python-multipart', 'uvicorn']
 HUB = ['huggingface_hub']
-EXTRAS = {'docs': DOCS, 'serve': SERVE, 'web': SERVE, 'hub': HUB,
+LANGUAGES = ['sentencepiece', 'transformers>=4.31']
+EXTRAS = {'docs': DOCS, 'serve': SERVE, 'web': SERVE, 'hub': HUB, 'languages': LANGUAGES,
           'tests': ['codespell', 'httpx', 'hypothesis', 'mypy', 'pytest', 'ruff', 'websocket-client', *DOCS, *SERVE,
                     *HUB]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.

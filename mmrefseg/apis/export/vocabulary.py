@@ -27,7 +27,7 @@ def vocabulary_of(text_encoder: nn.Module) -> dict[str, Any]:
     Raises:
         InputError: it is another one, whose tokens the stand-alone tokenizer doesn't make.
     """
-    if not isinstance(text_encoder, OpenCLIPTextEncoder):
+    if not isinstance(text_encoder, OpenCLIPTextEncoder) or not hasattr(text_encoder.tokenizer, 'bpe_ranks'):
         raise InputError(f'text_encoder is {type(text_encoder).__name__}; only the tokens of OpenCLIPTextEncoder can be '
                          'made without its own code')
     tokenizer = text_encoder.tokenizer
