@@ -30,6 +30,7 @@ from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.markdown import markdown_table
 from mmrefseg.utils.mmcv_operators import compiled_for_cuda
 from mmrefseg.utils.model_complexity import count_flops
 
@@ -77,11 +78,6 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('out', type=Path, metavar='OUT.md', help='the file to write')
     parser.add_argument('--small', action='store_true', help='tiny models and few repeats, also on a CPU')
     return parser
-
-
-def table(head: tuple[str, ...], rows: Rows) -> str:
-    """A table in Markdown."""
-    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |' for row in (head, ('---', ) * len(head), *rows)) + '\n'
 
 
 def deformable_convolutions(plan: Plan, device: torch.device) -> Rows:
@@ -230,29 +226,29 @@ def report(args: Namespace) -> None:
                f'{limit / 1e12:.1f} TFLOP/s. Random weights.\n']
 
     def add(title: str, text: str) -> None:
-        parts.append(f'## {title}\n\n{text}')
+        parts.append(f'## {title}\n\n{text}\n')
         write_atomically('\n'.join(parts).encode(), args.out)  # what is done is kept
         print(f'{time.monotonic() - start:5.0f} s  {title}', flush=True)
 
-    add('Deformable convolution', table(
+    add('Deformable convolution', markdown_table(
         ('operator', 'precision', 'forward, ms', 'with gradients, ms', 'difference of outputs', 'of gradients'),
-        deformable_convolutions(plan, device)) + f'\n512 to 256 channels, {plan.side}×{plan.side}, batch 2; largest '
-        "difference relative to torchvision's largest value.\n"
-        + ('' if compiled_for_cuda() else "mmcv's CUDA operators are not compiled here.\n"))
+        deformable_convolutions(plan, device)) + f'\n\n512 to 256 channels, {plan.side}×{plan.side}, batch 2; largest '
+        "difference relative to torchvision's largest value."
+        + ('' if compiled_for_cuda() else " mmcv's CUDA operators are not compiled here."))
     rows, numbers = zip(*models(plan, device, limit, start), strict=True)
-    add('Models', table(('config', 'batch', 'run', 'network, images/s', 'prediction, images/s', 'of the limit',
-                         'memory, GiB', 'training, images/s', 'memory, GiB'), list(rows))
-        + '\nTraining at batch 2 at least. Memory is the most at once'
-        + ('.\n' if device.type == 'cuda' else ', of the process since its start.\n'))
+    add('Models', markdown_table(('config', 'batch', 'run', 'network, images/s', 'prediction, images/s', 'of the limit',
+                                  'memory, GiB', 'training, images/s', 'memory, GiB'), list(rows))
+        + '\n\nTraining at batch 2 at least. Memory is the most at once'
+        + ('.' if device.type == 'cuda' else ', of the process since its start.'))
     with TemporaryDirectory() as folder:
         found = whole_evaluation(plan, device, Path(folder, 'coco'))
         add('Evaluation', f'`{plan.configs[0]}` on {found["expressions"]} expressions of made-up data like RefCOCO: '
-            f'{found["seconds"]:.1f} s, {found["expressions_per_second"]:.0f} per second.\n')
-        add('Where the time goes', table(('config', 'batch', 'operator', 'share of the network'),
-                                         slowest_operators(plan, device)))
-        add('Several processes', distributed_training(Path(folder, 'several')) + '\n')
+            f'{found["seconds"]:.1f} s, {found["expressions_per_second"]:.0f} per second.')
+        add('Where the time goes', markdown_table(
+            ('config', 'batch', 'operator', 'share of the network'), slowest_operators(plan, device)))
+        add('Several processes', distributed_training(Path(folder, 'several')))
     if judged := aims(list(numbers), found['seconds'], plan):
-        add('Aims', table(('aim', '', 'found', ''), judged))
+        add('Aims', markdown_table(('aim', '', 'found', ''), judged))
     print(f'{args.out} has the tables')
 
 
