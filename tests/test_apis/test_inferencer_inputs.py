@@ -1,5 +1,6 @@
 """All that can be asked about, and what is said of the rest."""
 import io
+import socket
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ from PIL import Image
 
 from mmrefseg.apis.inference import ImageSource, decoding, download, sources_of
 from mmrefseg.apis.inference.download import is_url
-from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError
+from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError, UserError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -118,12 +119,14 @@ class Server(BaseHTTPRequestHandler):
         if self.path == '/silent.png':
             self.server.asked.wait(5)
             return
-        status, content = {'/a.png': (200, PNG), '/page': (200, b'<html>'), '/moved': (302, b'')}.get(
-            self.path, (404, b'none'))
+        self.server.paths.append(self.path)
+        status, content = {'/a.png': (200, PNG), '/page': (200, b'<html>')}.get(self.path, (404, b'none'))
+        if self.path.startswith('/moved'):
+            status = 302
         self.send_response(status)
         self.send_header('Content-Length', str(len(content)))
         if status == 302:
-            self.send_header('Location', '/a.png')
+            self.send_header('Location', self.path.partition('?')[2] or '/a.png')
         self.end_headers()
         self.wfile.write(content)
 
@@ -134,8 +137,9 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture(scope='module')
 def server():
     with ThreadingHTTPServer(('127.0.0.1', 0), Server) as server:
-        server.asked = threading.Event()
+        server.asked, server.paths = threading.Event(), []
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        Server.paths = server.paths
         yield f'http://127.0.0.1:{server.server_port}'
         server.asked.set()
         server.shutdown()
@@ -160,4 +164,39 @@ def test_what_the_web_refuses(server):
         download.download(f'{server}/a.png', limit=20)
     with pytest.raises(FileError, match='cannot be downloaded'):
         download.download('http://127.0.0.1:1/a.png')
+    with pytest.raises(InputError, match="'file:///etc/passwd' is no address on the web"):
+        download.download('file:///etc/passwd')
     assert not is_url('file:///etc/passwd') and not is_url('ftp://a/b.png') and is_url('HTTPS://a/b.png')
+
+
+@pytest.mark.parametrize('to', ['file:///etc/passwd', 'ftp://127.0.0.1/a.png', 'data:image/png;base64,', 'gopher://a'])
+def test_redirections_to_other_kinds_of_address(server, to):
+    with pytest.raises(UserError, match='leads to .*, which is no address on the web|url .* is not allowed'):
+        download.download(f'{server}/moved?{to}')
+
+
+@pytest.mark.parametrize('private', ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', 'fd00::1', 'fe80::1%eth0'])
+def test_redirections_into_private_networks(server, monkeypatch, private):
+    """A page of the web must not fetch from behind the user's router; whoever is there may do so."""
+    port = server.rpartition(':')[2]
+    places = {'web.example': '8.8.8.8', 'inside.example': private}
+
+    def look_up(host, port, *args, **kwargs):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (places.get(host, host), port))]
+
+    def connect(address, *args, **kwargs):
+        monkeypatch.setattr(socket, 'getaddrinfo', original)
+        try:
+            return create(('127.0.0.1', address[1]), *args, **kwargs)
+        finally:
+            monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+
+    original, create = socket.getaddrinfo, socket.create_connection
+    monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+    monkeypatch.setattr(socket, 'create_connection', connect)
+    Server.paths.clear()
+    with pytest.raises(InputError, match="web.example.*leads to 'http://inside.example:.*in a private network"):
+        download.download(f'http://web.example:{port}/moved?http://inside.example:{port}/a.png')
+    assert Server.paths == [f'/moved?http://inside.example:{port}/a.png']
+    for first, second in (('web', 'web'), ('inside', 'inside'), ('inside', 'web')):
+        assert download.download(f'http://{first}.example:{port}/moved?http://{second}.example:{port}/a.png') == PNG

@@ -175,6 +175,41 @@ def test_against_another_model(command, folder):
     assert seeds['by_seed'] == [split['figures']['cris']['mIoU']['mean'], 0]
 
 
+def test_other_masks_of_truth(command, folder, capsys):
+    """Predictions as the truth of half of the expressions, and nothing as that of one more."""
+    content = json.loads((folder / 'predictions.json').read_text())
+    chosen = content['val'][:7]
+    lines = [{'sent_id': row['sent_id'], 'segmentation': row['segmentation']} for row in chosen]
+    lines[-1]['segmentation'] = None
+    (folder / 'truth.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    arguments = ('predictions.json', '--split', 'val', 'testA', '--protocol', 'cris')
+    report = command(*arguments, '--reannotated', 'truth.jsonl')
+    assert list(report['splits']) == ['val', 'val (published)', 'val (re-annotated)', 'testA']
+    assert report['splits']['val'] == command(*arguments)['splits']['val']
+    published, others = (report['splits'][f'val ({name})'] for name in ('published', 're-annotated'))
+    ious = [row['intersection'] / row['union'] for row in chosen]
+    assert published['expressions'] == others['expressions'] == 7
+    assert published['figures']['cris']['mIoU']['mean'] == pytest.approx(100 * sum(ious) / 7)
+    assert others['figures']['cris']['mIoU']['mean'] == pytest.approx(600 / 7), 'right but where nothing is meant'
+    assert others['without_target'] == 1 and not published['differences']
+    assert others['differences']['cris']['mIoU']['mean'] == pytest.approx(100 * (6 - sum(ious)) / 7)
+    assert report['reannotated']['val'] == {
+        'expressions': 7, 'agreement': pytest.approx(100 * sum(ious[:-1]) / 7)}
+    shown = capsys.readouterr().out
+    assert 'val (re-annotated)' in shown and 'val: 7 expressions are re-annotated; the published masks' in shown
+
+
+def test_masks_of_truth_are_on_the_image(command, folder):
+    row = json.loads((folder / 'predictions.json').read_text())['val'][0]
+    (folder / 'truth.json').write_text(json.dumps([row]))
+    with pytest.raises(SystemExit, match='under the protocol cris, lavt, lisa; a mask of truth is on the image'):
+        command('predictions.json', '--split', 'val', '--reannotated', 'truth.json')
+    small = {'size': [9, 9], 'counts': [81]}
+    (folder / 'truth.json').write_text(json.dumps([{'sent_id': row['sent_id'], 'segmentation': small}]))
+    with pytest.raises(SystemExit, match=r'\[9, 9\]'):
+        command('predictions.json', '--split', 'val', '--reannotated', 'truth.json')
+
+
 @pytest.mark.parametrize(('content', 'arguments', 'message'), [
     ('[{"sent_id": 99999, "segmentation": null}]', (), '1 of 1 predictions belong to no expression that is evaluated'),
     ('[]', (), 'holds no predictions for val'),

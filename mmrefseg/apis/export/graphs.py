@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models.layers.deformable_conv import DeformableConv
+from mmrefseg.models.segmentors import ReferringSegmentor
 from mmrefseg.models.segmentors.image_sharing import takes_text
 from mmrefseg.structures import RefSegDataSample
 
@@ -26,7 +27,7 @@ class ImageEncoder(nn.Module):
         model: the segmentor.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: ReferringSegmentor) -> None:
         super().__init__()
         self.model = model
 
@@ -44,7 +45,7 @@ class TextAndMask(nn.Module):
         size: side of the images in pixels, for heads of mmseg.
     """
 
-    def __init__(self, model: nn.Module, structure: TreeSpec, size: int) -> None:
+    def __init__(self, model: ReferringSegmentor, structure: TreeSpec, size: int) -> None:
         super().__init__()
         self.model, self.structure = model, structure
         sample = RefSegDataSample(metainfo=dict(img_shape=(size, size), ori_shape=(size, size), pad_shape=(size, size)))
@@ -99,7 +100,7 @@ class Graph(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def trace(model: nn.Module, size: int, split: bool, dcn_operator: str) -> list[Graph]:
+def trace(model: ReferringSegmentor, size: int, split: bool, dcn_operator: str) -> list[Graph]:
     """Trace a segmentor, with any number of images and questions.
 
     Args:
@@ -112,7 +113,8 @@ def trace(model: nn.Module, size: int, split: bool, dcn_operator: str) -> list[G
         InputError: it cannot be traced; names the part that does what cannot be.
     """
     image = torch.zeros(2, 3, size, size)  # two of one and three of the other, which so stay apart
-    token_ids, token_mask = model.text_encoder.tokenize(['one', 'the other', 'both of them'])
+    text_encoder: Any = model.text_encoder
+    token_ids, token_mask = text_encoder.tokenize(['one', 'the other', 'both of them'])
     question = (token_ids, token_mask, torch.tensor([0, 1, 1]))
     images, questions = Dim('images', min=1, max=1 << 16), Dim('questions', min=1, max=1 << 16)
     asked = ({0: questions}, ) * 3
@@ -146,7 +148,7 @@ def cannot_export(error: Exception, what: str) -> InputError:
         what: what in it, such as a part or an operator.
     """
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return InputError(f'the model cannot be exported: {what} does what has no graph ({type(error).__name__}: {reason}). '
+    return InputError(f'the model cannot be exported: {what} has no graph ({type(error).__name__}: {reason}). '
                       'Put another part in its place; --debug shows where in the code it happens')
 
 

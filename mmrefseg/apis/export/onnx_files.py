@@ -76,10 +76,10 @@ def _translations() -> dict[Any, Any]:
     import torchvision.ops  # noqa: F401  (defines the operator)
     from onnxscript import opset20 as op
 
-    def deform_conv(x, weight, offset, mask, bias, stride_h: int, stride_w: int, pad_h: int, pad_w: int,  # noqa: ANN001
+    def deform_conv(x, weight, offset, mask, bias, stride_h: int, stride_w: int, pad_h: int, pad_w: int,
                     dilation_h: int, dilation_w: int, groups: int, offset_groups: int,
-                    use_mask: bool):  # noqa: ANN202
-        settings = dict(strides=[stride_h, stride_w], pads=[pad_h, pad_w] * 2, dilations=[dilation_h, dilation_w],
+                    use_mask: bool):
+        settings: Any = dict(strides=[stride_h, stride_w], pads=[pad_h, pad_w] * 2, dilations=[dilation_h, dilation_w],
                         group=groups, offset_group=offset_groups)
         return op.DeformConv(x, weight, offset, bias, mask if use_mask else None, **settings)
 
@@ -88,10 +88,11 @@ def _translations() -> dict[Any, Any]:
 
 def _operators_without_translation(error: Exception, program: ExportedProgram) -> str:
     """Which operators a message of the exporter names, and the parts that call them."""
-    causes, messages = error, ''
-    while causes is not None:
-        messages += str(causes)
-        causes = causes.__cause__ or causes.__context__
+    cause: BaseException | None = error
+    messages = ''
+    while cause is not None:
+        messages += str(cause)
+        cause = cause.__cause__ or cause.__context__
     found = {}
     for node in program.graph.nodes:
         if node.op == 'call_function' and str(node.target) in messages:

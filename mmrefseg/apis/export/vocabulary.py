@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import html
+import re
 import sys
 from itertools import groupby
 from typing import Any
@@ -28,16 +29,18 @@ def vocabulary_of(text_encoder: nn.Module) -> dict[str, Any]:
         InputError: it is another one, whose tokens the stand-alone tokenizer doesn't make.
     """
     if not isinstance(text_encoder, OpenCLIPTextEncoder) or not hasattr(text_encoder.tokenizer, 'bpe_ranks'):
-        raise InputError(f'text_encoder is {type(text_encoder).__name__}; only the tokens of OpenCLIPTextEncoder can be '
-                         'made without its own code')
+        raise InputError(f'text_encoder is {type(text_encoder).__name__}; only the tokens of OpenCLIPTextEncoder with '
+                         "CLIP's own tokenizer can be made without its own code")
     tokenizer = text_encoder.tokenizer
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
     return dict(
         merges=[' '.join(pair) for pair in merges],
         special=['<start_of_text>', '<end_of_text>'],
         pad=int(text_encoder.tower.pad_id),
-        letters=_as_class(r'\p{L}'),
-        numbers=_as_class(r'\p{N}'),
+        endings=["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"],
+        letters=_as_class(r'[\p{L}]'),
+        numbers=_as_class(r'[\p{N}]'),
+        others=_as_class(r'[^\s\p{L}\p{N}]'),
         replace={character: fixed for character in _CHARACTERS if (fixed := _fixed(character)) != character},
         remove=''.join(character for character in _CHARACTERS if not fixes.remove_control_chars(character)),
         entities={escape: character for escape, character in chardata.HTML_ENTITIES.items()
@@ -53,10 +56,10 @@ def _fixed(character: str) -> str:
 
 def _as_class(pattern: str) -> str:
     """The characters that a pattern of ``regex`` matches, as ranges inside the brackets of one of ``re``."""
-    is_member = regex.compile(pattern).fullmatch
+    is_member = regex.compile(pattern, regex.IGNORECASE).fullmatch  # which makes U+0345 a letter
     members = (ord(character) for character in _CHARACTERS if is_member(character))
     ranges = ''
     for _, run in groupby(enumerate(members), key=lambda pair: pair[1] - pair[0]):
         first, *rest = (chr(value) for _, value in run)
-        ranges += first + (f'-{rest[-1]}' if rest else '')
+        ranges += re.escape(first) + (f'-{re.escape(rest[-1])}' if rest else '')
     return ranges
