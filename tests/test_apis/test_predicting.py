@@ -15,6 +15,7 @@ from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.predicting import Settings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.structures.masks import mask_to_rle
 
 CONFIG = 'sera_tiny_refshapes'
 
