@@ -208,6 +208,8 @@ def test_entries_that_are_none(value, message):
     ('a.json', '{"protocols": {"x": {"threshold": 7}}}', 'threshold of the protocol'),
     ('a.json', '[{"sent_id": 1, "segmentation": null, "split": 5}]', "'split' must be a string"),
     ('a.jsonl', '{"sent_id": 1, "segmentation": null}\n[]', 'line 2: expected an object'),
+    ('a.json', '[{"sent_id": 1, "segmentation": null, "split": "../x"}]', "'split' must be a path below"),
+    ('a.json', '{"a/b": []}', "a split must be a split's name"), ('a.json', '{"": []}', 'a split must be the name'),
 ])
 def test_files_that_are_none(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)

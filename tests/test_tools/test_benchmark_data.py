@@ -66,7 +66,7 @@ def test_rounds_of_a_config_that_counts_iterations(command, tool, monkeypatch, m
     measured = tool.time_round
     monkeypatch.setattr(tool, 'time_round', time_round)
     command('sera_tiny_refshapes', '--make-data', 4, made, *QUICK, '--cfg-options', 'train_dataloader.batch_size=4')
-    assert tool.read_config('sera_tiny_refshapes').train_dataloader.sampler.type == 'SeededInfiniteSampler'
+    assert tool.read_config('sera_tiny_refshapes').train_dataloader.sampler.type == 'ImageGroupsInfiniteSampler'
     assert len(rounds) == 2 * len(ROWS)
     assert all(sorted(indices) == list(range(8)) for indices in rounds)
 

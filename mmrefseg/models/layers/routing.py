@@ -104,6 +104,8 @@ class Router(nn.Module):
             it falls by this much for each time that the expert has its fair share of the batch's weight too much, and
             rises where it has too little (arXiv 2408.15664). No gradient is involved, so that experts are used alike
             without weighing alike for each sample. Default 0: there is no bias.
+        sentence_channels: width of a sentence feature, whose scores by a linear layer join those of the map. Default
+            None: the router sees the map alone.
 
     Raises:
         InputError: there is no expert, ``top_k`` is not a whole number between 1 and the number of experts,
@@ -120,7 +122,8 @@ class Router(nn.Module):
                  top_k: int | None = None,
                  noise_std: float = 0.0,
                  temperature: float = 1.0,
-                 balancing_rate: float = 0.0) -> None:
+                 balancing_rate: float = 0.0,
+                 sentence_channels: int | None = None) -> None:
         super().__init__()
         self.name, self.experts, self.noise_std = name, tuple(experts), noise_std
         self.temperature, self.balancing_rate = temperature, balancing_rate
@@ -141,6 +144,9 @@ class Router(nn.Module):
             self.score = nn.Sequential(
                 nn.Linear(channels, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, len(self.experts)))
 
+        self.score_sentence = None
+        if sentence_channels is not None:
+            self.score_sentence = nn.Linear(sentence_channels, len(self.experts), bias=False)
         self.register_buffer('bias', torch.zeros(len(self.experts)) if balancing_rate else None)
 
     @property
@@ -148,14 +154,18 @@ class Router(nn.Module):
         """Whether some experts are left out."""
         return self.top_k < len(self.experts)
 
-    def forward(self, grid: Tensor) -> RoutingInfo:
+    def forward(self, grid: Tensor, sentence: Tensor | None = None) -> RoutingInfo:
         """Choose and weigh the experts of each sample.
 
         Args:
             grid: (B, C, H, W).
+            sentence: (B, D), for a router that sees it. Default None: the map alone decides.
         """
         with torch.autocast(grid.device.type, enabled=False):
-            logits = self.score(grid.float().mean(dim=(2, 3))) / self.temperature
+            scores = self.score(grid.float().mean(dim=(2, 3)))
+            if self.score_sentence is not None and sentence is not None:
+                scores = scores + self.score_sentence(sentence.float())
+            logits = scores / self.temperature
         if self.bias is not None:
             logits = logits + self.bias
         noisy = logits
@@ -191,9 +201,11 @@ class Router(nn.Module):
 class ExpertMixture(nn.Module):
     """Weighted sum of the experts that a router chooses for each sample.
 
-    With a sparse router an expert sees only the samples that chose it. An expert without samples still joins the
-    graph with zero times its parameters: DDP waits for a gradient of every parameter. An expert that takes batch
-    statistics sees all samples while it does, because a varying subset would change what it normalises by.
+    With a sparse router an expert sees only the samples that chose it; the host waits for the device once to learn how
+    many these are. In compiled and exported graphs, which hold no sizes that depend on data, each sees all, and what
+    was not chosen weighs exactly 0. An expert without samples still joins the graph with zero times its parameters: DDP
+    waits for a gradient of every parameter. An expert that takes batch statistics sees all samples while it does,
+    because a varying subset would change what it normalises by.
 
     Args:
         experts: name → module that maps (B, C, H, W) to the same shape.
@@ -205,18 +217,19 @@ class ExpertMixture(nn.Module):
         self.experts = nn.ModuleDict(experts)
         self.router = router
 
-    def forward(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
+    def forward(self, grid: Tensor, sentence: Tensor | None = None) -> tuple[Tensor, RoutingInfo]:
         """Mix the experts' outputs by the router's weights.
 
         Args:
             grid: (B, C, H, W).
+            sentence: (B, D), for a router that sees it. Default None.
 
         Returns:
             The mixture (B, C, H, W), and what the router decided.
         """
-        routing = self.router(grid)
-        # An exported graph cannot leave experts out; those that weren't chosen weigh exactly 0 in it.
-        mix = self._mix_chosen if self.router.is_sparse and not _is_exporting() else self._mix_all
+        routing = self.router(grid, sentence)
+        # A graph cannot leave experts out; those that weren't chosen weigh exactly 0 in it.
+        mix = self._mix_chosen if self.router.is_sparse and not torch.compiler.is_compiling() else self._mix_all
         return mix(grid, routing), routing
 
     def _mix_all(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
@@ -226,8 +239,7 @@ class ExpertMixture(nn.Module):
     def _mix_chosen(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
         weights = routing.weights.to(grid.dtype)[:, :, None, None, None]
         mixed = torch.zeros_like(grid)
-        for i, expert in enumerate(self.experts.values()):
-            rows = routing.chosen[:, i].nonzero().squeeze(1)
+        for i, (expert, rows) in enumerate(zip(self.experts.values(), _rows(routing.chosen), strict=True)):
             if _takes_batch_statistics(expert):
                 mixed = mixed + weights[:, i] * expert(grid)
             elif len(rows):
@@ -237,9 +249,11 @@ class ExpertMixture(nn.Module):
         return mixed
 
 
-def _is_exporting() -> bool:
-    """Whether ``torch.export`` traces; PyTorch before 2.7 doesn't tell."""
-    return getattr(torch.compiler, 'is_exporting', bool)()
+def _rows(chosen: Tensor) -> tuple[Tensor, ...]:
+    """The samples of each expert; their numbers are all that the host waits for."""
+    sizes = chosen.sum(0).tolist()
+    order = chosen.T.flatten().logical_not().byte().argsort(stable=True)[:sum(sizes)]
+    return (order % len(chosen)).split(sizes)
 
 
 def _takes_batch_statistics(expert: nn.Module) -> bool:
