@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, decoding, download, sources_of
 from mmrefseg.apis.inference.download import is_url
@@ -74,7 +74,7 @@ def test_the_first_picture_of_an_animation(kind, monkeypatch):
     options = dict(lossless=True) if kind == 'WEBP' else {}
     content = encoded(first, kind, save_all=True, append_images=[Image.new('RGB', (8, 8), (0, 0, 255))], **options)
     assert (ImageSource(content).read() == (255, 0, 0)).all()
-    assert len(said) == 1 and '2 pictures, of which the first' in said[0]
+    assert len(said) == 1 and 'holds several pictures, of which the first' in said[0]
 
 
 @pytest.mark.parametrize(('content', 'message'), [
@@ -110,6 +110,13 @@ def test_folders_patterns_and_iterables(tmp_path):
         list(sources_of([None]))
     with pytest.raises(MissingInputError, match='no image file'):
         ImageSource(f'{tmp_path}/none.png').read()
+
+
+def test_pages_without_end_are_not_counted(monkeypatch):
+    content = io.BytesIO()
+    Image.new('L', (2, 2), 7).save(content, 'TIFF', save_all=True, append_images=[Image.new('L', (2, 2))] * 3)
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, 'n_frames', property(lambda self: 1 / 0))
+    assert (decoding.of_bytes(content.getvalue(), 'x') == 7).all()
 
 
 class Server(BaseHTTPRequestHandler):
