@@ -91,7 +91,7 @@ def _operators_without_translation(error: Exception, program: ExportedProgram) -
     """Which operators a message of the exporter names, and the parts that call them."""
     messages = ' '.join(map(str, causes(error)))
     lacking = {f'{name}.{overload}' for name, overload in re.findall(r"op='([\w.:]+)', overload='(\w+)'", messages)}
-    found = {}
+    found: dict[str, str] = {}
     for node in program.run_decompositions().graph.nodes:
         if node.op == 'call_function' and str(node.target) in lacking:
             stack = list((node.meta.get('nn_module_stack') or {}).values())
