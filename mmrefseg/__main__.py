@@ -5,15 +5,25 @@ import sys
 from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 
+from mmrefseg.utils.requirements import why_not
 from mmrefseg.utils.shipped_files import shipped_folder
 from mmrefseg.version import __version__
 
 COMMANDS = {
     'doctor': ('doctor.py', 'what is installed here, what a config needs, and how to mend what is wrong'),
     'train': ('train.py', 'train a model'),
+    'finetune': ('finetune.py', 'tune a model on your own data, test it and report'),
     'test': ('test.py', 'figures of a trained model on the splits of its data set'),
     'evaluate': ('analysis_tools/evaluate_predictions.py', "figures of any program's predictions, with intervals"),
+    'errors': ('analysis_tools/analyze_errors.py', 'a page about where and how predictions fail'),
+    'probe': ('analysis_tools/probe_language.py', 'whether words matter: figures of a model that is asked otherwise'),
+    'calibrate': ('analysis_tools/calibrate.py', 'how sure answers may be, fitted on one split and told on others'),
     'ask': ('image_demo.py', 'ask a trained model about an image, and draw the answers'),
+    'predict': ('predict.py', 'ask about many images, on several processes, and go on after a kill'),
+    'serve': ('serve.py', 'serve a model by HTTP, in batches, also to Label Studio'),
+    'web': ('web.py', 'a page in the browser to ask a model'),
+    'push': ('model_converters/push_model.py', 'share a model: a folder, or on the Hugging Face hub'),
+    'pull': ('model_converters/pull_model.py', 'get a shared model from the Hugging Face hub'),
     'weights': ('download_weights.py', 'download the pretrained weights that configs ask for'),
     'prepare': ('dataset_converters/prepare.py', 'check a data set and prepare it for training'),
     'import': ('dataset_converters/import_annotations.py', 'make JSON Lines of what an annotation tool wrote'),
@@ -26,6 +36,8 @@ COMMANDS = {
     'params': ('analysis_tools/count_params.py', 'parameters of a model, and how many of them train'),
     'benchmark': ('analysis_tools/benchmark.py', 'operations, latency and memory of a model'),
 }
+ANYWHERE = ('doctor', 'import', 'refshapes')
+"""The commands that need none of OpenMMLab's packages."""
 
 
 def help_text() -> str:
@@ -46,6 +58,8 @@ def main() -> None:
         sys.argv[:2] = [f'mmrefseg {name}']
         sys.path.insert(0, str(script.parent))  # as if the script had been started by its path
         spec = spec_from_file_location(f'mmrefseg_{script.stem}', script)
+        if name not in ANYWHERE and why_not():
+            sys.exit(f'mmrefseg {name}: {why_not()}')
         tool = module_from_spec(spec)
         sys.modules[spec.name] = tool  # where worker processes look for its functions
         spec.loader.exec_module(tool)

@@ -5,6 +5,9 @@ A node imports its ``locations`` when a type is first looked up, so a config tha
 """
 from __future__ import annotations
 
+import mmrefseg.utils.needs_openmmlab  # noqa: F401
+
+# isort: split
 import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     'engine': ENGINE,
     'visualization': VISUALIZATION,
     'apis': ENGINE | VISUALIZATION | {'apis'},
+    'deploy': ENGINE | VISUALIZATION | {'apis', 'deploy'},
 }
 """Part of the package → the parts that its modules may import."""
 

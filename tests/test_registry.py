@@ -27,6 +27,7 @@ mmrefseg.register_all_modules(init_default_scope=False)
 
 class _Tokenizer(nn.Module):
     tokenize = encode_image = answer = None
+    test_cfg: dict = {}
 
 
 _CLIP = dict(embed_dim=8, text_cfg=dict(context_length=8, vocab_size=49408, width=8, heads=2, layers=1),
@@ -37,21 +38,33 @@ _PARTS = dict(
     backbone=dict(type='PlainViT', **_VIT),
     decode_head=dict(type='DynamicKernelHead', in_channels=8, text_channels=8, sentence_channels=8, num_heads=2,
                      num_layers=1, ffn_channels=8))
+
+
+class _Samples(list):
+    def image_numbers(self):
+        return np.zeros(1, np.int64)
+
+
 # Settings that a part needs, or that keep it small.
 _VALID: dict[str, dict[str, Any]] = dict(
     Albumentations=dict(transforms=[]),
+    AbsentExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), lazy_init=True),
     AtomicCheckpointHook=dict(rule='greater'),
     BFloat16OptimWrapper=dict(optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))])),
     CLIPResNet=dict(arch=_CLIP),
+    ChangedExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), change='nouns',
+                            lazy_init=True),
     CRISFPN=dict(in_channels=(4, 4, 4), channels=(4, 4, 4), sentence_channels=8),
     DETRISAdapter=dict(dims=8, text_channels=8, channels=16),
     DeformableSEProjector=dict(in_channels=8, channels=4),
     DumpPredictions=dict(out_file='answers.json'),
     DynamicKernelHead={key: value for key, value in _PARTS['decode_head'].items() if key != 'type'},
     PlainViT=_VIT,
+    ImageGroupsInfiniteSampler=dict(dataset=_Samples(), per_image=2),
     OpenCLIPTextEncoder=dict(arch=_CLIP, num_tokens=8),
     RefSegInferencer=dict(config=Config(dict(model=dict(type=_Tokenizer), test_dataloader=dict(
         dataset=dict(pipeline=[])))), weights=None, device='cpu'),
+    PresenceOutput=dict(in_channels=8, sentence_channels=8),
     ReferringMixture=dict(datasets=[dict(type='RefCOCODataset', data_root='a')]),
     ReferringSegmentor=_PARTS,
     SERAAdapter=dict(dims=8, text_channels=8, channels=16),

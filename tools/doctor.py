@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from mmengine.config import Config
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
-from mmrefseg.checkpoints.pretrained import is_address, is_tag, require_weights, weight_files
-from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.errors import UserError
-from mmrefseg.utils.collect_env import cpu_name
+from mmrefseg.utils.collect_env import cpu_name, machine_memory
+from mmrefseg.utils.requirements import why_not
+from mmrefseg.utils.supported_versions import STACKS
 from mmrefseg.version import __version__
+
+if TYPE_CHECKING:  # OpenMMLab's packages may be what is missing
+    from mmengine.config import Config
 
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'open_clip', 'timm', 'transformers',
             'numpy', 'cv2', 'pycocotools', 'lmdb')
@@ -46,14 +48,24 @@ def packages() -> Findings:
         names = sorted(set(distributions.get(name, ())))
         found = ', '.join(f'{distribution} {version(distribution)}' for distribution in names)
         clash = None
-        if len(names) > 1:
+        if len(names) > 1 and name not in STACKS['openmmlab']:  # of those `requirements` tells
             clash = (f'{" and ".join(names)} overwrite each other: pip uninstall -y {" ".join(names)}, and install one '
                      'of them again')
         yield f'  {name:<14}{found or "not installed"}', clash
 
 
+def requirements() -> Findings:
+    """What the packages must be, and are not."""
+    if why_not():
+        yield 'mmrefseg cannot run here, but for `mmrefseg import`, `mmrefseg refshapes` and figures of arrays', (
+            why_not())
+
+
 def operators() -> Findings:
     """Whether MMCV's compiled operators can be imported, and what they were built for."""
+    if why_not():
+        yield 'operators of MMCV: not looked at, as it or what it needs is not in order', None
+        return
     spec = find_spec('mmcv._ext')
     if spec is None or spec.loader is None:  # mmrefseg's stand-in has no loader
         yield 'operators of MMCV: not compiled', None
@@ -84,12 +96,12 @@ def machine() -> Findings:
         yield f'GPU: {"mps" if mps else "none that PyTorch can use"}', None
     free = shutil.disk_usage('.').free / GIBI
     yield f'disk: {free:.0f} GiB free here', None if free > 2 else 'a training writes checkpoints: free some space'
-    if hasattr(os, 'sysconf') and 'SC_PHYS_PAGES' in os.sysconf_names:
-        yield f'memory: {os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIBI:.0f} GiB', None
+    yield f'memory: {machine_memory() / GIBI:.0f} GiB', None
 
 
 def weights(config: Config) -> Findings:
     """The pretrained files that a config names."""
+    from mmrefseg.checkpoints.pretrained import is_address, is_tag, require_weights, weight_files
     for setting, file in weight_files(config.get('model') or {}):
         if is_address(file) or is_tag(file):
             yield f'weights: {setting}: {file}, downloaded when they are first needed', None
@@ -104,6 +116,7 @@ def weights(config: Config) -> Findings:
 
 def data(config: Config) -> Findings:
     """The data sets that a config's loaders name."""
+    from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
     for loader in LOADERS:
         if not config.get(f'{loader}_dataloader'):
             continue
@@ -117,12 +130,20 @@ def data(config: Config) -> Findings:
                 yield f'data: {loader}: {unread.title}, split {unread.split} of {splits}', None
 
 
+def needs(name: str) -> Findings:
+    """What a config needs."""
+    if why_not():
+        yield f'config {name}: not read, for the same reason', None
+        return
+    from mmrefseg.apis.building import read_config
+    config = read_config(name, needs_model=False)
+    yield from weights(config)
+    yield from data(config)
+
+
 def examine(args: Namespace) -> bool:
     """Print what there is; returns whether anything is wrong."""
-    findings = [*packages(), *operators(), *machine()]
-    if args.config:
-        config = read_config(args.config, needs_model=False)
-        findings += [*weights(config), *data(config)]
+    findings = [*packages(), *requirements(), *operators(), *machine(), *(needs(args.config) if args.config else ())]
     problems = list(dict.fromkeys(problem for _, problem in findings if problem))
     print('\n'.join(line for line, _ in findings))
     for number, problem in enumerate(problems, 1):

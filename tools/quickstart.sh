@@ -33,6 +33,8 @@ step training python tools/train.py "$config" --work-dir "$out" --cfg-options ra
   val_cfg=None val_dataloader=None val_evaluator=None
 step testing python tools/test.py "$config" "$(<"$out/last_checkpoint")" --work-dir "$out" \
   --splits val testA testB --shuffled-splits val --out "$out/predictions.json"
+step probing python tools/analysis_tools/probe_language.py "$config" "$(<"$out/last_checkpoint")" --work-dir "$out" \
+  --split val --changes absent
 step drawing python tools/analysis_tools/quickstart_report.py "$out" --durations "${durations[@]}"
 
 cat <<TEXT

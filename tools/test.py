@@ -4,21 +4,36 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.dist import is_main_process
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.dist import is_main_process, master_only
 from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
-from mmrefseg.errors import FileError
+from mmrefseg.apis.running import (
+    add_common_arguments,
+    add_compile_argument,
+    compile_model,
+    load_config,
+    mixed_precision_dtype,
+    run_test,
+    start_testing,
+    tell_speed,
+)
+from mmrefseg.datasets.dataset_configs import with_split
+from mmrefseg.engine.answering import answered_samples, spread_places
+from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.config import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.utils.run_processes import leave_process_group
+from mmrefseg.visualization import ReferringVisualizer
 
 
 def make_parser() -> ArgumentParser:
@@ -32,6 +47,11 @@ def make_parser() -> ArgumentParser:
         nargs='+',
         default=[],
         help='splits to test with their expressions shuffled among samples: how well a model does that cannot read')
+    parser.add_argument(
+        '--absent-splits',
+        nargs='+',
+        default=[],
+        help='splits to test with every other expression replaced by one that names nothing on its image')
     parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, metavar='NAME',
                         help=f"protocols to evaluate under, of {', '.join(PROTOCOLS)}; figures of all but the first "
                              "begin with the protocol's name (default: the config's)")
@@ -39,22 +59,36 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--out-protocols', action='store_true', help='write the masks of the other protocols, too')
     parser.add_argument('--out-probabilities', action='store_true',
                         help='write small pictures of the probabilities, too')
+    parser.add_argument('--out-routing', action='store_true', help='write what the routers decide, too')
+    parser.add_argument('--show-dir', type=Path, metavar='DIR',
+                        help='write pictures of samples here: expression, truth, answer and probabilities, and routing '
+                             'with --out-routing; DIR/SPLIT/PLACE.png')
+    parser.add_argument('--show-number', type=int, default=100, metavar='N',
+                        help='pictures per split, at equal distances in it (default: 100)')
+    add_compile_argument(parser)
     add_common_arguments(parser)
     return parser
 
 
-def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: list[str]) -> dict[str, dict]:
+def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: Sequence[str],
+                      absent_splits: Sequence[str] = ()) -> dict[str, dict]:
     """The dataloader config of each split to test, by the name under which its figures are reported."""
     dataloaders = {} if splits else {cfg.test_dataloader.dataset.get('split', 'test'): cfg.test_dataloader}
     for split in splits or ():
-        dataloaders[split] = deepcopy(cfg.test_dataloader)
-        dataloaders[split].dataset.split = split
-    for split in shuffled_splits:
-        dataloader = deepcopy(cfg.test_dataloader)
-        dataloader.dataset.split = split
-        dataloader.dataset = dict(type='mmrefseg.ShuffledExpressions', dataset=dataloader.dataset)
-        dataloaders[f'{split}_shuffled'] = dataloader
+        dataloaders[split] = _on_split(cfg, split)
+    for suffix, kind, chosen in (('shuffled', dict(type='mmrefseg.ShuffledExpressions'), shuffled_splits),
+                                 ('absent', dict(type='mmrefseg.AbsentExpressions', rate=0.5), absent_splits)):
+        for split in chosen:
+            dataloader = _on_split(cfg, split)
+            dataloader.dataset = dict(kind, dataset=dataloader.dataset)
+            dataloaders[f'{split}_{suffix}'] = dataloader
     return dataloaders
+
+
+def _on_split(cfg: Config, split: str) -> ConfigDict:
+    dataloader = deepcopy(cfg.test_dataloader)
+    dataloader.dataset = with_split(dataloader.dataset, split)
+    return dataloader
 
 
 def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file: Path | None,
@@ -65,13 +99,25 @@ def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file
         written = protocols if args.out_protocols else protocols[:1]
         evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file),
                                       protocol=[protocol.to_dict() for protocol in written],
-                                      probabilities=args.out_probabilities)]
-    return run_test(runner, dataloader, evaluator, args.amp)
+                                      probabilities=args.out_probabilities, routing=args.out_routing)]
+    figures = run_test(runner, dataloader, evaluator, args.amp)
+    tell_speed(runner, 'test')
+    return figures
+
+
+@master_only
+def show_samples(runner: Runner, folder: Path, number: int, amp: bool) -> None:
+    """Draw samples of the split that was tested."""
+    loader, visualizer = runner.test_loop.dataloader, ReferringVisualizer('shown')
+    places = spread_places(len(loader.dataset), number)
+    with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
+        for place, (image, sample) in zip(places, answered_samples(runner, loader, places), strict=True):
+            visualizer.add_datasample('', image, sample, out_file=folder / f'{place:06d}.png')
 
 
 def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, out: str | None) -> None:
     """Write the figures, and the predictions where they are asked for, of all splits so far, with the protocols."""
-    write_atomically((json.dumps({PROTOCOLS_KEY: rules, **metrics}, indent=2) + '\n').encode(), figures)
+    write_json({PROTOCOLS_KEY: rules, **metrics}, figures)
     if out:
         write_atomically(json.dumps({PROTOCOLS_KEY: rules, **predictions}).encode(), out)
 
@@ -79,18 +125,29 @@ def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, 
 def test(args: Namespace) -> None:
     """Test as the command line says."""
     cfg = load_config(args)
+    if args.out_routing:
+        cfg.model.test_cfg = {**(cfg.model.get('test_cfg') or {}), 'routing': True}
     if args.out:
         check_writable(Path(args.out).parent)
         if Path(args.out).is_dir():
             raise FileError(f'--out names the folder {args.out}; name a JSON file in it')
+    if args.show_dir:
+        check_writable(args.show_dir)
+    if args.show_number < 1:
+        raise InputError(f'--show-number must be 1 or more, got {args.show_number}')
     runner = start_testing(cfg, args.checkpoint)
+    if args.compile:
+        compile_model(runner)
     evaluator = evaluators(cfg, args.protocol)
     rules = {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}
     metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
-        for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits).items():
+        for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits,
+                                                   args.absent_splits).items():
             out_file = Path(folder, f'{name}.json') if args.out else None
             metrics[name] = test_split(runner, evaluator, dataloader, out_file, args)
+            if args.show_dir:
+                show_samples(runner, args.show_dir / name, args.show_number, args.amp)
             if is_main_process():
                 predictions[name] = json.loads(out_file.read_text()) if out_file else None
                 write_results(metrics, predictions, rules, figures, args.out)

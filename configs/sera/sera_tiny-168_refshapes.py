@@ -1,6 +1,11 @@
 # The tiny SERA for the ablation: on 12x12 patches, where boundaries and positions can matter, and with frozen encoders,
 # as the full-size one has them. tools/ablation_refshapes.py pretrains them.
-_base_ = './sera_tiny_refshapes.py'
+_base_ = [
+    '../_base_/models/sera_tiny.py',
+    '../_base_/datasets/refshapes.py',
+    '../_base_/schedules/schedule_tiny.py',
+    '../_base_/default_runtime.py',
+]
 input_size = 168
 backbone_weights = 'pretrained/refshapes_168/backbone.pth'
 text_weights = 'pretrained/refshapes_168/text_encoder.pth'
@@ -20,4 +25,12 @@ model = dict(
     backbone=dict(
         img_size=input_size,
         tuning='norm_bias',
-        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint=backbone_weights)))
+        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint=backbone_weights)),
+    # With these weights the table of the ablation was measured.
+    routing_losses=[
+        dict(type='RouterZLoss', loss_weight=1e-3),
+        dict(type='LoadBalanceLoss', loss_weight=1e-2),
+        dict(type='AssignmentLoss', loss_weight=1e-2),
+    ])
+
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=200))

@@ -1,54 +1,24 @@
 # SERA's own classes at a size that learns RefShapes in minutes on two CPU cores.
 _base_ = [
-    '../_base_/models/sera_dinov2.py',
+    '../_base_/models/sera_tiny.py',
     '../_base_/datasets/refshapes.py',
     '../_base_/schedules/schedule_tiny.py',
     '../_base_/default_runtime.py',
 ]
-vision_width = 96
-text_width = 64
-width = 64
+routing = dict(temperature=0.2, balancing_rate=0.05)
 
 model = dict(
-    text_encoder=dict(
-        arch=dict(
-            _delete_=True,
-            embed_dim=text_width,
-            quick_gelu=True,
-            text_cfg=dict(context_length=24, vocab_size=49408, width=text_width, heads=2, layers=2)),
-        num_tokens=16,
-        adapter=dict(indices=(1, ), channels=16),
-        tuning='all',
-        init_cfg=None),
-    backbone=dict(
-        embed_dim=vision_width,
-        depth=4,
-        num_heads=3,
-        mlp_ratio=3.0,
-        init_values=1.0,
-        weight_init='jax',
-        img_size=112,
-        out_indices=(1, 2, 3),
-        adapter=dict(indices=(1, 2, 3), text_channels=text_width, channels=48, num_heads=2, dropout=0.0),
-        tuning='all',
-        init_cfg=None),
-    neck=dict(
-        in_channels=(vision_width, ) * 3,
-        channels=width,
-        sentence_channels=text_width,
-        num_heads=3,
-        router_channels=32),
-    decode_head=dict(
-        in_channels=width,
-        text_channels=text_width,
-        sentence_channels=text_width,
-        num_layers=2,
-        num_heads=2,
-        ffn_channels=2 * width,
-        dropout=0.0,
-        loss_decode=[
-            dict(type='mmrefseg.BinaryCrossEntropyLoss'),
-            dict(type='BinaryDiceLoss', loss_weight=1.0),
-        ]))
+    data_preprocessor=dict(share_in_training=True),
+    backbone=dict(patch_size=14, stem_channels=32, adapter=dict(**routing)),
+    neck=dict(**routing),
+    routing_losses=[
+        dict(type='RouterZLoss', loss_weight=0.0),  # however small, it is all that the adapters' routers would follow
+        dict(type='LoadBalanceLoss', loss_weight=1e-3),
+        dict(type='AssignmentLoss', loss_weight=1e-3),
+    ])
+# At full speed the routers run to the expert that happens to learn first, before the others are of use.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'.router.': dict(lr_mult=0.1)}))
+# Several expressions of one image show what tells its objects apart, and share what is ahead of the words.
+train_dataloader = dict(sampler=dict(_delete_=True, type='ImageGroupsInfiniteSampler', per_image=4))
 
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=200))

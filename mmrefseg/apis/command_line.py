@@ -9,8 +9,6 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
-from mmengine.logging import MMLogger
-
 from mmrefseg.errors import UserError
 from mmrefseg.utils.files import refuse_overwriting
 from mmrefseg.utils.run_processes import has_any_told, is_first_to_tell
@@ -84,7 +82,9 @@ def _message(error: Exception) -> str:
 
 
 def _write_to_log_files(error: Exception) -> None:
-    logger = MMLogger.get_current_instance()
+    if 'mmengine.logging' not in sys.modules:  # no log was opened; perhaps it isn't installed
+        return
+    logger = sys.modules['mmengine.logging'].MMLogger.get_current_instance()
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, 'The run ends with an error.', (),
                                (type(error), error, error.__traceback__))
     for handler in logger.handlers:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.utils.zip_archive import open_archive
 
 from .pickled_types import RefusedName
 from .torch_file import read_legacy, read_zip
@@ -40,7 +41,7 @@ def _refuse_missing(path: Path) -> None:
 
 
 def _refuse_torchscript(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
+    with path.open('rb') as file, open_archive(file) as archive:
         members = {Path(name).name for name in archive.namelist()}
     if 'constants.pkl' in members:
         raise InputError(
@@ -78,7 +79,7 @@ def _read_torch_file(path: Path, device: torch.device | str) -> Any:
             'that came with the file, so it was refused. Take weights from a source that publishes plain state dicts '
             'or safetensors') from None
     except zipfile.BadZipFile as error:
-        raise InputError(f'{path} is damaged, as its checksums show: {error}. Copy or download it again, or use an '
+        raise InputError(f'{path} is damaged, as its archive shows: {error}. Copy or download it again, or use an '
                          'older checkpoint') from error
     except InputError:
         raise

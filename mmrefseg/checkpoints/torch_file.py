@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from mmrefseg.utils.zip_archive import open_archive
+
 from .unpickling import unpickle
 
 _MAGIC = 0x1950a86a20f9469cfc6c
@@ -35,7 +37,6 @@ def _read_elements(file: BinaryIO, dtype: torch.dtype, length: int, device: torc
 def _data_folder(archive: zipfile.ZipFile, size: int) -> str:
     """The folder in an archive that a checkpoint is in; refuses what PyTorch doesn't write."""
     members = archive.infolist()
-    _check(len({member.filename for member in members}) == len(members), 'it has two members of the same name')
     _check(all(member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1 for member in members)
            and sum(member.file_size for member in members) <= size, 'its members are compressed')
     pickles = [member.filename for member in members if PurePosixPath(member.filename).name == 'data.pkl']
@@ -56,11 +57,12 @@ def read_zip(file: BinaryIO, device: torch.device | str = 'cpu') -> Any:
         Its content; see :func:`.unpickling.unpickle`.
 
     Raises:
-        zipfile.BadZipFile: a checksum is wrong, or it is no zip archive.
+        zipfile.BadZipFile: a checksum is wrong, or it is no zip archive that
+            :func:`~mmrefseg.utils.zip_archive.open_archive` opens.
         pickle.UnpicklingError: as :func:`.unpickling.unpickle`.
     """
     size = file.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(file) as archive:
+    with open_archive(file) as archive:
         folder = _data_folder(archive, size)
         if f'{folder}byteorder' in archive.namelist():
             _check(archive.read(f'{folder}byteorder').decode() == sys.byteorder, 'its byte order is another')

@@ -1,37 +1,44 @@
-from .base_referring_dataset import BaseReferringDataset
-from .coco_prompts import CocoPromptDataset
-from .grefcoco import GRefCOCODataset
-from .json_lines import JSONLinesDataset
-from .phrasecut import PhraseCutDataset
-from .refclef import RefCLEFDataset
-from .refcoco import RefCOCODataset
-from .refer_lmdb import ReferringLMDBDataset
-from .referring_mixture import ReferringMixture
-from .samplers import SameImageSampler, SeededInfiniteSampler, SeededSampler
-from .shuffled_expressions import ShuffledExpressions
-from .transforms import (
-    Albumentations,
-    ConcatSentences,
-    DropExpression,
-    FastLetterbox,
-    FlipReferring,
-    Letterbox,
-    LoadReferringImage,
-    LoadReferringMask,
-    PackRefSegInputs,
-    RandomErasing,
-    RandomLetterbox,
-    RandomReferentCrop,
-    SampleSentence,
-    Stretch,
-)
-from .voc_prompts import VOCPromptDataset
+from mmrefseg.utils.requirements import refuse, why_not
 
 __all__ = [
-    'Albumentations', 'BaseReferringDataset', 'CocoPromptDataset', 'ConcatSentences', 'DropExpression',
-    'FastLetterbox', 'FlipReferring', 'GRefCOCODataset', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
-    'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
-    'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
-    'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch',
-    'VOCPromptDataset',
+    'AbsentExpressions', 'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset',
+    'ConcatSentences', 'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset',
+    'ImageGroupsInfiniteSampler', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
+    'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
+    'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset',
+    'ReferringMixture', 'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
+    'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
 ]
+
+if why_not():
+    __getattr__ = refuse(__all__)
+else:
+    from .absent_expressions import AbsentExpressions
+    from .base_referring_dataset import BaseReferringDataset
+    from .changed_expressions import ChangedExpressions, ShuffledExpressions
+    from .coco_prompts import CocoPromptDataset
+    from .grefcoco import GRefCOCODataset
+    from .json_lines import JSONLinesDataset
+    from .phrasecut import PhraseCutDataset
+    from .refclef import RefCLEFDataset
+    from .refcoco import RefCOCODataset
+    from .refer_lmdb import ReferringLMDBDataset
+    from .referring_mixture import ReferringMixture
+    from .samplers import ImageGroupsInfiniteSampler, SameImageSampler, SeededInfiniteSampler, SeededSampler
+    from .transforms import (
+        Albumentations,
+        ConcatSentences,
+        DropExpression,
+        FastLetterbox,
+        FlipReferring,
+        Letterbox,
+        LoadReferringImage,
+        LoadReferringMask,
+        PackRefSegInputs,
+        RandomErasing,
+        RandomLetterbox,
+        RandomReferentCrop,
+        SampleSentence,
+        Stretch,
+    )
+    from .voc_prompts import VOCPromptDataset

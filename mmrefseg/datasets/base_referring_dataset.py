@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
@@ -17,11 +17,28 @@ from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.safe_names import refuse_links_out
 
+from .annotation_fields import key_of
 from .coordinate_units import CoordinateUnits
-from .image_once import samples_of_images, split_pipeline
+from .image_once import prepare_samples
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
+
+_ALLOW_LINKS = ', or let the data set follow such links with allow_links_out=True'
+
+
+class AnnotatedObject(NamedTuple):
+    """Something on an image that is outlined.
+
+    Args:
+        ann_id: its id, as referents have it.
+        category_id: of which kind it is; below 1 where unknown.
+        segmentation: its outline, any form of :func:`~mmrefseg.structures.masks.draw_mask`.
+    """
+
+    ann_id: int | str
+    category_id: int
+    segmentation: list | dict
 
 
 class BaseReferringDataset(BaseDataset, ABC):
@@ -116,6 +133,13 @@ class BaseReferringDataset(BaseDataset, ABC):
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split that the files know, by the split's name; ``train`` is for training."""
 
+    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+        """Names of the categories by their id, and ids of the categories of all objects by image id.
+
+        Both are empty where the files don't name the category of every object, as here.
+        """
+        return {}, {}
+
     def splits(self) -> list[str]:
         """Names of the splits that the files know."""
         return list(self.images_by_split())
@@ -148,6 +172,16 @@ class BaseReferringDataset(BaseDataset, ABC):
             self._referents = referents
         return self._referents
 
+    def objects(self) -> dict[int, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by ``image_id``: here, what its expressions refer to."""
+        found: dict[int, dict[Any, AnnotatedObject]] = {}
+        for referent in self.referents():
+            of_image = found.setdefault(referent['image_id'], {})
+            if referent['segmentation'] is not None:
+                ann_id = referent['ann_id']
+                of_image[ann_id] = AnnotatedObject(ann_id, referent['category_id'], referent['segmentation'])
+        return {image_id: list(of_image.values()) for image_id, of_image in found.items()}
+
     def parse_each(self, elements: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
         """Parse a file's elements one by one; what to do with a broken one, ``broken`` says.
 
@@ -171,7 +205,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[int]) -> dict:
+    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[str]) -> dict:
         """The referent with what every one has, if nothing about it is wrong."""
         _refuse_repeated(referent['ref_id'], seen, self.data_root)
         units.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
@@ -200,10 +234,7 @@ class BaseReferringDataset(BaseDataset, ABC):
         """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
         pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
         """
-        ahead, behind = split_pipeline(self.pipeline.transforms)
-        if not ahead:
-            return [self[index] for index in indices]
-        return samples_of_images((self.get_data_info(int(index)) for index in indices), ahead, behind)
+        return prepare_samples(self, indices, self.pipeline.transforms)
 
     @force_full_init
     def image_numbers(self) -> np.ndarray:
@@ -238,18 +269,18 @@ class BaseReferringDataset(BaseDataset, ABC):
         if self.allow_links_out:
             return
         if not is_lmdb_address(referent['img_path']):
-            refuse_links_out(referent['img_path'], self.data_prefix['img_path'])
+            refuse_links_out(referent['img_path'], self.data_prefix['img_path'], _ALLOW_LINKS)
         mask = referent['segmentation']
         if isinstance(mask, dict) and 'file' in mask:
-            refuse_links_out(mask['file'], self.data_root)
+            refuse_links_out(mask['file'], self.data_root, _ALLOW_LINKS)
 
 
-def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:
+def _refuse_repeated(ref_id: int, seen: set[str], data_root: str) -> None:
     """Predictions are told apart by these ids."""
-    if ref_id in seen:
+    if (key := key_of(ref_id)) in seen:
         raise InputError(f'{data_root}: ref_id {ref_id} occurs twice, but an id must mean one ref. Get the file again, '
                          'or remove one of them.')
-    seen.add(ref_id)
+    seen.add(key)
 
 
 def _check_expressions(referent: dict, data_root: str) -> dict:

@@ -43,7 +43,19 @@ def config_of_split(config: Config, split: str) -> dict[str, Any]:
     Raises:
         InputError: there is none.
     """
-    return dataset_config(config, 'train') if split == 'train' else {**dataset_config(config, 'test'), 'split': split}
+    return dataset_config(config, 'train') if split == 'train' else with_split(dataset_config(config, 'test'), split)
+
+
+def with_split(dataset: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """A data set's config with another split, that of the data set inside where it is one around another.
+
+    Args:
+        dataset: its config; is not changed.
+        split: the split.
+    """
+    if 'dataset' in dataset:
+        return {**dataset, 'dataset': with_split(dataset['dataset'], split)}
+    return {**dataset, 'split': split}
 
 
 def dataset_class(dataset: Mapping[str, Any]) -> Any:

@@ -16,6 +16,20 @@ _RELATIONS = ('above below under underneath beneath beside besides behind betwee
               'over along alongside among around toward towards past beyond on')
 _OTHERS = ('mid middle center centre centered centred central inner outer other others another rest same '
            'nearest closest farthest furthest by opposite touching after number row column')
+_FUNCTION_WORDS = (
+    'a an the this that these those his her its their our your my who whom whose which what where when there here it '
+    'he she they him them i you we me us is are was were be been am has have had do does did will would can could and '
+    'or but nor not no with without of to from in into onto off out up down at for as so very really just only also '
+    'both each every any some all one ones few several many two three four five six seven eight nine ten')
+_QUALITIES = (
+    'red green blue yellow purple orange white black brown grey gray pink beige tan gold golden silver blond blonde '
+    'dark light pale bright colored coloured striped plaid plain big bigger large larger small smaller little tiny '
+    'huge tall taller short shorter long longer wide narrow thick thin fat slim young younger old older new full '
+    'empty half whole open closed same different visible')
+# Nouns in -ing, among what a person or thing is doing.
+_THINGS = (
+    'thing things something building buildings ceiling string ring rings king wing wings clothing painting railing '
+    'swing earring sibling evening morning wedding frosting icing topping spring dressing pudding')
 _PICTURES = 'image picture pictures pic photo photograph screen frame view shot page'
 
 
@@ -84,6 +98,27 @@ def needs_others(text: str) -> bool:
     """
     words = _words(text)
     return bool(_RELATION.search(words) or _NEEDS_OTHERS.search(words))
+
+
+_NO_NOUNS = frozenset(f'{_FUNCTION_WORDS} {_QUALITIES} {_EXTREMES} {_COMPARATIVES} {_RANKS} {_PLACES} {_RELATIONS} '
+                      f'{_OTHERS}'.split())
+
+
+def nouns_of(text: str) -> str:
+    """The nouns of an expression, by lists of English words; a rough tool, as :func:`classify_expression` is.
+
+    What is left when articles, pronouns, prepositions, numbers, places, ranks, comparatives, colours, sizes and words
+    in -ing are taken out. "the tall man wearing a red hat on the left" becomes "man hat".
+
+    Args:
+        text: a referring expression.
+
+    Returns:
+        The nouns in their order; empty where there are none, as in "the one on the left".
+    """
+    return ' '.join(word for word in _words(text).split() if not (
+        word in _NO_NOUNS or (word.endswith('ing') and word not in _THINGS.split()) or not word.isalpha()
+        or re.fullmatch(rf'{_SIDE}|\w+most|\w+iest', word)))
 
 
 def _words(text: str) -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 Transform = Callable[[dict], dict]
 
@@ -49,3 +50,17 @@ def samples_of_images(infos: Iterable[dict], ahead: Sequence[Transform], behind:
             sample['inputs'] = inputs.setdefault(key, sample['inputs'])
         samples.append(sample)
     return samples
+
+
+def prepare_samples(dataset: Any, indices: Sequence[int], transforms: Sequence[Transform]) -> list[Any]:
+    """Samples of a data set; each image is read and prepared once, where the pipeline allows it.
+
+    Args:
+        dataset: has ``get_data_info`` and ``__getitem__``.
+        indices: of the samples.
+        transforms: of its pipeline, in order.
+    """
+    ahead, behind = split_pipeline(transforms)
+    if not ahead:
+        return [dataset[index] for index in indices]
+    return samples_of_images((dataset.get_data_info(int(index)) for index in indices), ahead, behind)

@@ -1,9 +1,8 @@
 """What to look at in a folder of one's own data before training on it."""
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -16,10 +15,14 @@ from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import MissingInputError, UserError
+from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
+from mmrefseg.utils.wording import counted
 
+from .expression_kind import nouns_of
 from .json_lines import OwnLines
+from .picture_copies import Picture, find_copies, picture_of
 from .preparation import validate
 from .prepared_folder import ANNOTATIONS, IMAGES
 from .referent_lines import iterate_lines
@@ -28,23 +31,8 @@ from .transforms.loading import decode_image
 TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
-_NEAR = 4  # bits in which the fingerprints of two copies of a picture may differ
 _SIDE = 360
-_ROWS, _COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
-
-
-class Picture(NamedTuple):
-    """By what copies of a picture are known.
-
-    Args:
-        name: the file's name.
-        sha256: of its content, in hexadecimal digits.
-        fingerprint: see :func:`fingerprint`.
-    """
-
-    name: str
-    sha256: str
-    fingerprint: int
+_EMPTY_WORDS = frozenset(('the', 'a', 'an', 'of', 'is', 'that', 'one'))
 
 
 class Shown(NamedTuple):
@@ -76,23 +64,34 @@ class Findings:
     broken: list[str] = field(default_factory=list, init=False)
     empty: list[str] = field(default_factory=list, init=False)
     tiny: list[str] = field(default_factory=list, init=False)
+    repeated: list[str] = field(default_factory=list, init=False)
     ambiguous: list[str] = field(default_factory=list, init=False)
     too_long: list[str] = field(default_factory=list, init=False)
     duplicates: list[str] = field(default_factory=list, init=False)
     tokens: Counter[int] = field(default_factory=Counter, init=False)
     words: Counter[str] = field(default_factory=Counter, init=False)
+    classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter), init=False)
     positions: Counter[str] = field(default_factory=Counter, init=False)
     samples: list[Shown] = field(default_factory=list, init=False)
     _tokenizer: SimpleTokenizer = field(default_factory=SimpleTokenizer, init=False, repr=False)
 
-    def add_expression(self, text: str, where: str) -> None:
-        """Count words and tokens.
+    @property
+    def untrained(self) -> list[str]:
+        """What other splits ask for, and train never does; the most frequent first."""
+        train = self.classes.get('train', Counter())
+        others = sum((counts for split, counts in self.classes.items() if split != 'train'), Counter())
+        return [f'{name} ({counted(number, "time")})' for name, number in others.most_common() if name not in train]
+
+    def add_expression(self, text: str, split: str, where: str) -> None:
+        """Count words and tokens, and by its first noun what is asked for.
 
         Args:
             text: the expression.
+            split: its split.
             where: file and line.
         """
         self.words.update(text.lower().split())
+        self.classes[split].update(nouns_of(text).split()[:1])
         tokens = len(self._tokenizer.encode(text)) + 2
         self.tokens[tokens] += 1
         if tokens > self.num_tokens:
@@ -111,9 +110,7 @@ class Findings:
             return
         if share < TINY:
             self.tiny.append(f'{where} ({100 * share:.3f} % of the image)')
-        thirds = [names[int(3 * places.mean() / side)]
-                  for names, places, side in zip((_ROWS, _COLUMNS), np.nonzero(mask), mask.shape, strict=True)]
-        self.positions[' '.join(thirds)] += 1
+        self.positions[position_of(mask)] += 1
 
 
 def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) -> Findings:
@@ -141,8 +138,10 @@ def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) ->
             'images': len(by_image), 'lines': len(referents),
             'expressions': sum(len(referent['sentences']) for referent in referents), 'broken': len(broken)}
     for first, second in combinations(pictures, 2):
-        findings.duplicates += [f'{first}: {one.name}, {second}: {other.name} ({kind})'
-                                for one, other, kind in _copies(pictures[first], pictures[second])]
+        findings.duplicates += [
+            f'{first}: {copy.first.name}, {second}: {copy.second.name} '
+            f'({"the same file" if copy.is_exact else "nearly the same"})'
+            for copy in find_copies(pictures[first], pictures[second])]
     return findings
 
 
@@ -170,7 +169,7 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
         texts, where = [sentence['text'] for sentence in referent['sentences']], f'{file.name}, line {number}'
         for text in texts:
             lines_of[' '.join(text.lower().split())].append(number)
-            findings.add_expression(text, where)
+            findings.add_expression(text, file.stem, where)
         try:
             mask = draw_mask(referent['segmentation'], referent['height'], referent['width'])
         except UserError:
@@ -180,9 +179,21 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
             shown = decode_image(content, path, True) if referent['ignore_orientation'] else image
             if shown.shape[:2] == mask.shape:
                 findings.samples.append(Shown(f'{file.stem}: {"; ".join(texts)}', *_small(shown, mask)))
-    findings.ambiguous += [f'{file.name}, lines {", ".join(map(str, lines))}: {text}'
-                           for text, lines in lines_of.items() if len(lines) > 1]
-    return Picture(Path(path).name, hashlib.sha256(content).hexdigest(), fingerprint(image))
+    findings.repeated += [f'{file.name}, lines {", ".join(map(str, lines))}: {text}'
+                          for text, lines in lines_of.items() if len(lines) > 1]
+    findings.ambiguous += [f'{file.name}, line {line}: {text!r} may also mean line {other}, {longer!r}'
+                           for text, line, longer, other in _ambiguous(lines_of)]
+    return picture_of(content, image, Path(path).name)
+
+
+def _ambiguous(lines_of: Mapping[str, list[int]]) -> Iterator[tuple[str, int, str, int]]:
+    """Expressions all of whose words are said of another object of the image, too: "the cup" and "the red cup"."""
+    said = [(frozenset(text.split()) - _EMPTY_WORDS, text, lines[0]) for text, lines in lines_of.items()]
+    for words, text, line in said:
+        for others, longer, other in said:
+            if words < others and line != other:
+                yield text, line, longer, other
+                break
 
 
 def _small(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -190,23 +201,3 @@ def _small(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     size = [max(1, round(scale * side)) for side in mask.shape[::-1]]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return small, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-
-
-def fingerprint(image: np.ndarray) -> int:
-    """64 bits that copies of a picture share, whatever their size and quality: where brightness falls along rows.
-
-    Args:
-        image: RGB (H, W, 3).
-    """
-    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA).astype(int)
-    return int.from_bytes(np.packbits(small[:, 1:] < small[:, :-1]).tobytes(), 'big')
-
-
-def _copies(first: Iterable[Picture], second: list[Picture]) -> Iterator[tuple[Picture, Picture, str]]:
-    """Pairs of pictures that are the same file, or nearly the same."""
-    codes = np.array([picture.fingerprint for picture in second], np.uint64)
-    for picture in first:
-        different = (codes ^ np.uint64(picture.fingerprint)).view(np.uint8).reshape(-1, 8)
-        for index in np.flatnonzero(np.unpackbits(different, axis=1).sum(axis=1) <= _NEAR):
-            other = second[index]
-            yield picture, other, 'the same file' if other.sha256 == picture.sha256 else 'nearly the same'

@@ -112,6 +112,16 @@ class InstancePromptDataset(BaseReferringDataset):
     def load_instances(self) -> list[Instance]:
         """Parse the files of the data set: all instances of the split, crowds included."""
 
+    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+        """Categories of all instances of the split."""
+        names: dict[int, str] = {}
+        on_image: dict[int, set[int]] = defaultdict(set)
+        for instance in self.load_instances():
+            category_id = instance.referent['category_id']
+            names[category_id] = instance.category
+            on_image[instance.referent['image_id']].add(category_id)
+        return names, dict(on_image)
+
     def load_referents(self) -> list[dict]:
         """Make the prompts."""
         groups = defaultdict(list)

@@ -1,6 +1,7 @@
 """Reading of COCO's ``instances.json``, and of whatever is written in its schema."""
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name
 
-from .annotation_fields import check_outline, get_field
+from .annotation_fields import check_outline, get_field, is_int64, key_of
 
 Id = int | str
 
@@ -19,14 +20,15 @@ class InstancesFile:
 
     Args:
         path: the file.
-        ann_ids: ids of the annotations to keep; all others are dropped while the file is parsed, so that the outlines
-            of a hundred thousand other objects never pile up. Default None, all.
+        ann_ids: keys of the ids of the annotations to keep; all others are dropped while the file is parsed, so that
+            the outlines of a hundred thousand other objects never pile up. Default None, all.
         ann_id_type: what ids of annotations are. Default ``int``.
+        image_ids: keys of the ids of the images whose annotations to keep, too. Default None, all.
 
     Attributes:
         path: the file.
-        images: images by their id.
-        annotations: annotations by their id.
+        images: images by the key of their id.
+        annotations: annotations by the key of theirs; see :func:`.annotation_fields.key_of`.
 
     Raises:
         InputError: the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
@@ -35,21 +37,23 @@ class InstancesFile:
 
     def __init__(self,
                  path: Path,
-                 ann_ids: Container[Id] | None = None,
-                 ann_id_type: type | tuple[type, ...] = int) -> None:
+                 ann_ids: Container[str] | None = None,
+                 ann_id_type: type | tuple[type, ...] = int,
+                 image_ids: Container[str] | None = None) -> None:
         def drop_others(element: dict) -> dict | None:
-            ann_id = element.get('id')
-            other = 'segmentation' in element and isinstance(ann_id, int | str) and ann_id not in ann_ids
+            other = 'segmentation' in element and any(
+                isinstance(value := element.get(key), int | str) and kept is not None and key_of(value) not in kept
+                for key, kept in (('id', ann_ids), ('image_id', image_ids)))
             return None if other else element
 
         self.path = path
-        self._content = read_json(path, None if ann_ids is None else drop_others)
+        self._content = read_json(path, None if ann_ids is None and image_ids is None else drop_others)
         self.images = self._table('images', int)
         self.annotations = self._table('annotations', ann_id_type)
 
     @property
-    def categories(self) -> dict[int, str]:
-        """Names of the categories by their id."""
+    def categories(self) -> dict[str, str]:
+        """Names of the categories by the key of their id."""
         return {key: get_field(category, 'name', str, f'{self.path}: category {key}')
                 for key, category in self._table('categories', int).items()}
 
@@ -118,20 +122,49 @@ class InstancesFile:
         check_outline(outline, f'{self.path}: annotation {annotation["id"]}: segmentation')
         return outline
 
-    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
+    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[str, dict]:
         elements = get_field(self._content, name, list, str(self.path))
-        table: dict[Any, dict] = {}
+        table: dict[str, dict] = {}
         for index, element in enumerate(elements):
             if element is None:  # dropped
                 continue
-            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]')
+            key = key_of(get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]'))
             if table.setdefault(key, element) is not element and table[key] != element:
-                raise InputError(f'{self.path}: two different {name} have the id {key!r}; nobody can tell which one is '
+                raise InputError(f'{self.path}: two different {name} have the id {key}; nobody can tell which one is '
                                  'meant. Get the file again, or give each an id of its own.')
         return table
 
-    def _look_up(self, table: dict[Any, dict], key: Id, name: str, where: str) -> dict:
-        if key not in table:
+    def _look_up(self, table: dict[str, dict], key: Id, name: str, where: str) -> dict:
+        if key_of(key) not in table:
             raise InputError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
                              'The two files do not belong together, or one is incomplete: get both from one place.')
-        return table[key]
+        return table[key_of(key)]
+
+
+def object_categories(path: Path) -> tuple[dict[int, str], dict[int, set[int]]]:
+    """Names of the categories by their id, and ids of the categories of all annotations by image id.
+
+    Args:
+        path: a file in COCO's schema. Annotations without such ids are passed over; without a table of categories, both
+            are empty.
+
+    Raises:
+        InputError: the file is no JSON, or a category has no id or name.
+    """
+    on_image: dict[int, set[int]] = defaultdict(set)
+
+    def note_category(element: dict) -> dict | None:
+        if 'segmentation' not in element:
+            return element
+        image_id, category_id = element.get('image_id'), element.get('category_id')
+        if is_int64(image_id) and is_int64(category_id):
+            on_image[image_id].add(category_id)
+        return None  # the outlines of all objects would take gigabytes
+
+    content = read_json(path, note_category)
+    if not isinstance(content, dict) or 'categories' not in content:
+        return {}, {}
+    categories = get_field(content, 'categories', list, str(path))
+    where = [f'{path}: categories[{index}]' for index in range(len(categories))]
+    return {get_field(category, 'id', int, place): get_field(category, 'name', str, place)
+            for category, place in zip(categories, where, strict=True)}, dict(on_image)

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
+from mmrefseg.utils.json_text import json_decoder
 
 _PIECE = 1 << 20
 _BLANKS = re.compile('[ \t\n\r]*')
@@ -26,7 +27,7 @@ def iterate_json_list(path: str | Path) -> Iterator[Any]:
 
     Raises:
         MissingInputError: there is no such file.
-        InputError: the file isn't JSON, or something else than one list.
+        InputError: the file isn't JSON, something else than one list, or an object has the same key twice.
     """
     with TextIOWrapper(open_regular(path), JSON_ENCODING) as file:
         try:
@@ -36,7 +37,7 @@ def iterate_json_list(path: str | Path) -> Iterator[Any]:
 
 
 def _elements(file: TextIO) -> Iterator[Any]:
-    decode = json.JSONDecoder().raw_decode
+    decode = json_decoder().raw_decode
     text = ' '
     while text.isspace():
         text = file.read(_PIECE)

@@ -5,7 +5,6 @@ import re
 
 from mmrefseg.registry import DATASETS
 
-from .instances_file import InstancesFile
 from .refcoco import RefCOCODataset
 
 
@@ -48,9 +47,6 @@ class RefCLEFDataset(RefCOCODataset):
         several = re.fullmatch('test([ABC]{2,3})', ref['split'])
         return [f'test{letter}' for letter in several[1]] if several else [ref['split']]
 
-    def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
-        target = super()._target(ref, image_id, instances, where)
-        outline = target['segmentation']
-        if outline and all(isinstance(part, dict) for part in outline):
-            target['segmentation'] = {'union': outline}
-        return target
+    def _united(self, outline: list | dict) -> list | dict:
+        is_union = isinstance(outline, list) and outline and all(isinstance(part, dict) for part in outline)
+        return {'union': outline} if is_union else outline

@@ -11,9 +11,9 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
-from .annotation_fields import get_field, is_int64
-from .base_referring_dataset import BaseReferringDataset
-from .instances_file import InstancesFile
+from .annotation_fields import get_field, is_int64, key_of
+from .base_referring_dataset import AnnotatedObject, BaseReferringDataset
+from .instances_file import InstancesFile, object_categories
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
 
 _SHOWN = 20
@@ -44,9 +44,9 @@ class RefCOCODataset(BaseReferringDataset):
     Raises:
         MissingInputError: a folder or file is missing.
         InputError: the split is unknown, the files do not hold what they should, a ref's image or annotation is missing
-            or its annotation of another image, an id of ``instances.json`` means two things, an image's name leads out
-            of the folder of images, an expression is empty or endless, the pickle tries to import anything, or it
-            repeats sentences without end.
+            or its annotation of another image, an id of ``instances.json`` or of a sentence means two things, an
+            image's name leads out of the folder of images, an expression is empty or endless, or the pickle tries to
+            import anything or repeats sentences without end.
     """
 
     REFS_FILE = 'refs({split_by}).p'
@@ -74,11 +74,29 @@ class RefCOCODataset(BaseReferringDataset):
             self._images = self._images_of(refs, refs_file)
         refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
-        ann_ids = {ann_id for ref in refs for ann_id in self._ann_ids(ref)
+        ann_ids = {key_of(ann_id) for ref in refs for ann_id in self._ann_ids(ref)
                    if isinstance(ann_id, str) or is_int64(ann_id)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
-        room = _Room(refs_file)
-        return self.parse_each(refs, lambda ref: self._referent(ref, instances, refs_file, room))
+        room, said = _Room(refs_file), _Said(refs_file)
+
+        def parse(ref: dict) -> dict:
+            referent = self._referent(ref, instances, refs_file, room)
+            said.add(referent)
+            return referent
+
+        return self.parse_each(refs, parse)
+
+    def objects(self) -> dict[int, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by ``image_id``: all of ``instances.json`` but crowds."""
+        found: dict[int, list[AnnotatedObject]] = {referent['image_id']: [] for referent in self.referents()}
+        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE,
+                                  image_ids={key_of(image_id) for image_id in found})
+        for annotation in instances.annotations.values():
+            image_id, category_id = (instances.field(annotation, key, int) for key in ('image_id', 'category_id'))
+            if image_id in found and not annotation.get('iscrowd'):
+                outline = self._united(instances.outline(annotation))
+                found[image_id].append(AnnotatedObject(annotation['id'], category_id, outline))
+        return found
 
     def image_key(self, referent: Mapping) -> str:
         """Source and id of the image."""
@@ -90,6 +108,10 @@ class RefCOCODataset(BaseReferringDataset):
             refs_file = self._files()[0]
             self._images = self._images_of(self._refs(refs_file), refs_file)
         return self._images
+
+    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+        """Categories of all annotations of ``instances.json``, crowds included; empty where it names none."""
+        return object_categories(self._files()[1])
 
     @property
     def title(self) -> str:
@@ -171,14 +193,38 @@ class RefCOCODataset(BaseReferringDataset):
         # A list, which doesn't belong here, a pickle could repeat in every ref: it would take hours to go through.
         return [ref.get('ann_id')]
 
+    def _united(self, outline: list | dict) -> list | dict:
+        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.masks.draw_mask` takes it."""
+        return outline
+
     def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:
         """What a ref refers to on its image: ``segmentation``, ``ann_id`` and ``category_id``."""
         annotation = instances.annotation(get_field(ref, 'ann_id', self.ANN_ID_TYPE, where), image_id, where)
         return {
-            'segmentation': instances.outline(annotation),
+            'segmentation': self._united(instances.outline(annotation)),
             'ann_id': annotation['id'],
             'category_id': get_field(ref, 'category_id', int, where),
         }
+
+
+class _Said:
+    """Sentences by their ids, which tell predictions apart: an id that means two things is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._meanings: dict[str, tuple[int, str, str]] = {}
+
+    def add(self, referent: dict) -> None:
+        ref_id = referent['ref_id']
+        meanings = {}
+        for sentence in referent['sentences']:
+            key, meaning = key_of(sentence['sent_id']), (ref_id, sentence['text'], sentence['kind'])
+            other = meanings.setdefault(key, self._meanings.get(key, meaning))
+            if other != meaning:
+                raise InputError(f'{self._path}: sent_id {key} of ref_id {ref_id} is that of another sentence, too (of '
+                                 f'ref_id {other[0]}), but must mean one. Get the file again, or give each an id of '
+                                 'its own.')
+        self._meanings.update(meanings)
 
 
 class _Room:

@@ -7,7 +7,7 @@ import pickle
 import re
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +23,7 @@ MAX_BYTES = 2**29
 # Opcodes with all that belongs to them, but for those that tell the length of what follows. For the memo the unpickler
 # takes memory up to the highest index: 160 MB at these bounds.
 _FIXED = re.compile(rb'''(?:
-    [(\]}ldaesuN\x88\x89\x94.]                  # marks, lists, dictionaries, None, truth values, the next memo index
+    \((?!d) | [\]laesuN\x88\x89\x94.]           # marks, lists, items, None, truth values, the next memo index
   | [Khq][\0-\xff]                              # number, memo indices: 1 byte
   | M[\0-\xff]{2}
   | [Jj][\0-\xff]{4}
@@ -40,6 +40,8 @@ _LENGTHS = {code: struct.Struct(length) for code, length in (
     (pickle.SHORT_BINSTRING, '<B'), (pickle.BINSTRING, '<I'), (pickle.SHORT_BINUNICODE, '<B'),
     (pickle.BINUNICODE, '<I'), (pickle.BINUNICODE8, '<Q'), (pickle.LONG1, '<B'), (pickle.FRAME, '<Q'))}
 _LONGEST_LONG = 8
+_EMPTY_DICTS = (pickle.EMPTY_DICT, pickle.MARK + pickle.DICT)
+_EMPTY_RECORD = pickle.NONE + pickle.BINPERSID
 _NEAR = 100  # bytes
 
 # What stands where reading stops, if somebody wrote it on purpose.
@@ -60,11 +62,32 @@ class ForbiddenGlobalError(Exception):
     """A pickle names a function or class."""
 
 
+class _WrongKeyError(Exception):
+    """A dictionary has a key of another type than text, or the same one twice."""
+
+
+class _Record(dict):
+    """Takes keys of text alone: of text nobody can choose a thousand that share their places in a dictionary."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Any, value: Any, _set: Callable = dict.__setitem__) -> None:
+        if type(key) is not str or key in self:
+            raise _WrongKeyError(f'{key[:80]!r} twice' if type(key) is str else f'of type {type(key).__name__}')
+        _set(self, key, value)
+
+
+_Record.__name__ = 'dict'  # what the file has, in messages
+
+
 class _DataUnpickler(pickle.Unpickler):
     """Refuses to look up anything that could be called."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise ForbiddenGlobalError(f'{module}.{name}')
+
+    def persistent_load(self, _: None) -> _Record:
+        return _Record()
 
 
 def load_refer_pickle(path: str | Path) -> Any:
@@ -76,15 +99,17 @@ def load_refer_pickle(path: str | Path) -> Any:
         path: the file, ``refs(unc).p`` for example.
 
     Returns:
-        What the file holds; made of lists, dictionaries, strings, numbers, booleans and None alone.
+        What the file holds; made of lists, dictionaries whose keys are strings, strings, numbers, booleans and None
+        alone.
 
     Raises:
         MissingInputError: there is no such file.
         InputError: the file tries to import or call anything, holds anything else (as whole numbers of more than 64
-            bits, tuples, and NumPy's numbers), is not a whole pickle, or is larger than ``MAX_BYTES``.
+            bits, tuples, and NumPy's numbers), has a dictionary with another key than a string or with the same
+            twice, is not a whole pickle, or is larger than ``MAX_BYTES``.
     """
     whole = read_regular(path, MAX_BYTES)
-    content = whole[:_end_of_data(whole)]
+    content, end = _plain_data(whole)
     try:
         try:
             return _load(content, 'utf-8')
@@ -97,15 +122,18 @@ def load_refer_pickle(path: str | Path) -> Any:
             f'{path} was not loaded: it asks for {error}, but a refs pickle holds only lists, dictionaries, strings '
             'and numbers. The file may be malicious: do not open it with pickle. Get the official one by way of '
             f'{OFFICIAL_SOURCE}.') from None
+    except _WrongKeyError as error:
+        raise InputError(f'{path} was not loaded: a dictionary in it has a key {error}, but keys must be strings, each '
+                         'once. Write it again.') from None
     except _DAMAGED as error:
-        if reason := _NO_REFS.get(whole[len(content):len(content) + 1]):
+        if reason := _NO_REFS.get(whole[end:end + 1]):
             if b'numpy.' in content[-_NEAR:]:  # of whose numbers a tuple follows before anything is looked up
                 raise _numpys(path) from None
             raise InputError(
-                f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {len(content)} bytes '
+                f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {end} bytes '
                 f'it holds {reason}.') from None
         raise InputError(
-            f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {len(content)} bytes '
+            f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {end} bytes '
             f'({type(error).__name__}: {error}). It is perhaps cut off, or a web page saved under this name: get the '
             f'official file by way of {OFFICIAL_SOURCE}.') from error
 
@@ -115,27 +143,38 @@ def _numpys(path: str | Path) -> InputError:
                       "again with Python's own: int(...) or float(...) of each number, .tolist() of each array.")
 
 
-def _end_of_data(content: bytes) -> int:
-    """How far a pickle has only opcodes that build plain data, each of them whole.
+def _plain_data(content: bytes) -> tuple[bytes, int]:
+    """The opcodes of a pickle that build plain data, each of them whole, and how far in the file they go.
 
     The unpickler in C, fast as it is, can be trusted with these alone. It would take registered extensions from a cache
-    without asking ``find_class``, and memory for as much as a file claims to hold; tuples can be nested as keys so
-    that hashing them never ends; and whole numbers of more than 64 bits chosen so that all have the same hash: a
-    dictionary of 33,000 such keys, 400 kB, would take 16 seconds.
+    without asking ``find_class``, and memory for as much as a file claims to hold; and tuples can be nested as keys so
+    that hashing them never ends.
+
+    It also fills dictionaries without asking anybody. Whole numbers can be chosen as keys so that all meet in the same
+    places: with 33,000 of them, 400 kB, that would take 16 seconds. So each dictionary becomes a :class:`_Record`.
     """
-    offset = 0
+    parts: list[bytes] = []
+    offset = begin = 0
     while True:
         offset = _FIXED.match(content, offset).end()
         opcode = content[offset:offset + 1]
         length = _LENGTHS.get(opcode)
+        if length is None and content.startswith(_EMPTY_DICTS, offset):
+            parts += content[begin:offset], _EMPTY_RECORD
+            offset = begin = offset + (1 if opcode == pickle.EMPTY_DICT else 2)
+            continue
         if length is None or offset + 1 + length.size > len(content):
-            return offset
+            break
         start = offset + 1 + length.size
         size = length.unpack_from(content, offset + 1)[0]
         end = start + size
         if end > len(content) or (opcode == pickle.LONG1 and size > _LONGEST_LONG):
-            return offset
-        offset = start if opcode == pickle.FRAME else end  # a frame is full of opcodes
+            break
+        if opcode == pickle.FRAME:  # full of opcodes; its length may be another now, and nobody needs it
+            parts.append(content[begin:offset])
+            end = begin = start
+        offset = end
+    return b''.join((*parts, content[begin:offset])), offset
 
 
 def _load(content: bytes, encoding: str) -> Any:

@@ -7,13 +7,14 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
+from mmrefseg.utils.json_text import json_decoder
 from mmrefseg.utils.safe_names import relative_name
 
 from .annotation_fields import check_numbers, get_field
@@ -84,7 +85,10 @@ class LineIndex(NamedTuple):
             columns.append(np.array(column, np.int64))
         if len(columns[0]) != len(columns[1]):
             raise InputError(f'{where}: lengths has {len(columns[0])} entries, num_sentences {len(columns[1])}. {mend}')
-        return cls(*columns, get_field(element, 'images', list, where))
+        images = get_field(element, 'images', list, where)
+        if not all(type(image) is str for image in images):
+            raise InputError(f"{where}: 'images' must hold strings. {mend}")
+        return cls(*columns, images)
 
 
 class ReferentsOfLines(Referents):
@@ -294,8 +298,4 @@ def _get_side(element: dict, key: str, where: str) -> int:
     return side
 
 
-def _refuse_constant(constant: str) -> NoReturn:
-    raise InputError(f'{constant} is no number in JSON')
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json_decoder(take_constants=False)

@@ -3,13 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 from functools import partial
+from itertools import count
 
 import numpy as np
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Sampler
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import DATA_SAMPLERS
+from mmrefseg.utils.type_hints import Count
 
 from .seeding import SampleIndex
 
@@ -47,6 +50,49 @@ class SeededInfiniteSampler(InfiniteSampler):
     def _infinite_indices(self) -> Iterator[SampleIndex]:
         for number, index in enumerate(super()._infinite_indices()):
             yield SampleIndex(index, (self.seed, number // self.size, index))
+
+
+@DATA_SAMPLERS.register_module()
+class ImageGroupsInfiniteSampler(SeededInfiniteSampler):
+    """For training: several samples of an image in a row, so that batches hold what tells its objects apart.
+
+    Where the model shares images (``share_in_training`` of ``ReferringDataPreProcessor``) they cost less, too. A pass
+    takes every image once, and not every sample. See :class:`SeededInfiniteSampler` for the rest.
+
+    Args:
+        dataset: the data set; it says which samples share an image (``image_numbers``).
+        per_image: samples in a row; of images that have fewer, some come again. The batch size should be a multiple.
+        shuffle: whether images and their samples come in another order in each pass. Default True.
+        seed: of the order and of the samples; the runner gives its own. Default None, a random one.
+
+    Raises:
+        InputError: the data set has no ``image_numbers``.
+    """
+
+    def __init__(self, dataset: Sized, per_image: Count, shuffle: bool = True, seed: int | None = None) -> None:
+        self.per_image = per_image
+        if not hasattr(dataset, 'image_numbers'):
+            raise InputError(f'{type(dataset).__name__} says not which samples share an image: '
+                             'ImageGroupsInfiniteSampler needs image_numbers(), as the data sets of mmrefseg have it; '
+                             'take SeededInfiniteSampler')
+        numbers = dataset.image_numbers()
+        self._samples = np.split(np.argsort(numbers, kind='stable'), np.cumsum(np.bincount(numbers))[:-1])
+        super().__init__(dataset, shuffle, seed)
+
+    def _infinite_indices(self) -> Iterator[SampleIndex]:
+        for number in count():
+            generator = np.random.default_rng((self.seed, number))
+            order = generator.permutation if self.shuffle else np.asarray
+            for image in order(np.arange(len(self._samples))):
+                samples = order(self._samples[image]).tolist()
+                for turn in range(self.per_image):
+                    index = samples[turn % len(samples)]
+                    yield SampleIndex(index, (self.seed, number, index, turn // len(samples)))
+
+    def _indices_of_rank(self) -> Iterator[SampleIndex]:
+        for place, index in enumerate(self._infinite_indices()):
+            if place // self.per_image % self.world_size == self.rank:
+                yield index
 
 
 @DATA_SAMPLERS.register_module()

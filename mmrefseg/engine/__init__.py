@@ -1,3 +1,5 @@
+import mmrefseg.utils.needs_openmmlab  # noqa: F401
+
 from .hooks import (
     AtomicCheckpointHook,
     AtomicLocalBackend,

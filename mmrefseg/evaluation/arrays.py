@@ -51,8 +51,8 @@ def evaluate(predictions: Iterable[Array],
 
 
 def _counts(prediction: Array, truth: Array, protocol: Protocol, where: str) -> list[int]:
-    mask = torch.as_tensor(prediction)
-    truth = torch.as_tensor(truth, device=mask.device)
+    mask = _tensor(prediction)
+    truth = _tensor(truth).to(mask.device)
     if truth.is_floating_point() or truth.ndim != 2:
         raise InputError(f'{where}: the ground truth must be a mask (H, W), boolean or integer, got {truth.dtype} and '
                          f'{tuple(truth.shape)}')
@@ -68,3 +68,8 @@ def _counts(prediction: Array, truth: Array, protocol: Protocol, where: str) -> 
         raise InputError(f'{where}: the prediction is {tuple(mask.shape)} and the ground truth {tuple(truth.shape)} '
                          'pixels large; bring the prediction to the image\'s size')
     return pixel_counts(mask != 0, target).tolist()
+
+
+def _tensor(values: Array) -> Tensor:
+    # PyTorch takes no flipped views of NumPy.
+    return torch.as_tensor(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values)

@@ -1,3 +1,5 @@
+import mmrefseg.utils.needs_openmmlab  # noqa: F401
+
 from .backbones import CLIPResNet, PlainViT
 from .data_preprocessor import ReferringDataPreProcessor
 from .decode_heads import DynamicKernelHead

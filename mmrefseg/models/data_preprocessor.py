@@ -1,7 +1,7 @@
 """From collated samples to the tensors that the model's forward takes."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Annotated
 
 import torch
@@ -26,6 +26,8 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         mean: mean of each RGB channel, 0 to 255; None, together with ``std``, leaves the values as they are. Default
             CLIP's.
         std: standard deviation of each RGB channel, above 0. Default CLIP's.
+        share_in_training: whether samples of a training batch that have the same image share it; backbones with batch
+            statistics then count it once. Default False: each keeps its own.
         kwargs: the rest goes to ``ImgDataPreprocessor``.
 
     Raises:
@@ -35,17 +37,19 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
     def __init__(self,
                  mean: tuple[Finite, Finite, Finite] | None = (122.7709383, 116.7460125, 104.09373615),
                  std: tuple[_Positive, _Positive, _Positive] | None = (68.5005327, 66.6321579, 70.32316304),
+                 share_in_training: bool = False,
                  **kwargs) -> None:
         if (mean is None) != (std is None):
             raise InputError(f'mean is {mean} and std is {std}; both must be None or neither')
         super().__init__(mean=mean, std=std, **kwargs)
+        self.share_in_training = share_in_training
         self.tokenize: Callable[[list[str]], tuple[Tensor, Tensor]] | None = None
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare a batch.
 
-        Samples whose metainfo names the same ``shared_image`` have one image between them, which is prepared once;
-        in training each keeps its own.
+        Samples whose metainfo names the same ``shared_image`` have one image between them, which is prepared once.
+        In training each keeps its own, but with ``share_in_training``, where equal images of one file are one.
 
         Args:
             data: ``inputs``, a list of uint8 RGB (3, H, W), and ``data_samples``, a list of RefSegDataSample.
@@ -60,7 +64,9 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         """
         samples, images, index = data['data_samples'], data['inputs'], None
         if not training:
-            images, index = _without_repetition(images, samples)
+            images, index = _without_repetition(images, [sample.get('shared_image') for sample in samples])
+        elif self.share_in_training:
+            images, index = _without_repetition(images, _equal_images(images, samples))
         prepared = dict(super().forward(dict(data, inputs=images), training), **self.prepare_text(
             [sample.text for sample in samples]))
         return prepared if index is None else dict(prepared, image_index=torch.tensor(index, device=self.device))
@@ -95,12 +101,27 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         return dict(token_ids=token_ids.to(self.device), token_mask=token_mask.to(self.device))
 
 
-def _without_repetition(images: list[Tensor],
-                        samples: list[RefSegDataSample]) -> tuple[list[Tensor], list[int] | None]:
-    """Each image once, and which one each sample has; None where each has its own."""
-    names = [sample.get('shared_image') for sample in samples]
+def _equal_images(images: Sequence[Tensor], samples: list[RefSegDataSample]) -> list[int]:
+    """For each sample the first one with an equal image of the same file, of which transforms may have made others."""
+    firsts: list[int] = []
+    by_file: dict[str | None, list[int]] = {}
+    for i, sample in enumerate(samples):
+        earlier = by_file.setdefault(sample.get('img_path'), [])
+        first = next((other for other in earlier if torch.equal(images[i], images[other])), i)
+        earlier += [i] if first == i else []
+        firsts.append(first)
+    return firsts
+
+
+def _without_repetition(images: Sequence[Tensor],
+                        names: Sequence[Hashable]) -> tuple[Tensor | list[Tensor], list[int] | None]:
+    """Each image once, and which one each sample has; None where each has its own.
+
+    Images are one where their names are equal; None is nobody's name.
+    """
     firsts = [i if name is None else names.index(name) for i, name in enumerate(names)]
     kept = sorted(set(firsts))
     if len(kept) == len(images):
         return images, None
-    return [images[i] for i in kept], [kept.index(i) for i in firsts]
+    index = [kept.index(i) for i in firsts]
+    return images[kept] if isinstance(images, Tensor) else [images[i] for i in kept], index

@@ -22,6 +22,7 @@ class RefSegDataSample(SegDataSample):
       ``scale_factor`` (w, h).
     - ``warp_matrix``: 2×3 float64 array, maps original to input pixel coordinates (x, y); the segmentor inverts it.
     - ``threshold`` (float): the probability at which the segmentor cut ``pred_sem_seg``.
+    - ``routing``: router → expert → weight, where ``test_cfg=dict(routing=True)`` asked for it.
     - ``img_padding_size`` (left, right, top, bottom): the letterbox's borders in pixels, as mmseg undoes padding.
     - ``shared_image``: samples of a batch where it is the same have one image between them, prepared in the same way.
     """

@@ -9,12 +9,14 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.errors import FileError, InputError, MissingInputError, UserError
+
+from .json_text import json_decoder
 
 MAX_IMAGE_BYTES = 1 << 28
 """Larger images and masks are not read: 256 MB."""
@@ -124,14 +126,14 @@ def read_json(path: str | Path, object_hook: Callable[[dict], Any] | None = None
 
     Raises:
         MissingInputError: there is no such file.
-        InputError: it is no whole JSON file.
+        InputError: it is no whole JSON file, or an object in it has the same key twice.
         FileError: it cannot be read.
     """
     content = read_regular(path, MAX_JSON_BYTES)
     try:
         text = content.decode(JSON_ENCODING)
         del content  # may be half a gigabyte
-        return json.loads(text, object_hook=object_hook)
+        return json_decoder(object_hook).decode(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path} is not a whole JSON file ({error}). {mend}') from error
 
@@ -159,6 +161,28 @@ def read_json_object(path: str | Path, made_by: str) -> dict[str, Any]:
 def _explained(error: OSError, path: Path) -> FileError:
     return FileError(error.errno, f'cannot write {path} ({error.strerror}); name a folder that you may write to and '
                      'that has space left')
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON that a person can read, completely or not at all; named tuples become objects.
+
+    Args:
+        content: what JSON can hold, and named tuples.
+        path: path of the file; its folder is made if it isn't there.
+
+    Raises:
+        FileError: it cannot be written; the old one is untouched.
+    """
+    write_atomically((json.dumps(_plain(content), indent=2) + '\n').encode(), path)
+
+
+def _plain(value: Any) -> Any:
+    """Named tuples with their names, which JSON would leave out."""
+    if hasattr(value, '_asdict'):
+        return _plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager
@@ -198,13 +222,28 @@ def check_writable(folder: str | Path) -> None:
 
 
 def write_atomically(data: bytes, path: str | Path) -> None:
-    """Write a file completely or not at all: whenever the process dies, the path holds the old content or the new.
-
-    Of several processes that write it at the same time, the last one's content remains, whole. What a killed process
-    leaves, ``.<name>.<something>.unfinished``, the next call for the same path removes.
+    """Write a file completely or not at all; see :func:`open_atomically`.
 
     Args:
         data: the content.
+        path: path of the file; its folder is made if it isn't there.
+
+    Raises:
+        FileError: the file cannot be written; the old one is untouched.
+    """
+    with open_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def open_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to write it completely or not at all: whenever the process dies, the path holds the old or the new.
+
+    It takes its name when the block ends, and only without an error. Of several processes that write it at the same
+    time, the last one's content remains, whole. What a killed process leaves, ``.<name>.<something>.unfinished``, the
+    next call for the same path removes.
+
+    Args:
         path: path of the file; its folder is made if it isn't there.
 
     Raises:
@@ -215,10 +254,12 @@ def write_atomically(data: bytes, path: str | Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_remains(path)
         with _unfinished_file(path) as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, path)
+    except UserError:
+        raise
     except OSError as error:
         raise _explained(error, path) from error
 

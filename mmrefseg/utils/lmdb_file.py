@@ -20,6 +20,7 @@ import lmdb
 from mmrefseg.errors import InputError, MissingInputError
 
 from .files import open_regular
+from .json_text import decode_json
 from .lmdb_pages import LMDBPages
 
 FORMAT = 'mmrefseg'
@@ -110,7 +111,7 @@ def read_header(file: str | Path) -> dict[str, Any]:
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise _damaged(file, 'it has no header, or one that does not fit its own checksum')
     try:
-        header = json.loads(content)
+        header = decode_json(content.decode())
     except (ValueError, RecursionError) as error:
         raise _damaged(file, f'its header is no JSON: {error}') from error
     if not isinstance(header, dict):

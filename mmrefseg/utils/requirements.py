@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
+from typing import NoReturn
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -49,7 +51,12 @@ def _unmet(installed: dict[str, dict[str, str]], stack: dict[str, tuple[str, str
                 yield f'{other} {its_version} is installed, needed is {name} {supported}'
 
 
-def _problems() -> list[str]:
+def find_problems() -> list[str]:
+    """What is missing, unsupported or in each other's way of the packages mmrefseg stands on; imports none of them."""
+    return [problem for problem in (_check_torch(), _check_timm(), *_openmmlab_problems()) if problem]
+
+
+def _openmmlab_problems() -> list[str]:
     installed = {module: _installed(module) for module in STACKS['openmmlab']}
     # Told is what is missing from the line that is nearest to what is here.
     problems = min((list(_unmet(installed, stack)) for stack in STACKS.values()), key=len)
@@ -113,7 +120,34 @@ def check_requirements() -> None:
     Raises:
         MissingPackageError: names every package that is missing or unsupported, what was expected, and the mend.
     """
-    problems = [problem for problem in (_check_torch(), _check_timm(), *_problems()) if problem]
-    if problems:
+    if problems := find_problems():
         raise MissingPackageError('mmrefseg cannot run here:\n' + ''.join(f'  - {problem}\n' for problem in problems) +
                                   MEND)
+
+
+@cache
+def why_not() -> str:
+    """Why mmrefseg as a whole cannot run here, as :func:`check_requirements` says it; empty where it can.
+
+    What needs PyTorch and NumPy alone works all the same: figures of arrays, drawing RefShapes, importing annotations.
+    """
+    try:
+        check_requirements()
+    except MissingPackageError as error:
+        return str(error)
+    return ''
+
+
+def refuse(names: Sequence[str]) -> Callable[[str], NoReturn]:
+    """A module's ``__getattr__`` where mmrefseg as a whole cannot run: says why some of its names are missing.
+
+    Args:
+        names: which.
+    """
+
+    def get(name: str) -> NoReturn:
+        if name in names:
+            raise MissingPackageError(why_not())
+        raise AttributeError(name)
+
+    return get

@@ -67,20 +67,20 @@ def split_name(name: str, where: str) -> str:
     return name
 
 
-def refuse_links_out(path: str, folder: str) -> None:
+def refuse_links_out(path: str, folder: str, mend: str = '') -> None:
     """Make sure that links don't lead from a folder to a place outside.
 
     Args:
         path: a path below the folder.
         folder: the folder; may be a link itself.
+        mend: what to do instead of copying the file, for errors. Default none.
 
     Raises:
         InputError: it does.
     """
     real, top = os.path.realpath(path), os.path.realpath(folder)
     if os.path.commonpath((real, top)) != top:
-        raise InputError(f'{path} is a link to {real}, outside of {folder}. Copy the file there, or let the data set '
-                         'follow such links with allow_links_out=True')
+        raise InputError(f'{path} is a link to {real}, outside of {folder}. Copy the file there{mend}')
 
 
 def _is_unicode(name: str) -> bool:

@@ -85,7 +85,7 @@ def compose_answers(answers: Iterable[Answer], number: int | None = None) -> Ima
         row, column = divmod(i, columns)
         left, top = _GAP + column * (width + _GAP), row * (_CAPTION + height) + _CAPTION
         picture.paste(Image.fromarray(panel), (left + (width - panel.shape[1]) // 2, top))
-        _write(pen, caption, left + width // 2, top - 8, width)
+        write_caption(pen, caption, (left + width // 2, top - 8), width)
     return picture
 
 
@@ -97,14 +97,24 @@ def _panel(image: np.ndarray, mask: np.ndarray, widest: int) -> np.ndarray:
     return outline_mask(*shrink(image, mask, scale))
 
 
-def _write(pen: ImageDraw.ImageDraw, caption: str, middle: int, bottom: int, width: int) -> None:
-    """At most two lines above a panel; letters that are wider than most are made smaller."""
-    text = wrap(caption, max(width // _LETTER, 10), 2)
-    font = font_for(text, _FONT)
+def write_caption(pen: ImageDraw.ImageDraw, caption: str, bottom: tuple[int, int], width: int, lines: int = 2,
+                  size: int = _FONT) -> None:
+    """Write some lines, centred; letters that are wider than most are made smaller.
+
+    Args:
+        pen: where to.
+        caption: of any length.
+        bottom: x and y in pixels of the middle of the lines' lower edge.
+        width: room in pixels.
+        lines: how many lines, at most. Default 2.
+        size: height of the letters in pixels. Default 21.
+    """
+    text = wrap(caption, max(int(width / (_LETTER * size / _FONT)), 10), lines)
+    font = font_for(text, size)
     box = pen.multiline_textbbox((0, 0), text, font)
     if box[2] - box[0] > width:
-        font = font_for(text, max(int(_FONT * width / (box[2] - box[0])), 6))
-    pen.multiline_text((middle, bottom), text, INK, font, anchor='md', align='center')
+        font = font_for(text, max(int(size * width / (box[2] - box[0])), 6))
+    pen.multiline_text(bottom, text, INK, font, anchor='md', align='center')
 
 
 def _as_svg(png: bytes, size: tuple[int, int]) -> bytes:

@@ -1,7 +1,8 @@
 """Bar charts: what routers decide for each kind of expression, and distributions over the splits of data sets."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,49 @@ Shares = Mapping[str, Mapping[str, float]]
 
 _COLUMNS, _WIDTH = 3, 13.2  # inches
 _BARS = 0.84  # of the room that a kind has
+_SIGNIFICANT = 0.01
 _MARKS = {'chosen': dict(marker='_', label='share that chose it'),
           'first': dict(marker='.', label='share that weighted it most')}
 
 
-def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[str, int], path: str | Path) -> None:
+def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[str, int], path: str | Path,
+                 decisions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """Draw a diagram for each router: bars of its experts' mean weights, grouped by kind of expression.
 
     Marks above a bar tell in which share of the expressions the expert was chosen, and weighted most. Where a router
-    chooses every expert always, the former are left out.
+    chooses every expert always, the former are left out. A frame around a bar says that the kind has more or less of
+    the expert than chance explains (p < 0.01).
 
     Args:
         routers: router → kind → expert → ``weight``, ``chosen`` and ``first``, each from 0 to 1; all routers have the
             same kinds.
+        counts: kind → number of expressions.
+        path: the picture, ``.png`` or ``.jpg``.
+        decisions: router → ``entropy``, from 0 to 1, and ``preferences``, kind → expert → ``p``. Default None: they are
+            not known.
+
+    Raises:
+        InputError: there are no routers, or ``path`` doesn't end as a picture does.
+        FileError: the picture cannot be written.
+    """
+    decisions = decisions or {}
+    colours = expert_colours(expert for kinds in routers.values() for shares in kinds.values() for expert in shares)
+    title = 'experts (dotted: all equal), by kind of expression and number of these'
+    with _router_diagrams(len(routers), counts, path,
+                          title + (', framed where p < 0.01' if decisions else '')) as axes:
+        for ax, (router, kinds) in zip(axes, routers.items(), strict=True):
+            decided = decisions.get(router)
+            _draw_router(ax, kinds, colours, decided['preferences'] if decided else {})
+            dress(ax, f'{router}: mean weights' + (f', entropy {decided["entropy"]:.2f}' if decided else ''))
+
+
+def draw_routing_costs(costs: Mapping[str, Mapping[str, Mapping[str, float]]], counts: Mapping[str, int],
+                       path: str | Path) -> None:
+    """Draw a diagram for each router: by how much the mIoU falls where its decisions are changed, by kind.
+
+    Args:
+        costs: router → what is changed: ``frozen``, or the expert that is cut out → kind → points of mIoU; all routers
+            have the same kinds.
         counts: kind → number of expressions.
         path: the picture, ``.png`` or ``.jpg``.
 
@@ -38,35 +69,54 @@ def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[st
         InputError: there are no routers, or ``path`` doesn't end as a picture does.
         FileError: the picture cannot be written.
     """
-    if not routers:
+    colours = expert_colours(what for changes in costs.values() for what in changes if what != 'frozen')
+    with _router_diagrams(len(costs), counts, path, 'points of mIoU that are lost with weights frozen to their mean, '
+                          'and without an expert, by kind of expression and number of these') as axes:
+        for ax, (router, changes) in zip(axes, costs.items(), strict=True):
+            for i, (what, kinds) in enumerate(changes.items()):
+                ax.bar(_places(i, len(changes), len(kinds)), list(kinds.values()), 0.9 * _BARS / len(changes),
+                       color=INK if what == 'frozen' else colours[what], label=what)
+            ax.axhline(0, color=FAINT, linewidth=1)
+            dress(ax, f'{router}: loss of mIoU')
+
+
+@contextmanager
+def _router_diagrams(number: int, counts: Mapping[str, int], path: str | Path, title: str) -> Iterator[list[Axes]]:
+    """Axes for each router, with the kinds below; what was drawn is saved at the end."""
+    if not number:
         raise InputError('there are no routers to draw')
-    columns = min(len(routers), _COLUMNS)
-    rows = ceil(len(routers) / columns)
+    columns = min(number, _COLUMNS)
+    rows = ceil(number / columns)
     figure = Figure((_WIDTH, 2.4 * rows + 0.6), layout='constrained')
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     grid = figure.add_gridspec(rows, columns)
-    colours = expert_colours(expert for kinds in routers.values() for shares in kinds.values() for expert in shares)
-    axes = []
-    for i, (router, kinds) in enumerate(routers.items()):
-        axes.append(figure.add_subplot(grid[i // columns, i % columns]))
-        _draw_router(axes[-1], kinds, colours)
-        dress(axes[-1], f'{router}: mean weights')
-        axes[-1].grid(visible=False, axis='x')
-        axes[-1].set_xticks(range(len(kinds)), [f'{kind}\n{counts[kind]}' for kind in kinds], parse_math=False)
-    add_legend(figure, axes, 'experts (dotted: all equal), by kind of expression and number of these')
+    axes = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(number)]
+    yield axes
+    for ax in axes:
+        ax.grid(visible=False, axis='x')
+        ax.set_xticks(range(len(counts)), [f'{kind}\n{number}' for kind, number in counts.items()], parse_math=False)
+    add_legend(figure, axes, title)
     save_figure(figure, path)
 
 
-def _draw_router(ax: Axes, kinds: Mapping[str, Shares], colours: Mapping[str, tuple[float, ...]]) -> None:
+def _places(bar: int, num_bars: int, num_kinds: int) -> list[float]:
+    """Centres of the bars of one expert, one per kind."""
+    return [kind + (bar + 0.5) * _BARS / num_bars - _BARS / 2 for kind in range(num_kinds)]
+
+
+def _draw_router(ax: Axes, kinds: Mapping[str, Shares], colours: Mapping[str, tuple[float, ...]],
+                 preferences: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     experts = list(next(iter(kinds.values())))
     is_sparse = any(shares[expert]['chosen'] < 1 for shares in kinds.values() for expert in experts)
     ax.axhline(1 / len(experts), color=FAINT, linewidth=1, linestyle=':')
-    width = _BARS / len(experts)
     positions, heights = [], []
     for i, expert in enumerate(experts):
-        x = [kind + (i + 0.5) * width - _BARS / 2 for kind in range(len(kinds))]
-        ax.bar(x, [shares[expert]['weight'] for shares in kinds.values()], 0.9 * width, color=colours[expert],
-               label=expert)
+        x = _places(i, len(experts), len(kinds))
+        bars = ax.bar(x, [shares[expert]['weight'] for shares in kinds.values()], 0.9 * _BARS / len(experts),
+                      color=colours[expert], label=expert)
+        for bar, kind in zip(bars, kinds, strict=True):
+            if kind in preferences and preferences[kind][expert]['p'] < _SIGNIFICANT:
+                bar.set(edgecolor=INK, linewidth=1.2)
         positions += x
         heights += [shares[expert] for shares in kinds.values()]
     for name, style in _MARKS.items():

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from mmrefseg.errors import InputError
 
-MASK_COLOUR = '#ff2d87'
+MASK_COLOUR, TRUTH_COLOUR = '#ff2d87', '#00d47e'
 _PAPER = 245
 _LARGE = 300
 
@@ -72,13 +73,85 @@ def outline_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         InputError: image and mask differ in size.
     """
     picture = fade_background(image, mask)
+    _draw_outline(picture, mask, MASK_COLOUR, 3)
+    return picture
+
+
+def tint_mask(image: np.ndarray, mask: np.ndarray, colour: str = MASK_COLOUR, opacity: float = 0.5) -> np.ndarray:
+    """An image under a translucent mask.
+
+    Args:
+        image: RGB uint8 (H, W, 3); is not changed.
+        mask: (H, W), everything but 0 is painted.
+        colour: as matplotlib takes it. Default a pink that photographs rarely hold.
+        opacity: share of the colour inside, 0 to 1. Default 0.5.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: image and mask differ in size.
+    """
+    _check_sizes(image, mask)
+    picture, inside = image.copy(), mask != 0
+    picture[inside] = ((1 - opacity) * image[inside] + opacity * _rgb(colour)).round().astype(np.uint8)
+    return picture
+
+
+def overlay_mask(image: np.ndarray, mask: np.ndarray, colour: str = MASK_COLOUR, opacity: float = 0.35,
+                 thickness: int = 2) -> np.ndarray:
+    """An image under a translucent mask with an outline.
+
+    Args:
+        image: RGB uint8 (H, W, 3); is not changed.
+        mask: (H, W), everything but 0 is inside.
+        colour: as matplotlib takes it. Default a pink that photographs rarely hold.
+        opacity: share of the colour inside, 0 to 1; 0 leaves the outline alone. Default 0.35.
+        thickness: of the outline in pixels, without the white on either side. Default 2.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: image and mask differ in size.
+    """
+    picture = tint_mask(image, mask, colour, opacity)
+    _draw_outline(picture, mask != 0, colour, thickness)
+    return picture
+
+
+def heat_map(image: np.ndarray, probability: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+    """An image in grey under the colours of a map of probabilities: dark for 0, bright yellow for 1.
+
+    Args:
+        image: RGB uint8 (H, W, 3); is not changed.
+        probability: floating point (H, W), 0 to 1; where it is NaN, the image stays grey.
+        opacity: share of the colours, 0 to 1. Default 0.6.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+
+    Raises:
+        InputError: image and map differ in size.
+    """
+    _check_sizes(image, probability)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None].repeat(3, axis=2)
+    known = ~np.isnan(probability)
+    colours = 255 * colormaps['inferno'](np.where(known, probability, 0).clip(0, 1))[:, :, :3]
+    return np.where(known[:, :, None], (1 - opacity) * grey + opacity * colours, grey).round().astype(np.uint8)
+
+
+def _draw_outline(picture: np.ndarray, mask: np.ndarray, colour: str, thickness: int) -> None:
     # Background around it closes the outline where the referent leaves the image.
     surrounded = np.pad(mask.astype(np.uint8), 1)
     outlines = cv2.findContours(surrounded, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
-    for thickness, ink in ((5, 'white'), (3, MASK_COLOUR)):
-        colour = [round(255 * value) for value in to_rgb(ink)]
-        cv2.drawContours(picture, outlines, -1, colour, thickness, cv2.LINE_AA, offset=(-1, -1))
-    return picture
+    for width, ink in ((thickness + 2, 'white'), (thickness, colour)):
+        cv2.drawContours(picture, outlines, -1, _rgb(ink).tolist(), width, cv2.LINE_AA, offset=(-1, -1))
+
+
+def _rgb(colour: str) -> np.ndarray:
+    """Red, green and blue from 0 to 255; (3, )."""
+    return np.array([round(255 * value) for value in to_rgb(colour)])
 
 
 def _check_sizes(image: np.ndarray, mask: np.ndarray) -> None:

@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from mmrefseg.errors import InputError
 
 from .figure import FAINT, INK, add_panel, save_figure, wrap
-from .masks import MASK_COLOUR, show_mask
+from .masks import MASK_COLOUR, TRUTH_COLOUR, show_mask
 
 _COLUMNS = 3
 # In inches.
 _SIDE, _TITLE, _LABEL, _GAP, _MARGIN = 1.5, 0.5, 0.26, 0.06, 0.2
-_TRUTH_COLOUR = '#00d47e'
 
 
 class Sample(NamedTuple):
@@ -70,7 +69,7 @@ def draw_samples(samples: Sequence[Sample], path: str | Path) -> None:
 def _draw_sample(panels: list[Axes], sample: Sample) -> None:
     masks = (None, sample.ground_truth, sample.prediction)
     labels = (sample.origin, 'ground truth', f'prediction, IoU {100 * sample.iou:.0f} %')
-    for ax, mask, colour, label in zip(panels, masks, (FAINT, _TRUTH_COLOUR, MASK_COLOUR), labels, strict=True):
+    for ax, mask, colour, label in zip(panels, masks, (FAINT, TRUTH_COLOUR, MASK_COLOUR), labels, strict=True):
         show_mask(ax, sample.image, mask, colour)
         ax.text(0.5, -0.03, wrap(label, 26, 1), transform=ax.transAxes, ha='center', va='top', fontsize=8.5,
                 color=INK if mask is sample.prediction else FAINT, parse_math=False)

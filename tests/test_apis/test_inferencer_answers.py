@@ -1,4 +1,5 @@
 """Results, streams, and one image asked again and again."""
+import dataclasses
 import json
 import threading
 from collections import Counter
@@ -7,12 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmrefseg.apis import RefSegInferencer, RefSegResult
 from mmrefseg.apis.inference import ImageSource
 from mmrefseg.errors import InputError, InputTypeError
+from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.utils.shipped_files import config_path
 
 IMAGES = [np.random.default_rng(i).integers(0, 256, (24 + i, 32, 3), dtype=np.uint8) for i in range(5)]
 TEXTS = ['left cup', 'the red one', 'all']
@@ -235,3 +239,30 @@ def test_compiled(ask, monkeypatch):
     monkeypatch.setattr(torch, 'compile', lambda function: compiled.append(function.__name__) or function)
     RefSegInferencer('sera_tiny_refshapes', None, 'cpu', compile=True)
     assert compiled == ['encode_image', 'answer']
+
+
+def test_confidence_comes_with_a_calibration():
+    logits = np.log(PROBABILITY / (1 - PROBABILITY))
+    result = by_hand(logits)
+    assert result.confidence is None and result.to_dict()['confidence'] is None
+    inside = PROBABILITY > 0.35
+    overlap = PROBABILITY[inside].sum() / (inside.sum() + PROBABILITY[~inside].sum())
+    calibrated = dataclasses.replace(result, calibration=Calibration(2.0, 0.5))
+    expected = 1 / (1 + np.exp(-(np.log(overlap / (1 - overlap)) / 2 + 0.5)))
+    assert calibrated.confidence == calibrated.to_dict()['confidence'] == pytest.approx(expected, abs=1e-5)
+    assert calibrated.score == result.score
+    assert dataclasses.replace(calibrated, threshold=1.0).confidence == 0
+
+
+def test_the_config_calibrates():
+    config = Config.fromfile(config_path('sera_tiny_refshapes'))
+    config.model.test_cfg.calibration = dict(temperature=1.5, shift=0.1)
+    answer = RefSegInferencer(config, None, 'cpu')(IMAGES[0], 'a cup')[0]
+    assert answer.calibration == Calibration(1.5, 0.1) and 0 <= answer.confidence <= 1
+
+
+def test_instances_of_an_answer():
+    mask = np.full((6, 8), -9.0)
+    mask[1:3, 1:3] = mask[4, 6] = 9
+    assert [int(part.sum()) for part in by_hand(mask).instances()] == [4, 1]
+    assert len(by_hand(mask).instances(min_pixels=2)) == 1

@@ -20,7 +20,7 @@ def test_damaged_numbers_are_noticed(tmp_path):
     for place in range(start, start + len(weight), 5):
         damaged = bytearray(content)
         damaged[place] ^= 1
-        with pytest.raises(InputError, match='is damaged, as its checksums show: Bad CRC-32 .*older checkpoint'):
+        with pytest.raises(InputError, match='is damaged, as its archive shows: Bad CRC-32 .*older checkpoint'):
             read(bytes(damaged))
 
 

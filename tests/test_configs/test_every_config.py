@@ -19,6 +19,12 @@ def test_all_configs_are_found():
     assert len({*NAMES}) == len(NAMES)
 
 
+def dataset_of(config, split):
+    """The data set of a loader; that inside, where it is one around another."""
+    dataset = config[f'{split}_dataloader'].dataset
+    return dataset.get('dataset', dataset)
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_model_builds(name):
     model = build(name)
@@ -31,7 +37,8 @@ def test_data_and_metrics_resolve(name):
     config = load(name)
     assert config.default_scope == 'mmrefseg'
     for split in ('train', 'val', 'test'):
-        dataset = config[f'{split}_dataloader'].dataset
+        dataset = dataset_of(config, split)
+        assert DATASETS.get(config[f'{split}_dataloader'].dataset.type) is not None
         assert DATASETS.get(dataset.type) is not None
         for transform in dataset.pipeline:
             TRANSFORMS.build(transform)
@@ -54,16 +61,16 @@ def test_schedule_and_hooks_resolve(name):
 def test_pieces_fit_each_other(name):
     """The mask must be loaded ahead of the letterbox in training and behind it in testing; sizes agree."""
     config = load(name)
-    orders = {split: [step.type for step in config[f'{split}_dataloader'].dataset.pipeline]
+    orders = {split: [step.type for step in dataset_of(config, split).pipeline]
               for split in ('train', 'val', 'test')}
     letterbox = 'FastLetterbox' if 'lmdb' in name else 'Letterbox'
     assert orders['train'].index('LoadReferringMask') < orders['train'].index(letterbox)
     assert 'SampleSentence' in orders['train']
     for split in ('val', 'test'):
         assert orders[split].index('LoadReferringMask') > orders[split].index('Letterbox')
-        assert config[f'{split}_dataloader'].dataset.get('unit', 'sentence') == 'sentence'
-    assert config.train_dataloader.dataset.unit == 'ref'
-    sizes = {step.size for split in orders for step in config[f'{split}_dataloader'].dataset.pipeline if 'size' in step}
+        assert dataset_of(config, split).get('unit', 'sentence') == 'sentence'
+    assert dataset_of(config, 'train').unit == 'ref'
+    sizes = {step.size for split in orders for step in dataset_of(config, split).pipeline if 'size' in step}
     assert len(sizes) == 1
     backbone = config.model.backbone
     patch = re.search(r'patch(\d+)', str(backbone.arch)) if backbone.type == 'PlainViT' else None

@@ -5,6 +5,9 @@ import sys
 import pytest
 import yaml
 from helpers.configs import FOLDER, build, build_changed, changes, load, mixtures, part_classes
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer_hybrid import HybridEmbed
+from torch import nn
 
 import mmrefseg
 from mmrefseg.checkpoints.pretrained import source_of
@@ -16,7 +19,8 @@ FULL, TINY = 'sera_dinov2_refcoco', 'sera_tiny_refshapes'
 
 
 def test_tiny_and_full_size_have_the_same_classes():
-    assert part_classes(TINY) - {BinaryDiceLoss} == part_classes(FULL)
+    """All but the embedding of patches, which is timm's in both."""
+    assert part_classes(TINY) - {BinaryDiceLoss, HybridEmbed, nn.GroupNorm} == part_classes(FULL) - {PatchEmbed}
 
 
 @pytest.mark.parametrize('name', [TINY, FULL])
@@ -62,7 +66,8 @@ def test_less_than_a_hundredth_of_the_pretrained_parameters_train():
 
 
 def test_tiny_on_12x12_patches():
-    """Nothing but the images' size and place, and the encoders' training, differs from the quick start's model."""
+    """But for the images' size and place, and the encoders' training, it is the quick start's model before its patches
+    were embedded by convolutions, its batches grouped by image and its routers let loose."""
     changed = changes('sera_tiny-168_refshapes', 'sera_tiny_refshapes')
     letterbox, root = dict(type='Letterbox', size=168), 'data/refshapes_168'
     main = load('sera_tiny_refshapes').to_dict()
@@ -75,6 +80,16 @@ def test_tiny_on_12x12_patches():
         pipeline = [letterbox if step['type'] == 'Letterbox' else step for step in main[f'{name}_pipeline']]
         expected |= {f'{name}_pipeline': pipeline, f'{split}_dataloader.dataset.pipeline': pipeline,
                      f'{split}_dataloader.dataset.data_root': root}
+    of_routers = {f'{part}.{setting}' for part in ('backbone.adapter', 'neck')
+                  for setting in ('temperature', 'balancing_rate')}
+    absent = {'routing', 'optim_wrapper.paramwise_cfg', 'train_dataloader.sampler.per_image', *(
+        f'model.{name}' for name in ('data_preprocessor.share_in_training', 'backbone.patch_size',
+                                     'backbone.stem_channels', *of_routers))}
+    expected |= dict.fromkeys(absent, 'absent')
+    expected |= {'train_dataloader.sampler.type': 'SeededInfiniteSampler', 'train_dataloader.sampler.shuffle': True}
+    losses = changed.pop('model.routing_losses')
+    assert [(loss['type'], loss['loss_weight']) for loss in losses] == [
+        ('RouterZLoss', 1e-3), ('LoadBalanceLoss', 1e-2), ('AssignmentLoss', 1e-2)]
     assert changed == expected
     assert build('sera_tiny-168_refshapes').backbone.tower.pos_embed.shape == (1, 12 * 12, 96)
 

@@ -34,8 +34,8 @@ def test_python2_protocol_0(tmp_path):
 
 def test_python2_protocol_1(tmp_path):
     """Binary strings, short and long."""
-    written = b']q\x00}q\x01(U\x04sentq\x02U\x05caf\xc3\xa9q\x03U\x03rawq\x04T\x03\x00\x00\x00catq\x05K\x03K\x04ua.'
-    assert _load(tmp_path, written) == [{'sent': 'café', 'raw': 'cat', 3: 4}]
+    written = b']q\x00}q\x01(U\x04sentq\x02U\x05caf\xc3\xa9q\x03U\x03rawq\x04T\x03\x00\x00\x00catq\x05U\x01nK\x04ua.'
+    assert _load(tmp_path, written) == [{'sent': 'café', 'raw': 'cat', 'n': 4}]
 
 
 def test_python2_protocol_2(tmp_path):
@@ -121,7 +121,7 @@ def test_deep_nesting_is_read(tmp_path):
 @pytest.mark.parametrize('content', [
     b'', b'<html>not found</html>', b'version https://git-lfs.github.com/spec/v1\n', b'\x80\x02', b'.', b'a.', b'(.',
     b'\x80\x63.', b'T\xff\xff\xff\x7fab.', b'\x8d' + struct.pack('<Q', 2**62) + b'ab.', b'h\x09.', b'J\x01.',
-    b'}]I1\ns.', b"S'a'\n(tR.", b']I3\nb.', b'\x80\x05\x97.', b'I' + b'9' * 10_000 + b'\n.',
+    b"S'a'\n(tR.", b']I3\nb.', b'\x80\x05\x97.', b'I' + b'9' * 10_000 + b'\n.',
     b'\x80\x05\x96' + struct.pack('<Q', 2**34) + b'.', pickle.dumps({1}, protocol=4), pickle.dumps((1, 2)),
     pickle.dumps([{'ref_id': 1, 'sentences': ['x' * 100]}])[:-20]
 ])
@@ -150,9 +150,70 @@ def test_keys_of_one_hash_are_refused(tmp_path, protocol):
     """A dictionary of them takes time that grows with the square of their number."""
     keys = [place * (2**61 - 1) for place in range(100)]
     assert len(set(map(hash, keys))) == 1
-    with pytest.raises(InputError, match='more than 64 bits|not a whole pickle'):
+    with pytest.raises(InputError, match='more than 64 bits|not a whole pickle|a key of type int'):
         _load(tmp_path, pickle.dumps([dict.fromkeys(keys)], protocol))
     assert _load(tmp_path, pickle.dumps([-2**63, 2**63 - 1], 2)) == [-2**63, 2**63 - 1]
+
+
+def meeting_keys(number, bits):
+    """Whole numbers of 40 bits that meet in the same places of a dictionary of ``2**bits`` places, from the tenth on.
+
+    CPython looks at ``place = 5 * place + 1 + (key >> 5 * step)`` in step after step; the sum of what the lower and the
+    higher 20 bits of a key contribute to the place is the same here for all keys.
+    """
+    def contribution(part):
+        return sum(5**(9 - step) * (part >> 5 * step) for step in range(10)) % 2**bits
+
+    lower = np.arange(2**20, dtype=np.int64)
+    low, high = contribution(lower), contribution(lower[:4096] << 20)
+    places = np.argsort(low, kind='stable')
+    keys = []
+    for index, offset in enumerate(high):
+        begin, end = np.searchsorted(low[places], [-offset % 2**bits, -offset % 2**bits + 1])
+        keys += (places[begin:end] + (index << 20)).tolist()
+        if len(keys) > number:
+            return keys[:number]
+    raise AssertionError('too few')
+
+
+def test_meeting_keys():
+    """They do."""
+    def last(key, place=0):
+        place, perturb = key, key
+        for _ in range(9):
+            perturb >>= 5
+            place = 5 * place + perturb + 1
+        return place % 2**12
+
+    assert len({last(key) for key in meeting_keys(1000, 12)}) == 1
+
+
+@pytest.mark.parametrize('protocol', range(6))
+@pytest.mark.parametrize(('keys', 'message'), [
+    (meeting_keys(100, 12), 'a key of type int'), ([1], 'of type int'), ([0.5], 'of type float'),
+    ([None], 'of type NoneType'), ([True], 'of type bool')])
+def test_keys_that_are_no_text(tmp_path, keys, message, protocol):
+    with pytest.raises(InputError, match=f'was not loaded: a dictionary in it has {message}|.*, but keys must be str'):
+        _load(tmp_path, pickle.dumps([{'a': dict.fromkeys(keys)}], protocol))
+
+
+@pytest.mark.parametrize('content', [b'\x80\x02}(U\x01aK\x01U\x01aK\x02u.', b"(dS'a'\nI1\nsS'a'\nI1\ns."])
+def test_the_same_key_twice(tmp_path, content):
+    with pytest.raises(InputError, match="a dictionary in it has a key 'a' twice, but keys must be strings, each once"):
+        _load(tmp_path, content)
+
+
+@pytest.mark.parametrize('content', [b"(S'a'\nI1\nd.", b'(I1\nI2\nd.'])
+def test_a_dictionary_of_what_stands_before_it(tmp_path, content):
+    """As no pickler writes it."""
+    with pytest.raises(InputError, match='not a whole pickle'):
+        _load(tmp_path, content)
+
+
+def test_dictionaries_within_names_stay(tmp_path):
+    data = [{'(d}': ['}', {'d': 'N}Q(d', '\x95': [{}, {'': {}}]}]}] * 2
+    for protocol in range(6):
+        assert _load(tmp_path, pickle.dumps(data, protocol)) == data
 
 
 def test_a_large_file_is_refused_unread(tmp_path):

@@ -19,6 +19,8 @@ from mmrefseg.datasets import (
     RefCOCODataset,
     VOCPromptDataset,
 )
+from mmrefseg.datasets.annotation_fields import key_of
+from mmrefseg.datasets.instances_file import InstancesFile
 from mmrefseg.datasets.preparation import prepare
 from mmrefseg.errors import InputError
 
@@ -88,6 +90,39 @@ def test_in_prepared_data(tmp_path):
             prepare('refshapes', [root], tmp_path / 'out', skip_broken=skip_broken)
 
 
+REFS = {'refcoco': ('refs(unc).p', pickle.dumps), 'refclef': ('refs(unc).p', pickle.dumps),
+        'grefcoco': ('grefs(unc).json', lambda refs: json.dumps(refs).encode())}
+
+
+@pytest.mark.parametrize('name', REFS)
+def test_sentences(tmp_path, name):
+    make, write, kind = SETS[name]
+    content = make()
+    write(tmp_path, {**content, 'refs': []})
+    ref = next(ref for ref in content['refs'] if ref['split'] == 'train')
+    refs = [copy.deepcopy(ref), copy.deepcopy(ref)]
+    refs[1]['ref_id'] = 99
+    refs[1]['sentences'] = [{**refs[0]['sentences'][0], 'sent_id': 1000}]
+    file, dump = REFS[name]
+
+    def read(broken=None):
+        (tmp_path / file).write_bytes(dump(refs))
+        return _read(kind, tmp_path, broken)
+
+    number, first = len(read()), refs[0]['sentences'][0]
+    refs[0]['sentences'].append(dict(first))
+    assert len(read()) == number + 1  # the same twice does no harm
+    refs[0]['sentences'][-1] = {**first, 'sent': 'something else'}
+    with pytest.raises(InputError, match=f'sent_id {first["sent_id"]} of ref_id {ref["ref_id"]} is that of another'):
+        read()
+    refs[0]['sentences'].pop()
+    refs[1]['sentences'][0]['sent_id'] = first['sent_id']
+    with pytest.raises(InputError, match=rf'of ref_id 99 is that of another sentence, too \(of ref_id {ref["ref_id"]}'):
+        read()
+    broken = []
+    assert {info['ref_id'] for info in read(broken)} == {refs[0]['ref_id']} and 'of ref_id 99' in broken[0]
+
+
 def test_in_phrasecut(tmp_path):
     content = tiny_phrasecut()
     content['images'].append(dict(content['images'][0]))
@@ -133,6 +168,15 @@ def test_numbers_beyond_64_bits(tmp_path, key):
     root = write_grefcoco(tmp_path, content)
     with pytest.raises(InputError, match=f"'{key}' must be a whole number of 64 bits"):
         _read(GRefCOCODataset, root)
+
+
+def test_ids_are_told_apart_by_text(tmp_path):
+    """Whole numbers can be chosen so that they all meet in the same places of a dictionary."""
+    assert key_of(1) == '1' != key_of('1')
+    root = write_refcoco(tmp_path, tiny_refcoco())
+    instances = InstancesFile(root / 'instances.json')
+    assert {*map(type, (*instances.images, *instances.annotations))} == {str}
+    assert instances.image(1, 'x') is instances.images['1'] and instances.annotation(11, 1, 'x')['id'] == 11
 
 
 def test_a_list_of_annotations_that_a_pickle_repeats(tmp_path):

@@ -1,5 +1,6 @@
 """Random transforms draw by seed, epoch and index, whoever makes the sample."""
 import copy
+import itertools
 import random
 
 import numpy as np
@@ -11,8 +12,15 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import DataLoader
 
-from mmrefseg.datasets import RefCOCODataset, SeededInfiniteSampler, SeededSampler, ShuffledExpressions
+from mmrefseg.datasets import (
+    ImageGroupsInfiniteSampler,
+    RefCOCODataset,
+    SeededInfiniteSampler,
+    SeededSampler,
+    ShuffledExpressions,
+)
 from mmrefseg.datasets.seeding import SampleIndex, seeded
+from mmrefseg.errors import InputError
 
 
 def _draw(results: dict | None = None) -> dict:
@@ -115,6 +123,56 @@ def test_infinite_sampler_counts_passes(dataset):
     assert [index.seed for index in indices] == [(3, place // 4, index) for place, index in enumerate(indices)]
     assert sorted(indices[4:8]) == [0, 1, 2, 3]
     assert indices[:4] != indices[4:8]
+
+
+class _Grouped:
+    """Nine samples: three of image 0, one of image 1, five of image 2."""
+
+    def __len__(self):
+        return 9
+
+    def image_numbers(self):
+        return np.array([0, 2, 2, 0, 1, 2, 0, 2, 2])
+
+
+def _groups(passes, per_image=3, **kwargs):
+    sampler = ImageGroupsInfiniteSampler(_Grouped(), per_image=per_image, seed=3, **kwargs)
+    indices = list(itertools.islice(sampler, 3 * per_image * passes))
+    return [indices[i:i + per_image] for i in range(0, len(indices), per_image)]
+
+
+def test_groups_of_one_image():
+    numbers = _Grouped().image_numbers()
+    groups = _groups(passes=40)
+    assert all(len({numbers[index] for index in group}) == 1 for group in groups)
+    assert all(sorted(numbers[group[0]] for group in groups[i:i + 3]) == [0, 1, 2] for i in range(0, 120, 3))
+    five = [group for group in groups if numbers[group[0]] == 2]
+    assert all(len(set(group)) == 3 for group in five)
+    assert {index for group in five for index in group} == {1, 2, 5, 7, 8}
+    assert len({tuple(numbers[group[0]] for group in groups[i:i + 3]) for i in range(0, 120, 3)}) == 6
+    assert groups != _groups(passes=40, per_image=3, shuffle=False) and groups == _groups(passes=40)
+
+
+def test_a_sample_that_comes_again_in_its_group_draws_anew():
+    group, = (group for group in _groups(passes=1) if group[0] == 4)
+    assert group == [4, 4, 4] and [index.seed for index in group] == [(3, 0, 4, 0), (3, 0, 4, 1), (3, 0, 4, 2)]
+
+
+def test_groups_in_the_order_of_the_data():
+    assert _groups(passes=2, per_image=2, shuffle=False) == [[0, 3], [4, 4], [1, 2]] * 2
+
+
+def test_data_that_name_no_images_have_no_groups():
+    with pytest.raises(InputError, match='list says not which samples share an image'):
+        ImageGroupsInfiniteSampler([0, 1], per_image=2)
+
+
+def test_groups_stay_whole_in_several_processes(monkeypatch):
+    whole, shares = _groups(passes=4), []
+    for rank in range(2):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 2))
+        shares.append(_groups(passes=2))
+    assert [group for pair in zip(*shares, strict=True) for group in pair] == whole
 
 
 class _Numbers(RefCOCODataset):

@@ -1,5 +1,6 @@
 """Files of predictions of any program: reading them, and finding whom they answer."""
 import json
+import os
 
 import numpy as np
 import pytest
@@ -207,11 +208,55 @@ def test_entries_that_are_none(value, message):
     ('a.json', '{"protocols": {"x": {"threshold": 7}}}', 'threshold of the protocol'),
     ('a.json', '[{"sent_id": 1, "segmentation": null, "split": 5}]', "'split' must be a string"),
     ('a.jsonl', '{"sent_id": 1, "segmentation": null}\n[]', 'line 2: expected an object'),
+    ('a.json', '[{"sent_id": 1, "segmentation": null, "split": "../x"}]', "'split' must be a path below"),
+    ('a.json', '{"a/b": []}', "a split must be a split's name"), ('a.json', '{"": []}', 'a split must be the name'),
 ])
 def test_files_that_are_none(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_predictions(tmp_path / name)
+
+
+def test_links_out_of_the_folder(tmp_path):
+    """Of a mask, and of a folder of them; the folder itself may be a link."""
+    Image.fromarray(square()).save(tmp_path / 'secret.png')
+    for folder in ('masks/val', 'elsewhere'):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(square()).save(tmp_path / folder / '0.png')
+    (tmp_path / 'masks/val/1.png').symlink_to('0.png')
+    (tmp_path / 'again').symlink_to('masks')
+    assert [mask.names['sent_id'] for mask in read_predictions(tmp_path / 'again').splits['val']] == ['0', '1']
+    (tmp_path / 'masks/val/2.png').symlink_to(tmp_path / 'secret.png')
+    with pytest.raises(InputError, match='2.png: .*2.png is a link to .*secret.png, outside of .*masks. Copy the file '
+                                         'there$'):
+        read_predictions(tmp_path / 'masks')
+    (tmp_path / 'masks/val/2.png').unlink()
+    (tmp_path / 'masks/test').symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(InputError, match='0.png is a link to .*elsewhere/0.png, outside of .*masks'):
+        read_predictions(tmp_path / 'masks')
+    (tmp_path / 'own').mkdir()
+    (tmp_path / 'own/0.png').symlink_to(tmp_path / 'secret.png')
+    rows = {'a.json': '[{}]', 'a.jsonl': '{}', 'b.json': '{{"val": [{}]}}'}
+    for name, rest in rows.items():
+        (tmp_path / 'own' / name).write_text(rest.format('{"sent_id": 0, "mask": "0.png"}'))
+        with pytest.raises(InputError, match=r'own/[ab].json.*0.png is a link to .*secret.png, outside of .*own'):
+            read_predictions(tmp_path / 'own' / name)
+
+
+def test_masks_that_are_no_files(infos, tmp_path):
+    os.mkfifo(tmp_path / '0.png')
+    answer = read_predictions(tmp_path).splits[None][0]
+    with pytest.raises(InputError, match='0.png is no file, but a folder, pipe or device'):
+        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
+
+
+def test_a_mask_of_a_hundred_million_pixels_is_not_decoded(infos, tmp_path, monkeypatch):
+    """Nor one of any other size than its image's."""
+    Image.new('L', (33, 24)).save(tmp_path / '0.png')
+    monkeypatch.setattr('mmrefseg.structures.mask_files._pixels', None)
+    answer = read_predictions(tmp_path).splits[None][0]
+    with pytest.raises(InputError, match=r'0.png: it is \(24, 33\) \(H, W\), but its image \(24, 32\)'):
+        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
 
 
 def test_no_file_and_an_empty_folder(tmp_path):
@@ -226,6 +271,9 @@ def test_arrays_by_hand():
     found = evaluate([np.array([[0.9, 0.35, 0.36, 0.1]]), torch.zeros(1, 4)], truths, 'cris', (25, 50))
     assert found == pytest.approx({'mIoU': 100 / 6, 'oIoU': 100 / 3, 'Pr@25': 50, 'Pr@50': 0})
     assert evaluate([np.array([[1, 0, 0, 0]]), np.zeros((1, 4), int)], truths, 'lisa', ()) == {'mIoU': 75, 'oIoU': 50}
+    flipped = [truths[0][:, ::-1]]  # a view with strides below 0
+    assert evaluate(flipped, [np.array([[0, 1, 1, 1]])[:, ::-1]], 'lisa', ()) == pytest.approx(
+        {'mIoU': 25, 'oIoU': 25})
 
 
 @pytest.mark.parametrize(('predictions', 'truths', 'message'), [

@@ -56,8 +56,8 @@ def count_saved() -> Callable[..., int]:
 
 @pytest.fixture
 def tiny_config() -> dict:
-    """The tiny model's config, made smaller still."""
-    config = Config.fromfile(mmrefseg.config_path('sera/sera_tiny_refshapes.py'))
+    """The tiny model's config without what the quick start adds, made smaller still."""
+    config = Config.fromfile(mmrefseg.config_path('_base_/models/sera_tiny.py'))
     config.merge_from_dict({
         'model.backbone.img_size': 56,
         'model.decode_head.num_layers': 1,

@@ -59,3 +59,22 @@ def test_alone_it_asks_for_a_tokenizer(make_batch):
 def test_means_and_deviations_that_no_image_has(settings):
     with pytest.raises(UserError, match='(mean|std) (of ReferringDataPreProcessor )?is'):
         ReferringDataPreProcessor(**settings)
+
+
+@pytest.mark.parametrize('stacked', [False, True])
+def test_equal_images_of_one_file_are_shared_in_training(make_batch, stacked):
+    """Of four samples of file a one was changed by a random transform; file b looks like a."""
+    preprocessor = ReferringDataPreProcessor(share_in_training=True)
+    preprocessor.tokenize = lambda texts: (torch.zeros(len(texts), 2), torch.zeros(len(texts), 2))
+    data = make_batch(tuple('vwxyz'), size=6)
+    images = [data['inputs'][0].clone() for _ in range(5)]
+    images[2] += 1
+    for sample, name in zip(data['data_samples'], 'aaaba', strict=True):
+        sample.set_metainfo(dict(img_path=name))
+    data['inputs'] = torch.stack(images) if stacked else images
+    prepared = preprocessor(data, training=True)
+    assert prepared['image_index'].tolist() == [0, 0, 1, 2, 0]
+    own = ReferringDataPreProcessor()
+    own.tokenize = preprocessor.tokenize
+    torch.testing.assert_close(prepared['inputs'][prepared['image_index']], own(data, training=True)['inputs'])
+    assert len(prepared['inputs']) == 3

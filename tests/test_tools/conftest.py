@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -7,11 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.configs import build_model
+from helpers.tools import load_script
 from torch import Tensor
 
 from mmrefseg.apis import converting
-
-TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 @pytest.fixture
@@ -19,9 +17,7 @@ def run_converter(monkeypatch) -> Callable[..., None]:
     """Run a command of tools/model_converters by its name, with arguments."""
 
     def run(name: str, *arguments: object) -> None:
-        spec = importlib.util.spec_from_file_location(name, TOOLS / f'model_converters/{name}.py')
-        tool = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(tool)
+        tool = load_script(f'tools/model_converters/{name}.py')
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         # Every conversion compares with the models of the same few configs.
         monkeypatch.setattr(converting, 'MODELS', Namespace(build=build_model))

@@ -1,5 +1,4 @@
 """What the ablation's script runs, with tools in place of the real ones that only leave files."""
-import importlib.util
 import subprocess
 import sys
 from itertools import pairwise
@@ -7,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tools import load_script
 from mmengine.config import Config, DictAction
 
 from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.shipped_files import config_path
 
-TOOL = Path(__file__).parents[2] / 'tools/ablation_refshapes.py'
 VARIANTS = ('baseline', 'adapter', 'fusion', 'both')
 ENCODERS = ('pretrained/refshapes_168/backbone.pth', 'pretrained/refshapes_168/text_encoder.pth',
             'pretrained/refshapes_128/clip.pth')
@@ -21,10 +20,7 @@ WEIGHTS = {'backbone.tower.a': torch.ones(2), 'text_encoder.tower.b': torch.zero
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('ablation_refshapes', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/ablation_refshapes.py')
 
 
 class Tools:

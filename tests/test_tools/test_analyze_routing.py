@@ -1,7 +1,9 @@
 """What routers do, by kind of expression, of a tiny model with random weights."""
 import json
+import math
 import runpy
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -110,13 +112,91 @@ def info(weights):
 
 
 def test_kinds_in_order_and_batches_of_any_size(table):
-    table.add([info([[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]])], ['zebra', 'relation', 'zebra'])
-    table.add([info([[0.0, 1.0]])], ['attribute'])
+    table.add([info([[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]])], ['zebra', 'relation', 'zebra'], ['x', 'x', 'y'])
+    table.add([info([[0.0, 1.0]])], ['attribute'], ['y'])
     assert list(table.kinds().items()) == [('all', 4), ('attribute', 1), ('relation', 1), ('zebra', 2)]
     summary = table.summary()['r']
     assert summary['zebra'] == {
         'a': dict(weight=0.75, chosen=1.0, first=1.0), 'b': dict(weight=0.25, chosen=0.5, first=0.0)}
     assert summary['all']['b'] == dict(weight=(0.75 + 0.5 + 1) / 4, chosen=0.75, first=0.5)
+
+
+def test_decisions(table):
+    """In each picture the relation gets b and the others a, which are of two kinds."""
+    weights = [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]] * 10
+    table.add([info(weights)], ['attribute', 'location', 'relation'] * 10, [str(i // 3) for i in range(30)])
+    decision = table.decisions()['r']
+    entropy = -(0.9 * math.log2(0.9) + 0.1 * math.log2(0.1))
+    assert decision['entropy'] == pytest.approx(entropy)
+    assert decision['kind']['bits'] == pytest.approx(math.log2(3) - 2 / 3)  # H(choice): the kind says it all
+    assert decision['kind']['p'] == 0.001
+    assert decision['picture'] == dict(bits=pytest.approx(0), chance=pytest.approx(0.2, abs=0.1), p=1.0)
+    relation = decision['preferences']['relation']
+    assert relation['b']['difference'] == pytest.approx(0.9 - 1.1 / 3, abs=0.03) and relation['b']['p'] == 0.001
+    assert list(decision['preferences']) == ['attribute', 'location', 'relation']
+
+
+def test_a_single_expert_decides_nothing(table):
+    weights = torch.ones(3, 1)
+    table.add([RoutingInfo('alone', ('only', ), weights, weights, weights > 0)], ['x'] * 3, ['1'] * 3)
+    assert table.decisions() == {}
+
+
+def test_costs_against_one_by_one(command, folder, tmp_path, capsys):
+    """Freezing and cutting, of a sparse and of a soft router, each done here to the router's own weights."""
+    command('--split', 'testA', '--costs', '--out', tmp_path)
+    report = json.loads((tmp_path / 'routing.json').read_text())
+    assert list(report['costs']) == ['every router', 'adapter.1', 'fusion.0', 'fusion.1', 'fusion.2']
+    assert list(report['costs']['every router']) == ['frozen']
+    assert list(report['costs']['adapter.1']) == ['frozen', 'spatial', 'boundary']
+    assert list(report['costs']['fusion.2']) == ['frozen', 'spatial', 'contextual', 'boundary', 'shape']
+    assert all(list(kinds) == list(report['expressions']) for changes in report['costs'].values()
+               for kinds in changes.values())
+    config = Config.fromfile(folder / 'config.py')
+    with DefaultScope.overwrite_default_scope('mmrefseg'):
+        model = MODELS.build(config.model).eval()
+        dataset = RefCOCODataset(str(folder / 'data'), split='testA', pipeline=config.test_dataloader.dataset.pipeline)
+    model.load_state_dict(torch.load(folder / 'weights.pth', weights_only=True))
+
+    def ious():
+        found = []
+        for item in dataset:
+            sample, = model.test_step({key: [value] for key, value in item.items()})
+            pred, truth = sample.pred_sem_seg.data.bool(), sample.gt_sem_seg.data.bool()
+            found.append((pred & truth).sum().item() / (pred | truth).sum().item())
+        return 100 * sum(found) / len(found)
+
+    own = ious()
+    assert report['mIoU']['all'] == pytest.approx(own, abs=1e-3)
+    mixture = model.neck.mixtures[1]
+    means = [sum(weights[i] for weights, _ in one_by_one(folder, 'testA')['fusion.1']['all']) / len(dataset)
+             for i in range(4)]
+    with monkey_router(mixture.router, lambda logits: torch.tensor([means]).expand(len(logits), -1)):
+        assert report['costs']['fusion.1']['frozen']['all'] == pytest.approx(own - ious(), abs=1e-3)
+
+    def best_two_but_contextual(logits):
+        logits = logits - torch.tensor([0, torch.inf, 0, 0])
+        return torch.where(logits >= logits.topk(2).values[:, 1:], logits, -torch.inf).softmax(1)
+
+    with monkey_router(mixture.router, best_two_but_contextual):
+        assert report['costs']['fusion.1']['contextual']['all'] == pytest.approx(own - ious(), abs=1e-3)
+    assert cv2.imread(str(tmp_path / 'costs.png')).std() > 10
+    assert 'with all routing frozen to its mean' in capsys.readouterr().out
+
+
+@contextmanager
+def monkey_router(router, weights_of):
+    """The router with other weights."""
+    forward = router.forward
+
+    def other(grid):
+        routing = forward(grid)
+        weights = weights_of(routing.logits)
+        return routing._replace(weights=weights, chosen=weights > 0)
+
+    router.forward = other
+    yield
+    del router.forward
 
 
 def test_kinds_from_words_where_the_data_give_none(folder):

@@ -1,5 +1,4 @@
 """The command that measures the training pipeline; no test asks for a time."""
-import importlib.util
 import json
 import sys
 from itertools import islice
@@ -9,21 +8,18 @@ from types import ModuleType
 import pytest
 from benchmarking.coco_like import write_coco_like
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.tools import load_script
 
 from mmrefseg.datasets import RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.utils.collect_env import machine
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark_data.py'
 QUICK = ('--rounds', '1', '--samples', '8', '--workers', '0')
 ROWS = ['floor', 'pipeline', 'pipeline from LMDB', 'published design']
 
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('benchmark_data', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/analysis_tools/benchmark_data.py')
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +66,7 @@ def test_rounds_of_a_config_that_counts_iterations(command, tool, monkeypatch, m
     measured = tool.time_round
     monkeypatch.setattr(tool, 'time_round', time_round)
     command('sera_tiny_refshapes', '--make-data', 4, made, *QUICK, '--cfg-options', 'train_dataloader.batch_size=4')
-    assert tool.read_config('sera_tiny_refshapes').train_dataloader.sampler.type == 'SeededInfiniteSampler'
+    assert tool.read_config('sera_tiny_refshapes').train_dataloader.sampler.type == 'ImageGroupsInfiniteSampler'
     assert len(rounds) == 2 * len(ROWS)
     assert all(sorted(indices) == list(range(8)) for indices in rounds)
 

@@ -1,24 +1,19 @@
 """The command that measures metadata; no test asks for a time or an amount of memory."""
-import importlib.util
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers.tools import load_script
 
 from mmrefseg.structures.masks import draw_mask
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark_metadata.py'
 
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('benchmark_metadata', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # functions go to other processes by name
-    spec.loader.exec_module(module)
+    module = load_script('tools/analysis_tools/benchmark_metadata.py')
+    sys.modules[module.__name__] = module  # functions go to other processes by name
     return module
 
 

@@ -1,22 +1,17 @@
-import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tools import load_script
 
 from mmrefseg.evaluation.functional import paired_difference
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/compare_models.py'
 
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('compare_models', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/analysis_tools/compare_models.py')
 
 
 @pytest.fixture

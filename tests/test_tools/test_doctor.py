@@ -1,19 +1,17 @@
-import importlib.util
 import sys
-from pathlib import Path
+from importlib.metadata import version
 
 import pytest
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.tools import load_script
 
-DOCTOR = Path(__file__).parents[2] / 'tools/doctor.py'
+from mmrefseg.utils import mmcv_operators, requirements
+from mmrefseg.utils.mmcv_operators import EXTENSION
 
 
 @pytest.fixture
 def doctor():
-    spec = importlib.util.spec_from_file_location('doctor', DOCTOR)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/doctor.py')
 
 
 def run(doctor, monkeypatch, capsys, *arguments):
@@ -63,8 +61,26 @@ train_dataloader = dict(dataset=dict(type='mmrefseg.RefCOCODataset', data_root={
 
 
 def test_packages_that_overwrite_each_other(doctor, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, 'packages_distributions', lambda: {'cv2': ['opencv-python', 'opencv-python-headless']})
+    monkeypatch.setattr(doctor, 'version', lambda name: '5.0.0')
+    status, text = run(doctor, monkeypatch, capsys)
+    assert status == 1
+    assert 'overwrite each other: pip uninstall -y opencv-python opencv-python-headless' in text
+
+
+def test_mmcv_beside_mmcv_lite(doctor, monkeypatch, capsys):
+    """Told once, by the check that everything else makes, too."""
+    monkeypatch.setattr(requirements, 'version', lambda name: '2.1.0' if name == 'mmcv-lite' else version(name))
+    monkeypatch.setattr(doctor, 'why_not', requirements.why_not.__wrapped__)
     monkeypatch.setattr(doctor, 'packages_distributions', lambda: {'mmcv': ['mmcv', 'mmcv-lite']})
     monkeypatch.setattr(doctor, 'version', lambda name: '2.1.0')
     status, text = run(doctor, monkeypatch, capsys)
-    assert status == 1
-    assert 'mmcv and mmcv-lite overwrite each other: pip uninstall -y mmcv mmcv-lite' in text
+    assert status == 1 and text.count('pip uninstall') == 1 and 'problem 2' not in text
+    assert 'mmcv-lite are both installed, and overwrite each other: pip uninstall -y ' in text
+
+
+def test_operators_that_are_not_compiled(doctor, monkeypatch, capsys):
+    """The module that stands in for them counts as none."""
+    monkeypatch.setitem(sys.modules, EXTENSION, mmcv_operators._StandIn('they are not installed'))
+    status, text = run(doctor, monkeypatch, capsys)
+    assert status == 0 and 'operators of MMCV: not compiled\n' in text

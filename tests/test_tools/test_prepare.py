@@ -1,17 +1,14 @@
-import importlib.util
 import os
 import re
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
+from helpers.tools import load_script
 
 from mmrefseg.datasets.refshapes import make_refshapes
-
-TOOLS = Path(__file__).parents[2] / 'tools/dataset_converters'
 
 
 @pytest.fixture
@@ -19,9 +16,7 @@ def command(monkeypatch):
     """Run a command by its name in this process; returns its exit status or message."""
 
     def run(name, *arguments):
-        spec = importlib.util.spec_from_file_location(name, TOOLS / f'{name}.py')
-        tool = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(tool)
+        tool = load_script(f'tools/dataset_converters/{name}.py')
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         try:
             tool.main()

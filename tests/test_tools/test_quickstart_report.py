@@ -1,5 +1,4 @@
 """The report on a training, from files as tools/train.py and tools/test.py leave them."""
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -7,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.tools import load_script
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from pycocotools import mask as coco_mask
@@ -17,16 +17,12 @@ from mmrefseg.evaluation.functional import summarise_iou
 from mmrefseg.utils.collect_env import versions
 from mmrefseg.utils.shipped_files import config_path
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/quickstart_report.py'
 SPLITS = ('val', 'testA', 'testB')
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('quickstart_report', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/analysis_tools/quickstart_report.py')
 
 
 @pytest.fixture(scope='module')
@@ -104,8 +100,26 @@ def test_writes_four_files(command, work_dir, capsys):
     text = (work_dir / 'report.md').read_text()
     assert f'| val | {metrics["val"]["mIoU"]:.1f} |' in text
     assert 'it reads its expressions' in text and 'minutes for training | 1.5' in text
+    assert report['probe'] == {} and 'mmrefseg probe' not in text
     assert '![' in text and '](samples.png)' in text and '](curves.png)' in text
     assert f'are in {work_dir}' in capsys.readouterr().out
+
+
+def test_what_is_not_there(tool, work_dir):
+    (work_dir / 'probe.json').write_text(json.dumps({'splits': {'val': {
+        'verdicts': ['fires on anything: it answers 99 % of expressions that name nothing there'],
+        'asked': {'as it is': {}, 'absent': {}}}}}))
+    probed = tool.read_probe(work_dir)
+    assert tool.probe_lines(probed).startswith('`mmrefseg probe` on val: fires on anything: it answers 99 %')
+    assert tool.probe_lines({}) == ''
+
+
+@pytest.mark.parametrize('other, warned', [(26.0, True), (20.0, False)])
+def test_a_model_that_does_not_listen_is_warned_of(tool, other, warned):
+    figures = {key: {'mIoU': {'mean': value}} for key, value in (('own', 50.0), ('figures', other))}
+    said = tool.probe_lines({'val': {'verdicts': ['so it is'], 'asked': {'permuted': figures}}})
+    assert ('words hardly matter' in said and 'it keeps 52 % of its mIoU' in said) == warned
+    assert said.endswith('`mmrefseg probe` on val: so it is.\n')
 
 
 def test_predictions_elsewhere(command, work_dir, tmp_path):

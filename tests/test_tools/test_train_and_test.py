@@ -92,6 +92,15 @@ def test_splits_and_the_control(build_dataloaders):
     assert cfg.test_dataloader.dataset.split == 'val', 'the config itself is left alone'
 
 
+def test_splits_with_what_is_not_there(build_dataloaders):
+    inner = dict(type='RefCOCODataset', split='train')
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(type='AbsentExpressions', dataset=inner))))
+    loaders = build_dataloaders(cfg, ['val'], [], ['testA'])
+    assert loaders['val'].dataset == dict(type='AbsentExpressions', dataset=dict(inner, split='val'))
+    assert loaders['testA_absent'].dataset.type == 'mmrefseg.AbsentExpressions'
+    assert loaders['testA_absent'].dataset.dataset.dataset.split == 'testA'
+
+
 def test_without_splits_the_configs_own_loader_is_taken(build_dataloaders):
     cfg = Config(dict(test_dataloader=dict(dataset=dict(type='Foreign'))))
     assert build_dataloaders(cfg, None, []) == {'test': cfg.test_dataloader}

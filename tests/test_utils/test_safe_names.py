@@ -81,5 +81,5 @@ def test_links(tmp_path):
     for name in ('a', 'within'):
         refuse_links_out(f'{tmp_path}/images/{name}', f'{tmp_path}/images')
     for name in ('out', 'up/images2'):
-        with pytest.raises(InputError, match='is a link to .*, outside of .*allow_links_out=True'):
-            refuse_links_out(f'{tmp_path}/images/{name}', f'{tmp_path}/images')
+        with pytest.raises(InputError, match='is a link to .*, outside of .*Copy the file there, or not$'):
+            refuse_links_out(f'{tmp_path}/images/{name}', f'{tmp_path}/images', ', or not')

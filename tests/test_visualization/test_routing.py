@@ -22,8 +22,8 @@ def draw(monkeypatch):
     figures = []
     monkeypatch.setattr(routing, 'save_figure', lambda figure, path: figures.append(figure))
 
-    def call(routers):
-        draw_routing(routers, COUNTS, 'routing.png')
+    def call(routers, *decisions, draw=draw_routing):
+        draw(routers, COUNTS, 'routing.png', *decisions)
         return figures.pop()
 
     return call
@@ -71,6 +71,34 @@ def test_an_expert_has_one_colour_and_one_entry(draw):
     legend, = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         'spatial', 'boundary', 'shape', 'share that weighted it most']
+
+
+def test_decisions(draw):
+    """A frame around what chance doesn't explain; the entropy in the title."""
+    preferences = {kind: {name: dict(p=0.001 if (kind, name) == ('attribute', 'shape') else 0.01) for name in EXPERTS}
+                   for kind in list(COUNTS)[1:]}
+    figure = draw({'a': make_router(), 'b': make_router()}, {'a': dict(entropy=0.834, preferences=preferences)})
+    decided, other = figure.axes
+    assert decided.get_title(loc='left') == 'a: mean weights, entropy 0.83'
+    assert other.get_title(loc='left') == 'b: mean weights'
+    framed = [(container.get_label(), i) for ax in figure.axes for container in ax.containers
+              for i, bar in enumerate(container) if bar.get_edgecolor()[3] > 0]
+    assert framed == [('shape', 1)]
+    assert 'framed' in figure.legends[0].get_title().get_text()
+    assert 'framed' not in draw({'a': make_router()}).legends[0].get_title().get_text()
+
+
+def test_costs(draw):
+    costs = {'every router': {'frozen': dict(zip(COUNTS, (1, 2, 3), strict=True))},
+             'a': {'frozen': dict(zip(COUNTS, (0.5, 0, -1), strict=True)),
+                   'shape': dict(zip(COUNTS, (4, 5, 6), strict=True))}}
+    figure = draw(costs, draw=routing.draw_routing_costs)
+    every, router = figure.axes
+    assert (bars(every), bars(router)) == ({'frozen': [1, 2, 3]}, {'frozen': [0.5, 0, -1], 'shape': [4, 5, 6]})
+    assert router.get_title(loc='left') == 'a: loss of mIoU'
+    colours = {container.get_label(): container[0].get_facecolor() for container in router.containers}
+    assert colours['frozen'] == every.containers[0][0].get_facecolor() != colours['shape']
+    assert next(label.get_text() for label in router.get_xticklabels()) == 'all\n10'
 
 
 @pytest.mark.parametrize('number', [1, 2, 3, 7])

@@ -1,7 +1,6 @@
 """Find out which images the splits of data sets share, and whether configs train on what they test on."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, DictAction
 from rich import box
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -18,8 +18,12 @@ from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
+from mmrefseg.datasets.picture_copies import Copy, Picture, find_copies, read_picture
 from mmrefseg.errors import InputError
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
+from mmrefseg.utils.worker_processes import check_workers, ordered_map
+
+SHOWN = 10  # pairs of pictures of a split
 
 
 class Training(NamedTuple):
@@ -29,11 +33,14 @@ class Training(NamedTuple):
         config: its name.
         trained: keys of the images of its training data, without those that a mixture leaves out.
         tested: keys of the images of every split but train of the data sets that it validates or tests on.
+        copies: trained pictures that are tested on under another name, by title and split; empty where pictures are not
+            looked at.
     """
 
     config: str
     trained: set[str]
     tested: Splits
+    copies: dict[tuple[str, str], list[Copy]]
 
     def leaks(self) -> dict[tuple[str, str], int]:
         """How many of the trained images each tested split has, where there are any."""
@@ -45,9 +52,13 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(
         description='Print how many images the splits of all data sets that the configs name have in common, and '
                     'whether a config trains on images of a split (val, test, ...) of the data sets that it validates '
-                    'or tests on. A mixture trains on what it does not leave out. Images are not opened. '
-                    'The exit status is 1 if a config leaks.')
+                    'or tests on. A mixture trains on what it does not leave out. Images are known by their ids, or '
+                    'with --pictures also by what they show. The exit status is 1 if a config leaks.')
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='path of a config, or the name of one in configs/')
+    parser.add_argument('--pictures', action='store_true',
+                        help='open all images, and find trained ones that are tested on under another name: the same '
+                             'file, or nearly the same picture, by a 64-bit perceptual hash')
+    parser.add_argument('--workers', type=int, default=2, help='processes that open images (default: 2)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the numbers')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the configs')
@@ -55,11 +66,16 @@ def make_parser() -> ArgumentParser:
 
 
 class Audit:
-    """The data sets of configs; each is read once, whatever the number of configs that name it."""
+    """The data sets of configs; each is read once, whatever the number of configs that name it.
 
-    def __init__(self) -> None:
+    Args:
+        workers: processes that open images; 0 to open none.
+    """
+
+    def __init__(self, workers: int) -> None:
         self.splits: Splits = {}
         self.trainings: list[Training] = []
+        self._workers, self._pictures = workers, {}
 
     def add(self, name: str, config: Config) -> None:
         """Look at a config.
@@ -78,7 +94,33 @@ class Audit:
         tested_sets = {dataset.title for datasets in found.values() for dataset in _leaves(datasets)}
         tested = {(title, split): images for (title, split), images in self.splits.items()
                   if title in tested_sets and split != 'train'}
-        self.trainings.append(Training(name, trained, tested))
+        copies = self._copies(config) if self._workers else {}
+        self.trainings.append(Training(name, trained, tested, copies))
+
+    def _copies(self, config: Config) -> dict[tuple[str, str], list[Copy]]:
+        """Trained pictures in each split that is tested on, but for those that are one image by their names too."""
+        trained: dict[str, str] = {}
+        for dataset in referring_configs(dataset_config(config, 'train')) if config.get('train_dataloader') else ():
+            trained |= paths_of(build_unread(dataset))
+        leaves = [leaf for loader in LOADERS[1:] if config.get(f'{loader}_dataloader')
+                  for leaf in referring_configs(dataset_config(config, loader), open_mixtures=True)]
+        copies: dict[tuple[str, str], list[Copy]] = {}
+        for leaf in leaves:
+            for split in build_unread(leaf).splits():
+                dataset = build_unread(leaf, split=split)
+                if split == 'train' or (dataset.title, split) in copies:
+                    continue
+                others = [path for key, path in paths_of(dataset).items() if key not in trained]
+                copies[dataset.title, split] = find_copies(self._look_at(trained.values()), self._look_at(others))
+        return {split: found for split, found in copies.items() if found}
+
+    def _look_at(self, paths: Iterable[str]) -> list[Picture]:
+        paths = list(paths)
+        unread = [path for path in paths if path not in self._pictures]
+        with ordered_map(self._workers) as over_workers:
+            pictures = track(over_workers(read_picture, unread), 'pictures', len(unread))
+            self._pictures |= {picture.name: picture for picture in pictures}
+        return [self._pictures[path] for path in paths]
 
     def _read(self, datasets: Iterable[BaseReferringDataset]) -> None:
         known = {title for title, _ in self.splits}
@@ -99,6 +141,9 @@ class Audit:
                     'trained_images': len(training.trained),
                     'leaks': [{'set': title, 'split': split, 'images': number}
                               for (title, split), number in training.leaks().items()],
+                    'copies': [{'set': title, 'split': split, 'trained': copy.first.name, 'tested': copy.second.name,
+                                'same_file': copy.is_exact}
+                               for (title, split), copies in training.copies.items() for copy in copies],
                 } for training in self.trainings
             },
         }
@@ -107,6 +152,11 @@ class Audit:
 def _leaves(datasets: Iterable[BaseReferringDataset]) -> list[BaseReferringDataset]:
     """The data sets, those of mixtures one by one."""
     return [leaf for dataset in datasets for leaf in referring_sets(dataset, open_mixtures=True)]
+
+
+def paths_of(dataset: BaseReferringDataset) -> dict[str, str]:
+    """Key → path of each image of a data set."""
+    return {dataset.image_key(referent): referent['img_path'] for referent in dataset.referents()}
 
 
 def matrix(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) -> Table:
@@ -135,6 +185,8 @@ def verdict(training: Training) -> str:
     """A line that says whether a config leaks."""
     leaks = [f'{number} of {title} {split}' for (title, split), number in training.leaks().items()]
     number = len(training.trained)
+    leaks += [f'{len({copy.first.name for copy in copies})} that {title} {split} has under another name'
+              for (title, split), copies in training.copies.items()]
     if leaks:
         return f'LEAK  {training.config} trains on {number} images, among them {", ".join(leaks)}'
     return f'clean {training.config} trains on {number} images, none of which is in a split that it can test on'
@@ -142,7 +194,8 @@ def verdict(training: Training) -> str:
 
 def audit_configs(args: Namespace) -> bool:
     """Audit and print; returns whether any config leaks."""
-    audit = Audit()
+    check_workers(args.workers)
+    audit = Audit(args.workers if args.pictures else 0)
     if args.out:
         check_writable(args.out.parent)
     for name in args.configs:
@@ -150,10 +203,15 @@ def audit_configs(args: Namespace) -> bool:
     table = matrix(list(audit.splits), audit.overlap())
     Console(width=max(Console().width, 80 + 8 * len(audit.splits)), markup=False, emoji=False).print(table)
     print('\n'.join(map(verdict, audit.trainings)))
+    for training in audit.trainings:
+        for (title, split), copies in training.copies.items():
+            for copy in copies[:SHOWN]:
+                kind = 'the same file' if copy.is_exact else 'nearly the same'
+                print(f'  {training.config}: {copy.first.name} and {copy.second.name} of {title} {split} ({kind})')
     if args.out:
-        write_atomically((json.dumps(audit.report(), indent=2) + '\n').encode(), args.out)
+        write_json(audit.report(), args.out)
         print(f'The numbers are in {args.out}')
-    return any(training.leaks() for training in audit.trainings)
+    return any(training.leaks() or training.copies for training in audit.trainings)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Measure how fast a config's training samples are made, beside a floor and the published design."""
 from __future__ import annotations
 
-import json
 import os
 import time
 from argparse import ArgumentParser, Namespace
@@ -32,7 +31,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
 MEANING = {
@@ -266,7 +265,7 @@ def benchmark(args: Namespace) -> None:
         figures = measure(config, args, Path(folder))
     print(to_text(figures))
     if args.out:
-        write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
+        write_json(figures, args.out)
 
 
 def main() -> None:

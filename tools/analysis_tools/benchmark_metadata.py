@@ -1,7 +1,6 @@
 """Measure what the annotations of large data sets cost in time and memory, before any image is opened."""
 from __future__ import annotations
 
-import json
 import os
 import resource
 import time
@@ -24,7 +23,7 @@ from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODat
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.errors import InputError
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 
 
 class Sizes(NamedTuple):
@@ -223,7 +222,7 @@ def benchmark(args: Namespace) -> None:
     figures = measure(args)
     print(to_text(figures))
     if args.out:
-        write_atomically((json.dumps(figures, indent=2) + '\n').encode(), args.out)
+        write_json(figures, args.out)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Compare variants of a model, each trained with several seeds, on the expressions that all of them answered."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import PairedDifference, Spread, paired_difference, spread_over_seeds, summarise_iou
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, read_json_object, refuse_overwriting, write_atomically
+from mmrefseg.utils.files import check_writable, read_json_object, refuse_overwriting, write_atomically, write_json
 
 FIGURES = ('mIoU', 'oIoU', 'Pr@50', 'Pr@90')
 THRESHOLDS = (50, 90)
@@ -184,7 +183,7 @@ def write_report(results: Mapping[str, Mapping[str, Mapping[str, Any]]], variant
     splits = {split: {name: {key: _plain(value) for key, value in row.items()} for name, row in rows.items()}
               for split, rows in results.items()}
     report = {'files': {name: files for name, *files in variants}, 'splits': splits}
-    write_atomically((json.dumps(report, indent=2) + '\n').encode(), out.with_suffix('.json'))
+    write_json(report, out.with_suffix('.json'))
     lines = [line.rstrip() for line in text.get().splitlines()]
     write_atomically(('\n'.join(lines).strip() + '\n').encode(), out)
 

@@ -1,7 +1,6 @@
 """Test one checkpoint on data sets that it was not trained for (zero-shot transfer)."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from inspect import isclass
@@ -22,7 +21,7 @@ from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import dataset_class
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS, type_name
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 
 MATRIX_WIDTH = 120  # characters at least, also where the output goes to a file
 
@@ -152,7 +151,7 @@ def evaluate(args: Namespace) -> None:
         Console(width=max(Console().width, MATRIX_WIDTH), markup=False, emoji=False).print(matrix(results))
         if args.out:
             report = dict(config=args.config, checkpoint=args.checkpoint, results=results)
-            write_atomically((json.dumps(report, indent=2) + '\n').encode(), args.out)
+            write_json(report, args.out)
             print(f'The figures are in {args.out}')
 
 

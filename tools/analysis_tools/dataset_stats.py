@@ -1,7 +1,6 @@
 """Count what the splits of data sets hold: images, referents, expressions, and how these are distributed."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from bisect import bisect_left
 from collections import Counter
@@ -22,7 +21,7 @@ from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_con
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.visualization import draw_statistics
 
 SIZES = (0, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -122,7 +121,7 @@ def count(args: Namespace) -> None:
     check_writable(args.out)
     sets = collect(read_config(args.config, args.cfg_options, needs_model=False), args.splits)
     draw_statistics(sets, args.out / 'dataset_stats.png')
-    write_atomically((json.dumps(sets, indent=2) + '\n').encode(), args.out / 'dataset_stats.json')
+    write_json(sets, args.out / 'dataset_stats.json')
     for title, splits in sets.items():
         for split, found in splits.items():
             print(f'{title} {split}: {found["images"]} images, {found["refs"]} referents, {found["expressions"]} '

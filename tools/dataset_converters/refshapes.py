@@ -3,7 +3,7 @@ import argparse
 import os
 
 from mmrefseg.apis import command_line
-from mmrefseg.datasets.refshapes import LAYOUTS, make_refshapes
+from mmrefseg.datasets.refshapes import LAYOUTS, STYLES, make_refshapes
 
 SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
 
@@ -28,6 +28,8 @@ def make_parser() -> argparse.ArgumentParser:
                             help=f'images in {split} (default: {max(numbers)})')
     parser.add_argument('--image-size', type=int, nargs=2, default=(112, 112), metavar=('W', 'H'),
                         help='width and height in pixels')
+    parser.add_argument('--style', choices=STYLES, default='plain',
+                        help='how pictures are painted; dusk is hatched and dark, to try fine-tuning on')
     parser.add_argument('--seed', type=int, default=0, help='seed of all randomness')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
                         help='processes to draw with')
@@ -43,7 +45,7 @@ def make(args: argparse.Namespace) -> None:
     given = {split: getattr(args, f'num_{split}') for split in SPLITS if f'num_{split}' in args}
     num_images = {**LAYOUTS[args.format].NUM_IMAGES, **given}
     made = make_refshapes(out_dir, num_images, tuple(args.image_size), args.seed, args.workers, args.overwrite,
-                          show_progress=True, layout=args.format)
+                          show_progress=True, layout=args.format, style=args.style)
     if made:
         print(f'RefShapes is in {out_dir}: {sum(num_images.values())} images')
     else:

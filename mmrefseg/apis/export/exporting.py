@@ -117,8 +117,8 @@ def _remove_earlier(folder: Path) -> None:
         files = []
     notes.unlink()
     for name in files:
-        if isinstance(name, str) and Path(name).name == name:
-            (folder / name).unlink(missing_ok=True)
+        if isinstance(name, str) and Path(name).name == name and (folder / name).is_file():
+            (folder / name).unlink()
 
 
 def _versions(kind: str) -> dict[str, str]:

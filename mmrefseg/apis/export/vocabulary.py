@@ -28,9 +28,9 @@ def vocabulary_of(text_encoder: nn.Module) -> dict[str, Any]:
     Raises:
         InputError: it is another one, whose tokens the stand-alone tokenizer doesn't make.
     """
-    if not isinstance(text_encoder, OpenCLIPTextEncoder):
-        raise InputError(f'text_encoder is {type(text_encoder).__name__}; only the tokens of OpenCLIPTextEncoder can '
-                         'be made without its own code')
+    if not isinstance(text_encoder, OpenCLIPTextEncoder) or not hasattr(text_encoder.tokenizer, 'bpe_ranks'):
+        raise InputError(f'text_encoder is {type(text_encoder).__name__}; only the tokens of OpenCLIPTextEncoder with '
+                         "CLIP's own tokenizer can be made without its own code")
     tokenizer = text_encoder.tokenizer
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
     return dict(

@@ -1,3 +1,5 @@
+import mmrefseg.utils.needs_openmmlab  # noqa: F401
+
 from .inferencer import AskedImage, RefSegInferencer
 from .result import RefSegResult
 from .sources import ImageSource, sources_of

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -16,9 +19,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
+from mmrefseg.evaluation.functional.calibration import calibration_of
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
@@ -26,6 +29,8 @@ from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
 from ..building import build_model, check_device, inference_pipeline, read_config
+from ..official_weights import load_any_checkpoint
+from ..sharing.packs import find_pack
 from .questions import Asked, asked_of, check_expressions, number_of
 from .result import RefSegResult
 from .sources import Images, ImageSource, OneImage, sources_of
@@ -62,9 +67,10 @@ class RefSegInferencer:
 
     Args:
         config: path of a config, the name of one that comes with mmrefseg (see :func:`mmrefseg.config_path`), or a
-            config.
-        weights: path or address of a checkpoint of exactly this architecture; one that holds only what was trained also
-            needs the config's pretrained files. None keeps random weights and warns: the answers mean nothing then.
+            config; or a shared model with its weights, a folder or ``'hf:owner/name'`` on the Hugging Face hub.
+        weights: path or address of a checkpoint of exactly this architecture, an official one of DETRIS or CRIS
+            included; one that holds only what was trained also needs the config's pretrained files. None keeps random
+            weights and warns: the answers mean nothing then; of a shared model it takes its own. Default None.
         device: where the model runs, such as ``'cpu'``, ``'cuda:1'`` or ``'mps'``; ``'auto'`` or None is a GPU if there
             is one, else the CPU. Default ``'auto'``.
         dtype: ``'float32'``, in which models are evaluated; ``'bfloat16'`` or ``'float16'`` for autocast in it;
@@ -80,20 +86,23 @@ class RefSegInferencer:
 
     def __init__(self,
                  config: str | Path | Config,
-                 weights: str | Path | None,
+                 weights: str | Path | None = None,
                  device: str | None = 'auto',
                  dtype: str = 'float32',
                  compile: bool = False) -> None:
+        if weights is None and (pack := find_pack(config)) is not None:
+            config, weights = pack
         config = read_config(config)
         self.pipeline, self.model = inference_pipeline(config), build_model(config)
         check_input_sizes(config, self.model)
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
         else:
-            load_checkpoint(self.model, weights)
+            load_any_checkpoint(self.model, weights)
         self.device = check_device(get_device() if device in (None, 'auto') else device)
         self.dtype = _choose_dtype(dtype, self.device.type)
         self.model.to(self.device).eval()
+        self.calibration = calibration_of(self.model.test_cfg.get('calibration'))
         self._encode_image, self._answer = self.model.encode_image, self.model.answer
         if compile:
             self._encode_image, self._answer = torch.compile(self._encode_image), torch.compile(self._answer)
@@ -139,11 +148,12 @@ class RefSegInferencer:
         return results
 
     def stream(self,
-               images: Images | Iterable[tuple[OneImage, str | Sequence[str]]],
+               images: Images | Iterable[tuple[OneImage | ImageSource, str | Sequence[str]]],
                expressions: str | Sequence[str] | None = None,
                batch_size: int = 8,
                threshold: float | None = None,
                progress: bool = True,
+               workers: int = 0,
                on_error: Callable[[ImageSource, UserError], None] | None = None) -> Iterator[RefSegResult]:
         """Answer expressions about any number of images, one answer after the other, in bounded memory.
 
@@ -155,6 +165,7 @@ class RefSegInferencer:
             batch_size: expressions that the model sees at once. Default 8.
             threshold: probability that a pixel of a mask exceeds. Default None, the config's.
             progress: whether to show how far it is. Default True.
+            workers: threads that read and prepare images ahead. Default 0: each is read when its turn comes.
             on_error: called with each image that cannot be read and the reason. Default None, a line in the log.
 
         Returns:
@@ -165,16 +176,19 @@ class RefSegInferencer:
             InputError: an expression is blank, a folder holds no image, or a number is out of range.
         """
         self._check(batch_size, threshold)
+        if workers < 0:
+            raise InputError(f'workers must be at least 0, got {workers}')
         asked: Iterable[Asked]
         if expressions is None:
-            pairs = cast(Iterable[tuple[OneImage, str | Sequence[str]]], images)
-            asked = (Asked(ImageSource(image), check_expressions(texts)) for image, texts in pairs)
+            pairs = cast(Iterable[tuple[OneImage | ImageSource, str | Sequence[str]]], images)
+            asked = (Asked(image if isinstance(image, ImageSource) else ImageSource(image), check_expressions(texts))
+                     for image, texts in pairs)
         else:
             texts = check_expressions(expressions)
             asked = (Asked(source, texts) for source in sources_of(cast(Images, images)))
         if progress:
             asked = track(asked, 'asking', total=number_of(cast(Images, images)), console=Console(stderr=True))
-        return self._run(asked, batch_size, threshold, on_error or _report)
+        return self._run(asked, batch_size, threshold, on_error or _report, workers)
 
     def image(self, image: OneImage) -> AskedImage:
         """Read and encode one image, to ask about it again and again.
@@ -209,12 +223,13 @@ class RefSegInferencer:
             raise InputError(f'threshold must be a probability from 0 to 1, got {threshold}')
 
     def _run(self, asked: Iterable[Asked], batch_size: int, threshold: float | None,
-             on_error: Callable[[ImageSource, UserError], None] | None = None) -> Iterator[RefSegResult]:
+             on_error: Callable[[ImageSource, UserError], None] | None = None,
+             workers: int = 0) -> Iterator[RefSegResult]:
         """Answer, with as many images at once as make a batch of expressions."""
         group: list[tuple[PreparedImage, list[str]]] = []
-        for source, texts in asked:
+        for (source, texts), prepare in _ahead(asked, lambda one: self.prepare(one.source), workers):
             try:
-                group.append((self.prepare(source), texts))
+                group.append((prepare(), texts))
             except UserError as error:
                 if on_error is None:
                     raise
@@ -234,7 +249,7 @@ class RefSegInferencer:
             yield from self.answer_batch(shared, prepared, questions[start:start + batch_size], threshold)
 
     def _encode(self, prepared: list[PreparedImage]) -> Tensor | tuple:
-        with self._computing():
+        with self.computing():
             return self._encode_image(self.model.data_preprocessor.prepare_images([image.planes for image in prepared]))
 
     def answer_batch(self, shared: Tensor | tuple, prepared: list[PreparedImage], questions: list[tuple[int, str]],
@@ -248,7 +263,7 @@ class RefSegInferencer:
             threshold: see :meth:`__call__`.
         """
         images = [prepared[i] for i, _ in questions]
-        with self._computing():
+        with self.computing():
             text = self.model.data_preprocessor.prepare_text([text for _, text in questions])
             index = torch.tensor([i for i, _ in questions], device=self.device)
             logits = self._answer(shared, **text, image_index=index, data_samples=[image.sample for image in images])
@@ -256,12 +271,12 @@ class RefSegInferencer:
         threshold = self.model.test_cfg['threshold'] if threshold is None else threshold
         return [
             RefSegResult(text, image.source, tuple(image.sample.ori_shape[:2]), threshold, one.clone(),
-                         (image.planes.shape[1], image.planes.shape[2]), image.sample.warp_matrix)
+                         (image.planes.shape[1], image.planes.shape[2]), image.sample.warp_matrix, self.calibration)
             for (_, text), image, one in zip(questions, images, logits, strict=True)
         ]
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         """Without gradients, in the chosen type; says what to do where the device gives out."""
         try:
             with torch.inference_mode(), torch.autocast(
@@ -316,6 +331,21 @@ class AskedImage:
             results += self._ask.answer_batch(
                 self._shared, [self._prepared], questions[start:start + batch_size], threshold)
         return results[0] if isinstance(expressions, str) else results
+
+
+def _ahead(items: Iterable[Asked], work: Callable[[Asked], PreparedImage],
+           workers: int) -> Iterator[tuple[Asked, Callable[[], PreparedImage]]]:
+    """Each item with what gives the work's result or its error, which threads begin some items ahead."""
+    if not workers:
+        yield from ((item, partial(work, item)) for item in items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[Asked, Callable[[], PreparedImage]]] = deque()
+        for item in items:
+            waiting.append((item, pool.submit(work, item).result))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft()
+        yield from waiting
 
 
 def _choose_dtype(name: str, device_type: str) -> torch.dtype:

@@ -13,14 +13,30 @@ from PIL import Image
 from torch import Tensor
 
 from mmrefseg.errors import InputError
+from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.structures import cris_scores
+from mmrefseg.structures.instances import split_mask
 from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.overlap import expected_overlap
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.visualization.answers import Answer, compose_answers
 
 from .sources import ImageSource
 
 _MASK_KINDS = ('.png', '.bmp', '.tif', '.tiff')
+
+
+def outer_outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """The outer outlines of a mask.
+
+    Args:
+        mask: bool (H, W).
+
+    Returns:
+        int32 (N, 2) each, x and y of its outermost pixels.
+    """
+    outlines = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    return [outline[:, 0] for outline in outlines]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +51,7 @@ class RefSegResult:
         logits: float32 (h, w), in the frame of the network's input.
         input_size: height and width of that input in pixels.
         warp_matrix: (2, 3), maps the image's to the input's pixel coordinates (x, y).
+        calibration: what makes a confidence of an expected overlap. Default None: the model was never calibrated.
     """
 
     expression: str
@@ -44,6 +61,7 @@ class RefSegResult:
     logits: Tensor
     input_size: tuple[int, int]
     warp_matrix: np.ndarray
+    calibration: Calibration | None = None
 
     def __repr__(self) -> str:
         return (f'RefSegResult({self.expression!r}, image_path={self.image_path!r}, score={self.score:.3f}, '
@@ -78,6 +96,31 @@ class RefSegResult:
         return self._packed[1]
 
     @cached_property
+    def confidence(self) -> float | None:
+        """Probability, 0 to 1, that the mask overlaps the referent by half (IoU); 0 where the mask is empty.
+
+        None where the config has no ``model.test_cfg.calibration``, which ``mmrefseg calibrate`` finds.
+        """
+        if self.calibration is None:
+            return None
+        return float(self.calibration([expected_overlap(self.logits, self.threshold)])[0])
+
+    def instances(self, by: str = 'components', min_pixels: int = 1) -> list[np.ndarray]:
+        """The mask taken apart, where an expression means several things.
+
+        Args:
+            by: ``'components'``, or ``'watershed'``, which also parts things that touch. Default ``'components'``.
+            min_pixels: parts of fewer pixels are left out. Default 1.
+
+        Returns:
+            Masks (H, W), bool, the largest first.
+
+        Raises:
+            InputError: there is no such way.
+        """
+        return split_mask(self.mask, by, min_pixels)
+
+    @cached_property
     def box(self) -> tuple[int, int, int, int] | None:
         """Left, top, right, bottom of the mask in pixels, so that ``image[top:bottom, left:right]`` holds all of it."""
         mask = self.mask
@@ -89,8 +132,7 @@ class RefSegResult:
     @cached_property
     def polygons(self) -> list[np.ndarray]:
         """The mask's outer outlines: int32 (N, 2), x and y of their outermost pixels; holes are left out."""
-        outlines = cv2.findContours(self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-        return [outline[:, 0] for outline in outlines]
+        return outer_outlines(self.mask)
 
     @cached_property
     def rle(self) -> dict[str, Any]:
@@ -98,10 +140,10 @@ class RefSegResult:
         return mask_to_rle(self.mask)
 
     def to_dict(self) -> dict[str, Any]:
-        """What can be written as JSON: expression, image_path, size, threshold, score, box and rle."""
+        """What can be written as JSON: expression, image_path, size, threshold, score, confidence, box and rle."""
         box = None if self.box is None else list(self.box)
         return dict(expression=self.expression, image_path=self.image_path, size=list(self.size),
-                    threshold=self.threshold, score=self.score, box=box, rle=self.rle)
+                    threshold=self.threshold, score=self.score, confidence=self.confidence, box=box, rle=self.rle)
 
     def caption(self) -> str:
         """Score and expression, as they stand above a picture."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingPackageError
 from mmrefseg.structures.masks import Segmentation
 from mmrefseg.utils.files import JSON_ENCODING, MAX_IMAGE_BYTES, open_regular, read_regular
+from mmrefseg.utils.json_text import decode_json
 
 from .coco import outline_of
 from .recognising import files_of
@@ -86,7 +86,7 @@ def _listed(expression: Any) -> Any:
     """Expressions, also of a cell that holds a list in JSON."""
     if isinstance(expression, str) and expression.strip().startswith('["'):
         try:
-            return json.loads(expression)
+            return decode_json(expression)
         except (ValueError, RecursionError):
             return expression
     return expression
@@ -94,7 +94,7 @@ def _listed(expression: Any) -> Any:
 
 def _decoded(text: str, where: str) -> Any:
     try:
-        return json.loads(text) if text.strip() else None
+        return decode_json(text) if text.strip() else None
     except (ValueError, RecursionError) as error:
         raise InputError(f'{where}: it looks like JSON, but is none ({error})') from None
 

@@ -17,11 +17,9 @@ from typing import NamedTuple
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import open_regular, read_regular
 from mmrefseg.utils.safe_names import relative_name
+from mmrefseg.utils.zip_archive import open_archive
 
 from ..prepared_folder import MANIFEST, UNFINISHED
-
-MAX_MEMBERS = 1 << 19
-"""Archives with more files are refused; Visual Genome's, the largest known, have 65,000, COCO's 120,000."""
 
 # Deflated JSON of coordinates comes to about 20, images to 1; a bomb to 1,000.
 _MAX_RATIO = 60
@@ -203,11 +201,8 @@ def _archive(path: str) -> zipfile.ZipFile:
 def _open_archive(path: str, process: int) -> zipfile.ZipFile:
     file = open_regular(path)
     try:
-        archive = zipfile.ZipFile(file)
+        return open_archive(file)
     except _DAMAGED as error:
         file.close()
-        raise InputError(f'{path} is no whole zip archive ({error}). Get it again, or move it away.') from error
-    if len(archive.filelist) > MAX_MEMBERS:
-        raise InputError(f'{path} has {len(archive.filelist)} members; archives of more than {MAX_MEMBERS} are not '
-                         'read. Unpack it')
-    return archive
+        raise InputError(f'{path} is no whole zip archive, or none that is read ({error}). Get it again, unpack it '
+                         'yourself, or move it away.') from error

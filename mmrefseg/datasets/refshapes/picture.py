@@ -1,6 +1,8 @@
 """All that belongs to one image, made from its own random numbers: pixels, COCO's description and expressions."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -9,6 +11,29 @@ import numpy as np
 from .expressions import describe
 from .extension import Thing
 from .scene import COLOURS, HELD_OUT, SPLITS, Item, Scene, sample_scene
+
+
+class Style(NamedTuple):
+    """How scenes are painted; what is on them, and what is said of it, no style changes.
+
+    Args:
+        pattern: greatest brightness that the background's pattern adds or takes, of 255.
+        noise: least and greatest standard deviation of the noise, of 255.
+        light: what red, green and blue of the whole picture are multiplied by.
+        hatching: how far stripes of the background show through the objects, 0 to 1.
+    """
+    pattern: float
+    noise: tuple[float, float]
+    light: tuple[float, float, float]
+    hatching: float
+
+
+STYLES: Mapping[str, Style] = MappingProxyType({
+    'plain': Style(16, (3, 10), (1, 1, 1), 0),
+    'dusk': Style(60, (8, 16), (0.4, 0.45, 0.7), 0.9),
+})
+"""Name → style: objects in full colours by daylight; or hatched ones by little, bluish light, which a model that was
+trained on the former does not know."""
 
 
 def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -26,18 +51,18 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     return waves
 
 
-def _background(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _background(shape: tuple[int, int], pattern: float, rng: np.random.Generator) -> np.ndarray:
     """A dull mid-tone with blotches and a pattern; float32 (H, W, 3)."""
     tone = rng.uniform(80, 165) + rng.uniform(-16, 16, 3)
     cells = int(rng.integers(3, 9))
     blotches = rng.normal(0, rng.uniform(8, 18), (cells, cells, 3)).astype(np.float32)
     ground = cv2.resize(blotches, shape[::-1], interpolation=cv2.INTER_CUBIC)
     ground += tone.astype(np.float32)
-    ground += np.float32(rng.uniform(0, 16)) * _texture(shape, rng)[..., None]
+    ground += np.float32(rng.uniform(0, pattern)) * _texture(shape, rng)[..., None]
     return ground
 
 
-def _paint(canvas: np.ndarray, item: Item, rng: np.random.Generator) -> None:
+def _paint(canvas: np.ndarray, item: Item, hatching: float, rng: np.random.Generator) -> None:
     """Blend one object into the canvas: jittered colour, light from one side, a rim that parts equal colours."""
     colour = np.array(COLOURS[item.colour], np.float32) + rng.uniform(-12, 12, 3).astype(np.float32)
     height, width = item.patch.shape
@@ -48,23 +73,28 @@ def _paint(canvas: np.ndarray, item: Item, rng: np.random.Generator) -> None:
     shaded = colour * light[..., None].astype(np.float32)
     shaded = rim_colour + (shaded - rim_colour) * inside[..., None]
     region = canvas[item.window]
-    region += (shaded - region) * item.patch[..., None]
+    opacity = item.patch
+    if hatching:
+        opacity = opacity * (1 - np.float32(hatching) * inside * (_texture(item.patch.shape, rng) > 0.2))
+    region += (shaded - region) * opacity[..., None]
 
 
-def render(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+def render(scene: Scene, rng: np.random.Generator, style: Style = STYLES['plain']) -> np.ndarray:
     """Draw a scene.
 
     Args:
         scene: items from the farthest to the nearest.
         rng: source of colours' jitter, light, texture and noise.
+        style: how it is painted. Default ``STYLES['plain']``.
 
     Returns:
         Uint8 (H, W, 3), RGB.
     """
-    canvas = _background(scene.labels.shape, rng)
+    canvas = _background(scene.labels.shape, style.pattern, rng)
     for item in scene.items:
-        _paint(canvas, item, rng)
-    canvas += rng.uniform(3, 10) * rng.standard_normal(canvas.shape, dtype=np.float32)
+        _paint(canvas, item, style.hatching, rng)
+    canvas *= np.array(style.light, np.float32)
+    canvas += rng.uniform(*style.noise) * rng.standard_normal(canvas.shape, dtype=np.float32)
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 
@@ -153,11 +183,13 @@ class PictureTask(NamedTuple):
         split: one of ``RANDOM_STREAMS``.
         index: number of the image within its split, from 0.
         image_size: width and height in pixels.
+        style: one of ``STYLES``. Default ``'plain'``.
     """
     seed: int
     split: str
     index: int
     image_size: tuple[int, int]
+    style: str = 'plain'
 
     def rng(self) -> np.random.Generator:
         """The image's own random numbers; the scene takes the first of them."""
@@ -235,7 +267,7 @@ def draw_picture(task: PictureTask) -> Drawing:
     """
     rng = task.rng()
     scene = sample_scene(task.split, task.image_size, rng)
-    image = render(scene, rng)
+    image = render(scene, rng, STYLES[task.style])
     _, jpeg = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
     annotations = [annotate((scene.labels == index).astype(np.uint8)) for index in range(len(scene.items))]

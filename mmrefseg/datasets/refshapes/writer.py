@@ -15,7 +15,7 @@ from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
 from .layouts import PhraseCutLayout, RefCOCOLayout
-from .picture import PictureTask
+from .picture import STYLES, PictureTask
 
 FORMAT_VERSION = 1
 """Raised whenever the same settings give other files."""
@@ -99,7 +99,7 @@ def _install(folder: Path, out_dir: Path, contents: tuple[str, ...], manifest: s
 
 def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = None,
                    image_size: int | tuple[int, int] = 112, seed: int = 0, workers: int = 1, overwrite: bool = False,
-                   show_progress: bool = False, layout: str = 'refcoco') -> bool:
+                   show_progress: bool = False, layout: str = 'refcoco', style: str = 'plain') -> bool:
     """Make RefShapes: pictures of coloured shapes with referring expressions, stored as RefCOCO or PhraseCut is.
 
     The folder gets the files of the format and, last, ``refshapes.json`` with the settings. They depend on the settings
@@ -124,6 +124,7 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
         overwrite: replace RefShapes data made with other settings; other data is never replaced. Default False.
         show_progress: show a progress bar. Default False.
         layout: the format, a key of ``LAYOUTS``. Default ``'refcoco'``.
+        style: how pictures are painted, a key of ``STYLES``. Default ``'plain'``.
 
     Returns:
         True if the data was made, False if it was there already, made with the same settings.
@@ -134,6 +135,8 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
     """
     if layout not in LAYOUTS:
         raise InputError(f'unknown format {layout!r}: RefShapes comes in {", ".join(LAYOUTS)}')
+    if style not in STYLES:
+        raise InputError(f'unknown style {style!r}: RefShapes is painted in {", ".join(STYLES)}')
     kind = LAYOUTS[layout]
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     num_images = kind.NUM_IMAGES if num_images is None else num_images
@@ -142,11 +145,13 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
     settings = {'format_version': FORMAT_VERSION, 'seed': seed, 'image_size': size, 'num_images': counts}
     if kind is not RefCOCOLayout:  # whose manifests were there before there were others
         settings['layout'] = layout
+    if style != 'plain':
+        settings['style'] = style
     manifest = json.dumps(settings, indent=2) + '\n'
     out_dir = Path(out_dir)
     if _is_made(out_dir, manifest, kind.CONTENTS, sum(counts.values()), overwrite):
         return False
-    tasks = [PictureTask(seed, split, index, size) for split in counts for index in range(counts[split])]
+    tasks = [PictureTask(seed, split, index, size, style) for split in counts for index in range(counts[split])]
     check_writable(out_dir)
     with locked_file(out_dir / LOCK, f'RefShapes is being made in {out_dir}'):
         if _is_made(out_dir, manifest, kind.CONTENTS, sum(counts.values()), overwrite):  # meanwhile, by another process

@@ -1,3 +1,5 @@
+import mmrefseg.utils.needs_openmmlab  # noqa: F401
+
 from .albumentations import Albumentations
 from .crop_and_erase import RandomErasing, RandomReferentCrop
 from .formatting import PackRefSegInputs

@@ -77,6 +77,24 @@ def sides_are_clear(text: str) -> bool:
     return len(_MAYBE_SIDE.findall(text)) == len(_SIDE.findall(text))
 
 
+_HEIGHTS = _in_every_case([('top', 'bottom'), ('upper', 'lower'), ('topmost', 'bottommost'), ('uppermost', 'lowermost'),
+                           ('highest', 'lowest'), ('above', 'below'), ('over', 'under'), ('north', 'south')])
+_HEIGHT = re.compile(rf'\b(?:{"|".join(_HEIGHTS)})(?=(?i:(?:left|right|east|west)\w*)?\b)')
+
+
+def swap_top_bottom(text: str) -> str:
+    """Say of an image upside down what ``text`` says of the image; to say it twice gives ``text``.
+
+    "top" and "bottom" change places, "upper" and "lower", "topmost" and "bottommost", "uppermost" and "lowermost",
+    "highest" and "lowest", "above" and "below", "over" and "under", "north" and "south"; as whole words, and ahead of
+    a side ("topleft", "northwest"). Case is kept.
+
+    Args:
+        text: a referring expression.
+    """
+    return _HEIGHT.sub(lambda match: _HEIGHTS[match.group()], text)
+
+
 @TRANSFORMS.register_module()
 class SampleSentence(BaseTransform):
     """Draw one of a referent's expressions, each with the same chance; for data sets with ``unit='ref'``.

@@ -1,10 +1,13 @@
 """Loading checkpoints whole: those that hold only what was trained, and none of another architecture."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmrefseg.checkpoints.loading import check_resumable, load_checkpoint
+from mmrefseg.checkpoints.partial import fit_partially, table
 from mmrefseg.checkpoints.trained_only import add_frozen_weights
 from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
@@ -25,14 +28,18 @@ class LoadCheckpointHook(Hook):
 
     Args:
         strict: whether a checkpoint must have exactly the model's weights, and the state of a training where one is
-            resumed. False where partial loading is what you want. Default True.
+            resumed. False, and whatever fits is loaded. Default True.
+        may_differ: beginnings of the names of weights, such as ``'decode_head.kernel'``, that need not fit when a
+            training starts from a checkpoint (``load_from``): those that are missing there, or have another shape, stay
+            as they are initialised, those that the model doesn't have are left out. The log has a table of what was
+            loaded. All other weights must fit. Default none.
     """
 
     # Ahead of all hooks that read the checkpoint's weights, such as the EMA hook.
     priority = 'HIGHEST'
 
-    def __init__(self, strict: bool = True) -> None:
-        self.strict = strict
+    def __init__(self, strict: bool = True, may_differ: Sequence[str] = ()) -> None:
+        self.strict, self.may_differ = strict, list(may_differ)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Complete the checkpoint in place, and check it against the runner's model.
@@ -54,7 +61,10 @@ class LoadCheckpointHook(Hook):
             check_resumable(checkpoint, source)
             if 'optimizer' not in checkpoint:
                 runner.logger.warning(f'{source} holds no state of the optimizer, as checkpoints of the best weights do'
-                                      ' not: the training goes on, but its optimizer starts anew.')
+                                      ' not: a training that goes on from it starts with a new optimizer.')
+        elif self.may_differ:
+            parts = fit_partially(checkpoint, model, self.may_differ, source)
+            runner.logger.info(f'Weights from {source}, by their number of tensors:\n{table(parts)}')
         load_checkpoint(model, checkpoint, source)
         if runner._resume:
             check_average(checkpoint, runner)

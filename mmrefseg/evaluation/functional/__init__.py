@@ -1,3 +1,4 @@
+from .association import Information, Preference, information, preferences
 from .boundary import boundary, boundary_counts
 from .frames import logits_on, predicted_mask, truth_mask
 from .gres import gres_ratios, summarise_gres
@@ -16,7 +17,8 @@ from .paired import (
 from .phrasecut import PhraseCutSubsets, summarise_subsets
 from .ratios import Ratio, percentages
 
-__all__ = ['Estimate', 'FigureDifference', 'PairedDifference', 'PhraseCutSubsets', 'Ratio', 'Spread', 'boundary',
-           'boundary_counts', 'compare_figures', 'estimate_figures', 'gres_ratios', 'group_expressions',
-           'intersection_and_union', 'iou_ratios', 'logits_on', 'paired_difference', 'percentages', 'pixel_counts',
-           'predicted_mask', 'spread_over_seeds', 'summarise_gres', 'summarise_iou', 'summarise_subsets', 'truth_mask']
+__all__ = ['Estimate', 'FigureDifference', 'Information', 'PairedDifference', 'PhraseCutSubsets', 'Preference', 'Ratio',
+           'Spread', 'boundary', 'boundary_counts', 'compare_figures', 'estimate_figures', 'gres_ratios',
+           'group_expressions', 'information', 'intersection_and_union', 'iou_ratios', 'logits_on', 'paired_difference',
+           'percentages', 'pixel_counts', 'predicted_mask', 'preferences', 'spread_over_seeds', 'summarise_gres',
+           'summarise_iou', 'summarise_subsets', 'truth_mask']

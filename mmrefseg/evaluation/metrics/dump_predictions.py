@@ -12,8 +12,10 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.overlap import expected_overlap
 from mmrefseg.utils.files import check_writable, write_atomically
 
 from ..functional import logits_on, pixel_counts, truth_mask
@@ -32,27 +34,32 @@ class DumpPredictions(BaseMetric):
     The file holds a list with one object per expression, in the order of the data set: ``image_id``, ``ref_id``,
     ``sent_id``, ``task_id`` and ``kind`` where there are any, ``text``, ``split``, ``file_name`` (of the image, below
     the folder of images), ``protocol`` (the first one's name), ``segmentation`` (COCO RLE under that protocol:
-    ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels; with further protocols
+    ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels; ``overlap``, the IoU that the
+    model itself expects, 0 to 1, where it gives logits; with further protocols
     ``masks``, name → an object with the last three; and with ``probabilities`` ``probability``, an 8-bit grey PNG in
-    base64: the image's probabilities from 0 to 255, its longer side 96 pixels at most. It appears only when it is
-    complete.
+    base64: the image's probabilities from 0 to 255, its longer side 96 pixels at most; and with ``routing`` that:
+    router → expert → weight, 0 for an expert that wasn't chosen. It appears only when it is complete.
 
     Args:
         out_file: path of the JSON file; its folder is made if it isn't there.
         protocol: one protocol or several; see :class:`ReferringIoUMetric`. Default ``'cris'``.
         probabilities: whether to write probabilities. Default False.
+        routing: whether to write what the routers decided, which the model must tell (``test_cfg=dict(routing=True)``).
+            Default False.
         collect_device: see :class:`ReferringIoUMetric`. Default ``'gpu'``.
 
     Raises:
         FileError: the folder cannot be written; said at once rather than after the evaluation.
+        InputError: when samples come, a probability is NaN, or the model tells no routing.
     """
 
     default_prefix = ''
 
     def __init__(self, out_file: str, protocol: ProtocolSetting = 'cris', probabilities: bool = False,
-                 collect_device: str = 'gpu') -> None:
+                 collect_device: str = 'gpu', routing: bool = False) -> None:
         super().__init__(collect_device=collect_device)
-        self.out_file, self.protocols, self.probabilities = Path(out_file), resolve_protocols(protocol), probabilities
+        self.out_file, self.protocols = Path(out_file), resolve_protocols(protocol)
+        self.probabilities, self.routing = probabilities, routing
         if is_main_process():
             check_writable(self.out_file.parent)
 
@@ -74,8 +81,13 @@ class DumpPredictions(BaseMetric):
             row |= first
             if others:
                 row['masks'] = {other.pop('protocol'): other for other in others}
+            if sample.get('seg_logits') is not None:
+                overlap = expected_overlap(sample['seg_logits']['data'][0], self.protocols[0].threshold)
+                row['overlap'] = round(overlap, 6)
             if self.probabilities:
                 row['probability'] = _probability(sample)
+            if self.routing:
+                row['routing'] = _routing(sample)
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -98,5 +110,18 @@ def _probability(sample: Mapping[str, Any]) -> str:
     frame = tuple(np.maximum(1, np.rint(sides * min(1, _PROBABILITY_SIDE / sides.max()))).astype(int).tolist())
     logits = logits_on(frame, sample['seg_logits']['data'][0], sample['warp_matrix'], sample['img_shape'][:2],
                        tuple(sides.tolist()))
-    picture = (255 * logits.sigmoid()).round().byte().cpu().numpy()
+    probability = logits.sigmoid()
+    if probability.isnan().any():
+        raise InputError(f'the model answers NaN to {str(sample.get("text"))[:80]!r} on {sample.get("img_path")}: its '
+                         'weights, or the image, hold NaN or infinity')
+    picture = (255 * probability).round().byte().cpu().numpy()
     return b64encode(cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()).decode('ascii')
+
+
+def _routing(sample: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    routing = sample.get('routing')
+    if not routing:
+        raise InputError('the model tells no routing: it must be a ReferringSegmentor with routers (SERA-Adapter, or '
+                         'SERA-Fusion that has experts) and test_cfg=dict(routing=True)')
+    return {router: {expert: round(weight, 4) for expert, weight in weights.items()}
+            for router, weights in routing.items()}

@@ -1,7 +1,6 @@
 """IoU of predictions over PhraseCut's phrases and their official subsets."""
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.masks import draw_mask
-from mmrefseg.utils.files import check_writable, read_json, write_atomically
+from mmrefseg.utils.files import check_writable, read_json, write_json
 
 from ..functional import PhraseCutSubsets, intersection_and_union, summarise_iou, summarise_subsets
 
@@ -173,7 +172,7 @@ class PhraseCutMetric(BaseMetric):
                       'figures of the others alone begin with answered/', 'current')
         if self.out_dir:
             path = Path(self.out_dir, f'subsets_{self.phrases.split}.json')
-            write_atomically(json.dumps(figures, indent=2).encode(), path)
+            write_json(figures, path)
             print_log(f'Figures of the subsets, also in {path}:\n{_table(subsets)}', 'current')
         return reported
 

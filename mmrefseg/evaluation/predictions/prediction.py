@@ -9,7 +9,7 @@ from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import Segmentation
 from mmrefseg.utils.expression_checks import check_expression
-from mmrefseg.utils.safe_names import relative_name
+from mmrefseg.utils.safe_names import refuse_links_out, relative_name
 
 # Names of the same field: ours first.
 _IDS = {'sent_id': ('sent_id', 'sentence_id'), 'task_id': ('task_id', ), 'ref_id': ('ref_id', ),
@@ -86,6 +86,25 @@ def id_text(value: Any, where: str) -> str:
     return str(value).strip()
 
 
+def mask_file(folder: str, name: str, where: str) -> dict[str, str]:
+    """A mask in a file below a folder.
+
+    Args:
+        folder: the folder.
+        name: of the file in it, checked.
+        where: file and entry, for messages.
+
+    Raises:
+        InputError: the file is a link to a place outside of the folder.
+    """
+    path = f'{folder}/{name}'
+    try:
+        refuse_links_out(path, folder)
+    except InputError as error:
+        raise InputError(f'{where}: {error}') from None
+    return {'file': path}
+
+
 def _masks(entry: Mapping[str, Any], where: str, folder: str) -> dict[str | None, Segmentation]:
     protocol = entry.get('protocol')
     others = entry.get('masks') or {}
@@ -105,7 +124,7 @@ def _segmentation(entry: Mapping[str, Any], where: str, folder: str) -> Segmenta
                          "'mask' (the path of a PNG)")
     value = entry.get('segmentation', entry.get('mask'))
     if 'mask' in entry and isinstance(value, str):
-        return {'file': f'{folder}/{relative_name(value, f"{where}: its mask")}'}
+        return mask_file(folder, relative_name(value, f'{where}: its mask'), where)
     if value is None or value == []:
         return None
     if isinstance(value, list) or (isinstance(value, dict) and 'counts' in value):

@@ -1,8 +1,8 @@
 """Counting pixels of answers from a file, as the metrics count those of a model."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,43 @@ from ..functional.boundary import boundary_counts
 from ..protocols import Protocol
 from ..scores import Scores
 from .prediction import Prediction
+
+
+class Pair(NamedTuple):
+    """An answer beside the truth, as protocols see them.
+
+    Args:
+        truth: boolean (H, W), the referent on the original image.
+        area: its pixels.
+        frames: name of the protocol → answer and truth in its frame, boolean.
+    """
+
+    truth: Tensor
+    area: int
+    frames: dict[str, tuple[Tensor, Tensor]]
+
+
+def draw_pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None],
+               protocols: Sequence[Protocol]) -> Iterator[Pair]:
+    """Draw answer and truth of one expression after the other; see :func:`score_predictions`.
+
+    Args:
+        infos: see there.
+        answers: see there.
+        protocols: see there.
+
+    Raises:
+        InputError: as there.
+    """
+    drawn = None
+    for info, answer in zip(infos, answers, strict=True):
+        outline = info['segmentation'], info['height'], info['width']
+        if drawn != outline:  # sentences of a referent stand together
+            drawn, (area, truth, truths) = outline, _truths(info, protocols)
+        masks = answer and _Masks(answer, (info['height'], info['width']))
+        yield Pair(truth, area, {
+            name: (masks.under(protocol) if masks else torch.full_like(of_frame, not area), of_frame)
+            for protocol, (name, of_frame) in zip(protocols, truths.items(), strict=True)})
 
 
 def score_predictions(infos: Sequence[Mapping[str, Any]],
@@ -40,29 +77,30 @@ def score_predictions(infos: Sequence[Mapping[str, Any]],
         InputError: an answer's mask is damaged or of another size, or was made under other protocols alone.
     """
     rows: dict[str, list[list[int]]] = {protocol.name: [] for protocol in protocols}
-    areas, drawn = [], None
-    for info, answer in zip(infos, answers, strict=True):
-        outline = info['segmentation'], info['height'], info['width']
-        if drawn != outline:  # sentences of a referent stand together
-            drawn, (area, truths) = outline, _truths(info, protocols)
-        areas.append(area)
-        masks = answer and _Masks(answer, (info['height'], info['width']))
-        for protocol in protocols:
-            truth = truths[protocol.name]
-            mask = masks.under(protocol) if masks else torch.full_like(truth, not area)
+    areas = []
+    for pair in draw_pairs(infos, answers, protocols):
+        areas.append(pair.area)
+        for name, (mask, truth) in pair.frames.items():
             counts = pixel_counts(mask, truth)
-            rows[protocol.name].append(
+            rows[name].append(
                 torch.cat([counts, boundary_counts(mask, truth)]).tolist() if boundary else counts.tolist())
-    return {name: _scores(infos, areas, np.array(counts, np.int64)) for name, counts in rows.items()}
+    return {name: scores_of(infos, areas, np.array(counts, np.int64)) for name, counts in rows.items()}
 
 
-def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int, dict[str, Tensor]]:
-    """Pixels of the referent on the image, and its mask in each protocol's frame."""
+def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int, Tensor, dict[str, Tensor]]:
+    """The referent's mask on the image with its pixels, and in each protocol's frame."""
     truth = torch.from_numpy(draw_mask(info['segmentation'], info['height'], info['width'])) != 0
-    return int(truth.sum()), {protocol.name: truth_mask(truth, protocol) for protocol in protocols}
+    return int(truth.sum()), truth, {protocol.name: truth_mask(truth, protocol) for protocol in protocols}
 
 
-def _scores(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> Scores:
+def scores_of(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> Scores:
+    """What was counted, together with what it was counted of.
+
+    Args:
+        infos: see :func:`score_predictions`.
+        areas: pixels of the referents on the original images.
+        counts: (N, 3), or (N, 6) with those of boundaries behind; see :class:`Scores`.
+    """
     images, refs, sents = ([info.get(key) for info in infos] for key in ('image_id', 'ref_id', 'sent_id'))
     kinds = [info.get('kind') or '' for info in infos]
     lengths = np.array([len(info['text'].split()) for info in infos])

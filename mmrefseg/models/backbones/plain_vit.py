@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import timm
@@ -11,20 +12,23 @@ from mmengine.model import BaseModule
 from mmengine.runner.checkpoint import CheckpointLoader
 from timm.models.eva import Eva, EvaBlock
 from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer_hybrid import HybridEmbed
 from torch import Tensor, nn
 
 from mmrefseg.checkpoints.pretrained import require_weights
 from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count
 
-from ..layers import RoutingInfo, TextFeatures, check_heads, check_setting, check_size, choose_blocks
+from ..layers import RoutingInfo, TextFeatures, check_heads, check_setting, check_size, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
 from .dinov2_weights import to_timm_names
 
 # What forward does its own way, and what would read a file or a server while the model is built.
 _FIXED = ('checkpoint_path', 'dynamic_img_size', 'features_only', 'global_pool', 'num_classes', 'patch_drop_rate',
           'pretrained', 'pretrained_cfg')
+_STEM_GROUPS = 8
 _HEADS = ('attn_pool.', 'fc_norm.', 'head.')
 
 
@@ -48,6 +52,10 @@ class PlainViT(TunedEncoder, BaseModule):
         adapter: config of a registered adapter without ``dims`` and ``name``, and ``indices``, the 0-based blocks that
             get one. It returns what to add to the feed-forward output, and its routing or None. Default None: no
             adapters, and no text is taken.
+        stem_channels: width of a convolution ahead of the patches, 7×7 with stride 2, group norm and ReLU, for models
+            that are trained from scratch: edges are found across the borders of patches, too. ``patch_size`` must then
+            be given, an even number of pixels, as without it. Default None: patches are linear, as those of all
+            published weights.
         tuning: which pretrained parameters train: ``none``, ``norm_bias`` (norms and biases) or ``all``. Drop path and
             dropout in the pretrained blocks act with ``all`` only. Default ``all``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file of timm's weights for ``arch``; for DINOv2
@@ -57,9 +65,10 @@ class PlainViT(TunedEncoder, BaseModule):
 
     Raises:
         InputError: timm has no such architecture or can't build it with the settings, ``img_size`` is not a multiple
-            of the patch size, ``tuning`` is unknown, ``adapter`` or ``out_indices`` name blocks that the transformer
-            doesn't have or name one twice, adapters lie behind the last map, or are to stand in blocks that don't
-            norm the feed-forward part's input.
+            of the patch size, ``stem_channels`` is no multiple of 8 or ``patch_size`` beside it missing or odd,
+            ``tuning`` is unknown, ``adapter`` or ``out_indices`` name blocks that the transformer doesn't have or name
+            one twice, adapters lie behind the last map, or are to stand in blocks that don't norm the feed-forward
+            part's input.
     """
 
     takes_any_setting = True  # timm's
@@ -70,10 +79,13 @@ class PlainViT(TunedEncoder, BaseModule):
                  pos_embed_offset: float = 0.0,
                  pos_embed_antialias: bool = True,
                  adapter: dict | None = None,
+                 stem_channels: Count | None = None,
                  tuning: str = 'all',
                  init_cfg: dict | None = None,
                  **settings: Any) -> None:
         super().__init__(init_cfg)
+        if stem_channels is not None:
+            settings = _with_stem(stem_channels, settings)
         self.tower = _build_tower(arch, settings)
         self.out_indices = choose_blocks('out_indices of PlainViT', out_indices, len(self.tower.blocks), from_end=True)
         check_setting('out_indices of PlainViT', out_indices, len(self.out_indices) > 0, 'at least one block')
@@ -180,14 +192,25 @@ class PlainViT(TunedEncoder, BaseModule):
             shared: what that gave, one per expression.
             text: features of the expressions.
         """
+        return self.forward_text_with_routing(shared, text)[0]
+
+    def forward_text_with_routing(self, shared: tuple[Tensor, ...],
+                                  text: TextFeatures) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
+        """As :meth:`forward_text`, together with what the adapters' routers decided.
+
+        Args:
+            shared: see :meth:`forward_text`.
+            text: see :meth:`forward_text`.
+        """
         special, patches, *maps = shared
         x = torch.cat((special, patches.flatten(2).transpose(1, 2)), dim=1)
         later = range(self._first_adapted, len(self.tower.blocks))
-        return (*maps, *self._run_blocks(x, tuple(patches.shape[2:]), later, text)[1])
+        _, later_maps, routing = self._run_blocks(x, tuple(patches.shape[2:]), later, text)
+        return (*maps, *later_maps), routing
 
     @property
     def _first_adapted(self) -> int:
-        return min(map(int, self.adapters), default=len(self.tower.blocks))
+        return min([*map(int, self.adapters), len(self.tower.blocks)])  # without default=, which breaks graphs
 
     def _run_blocks(self, x: Tensor, grid_size: tuple[int, int], indices: range, text: TextFeatures | None = None
                     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
@@ -244,6 +267,17 @@ class PlainViT(TunedEncoder, BaseModule):
             return [{}] * num_blocks
         embedding = rope.get_embed(shape=grid_size)
         return [dict(rope=embedding[i] if self.tower.rope_mixed else embedding) for i in range(num_blocks)]
+
+
+def _with_stem(channels: int, settings: dict) -> dict:
+    """timm's settings with a convolution ahead of the patches, which are of the same size on the image as before."""
+    check_setting('stem_channels of PlainViT', channels, channels % _STEM_GROUPS == 0, f'a multiple of {_STEM_GROUPS}')
+    size = settings.get('patch_size')
+    check_setting('patch_size of PlainViT with stem_channels', size, is_whole(size, 2) and size % 2 == 0,
+                  'an even number of pixels')
+    stem = nn.Sequential(
+        nn.Conv2d(3, channels, 7, 2, 3, bias=False), nn.GroupNorm(_STEM_GROUPS, channels), nn.ReLU(inplace=True))
+    return dict(settings, patch_size=size // 2, embed_layer=partial(HybridEmbed, stem))
 
 
 def _build_tower(arch: str, settings: dict) -> VisionTransformer | Eva:

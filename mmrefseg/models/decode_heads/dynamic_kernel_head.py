@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,9 @@ class DynamicKernelHead(BaseModule):
             4W); its ``in_channels`` and ``channels`` are set here. Default None: CRIS's ``UpsampleProjector``.
         loss_decode: config, or list of configs, of losses from logits (B, 1, h, w) and target (B, h, w); each has a
             ``loss_name``. Default None: binary cross-entropy.
+        presence: settings of :class:`~mmrefseg.models.layers.presence.PresenceOutput` but the widths, such as
+            ``dict(threshold=0.5)``: the head then also says whether what is asked for is there, learns that beside the
+            mask, and blanks its answers where it isn't. Default None, as in the published methods.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
@@ -74,6 +78,7 @@ class DynamicKernelHead(BaseModule):
                  kernel_size: Count = 3,
                  projector: dict | None = None,
                  loss_decode: dict | Sequence[dict] | None = None,
+                 presence: dict[str, Any] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         check_multiple('in_channels of DynamicKernelHead', in_channels, 4)
@@ -87,6 +92,8 @@ class DynamicKernelHead(BaseModule):
         widths = dict(in_channels=in_channels, channels=in_channels // 2)
         self.projector = MODELS.build({**projector, **widths}) if projector else UpsampleProjector(**widths)
         self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)
+        self.presence = None if presence is None else MODELS.build(
+            {'type': 'PresenceOutput', 'in_channels': in_channels, 'sentence_channels': sentence_channels, **presence})
         loss_decode = loss_decode or dict(type='mmrefseg.BinaryCrossEntropyLoss')
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)
@@ -105,7 +112,11 @@ class DynamicKernelHead(BaseModule):
         Returns:
             Logits (B, 1, 4H, 4W).
         """
-        x = self.projector(self.decoder(maps[-1], text))
+        return self._segment(self.decoder(maps[-1], text), text)
+
+    def _segment(self, x: Tensor, text: TextFeatures) -> Tensor:
+        """Logits from the decoder's map."""
+        x = self.projector(x)
         kernel, bias = self.kernel(text.sentence).split((x.shape[1] * self.kernel_size**2, 1), dim=1)
         kernel = kernel.reshape(*x.shape[:2], self.kernel_size, self.kernel_size)
         return convolve_each(x, kernel) + bias[:, :, None, None]
@@ -120,7 +131,11 @@ class DynamicKernelHead(BaseModule):
             data_samples: the samples, with ``gt_sem_seg``.
         """
         masks = torch.stack([sample.gt_sem_seg.data for sample in data_samples])
-        return self.loss_by_feat(self.forward(maps, text), masks)
+        if self.presence is None:
+            return self.loss_by_feat(self.forward(maps, text), masks)
+        x = self.decoder(maps[-1], text)
+        losses = self.loss_by_feat(self._segment(x, text), masks)
+        return {**losses, self.presence.loss_name: self.presence.loss(self.presence(x, text.sentence), masks)}
 
     def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """Losses from logits, in float32; 0 for a batch whose pixels are all ignored.
@@ -138,10 +153,13 @@ class DynamicKernelHead(BaseModule):
         return losses
 
     def predict(self, maps: tuple[Tensor, ...], text: TextFeatures) -> Tensor:
-        """Logits (B, 1, 4H, 4W).
+        """Logits (B, 1, 4H, 4W); with ``presence`` blanked where what is asked for seems not to be there.
 
         Args:
             maps: see :meth:`forward`.
             text: see :meth:`forward`.
         """
-        return self.forward(maps, text)
+        if self.presence is None:
+            return self.forward(maps, text)
+        x = self.decoder(maps[-1], text)
+        return self.presence.blank(self._segment(x, text), self.presence(x, text.sentence))

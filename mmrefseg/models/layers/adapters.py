@@ -237,11 +237,13 @@ class SERAAdapter(DETRISAdapter):
         dense: whether a branch also sees the outputs of those before it. Default False.
         experts: which experts there are, at least one. Default ``('spatial', 'boundary')``.
         top_k: experts chosen per sample, 1 to their number; None for all of them, which is soft routing. Default None.
+        temperature: the router's scores are divided by it ahead of the softmax (our reading). Default 1.
+        balancing_rate: see :class:`Router` (our reading). Default 0.
         name: the router's name. Default ``adapter``.
         kwargs: as in :class:`DETRISAdapter`.
 
     Raises:
-        InputError: an expert is unknown, there is none, or ``top_k`` is out of range.
+        InputError: an expert is unknown, there is none, or a setting of the router is out of range.
     """
 
     def __init__(self,
@@ -251,13 +253,17 @@ class SERAAdapter(DETRISAdapter):
                  dense: bool = False,
                  experts: Sequence[str] = ('spatial', 'boundary'),
                  top_k: int | None = None,
+                 temperature: float = 1.0,
+                 balancing_rate: float = 0.0,
                  name: str = 'adapter',
                  **kwargs) -> None:
         super().__init__(dims, channels=channels, mask_padding=mask_padding, dense=dense, name=name, **kwargs)
         available = dict(
             spatial=partial(AdapterSpatialExpert, channels), boundary=partial(AdapterBoundaryExpert, channels))
         modules = choose_experts('experts of SERAAdapter', experts, available)
-        self.mixture = ExpertMixture(modules, Router(channels, tuple(modules), name, top_k=top_k))
+        router = Router(channels, tuple(modules), name, top_k=top_k, temperature=temperature,
+                        balancing_rate=balancing_rate)
+        self.mixture = ExpertMixture(modules, router)
 
     def enrich(self, grid: Tensor) -> tuple[Tensor, RoutingInfo]:
         """Enrich the grid (B, C, H, W) by the branches and the routed experts."""

@@ -1,5 +1,5 @@
 from .binary_cross_entropy_loss import BinaryCrossEntropyLoss
-from .dice_loss import BinaryDiceLoss
+from .binary_dice_loss import BinaryDiceLoss
 from .raf_loss import RAFLoss
 from .router_losses import AssignmentLoss, LoadBalanceLoss, RouterZLoss
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 from math import isfinite
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.type_hints import Finite
 
-from .pixels import Pixels, flatten_pixels
+from .mask_loss import MaskLoss, Pixels
 
 
 @MODELS.register_module()
-class RAFLoss(nn.Module):
+class RAFLoss(MaskLoss):
     """Referring-aware fusion of three losses (arXiv 2505.19242): λ₁ · BCE + λ₂ · focal + λ₃ · adaptive Dice.
 
     The adaptive Dice loss of a sample is 1 − (2 Σ wpy + ε) / (Σ wp + Σ wy + ε), with p the probability of a pixel, y
@@ -41,8 +41,6 @@ class RAFLoss(nn.Module):
             is unknown.
     """
 
-    takes_ignored = True  # of a batch that is ignored as a whole, too
-
     def __init__(self,
                  lambda_bce: float = 1.0,
                  lambda_focal: float = 1.0,
@@ -55,7 +53,7 @@ class RAFLoss(nn.Module):
                  detach_weight: bool = True,
                  loss_weight: Finite = 1.0,
                  loss_name: str = 'loss_raf') -> None:
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         weights = dict(lambda_bce=lambda_bce, lambda_focal=lambda_focal, lambda_dice=lambda_dice)
         settings = ', '.join(f'{name}={value}' for name, value in weights.items())
         if not all(map(isfinite, weights.values())) or min(weights.values()) < 0 or not any(weights.values()):
@@ -70,21 +68,9 @@ class RAFLoss(nn.Module):
         self.lambda_bce, self.lambda_focal, self.lambda_dice = lambda_bce, lambda_focal, lambda_dice
         self.alpha, self.gamma, self.eps = alpha, gamma, eps
         self.pixel_weight, self.reduction, self.detach_weight = pixel_weight, reduction, detach_weight
-        self.loss_weight, self.loss_name = loss_weight, loss_name
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
-        """The weighted scalar.
-
-        Args:
-            logits: (B, 1, H, W).
-            target: (B, H, W) of 0, 1 and ``ignore_index``.
-            weight: weight of each pixel (B, H, W), which heads of mmseg pass on. Default None: 1.
-            ignore_index: value of pixels that don't count. Default 255.
-
-        Raises:
-            InputError: the shapes are others.
-        """
-        pixels = flatten_pixels('RAFLoss', logits, target, ignore_index, weight)
+    def value(self, pixels: Pixels) -> Tensor:
+        """Scalar; see the class."""
         # softplus(−z) of the logit z towards the truth, and log(1 − p_t): exact where a probability is 0 or 1
         towards = pixels.logits * (2 * pixels.truth - 1)
         bce = F.softplus(-towards)
@@ -94,8 +80,8 @@ class RAFLoss(nn.Module):
         each = (self.lambda_bce * bce + self.lambda_focal * focal) * pixels.weight
         dice = self.lambda_dice * self._adaptive_dice(pixels, miss)
         if self.reduction == 'sum':
-            return self.loss_weight * (each.sum() + dice.sum())
-        return self.loss_weight * (each.sum() / pixels.weight.sum().clamp(min=1e-6) + dice.mean())
+            return each.sum() + dice.sum()
+        return each.sum() / pixels.weight.sum().clamp(min=1e-6) + dice.mean()
 
     def _adaptive_dice(self, pixels: Pixels, miss: Tensor) -> Tensor:
         """(B,) from the pixels and the logarithm of abs(p − y)."""

@@ -86,13 +86,18 @@ class SERAFusion(BaseModule):
         num_heads: attention heads of the contextual experts (our reading); divides ``in_channels``. Default 8.
         router_channels: hidden width of the routers (our reading). Default 128.
         noise_std: standard deviation of the noise on the routers' logits in training (our reading). Default 0.1.
+        temperature: the routers' scores are divided by it ahead of the softmax (our reading). Default 1.
+        balancing_rate: see :class:`~mmrefseg.models.layers.Router` (our reading). Default 0.
+        route_by_sentence: whether the routers see the sentence feature, too; the published ones see the map alone.
+            Default False.
         resize_to: index of the map whose resolution all maps get ahead of the experts, for backbones with several
             strides; the contextual experts attend over all its positions. Default None: they must have one already.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
-        InputError: an expert is unknown, ``top_k``, ``resize_to`` or ``noise_std`` is out of range, or ``num_heads``
-            doesn't divide the channels of a map.
+        InputError: an expert is unknown, ``top_k``, ``resize_to`` or a setting of the routers is out of range,
+            ``num_heads`` doesn't divide the channels of a map, or ``route_by_sentence`` is set without
+            ``sentence_channels``.
     """
 
     takes_text = True
@@ -106,6 +111,9 @@ class SERAFusion(BaseModule):
                  num_heads: Count = 8,
                  router_channels: Count = 128,
                  noise_std: float = 0.1,
+                 temperature: float = 1.0,
+                 balancing_rate: float = 0.0,
+                 route_by_sentence: bool = False,
                  resize_to: int | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
@@ -113,14 +121,17 @@ class SERAFusion(BaseModule):
                       isinstance(in_channels, Sequence) and len(in_channels) > 0, 'a list with the width of each map')
         if resize_to is not None and not -len(in_channels) <= resize_to < len(in_channels):
             raise InputError(f'resize_to is {resize_to}; it must be the index of one of the {len(in_channels)} maps')
-        self.resize_to = resize_to
+        check_setting('route_by_sentence of SERAFusion', route_by_sentence,
+                      not route_by_sentence or sentence_channels is not None, 'False where sentence_channels is None')
+        self.resize_to, self.route_by_sentence = resize_to, route_by_sentence
         self.in_channels, self.out_channels = tuple(in_channels), (channels, )
         norm_cfg = dict(type='BN')
         self.mixtures = nn.ModuleList()
         if experts:
             for i, width in enumerate(in_channels):
                 modules = fusion_experts(width, num_heads, experts)
-                router = Router(width, tuple(modules), f'fusion.{i}', router_channels, top_k, noise_std)
+                router = Router(width, tuple(modules), f'fusion.{i}', router_channels, top_k, noise_std,
+                                temperature, balancing_rate, sentence_channels if route_by_sentence else None)
                 self.mixtures.append(ExpertMixture(modules, router))
         elif top_k is not None:
             raise InputError(f'top_k of SERAFusion is {top_k}, but it has no experts; it must be None')
@@ -161,16 +172,16 @@ class SERAFusion(BaseModule):
             maps: see :meth:`forward`.
             text: see :meth:`forward`. Default None.
         """
-        maps, routing = self._look(maps)
-        return self.forward_text(maps, text), routing
+        maps, routing = self._look(maps, text)
+        return self._gate_and_fuse(maps, text), routing
 
     def forward_image(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """What sees no text: the experts and projections of the maps.
+        """What sees no text: the experts and projections of the maps; nothing, where their routers see the sentence.
 
         Args:
             maps: see :meth:`forward`.
         """
-        return self._look(maps)[0]
+        return tuple(maps) if self.route_by_sentence else self._look(maps)[0]
 
     def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
         """The rest of :meth:`forward` behind :meth:`forward_image`.
@@ -179,19 +190,26 @@ class SERAFusion(BaseModule):
             shared: what that gave, one per expression.
             text: features of the expressions. Default None.
         """
+        return self._gate_and_fuse(self._look(shared, text)[0] if self.route_by_sentence else shared, text)
+
+    def _gate_and_fuse(self, shared: tuple[Tensor, ...], text: TextFeatures | None) -> tuple[Tensor]:
         if text is not None and len(self.gates):
             sentence = self.project_sentence(text.sentence)
             shared = [gate(x, sentence) for gate, x in zip(self.gates, shared, strict=True)]
         fused = self.reduce(torch.cat(tuple(shared), dim=1))
         return (fused + self.refine(fused), )
 
-    def _look(self, maps: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
+    def _look(self, maps: tuple[Tensor, ...],
+              text: TextFeatures | None = None) -> tuple[tuple[Tensor, ...], tuple[RoutingInfo, ...]]:
+        """Experts and projections of the maps."""
         if len(maps) != len(self.project):
             raise InputError(f'the backbone gives {len(maps)} maps, but in_channels of SERAFusion has '
                              f'{len(self.project)} widths; it must have one for each map')
         maps, routing = self._at_one_resolution(maps), ()
         if self.mixtures:
-            maps, routing = zip(*(mixture(x) for mixture, x in zip(self.mixtures, maps, strict=True)), strict=True)
+            sentence = None if text is None else text.sentence
+            mixed = (mixture(x, sentence) for mixture, x in zip(self.mixtures, maps, strict=True))
+            maps, routing = zip(*mixed, strict=True)
         return tuple(project(x) for project, x in zip(self.project, maps, strict=True)), tuple(routing)
 
     def _at_one_resolution(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -51,6 +51,14 @@ def _as_mmseg(sample: RefSegDataSample) -> SegDataSample:
     return SegDataSample(gt_sem_seg=PixelData(data=sample.gt_sem_seg.data.long()), metainfo=sample.metainfo)
 
 
+def _tell_routing(routing: tuple[RoutingInfo, ...], data_samples: list[RefSegDataSample]) -> None:
+    """Write into each sample the weights of each router's experts."""
+    tables = {info.name: (info.experts, info.weights.tolist()) for info in routing}
+    for i, sample in enumerate(data_samples):
+        told = {name: dict(zip(experts, weights[i], strict=True)) for name, (experts, weights) in tables.items()}
+        sample.set_field(told, 'routing', field_type='metainfo')
+
+
 @MODELS.register_module()
 class ReferringSegmentor(BaseModel):
     """Segments what an expression refers to.
@@ -69,7 +77,9 @@ class ReferringSegmentor(BaseModel):
         test_cfg: ``threshold``, the probability above which a pixel belongs to the referent (0.35 if not given), and
             ``resampling``, what brings predictions back onto the original image: ``'matrix'`` (if not given), on the
             model's device and in batches, or ``'opencv'``, on the CPU as the references do it, which also undoes
-            rotations; also passed to heads of mmseg. Default None.
+            rotations; and ``routing``, whether predictions tell what the routers decided, for which each expression's
+            image is encoded anew (False if not given); also passed to heads of mmseg. ``calibration``, ``temperature``
+            and ``shift`` of answers' confidence, is for the inferencer. Default None.
         init_cfg: initialisation config of mmengine. Default None.
 
     Raises:
@@ -201,9 +211,15 @@ class ReferringSegmentor(BaseModel):
             token_mask: bool (B, L), True for real tokens.
             image_index: int64 (B,), which image belongs to each expression. Default None: I is B, one to one.
         """
-        text = self.text_encoder(token_ids, token_mask)
-        x, routing = inputs if image_index is None else inputs[image_index], ()
-        for part in self._extractors():
+        text, parts = self.text_encoder(token_ids, token_mask), self._extractors()
+        x, routing = inputs, ()
+        if image_index is not None:
+            if shares := hasattr(parts[0], 'forward_text_with_routing') and takes_text(parts[0]):
+                x = parts[0].forward_image(inputs)
+            x = pick(x, image_index)
+            if shares:
+                x, routing = parts.pop(0).forward_text_with_routing(x, text)
+        for part in parts:
             x, decided = _run(part, x, text)
             routing += tuple(decided)
         return x, text, routing
@@ -261,8 +277,9 @@ class ReferringSegmentor(BaseModel):
             mode: ``tensor``, ``loss`` or ``predict``. Default ``tensor``.
 
         Returns:
-            The head's output; a dict of losses and of routing statistics (``routing/`` and the router's name → expert →
-            (3, ), see :class:`StepLog`); or the samples with predictions.
+            The head's output; a dict of losses, of routing statistics (``routing/`` and the router's name → expert →
+            (3, ), see :class:`StepLog`) and ``routing_entropy``, the mean over the routers of
+            :meth:`RoutingInfo.entropy`; or the samples with predictions.
 
         Raises:
             InputError: ``mode`` is none of the three.
@@ -272,7 +289,11 @@ class ReferringSegmentor(BaseModel):
         if mode == 'loss':
             maps, text, routing = self.extract_feat(inputs, token_ids, token_mask, image_index)
             return {**self._head_loss(maps, text, data_samples), **self._routing_loss(routing)}
-        maps, text = self._maps_with_text(self.encode_image(inputs), token_ids, token_mask, image_index)
+        if mode == 'predict' and self.test_cfg.get('routing'):
+            maps, text, routing = self.extract_feat(inputs, token_ids, token_mask, image_index)
+            _tell_routing(routing, data_samples)
+        else:
+            maps, text = self._maps_with_text(self.encode_image(inputs), token_ids, token_mask, image_index)
         if mode == 'predict':
             return self._postprocess(self._head_predict(maps, text, data_samples), inputs, data_samples)
         return self.decode_head(maps, text) if takes_text(self.decode_head) else self.decode_head(maps)
@@ -290,6 +311,8 @@ class ReferringSegmentor(BaseModel):
                   for info in routing}
         if routing:
             losses |= {loss.loss_name: sum(loss(info) for info in routing) for loss in self.routing_losses}
+        if entropies := [info.entropy() for info in routing if len(info.experts) > 1]:
+            losses['routing_entropy'] = torch.stack(entropies).mean()
         return losses
 
     def parse_losses(self, losses: dict[str, Tensor | dict[str, Tensor]]) -> tuple[Tensor, StepLog]:

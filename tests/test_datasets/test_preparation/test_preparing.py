@@ -143,7 +143,8 @@ def test_annotations_that_changed_meanwhile(root, content, tmp_path, monkeypatch
 
 def test_the_order_is_kept(root, content, tmp_path):
     """Also where the referents of an image, which is read once, stand apart."""
-    content['refs'].insert(3, {**content['refs'][0], 'ref_id': 9})
+    sentence = {**content['refs'][0]['sentences'][0], 'sent_id': 9}
+    content['refs'].insert(3, {**content['refs'][0], 'ref_id': 9, 'sentences': [sentence]})
     write_refcoco(root, content)
     prepare('refshapes', [root], tmp_path / 'out')
     assert [referent['ref_id'] for referent in JSONLinesDataset(str(tmp_path / 'out')).referents()] == [0, 1, 2, 9]
@@ -284,6 +285,17 @@ def test_links_in_a_folder_of_others_lead_nowhere(root, tmp_path, name):
     with pytest.raises(FileError, match='is a link'):
         prepare('refshapes', [root], out_dir, lmdb='lmdb' in name)
     assert _tree(victim) == before
+
+
+@pytest.mark.parametrize('name', ['settings.json', 'train.finished.json', 'annotations/train.jsonl', 'images/one.jpg',
+                                  'data.lmdb'])
+def test_a_pipe_in_a_folder_of_others(root, tmp_path, name):
+    """Nobody waits for what comes out of it."""
+    path = tmp_path / 'out/.unfinished' / name
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(FileError, match=f'{name} is a link or no file, which this tool never makes'):
+        prepare('refshapes', [root], tmp_path / 'out', lmdb='lmdb' in name)
 
 
 def test_going_on_with_a_damaged_lmdb(root, tmp_path):

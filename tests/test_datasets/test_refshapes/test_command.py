@@ -1,20 +1,15 @@
 """The command that makes RefShapes."""
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
+from helpers.tools import load_script
 
 from mmrefseg.datasets.refshapes import writer
-
-TOOL = Path(__file__).parents[3] / 'tools' / 'dataset_converters' / 'refshapes.py'
 
 
 @pytest.fixture
 def command(monkeypatch):
-    spec = importlib.util.spec_from_file_location('refshapes_tool', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_script('tools/dataset_converters/refshapes.py')
 
     def call(*arguments: str) -> None:
         monkeypatch.setattr(sys, 'argv', ['refshapes.py', *arguments])
@@ -30,6 +25,8 @@ def test_command(command, tmp_path, capsys):
     assert 'nothing to do' in capsys.readouterr().out
     with pytest.raises(SystemExit, match='other settings'):
         command(str(tmp_path / 'a'), *few, '--image-size', '128', '96')
+    with pytest.raises(SystemExit, match='other settings'):
+        command(str(tmp_path / 'a'), *few, '--style', 'dusk')
     with pytest.raises(SystemExit, match='cannot write .*name a folder'):
         command(str(tmp_path / 'a' / 'refshapes.json' / 'b'), *few)
 

@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 
 from mmrefseg.datasets.refshapes import COLOURS, HELD_OUT, SHAPES
 from mmrefseg.datasets.refshapes.expressions import KINDS
-from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture, render
+from mmrefseg.datasets.refshapes.picture import STYLES, PictureTask, make_picture, render
 from mmrefseg.datasets.refshapes.scene import MIN_VISIBLE_SHARE, coverage, sample_scene
 
 
@@ -98,3 +98,24 @@ def test_mixture_of_expressions():
     assert 6 <= counts.total() / len(pictures) <= 10
     assert 0.4 <= counts['attribute'] / counts.total() <= 0.6
     assert min(counts[kind] for kind in KINDS) / counts.total() > 0.08
+
+
+def test_styles_paint_the_same_scenes_otherwise():
+    task = PictureTask(5, 'train', 0, (112, 112))
+    scene, images = sample_scene(task.split, task.image_size, task.rng()), {}
+    for style in STYLES:
+        rng = task.rng()
+        sample_scene(task.split, task.image_size, rng)
+        images[style] = render(scene, rng, STYLES[style]).astype(float)
+        pictures = make_picture(task._replace(style=style))
+        assert [entry.annotation for entry in pictures.objects] == [
+            entry.annotation for entry in make_picture(task).objects]
+    assert np.array_equal(images['plain'], render(scene, _after_scene(task)))
+    assert images['dusk'].mean() < 0.7 * images['plain'].mean()
+    assert images['dusk'][..., 2].mean() > images['dusk'][..., 0].mean()
+
+
+def _after_scene(task: PictureTask) -> np.random.Generator:
+    rng = task.rng()
+    sample_scene(task.split, task.image_size, rng)
+    return rng

@@ -57,11 +57,20 @@ def test_averages(tmp_path):
     assert second['routing/neck.0/edge/weight'] == pytest.approx(0.35)
     assert second['step'] == 4
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'routing neck.0: edge 0.15 (chosen 100%, first 100%), shape 0.85 (chosen 50%, first 0%)' in log
-    assert log.count('routing adapter:') == 2
+    assert 'routing neck.0: edge 0.35 (chosen 100%, first 100%), shape 0.65 (chosen 50%, first 0%)' in log
+    assert log.count('routing adapter:') == 1  # at the end
+    assert log.index('routing adapter:') > log.rindex('(train)')
 
 
-@pytest.mark.parametrize(('interval', 'steps'), [(3, [3, 7]), (4, [4, 8]), (50, [4, 8])])
+def test_what_is_left_at_the_end(tmp_path):
+    """Four iterations, an entry after the third: the last one stands for itself, in the log too."""
+    run(tmp_path, interval=3)
+    assert [(row['step'], round(row['routing/neck.0/edge/weight'], 3)) for row in scalars(tmp_path)] == [
+        (3, 0.2), (4, 0.4)]
+    assert 'routing neck.0: edge 0.40 ' in next(tmp_path.glob('*/*.log')).read_text()
+
+
+@pytest.mark.parametrize(('interval', 'steps'), [(3, [3, 7, 8]), (4, [4, 8]), (50, [4, 8])])
 def test_epochs(tmp_path, interval, steps):
     """Two epochs of four iterations; an epoch shorter than the interval is logged at its end, as LoggerHook does."""
     run(tmp_path, interval, by_epoch=True)

@@ -291,3 +291,28 @@ def test_drop_path_compiles_and_acts_where_all_trains():
         compiled = torch.compile(backbone, fullgraph=True, backend='eager')
         assert torch.equal(compiled(x)[1], backbone(x)[1]) is (tuning == 'norm_bias')
     assert torch.equal(compiled.eval()(x)[1], backbone(x)[1])
+
+
+def test_a_stem_sees_across_the_borders_of_patches():
+    """Patches keep their size; a pixel reaches 3 pixels beyond its own patch, and norm and ReLU all of them."""
+    backbone = make_tiny(patch_size=14, stem_channels=8)
+    assert [tuple(x.shape) for x in backbone(torch.randn(2, 3, 28, 42))] == [(2, 24, 2, 3)] * 2
+    stem = backbone.tower.patch_embed.backbone
+    stem[1] = stem[2] = nn.Identity()
+    x = torch.randn(1, 3, 28, 28)
+    before = backbone.tower.patch_embed(x)
+    for column, touched in ((13, [True, True]), (8, [True, False])):
+        changed = x.clone()
+        changed[..., 0, column] += 1
+        differs = (backbone.tower.patch_embed(changed) - before).abs().amax(-1)[0] > 1e-4
+        assert differs.tolist() == [touched, [False, False]]
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(stem_channels=12, patch_size=14), 'stem_channels of PlainViT is 12; it must be a multiple of 8'),
+    (dict(stem_channels=8), 'patch_size of PlainViT with stem_channels is None; it must be an even number'),
+    (dict(stem_channels=8, patch_size=7), 'patch_size of PlainViT with stem_channels is 7'),
+])
+def test_stems_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_tiny(**settings)

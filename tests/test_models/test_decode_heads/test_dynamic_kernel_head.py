@@ -174,3 +174,38 @@ def test_a_batch_whose_every_pixel_is_ignored_teaches_nothing(losses):
     sum(values.values()).backward()
     assert [value.item() for value in values.values()] == [0] * len(values)
     assert not logits.grad.any()
+
+
+def test_presence_blanks_what_is_not_there(make_text):
+    head, text, maps = make_head(presence=dict(channels=4, threshold=0.5)), make_text(12), (torch.randn(2, 8, 3, 3), )
+    plain = make_head()
+    plain.load_state_dict(head.state_dict(), strict=False)
+    torch.nn.init.zeros_(head.presence.output.weight)
+    for bias, is_there in ((0.1, True), (-0.1, False)):
+        torch.nn.init.constant_(head.presence.output.bias, bias)
+        logits = head.predict(maps, text)
+        torch.testing.assert_close(head(maps, text), plain(maps, text))
+        assert torch.equal(logits, plain(maps, text)) if is_there else (logits == -20).all()
+
+
+def test_presence_sees_map_and_sentence_and_each_sample_alone(make_text):
+    head, text, x = make_head(presence={}).presence, make_text(12), torch.randn(2, 8, 3, 3)
+    both = head(x, text.sentence)
+    torch.testing.assert_close(torch.cat([head(x[i:i + 1], text.sentence[i:i + 1]) for i in range(2)]), both)
+    assert not torch.allclose(head(x.flip(0), text.sentence), both)
+    assert not torch.allclose(head(x, text.sentence.flip(0)), both)
+
+
+def test_loss_of_presence_by_hand(make_text):
+    head = make_head(presence=dict(loss_weight=0.5))
+    masks = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    masks[1, 0, 2, 2] = 1
+    masks[2] = 255  # does not count
+    logits = torch.tensor([1.0, 2.0, 50.0])
+    expected = 0.5 * (math.log1p(math.exp(1)) + math.log1p(math.exp(-2))) / 2
+    assert head.presence.loss(logits, masks).item() == pytest.approx(expected)
+    assert head.presence.loss(logits[2:], masks[2:]).item() == 0
+    losses = head.loss((torch.randn(2, 8, 3, 3), ), make_text(12), make_samples(masks[:2, 0]))
+    assert set(losses) == {'loss_ce', 'loss_presence'}
+    sum(losses.values()).backward()
+    assert all(parameter.grad is not None for parameter in head.parameters())

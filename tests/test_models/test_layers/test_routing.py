@@ -92,6 +92,26 @@ def test_sparse_experts_see_only_the_samples_that_chose_them():
     assert sum(expert.seen for expert in mixture.experts.values()) == 16
 
 
+def test_sparse_mixtures_wait_for_the_device_once(monkeypatch):
+    waits = []
+    for name in ('tolist', 'item', 'nonzero', '__bool__', 'cpu', 'numpy'):
+        method = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, *args, name=name, method=method: waits.append(name)
+                            or method(self, *args))
+    make_mixture(2)(torch.randn(8, 6, 3, 3))
+    assert waits == ['tolist']
+
+
+@pytest.mark.parametrize('top_k', [1, 2, 4])
+def test_mixtures_compile_without_a_break(top_k):
+    mixture = make_mixture(top_k)
+    grid = torch.randn(5, 6, 2, 3)
+    expected, routing = mixture(grid)
+    output, compiled = torch.compile(mixture, backend='eager', fullgraph=True)(grid)
+    torch.testing.assert_close(output, expected)
+    assert torch.equal(compiled.weights, routing.weights)
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_experts_that_take_batch_statistics_see_all_samples(training):
     experts = {name: nn.Sequential(Shift(6), nn.BatchNorm2d(6) if name == 'b' else nn.Identity()) for name in NAMES}
@@ -230,3 +250,60 @@ def test_mixture_under_bfloat16(top_k):
         output, routing = mixture(grid)
     assert routing.logits.dtype == routing.weights.dtype == torch.float32
     torch.testing.assert_close(output.float(), exact, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize('top_k', [None, 2])
+def test_temperature_divides_the_logits(top_k):
+    cold = make_mixture(top_k, temperature=0.25).router.eval()
+    warm = make_mixture(top_k).router.eval()
+    warm.load_state_dict(cold.state_dict())
+    grid = torch.randn(5, 6, 2, 3)
+    torch.testing.assert_close(cold(grid).logits, 4 * warm(grid).logits)
+    torch.testing.assert_close(cold(grid).weights, (4 * warm(grid).weights.log()).softmax(1))
+
+
+@pytest.mark.parametrize('temperature', [0, -1.0, float('inf'), float('nan'), 'cold'])
+def test_temperature_must_be_above_0(temperature):
+    with pytest.raises(ValueError, match="temperature of router 'test' is .*; it must be a number above 0"):
+        make_mixture(None, temperature=temperature)
+
+
+def test_entropy_by_hand():
+    weights = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.5, 0.0, 0.0]])
+    assert RoutingInfo('r', NAMES, weights, weights, weights > 0).entropy().item() == pytest.approx(0.5)
+
+
+def test_the_bias_follows_the_load_in_training_only():
+    router = make_mixture(None, balancing_rate=0.5).router
+    nn.init.zeros_(router.score.weight)
+    router.score.bias.data = torch.tensor([0.4, 0.2, 0.2, 0.2]).log()
+    grid = torch.randn(3, 6, 2, 3)
+    router.eval()(grid)
+    assert router.bias.tolist() == [0, 0, 0, 0]
+    weights = router.train()(grid).weights
+    torch.testing.assert_close(weights[0], torch.tensor([0.4, 0.2, 0.2, 0.2]))
+    torch.testing.assert_close(router.bias, -0.5 * torch.tensor([0.6, -0.2, -0.2, -0.2]))  # 4 · load - 1
+    torch.testing.assert_close(router(grid).logits, (router.score.bias.data + torch.tensor([-0.3, 0.1, 0.1, 0.1])
+                                                     ).expand(3, -1))
+
+
+@pytest.mark.parametrize('top_k', [None, 2])
+def test_balancing_uses_all_experts_though_each_sample_has_its_own(top_k):
+    """A router that likes one expert, and tells samples apart: decided rows stay decided, and the load evens out."""
+    torch.manual_seed(0)
+    router = make_mixture(top_k, temperature=0.1, balancing_rate=0.1).router
+    router.score.bias.data[0] += 1
+    grids = torch.randn(200, 64, 6, 1, 1)
+    before = router(grids[0]).weights.detach()
+    for grid in grids:
+        routing = router(grid)
+    load = torch.cat([router.eval()(grid).weights for grid in grids]).mean(0)
+    assert before.mean(0).max() > 0.6
+    assert load.min() > 0.15 and load.max() < 0.4
+    assert routing.entropy() < 0.6
+    assert router.score.weight.grad is None
+
+
+def test_without_balancing_there_is_no_bias_in_the_weights_file():
+    assert 'bias' not in make_mixture(None).router.state_dict()
+    assert 'bias' in make_mixture(None, balancing_rate=0.1).router.state_dict()

@@ -188,3 +188,30 @@ def test_starts_without_the_experts_and_all_of_them_train_from_the_second_step()
         neck(maps, text)[0].square().mean().backward()
         optimizer.step()
     assert not [name for name, p in neck.mixtures.named_parameters() if p.grad.abs().max() < 1e-7]
+
+
+def test_routers_that_see_the_sentence():
+    """Other sentences, other weights; alone, the map decides as it did; shared images come to the same."""
+    neck, maps, text = make_neck(route_by_sentence=True), make_maps(), make_sentence()
+    other = text._replace(sentence=torch.randn(2, 10))
+    found, routing = neck.forward_with_routing(maps, text)
+    for info, changed, alone, mixture, x in zip(routing, neck.forward_with_routing(maps, other)[1],
+                                                neck.forward_with_routing(maps)[1], neck.mixtures, maps, strict=True):
+        assert not torch.allclose(info.weights, changed.weights)
+        router = mixture.router
+        pooled = router.score(x.mean((2, 3)))
+        torch.testing.assert_close(alone.logits, pooled)
+        torch.testing.assert_close(info.logits, pooled + text.sentence @ router.score_sentence.weight.T)
+    torch.testing.assert_close(neck.forward_text(neck.forward_image(maps), text), found)
+
+
+def test_the_published_routers_see_no_sentence():
+    neck, maps = make_neck(), make_maps()
+    first, second = (neck.forward_with_routing(maps, make_sentence())[1] for _ in range(2))
+    assert all(torch.equal(a.weights, b.weights) for a, b in zip(first, second, strict=True))
+    assert not any('score_sentence' in name for name in neck.state_dict())
+
+
+def test_routers_cannot_see_a_sentence_that_the_neck_does_not():
+    with pytest.raises(UserError, match='route_by_sentence of SERAFusion is True; it must be False where sentence'):
+        make_neck(route_by_sentence=True, sentence_channels=None)

@@ -97,6 +97,26 @@ def test_routing_of_shared_images(tiny_config, make_batch):
     assert {len(info.logits) for info in routing} == {4}
 
 
+@pytest.mark.parametrize(('build', 'size'), [(sera, 56), (segvlm, 64), (foreign_with_text, 56)])
+def test_features_to_train_on_are_those_of_repeated_images(build, size, tiny_config, make_batch):
+    """What is ahead of the text runs once per image where the backbone can be parted, with the same gradient."""
+    model, data = build(tiny_config).eval(), None
+    data = model.data_preprocessor(repeated(make_batch(size=size)))
+    arguments = data['token_ids'], data['token_mask']
+    first = next(module for module in model.backbone.modules() if isinstance(module, nn.Conv2d))
+    seen, gradients = [], []
+    first.register_forward_hook(lambda module, args, output: seen.append(len(output)))
+    outcomes = [model.extract_feat(data['inputs'], *arguments, data['image_index']),
+                model.extract_feat(data['inputs'][data['image_index']], *arguments)]
+    for maps, _, _ in outcomes:
+        gradients.append(torch.autograd.grad(sum(x.square().mean() for x in maps), first.weight)[0])
+    torch.testing.assert_close(*(maps for maps, _, _ in outcomes), atol=1e-5, rtol=1e-5)
+    for ours, theirs in zip(*(routing for _, _, routing in outcomes), strict=True):
+        torch.testing.assert_close(ours.weights, theirs.weights)
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
+    assert seen == ([2, 4] if build is sera else [4, 4])
+
+
 def test_training_keeps_every_image(tiny_config, make_batch):
     data = sera(tiny_config).data_preprocessor(repeated(make_batch()), training=True)
     assert 'image_index' not in data and len(data['inputs']) == 4

@@ -1,4 +1,5 @@
 import copy
+import math
 from collections import OrderedDict
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_loss_mode(model, make_batch):
     prepared = prepare(model, make_batch())
     losses = model(**prepared, mode='loss')
     names = {'decode.loss_ce', 'decode.loss_dice', 'loss_router_z', 'loss_router_balance', 'loss_router_assignment'}
-    assert set(losses) == names | {f'routing/{name}' for name in ROUTERS}
+    assert set(losses) == names | {f'routing/{name}' for name in ROUTERS} | {'routing_entropy'}
     logits = model(**prepared)
     masks = torch.stack([sample.gt_sem_seg.data for sample in prepared['data_samples']])
     head = model.decode_head.loss_by_feat(logits, masks)
@@ -71,6 +72,8 @@ def test_loss_mode(model, make_batch):
 
 def test_routing_losses_sum_over_routers(model, make_batch):
     prepared = prepare(model, make_batch())
+    for loss, weight in zip(model.routing_losses, (1e-3, 1e-2, 1e-1), strict=True):
+        loss.loss_weight = weight
     losses, routing = model(**prepared, mode='loss'), routing_of(model, prepared)
     assert len(routing) == len(ROUTERS)
     z = 1e-3 * sum(info.logits.square().mean() for info in routing)
@@ -78,6 +81,8 @@ def test_routing_losses_sum_over_routers(model, make_batch):
     loads = [info.weights.sum(0) for info in routing]
     balance = 1e-2 * sum(((load - load.mean())**2).mean() / load.mean()**2 for load in loads)
     torch.testing.assert_close(losses['loss_router_balance'], balance)
+    shares = [-(info.weights * info.weights.log()).sum(1) / math.log(len(info.experts)) for info in routing]
+    torch.testing.assert_close(losses['routing_entropy'], torch.stack(shares).mean())
 
 
 def test_what_goes_to_the_log(model, make_batch):
@@ -85,7 +90,7 @@ def test_what_goes_to_the_log(model, make_batch):
     total, log = model.parse_losses(dict(losses))
     summed = [value for name, value in losses.items() if 'loss' in name]
     torch.testing.assert_close(total, sum(summed))
-    assert set(log) == {'loss', *(name for name in losses if 'loss' in name)}
+    assert set(log) == {'loss', 'routing_entropy', *(name for name in losses if 'loss' in name)}
 
 
 def test_routing_statistics_beside_the_losses(tiny_config, make_batch):
@@ -97,7 +102,7 @@ def test_routing_statistics_beside_the_losses(tiny_config, make_batch):
     log = model.train_step(copy.deepcopy(data), optimizer)
     assert {name: tuple(experts) for name, experts in log.routing.items()} == ROUTERS
     assert not any(figures.requires_grad for experts in log.routing.values() for figures in experts.values())
-    assert not any(name.startswith('routing') for name in log)
+    assert [name for name in log if name.startswith('routing')] == ['routing_entropy']
     for info in routing_of(model, prepare(model, data)):
         weights, chosen, most = torch.stack(list(log.routing[info.name].values()), dim=1)
         torch.testing.assert_close(weights, info.weights.mean(0), atol=1e-3, rtol=0)

@@ -1,0 +1,71 @@
+"""Asking a trained model otherwise, to see whether the words matter to it."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmrefseg.datasets import ChangedExpressions
+from mmrefseg.datasets.expression_changes import CHANGES
+from mmrefseg.evaluation import ReferringIoUMetric
+from mmrefseg.evaluation.language_probe import AS_ASKED, Probed, compare_scores
+from mmrefseg.evaluation.protocols import ProtocolSetting
+from mmrefseg.evaluation.scores import Scores
+from mmrefseg.registry import DATASETS
+
+from .running import run_test
+
+
+class _KeptScores(ReferringIoUMetric):
+    """Keeps what was counted per expression, on the main process."""
+
+    scores: Scores
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        self.scores = self._scores(results, self.protocols[0])
+        return super().compute_metrics(results)
+
+
+def probe(runner: Runner,
+          dataloader: Mapping[str, Any],
+          changes: Sequence[str] = tuple(CHANGES),
+          seed: int = 0,
+          protocol: ProtocolSetting = 'cris',
+          amp: bool = False) -> dict[str, Probed]:
+    """Figures of a runner's model on a split as it is asked, and as it is asked otherwise.
+
+    Args:
+        runner: from :func:`~mmrefseg.apis.running.start_testing`, or one that has just trained; its config needs a
+            ``test_cfg``, and its ``test_loop`` is another one afterwards.
+        dataloader: config of the data, such as the config's ``test_dataloader``; nothing of it is changed.
+        changes: ways to ask otherwise; see :class:`~mmrefseg.datasets.ChangedExpressions`. Those that have an effect on
+            no expression of the split, or can't be made of its files, are left out of the answer. Default all.
+        seed: the same seed asks the same. Default 0.
+        protocol: the rules to count under. Default ``'cris'``.
+        amp: whether the model runs under mixed precision. Default False.
+
+    Returns:
+        ``'as it is'`` and names of changes → figures; :func:`~mmrefseg.evaluation.language_probe.verdicts` says them in
+        words. Empty on all processes but the main one.
+
+    Raises:
+        InputError: there is no such change, or the split is empty.
+    """
+    with DefaultScope.overwrite_default_scope('mmrefseg'):
+        dataset = DATASETS.build(dataloader['dataset'])
+    asked = {AS_ASKED: dataset, **{change: ChangedExpressions(dataset, change, seed) for change in changes}}
+    metrics: dict[str, _KeptScores] = {}
+    for name, data in asked.items():
+        if name != AS_ASKED and not len(data):
+            continue
+        runner.logger.info(f'Expressions: {name}')
+        run_test(runner, {**dataloader, 'dataset': data}, Evaluator([_KeptScores(protocol=protocol)]), amp)
+        metrics[name] = runner.test_loop.evaluator.metrics[0]
+    if not is_main_process():
+        return {}
+    scores = {name: metric.scores for name, metric in metrics.items()}
+    return compare_scores(scores.pop(AS_ASKED), scores, metrics[AS_ASKED].protocols[0])

@@ -1,0 +1,1 @@
+"""Out of the laboratory; each part asks for packages of its own, the extras of mmrefseg."""

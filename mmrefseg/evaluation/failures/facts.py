@@ -1,0 +1,133 @@
+"""What is known of each expression and its answer."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmrefseg.datasets.base_referring_dataset import AnnotatedObject
+from mmrefseg.datasets.expression_kind import classify_expression
+from mmrefseg.structures.mask_position import position_of
+from mmrefseg.structures.masks import draw_mask
+
+from ..functional import pixel_counts, truth_mask
+from ..predictions import Prediction
+from ..predictions.scoring import Pair, draw_pairs, scores_of
+from ..protocols import Protocol
+from ..scores import Scores, unions_of
+from .classes import MISSING, classify_failure
+from .sweep import ThresholdSweep
+
+Objects = Mapping[int, Sequence[AnnotatedObject]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of N expressions, in the order of the data set.
+
+    Args:
+        scores: what was counted.
+        ious: (N, ), IoU from 0 to 1; 1 where nothing is there and nothing is answered.
+        failures: class of the failure; None for an answer that is good enough.
+        positions: where on the image the referent lies; ``''`` without one.
+        same_category: other objects of the referent's category on its image; None where annotations don't tell.
+        kinds: how each expression refers.
+        kinds_are_given: whether the data say so; otherwise lists of words did.
+        sweep: figures at other thresholds; without expressions where no probabilities are stored.
+    """
+
+    scores: Scores
+    ious: np.ndarray
+    failures: list[str | None]
+    positions: list[str]
+    same_category: list[int | None]
+    kinds: list[str]
+    kinds_are_given: bool
+    sweep: ThresholdSweep
+
+
+def collect_facts(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None], objects: Objects,
+                  protocol: Protocol, min_pixels: int = 1) -> Facts:
+    """Look at each answer beside the truth.
+
+    Args:
+        infos: expressions as :meth:`BaseReferringDataset.get_data_info` has them.
+        answers: one per expression; None where there is none.
+        objects: what is annotated on each image, by ``image_id``.
+        protocol: the rules under which they meet.
+        min_pixels: an answer of fewer pixels is none. Default 1.
+
+    Raises:
+        InputError: an answer's mask or probability is damaged, or a mask is of another size, or was made under other
+            protocols alone.
+    """
+    others = _Others(objects, protocol)
+    sweep = ThresholdSweep(protocol.empty_union)
+    rows, areas, failures, positions = [], [], [], []
+    referent, position = None, ''
+    for info, answer, pair in zip(infos, answers, draw_pairs(infos, answers, [protocol]), strict=True):
+        mask, truth = pair.frames[protocol.name]
+        rows.append(pixel_counts(mask, truth).tolist())
+        areas.append(pair.area)
+        failures.append(_failure(rows[-1], info, answer, pair, others, protocol, min_pixels))
+        if pair.truth is not referent:
+            referent, position = pair.truth, position_of(pair.truth.numpy())
+        positions.append(position)
+        sweep.add(answer, pair)
+    given = any(info.get('kind') for info in infos)
+    kinds = [info.get('kind') or ('' if given else classify_expression(info['text'])) for info in infos]
+    counts = np.array(rows, np.int64)
+    return Facts(scores_of(infos, areas, counts), _ious(counts, min_pixels), failures, positions,
+                 [same_category(info, objects) for info in infos], kinds, given, sweep)
+
+
+def _ious(counts: np.ndarray, min_pixels: int) -> np.ndarray:
+    counts = counts * np.where(counts[:, 1] >= min_pixels, 1, [[0], [0], [1]]).T
+    unions = unions_of(counts)
+    return np.where(unions == 0, 1, counts[:, 0] / np.maximum(unions, 1))
+
+
+def _failure(counts: Sequence[int], info: Mapping[str, Any], answer: Prediction | None, pair: Pair, others: _Others,
+             protocol: Protocol, min_pixels: int) -> str | None:
+    if answer is None:
+        return MISSING
+    shared, answered, area = counts
+    if answered >= min_pixels and 2 * shared > answered + area - shared:
+        return None  # told without drawing the other objects
+    mask, truth = (part.numpy() for part in pair.frames[protocol.name])
+    return classify_failure(mask, truth, others.masks(info) if shared < answered else (), min_pixels)
+
+
+class _Others:
+    """Masks of all objects on an image in the protocol's frame; those of the last image are kept."""
+
+    def __init__(self, objects: Objects, protocol: Protocol) -> None:
+        self._objects, self._protocol = objects, protocol
+        self._image: Any = None
+        self._masks: list[np.ndarray] = []
+
+    def masks(self, info: Mapping[str, Any]) -> list[np.ndarray]:
+        if info['image_id'] != self._image:
+            self._image = info['image_id']
+            drawn = (draw_mask(found.segmentation, info['height'], info['width'])
+                     for found in self._objects.get(info['image_id'], ()))
+            self._masks = [truth_mask(torch.from_numpy(mask), self._protocol).numpy() for mask in drawn]
+        return self._masks
+
+
+def same_category(info: Mapping[str, Any], objects: Objects) -> int | None:
+    """How many other objects of the referent's category are on its image; None where annotations don't tell.
+
+    Args:
+        info: the expression.
+        objects: what is annotated on each image, by ``image_id``.
+    """
+    category = info.get('category_id') or 0
+    if category < 1:
+        return None
+    own = info.get('ann_ids') or [info['ann_id']]
+    return sum(found.category_id == category and found.ann_id not in own
+               for found in objects.get(info['image_id'], ()))

@@ -1,0 +1,71 @@
+"""Whether what an expression names is on the picture at all."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmrefseg.registry import MODELS
+from mmrefseg.utils.type_hints import Count, Finite, Share
+
+BLANK = -20.0
+"""Logit of every pixel of an answer that is blanked; its probability is 2e-9."""
+
+
+@MODELS.register_module()
+class PresenceOutput(nn.Module):
+    """A logit from a map's positions, pooled, and the sentence; its loss; and the blanking of answers.
+
+    Args:
+        in_channels: channels of the map.
+        sentence_channels: channels of the sentence feature.
+        channels: hidden width. Default 64.
+        threshold: probability of presence below which an answer is blanked. Default 0.5.
+        loss_weight: weight of the loss, beside the mask's. Default 1.0.
+    """
+
+    loss_name = 'loss_presence'
+
+    def __init__(self, in_channels: Count, sentence_channels: Count, channels: Count = 64, threshold: Share = 0.5,
+                 loss_weight: Finite = 1.0) -> None:
+        super().__init__()
+        self.sentence_channels = sentence_channels
+        self.threshold, self.loss_weight = threshold, loss_weight
+        self.map_layer = nn.Linear(2 * in_channels, channels)
+        self.sentence_layer = nn.Linear(sentence_channels, channels)
+        self.output = nn.Linear(channels, 1)
+
+    def forward(self, x: Tensor, sentence: Tensor) -> Tensor:
+        """Logits of presence.
+
+        Args:
+            x: (B, C, H, W).
+            sentence: (B, D).
+
+        Returns:
+            float32 (B,).
+        """
+        pooled = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
+        return self.output(F.relu(self.map_layer(pooled) + self.sentence_layer(sentence)))[:, 0].float()
+
+    def loss(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """Binary cross-entropy; samples whose pixels are all ignored do not count.
+
+        Args:
+            logits: (B,).
+            masks: (B, 1, H, W) of 0 and 1; 255 is ignored.
+        """
+        counts = (masks != 255).flatten(1).any(1).float()
+        target = (masks == 1).flatten(1).any(1).float()
+        losses = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+        return self.loss_weight * (losses * counts).sum() / counts.sum().clamp(min=1)
+
+    def blank(self, mask_logits: Tensor, logits: Tensor) -> Tensor:
+        """Mask logits, :data:`BLANK` all over where what is asked for seems not to be there.
+
+        Args:
+            mask_logits: (B, 1, h, w).
+            logits: of presence, (B,).
+        """
+        absent = logits.sigmoid() < self.threshold
+        return mask_logits.masked_fill(absent[:, None, None, None], BLANK)

@@ -1,0 +1,26 @@
+"""A server in a thread, on a free port of this machine."""
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """Serve an app and give its address."""
+    config = uvicorn.Config(app, '127.0.0.1', 0, log_level='error')
+    listening = config.bind_socket()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening], ), daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield f'http://127.0.0.1:{listening.getsockname()[1]}'
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()

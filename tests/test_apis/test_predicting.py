@@ -1,0 +1,204 @@
+"""Many images: what is asked, shards, kills, and joining."""
+import json
+import multiprocessing
+import os
+import signal
+import time
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmrefseg.apis import RefSegInferencer
+from mmrefseg.apis.predicting import Settings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
+from mmrefseg.apis.predicting.coco import coco_of
+from mmrefseg.errors import FileError, InputError, MissingInputError
+
+CONFIG = 'sera_tiny_refshapes'
+
+
+@pytest.fixture(scope='module')
+def ask() -> RefSegInferencer:
+    torch.manual_seed(0)
+    return RefSegInferencer(CONFIG, None, 'cpu')
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / 'photos'
+    (folder / 'deep').mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for name in ('a.png', 'b.png', 'c.png', 'd.png', 'deep/e.png'):
+        cv2.imwrite(str(folder / name), random.integers(0, 255, (30, 40, 3), dtype=np.uint8))
+    (folder / 'bb.jpg').write_bytes(b'<html>')
+    return folder
+
+
+def folder_of(out, inputs, expressions=('the cup', 'all of it'), size=2, **settings) -> ShardFolder:
+    out.mkdir(exist_ok=True)
+    return ShardFolder(out, partial(read_tasks, [str(name) for name in inputs], list(expressions)), settings, size)
+
+
+def run(ask, folder: ShardFolder, shards=None, **settings):
+    predict_shards(ask, folder, folder.missing() if shards is None else shards, Settings(**settings), lambda *_: None)
+    return [json.loads(line) for line in (folder.folder / 'predictions.jsonl').read_text().splitlines()
+            ] if not folder.missing() and folder.merge() else None
+
+
+def test_folders_lists_and_lines_are_read_in_order(photos, tmp_path):
+    (tmp_path / 'list.txt').write_text('photos/d.png\n\nphotos/deep/e.png\n')
+    (tmp_path / 'lines.jsonl').write_text(
+        '{"image": "a.png", "expressions": ["x", "y"], "sent_ids": [7, 9]}\n{"image": "b.png", "expression": "z"}\n'
+        '{"image": "c.png"}\n')
+    tasks = list(read_tasks([str(photos), str(tmp_path / 'list.txt')], ['the cup']))
+    assert [task.file_name for task in tasks] == [
+        'a.png', 'b.png', 'bb.jpg', 'c.png', 'd.png', 'photos/d.png', 'photos/deep/e.png']
+    assert [task.place for task in tasks] == list(range(7))
+    assert all(os.path.exists(task.image) and task.expressions == ['the cup'] for task in tasks)
+    tasks = list(read_tasks([str(tmp_path / 'lines.jsonl')], ['other'], str(photos)))
+    assert tasks[0] == Task(0, str(photos / 'a.png'), 'a.png', ['x', 'y'], [7, 9])
+    assert [task.expressions for task in tasks[1:]] == [['z'], ['other']]
+
+
+@pytest.mark.parametrize(('line', 'message'), [
+    ('{"image": 3}', "'image' must be of type str"),
+    ('{"image": "a", "expressions": [" "]}', 'line 1: .*blank'),
+    ('{"image": "a", "expressions": [3]}', 'line 1: an expression must be a string'),
+    ('{"image": "a", "expression": "x", "expressions": ["y"]}', 'write either'),
+    ('{"image": "a", "expressions": ["x", "y"], "sent_ids": [1]}', '1 ids of sentences and 2 expressions'),
+    ('{"image": "a"}', "nothing is asked of 'a'"),
+    ('[1]', 'expected an object'),
+])
+def test_damaged_lines_are_told_before_the_work(tmp_path, line, message):
+    path = tmp_path / 'lines.jsonl'
+    path.write_text(line)
+    with pytest.raises(InputError, match=message):
+        list(read_tasks([str(path)], []))
+
+
+def test_expressions_of_a_file(tmp_path):
+    (tmp_path / 'e.txt').write_text('the cup\n\n the dog \n', encoding='utf-8-sig')
+    assert read_expressions([str(tmp_path / 'e.txt'), 'a tree']) == ['the cup', 'the dog', 'a tree']
+    (tmp_path / 'e.txt').write_bytes(b'\xff\xfe')
+    with pytest.raises(InputError, match='not in UTF-8'):
+        read_expressions([str(tmp_path / 'e.txt')])
+    with pytest.raises(MissingInputError):
+        list(read_tasks([str(tmp_path / 'no.jsonl')], ['x']))
+
+
+def test_answers_are_the_inferencers(ask, photos, tmp_path):
+    lines = run(ask, folder_of(tmp_path / 'out', [photos]), save=('png', 'overlay'), workers=2, batch_size=3)
+    assert [(line['file_name'], line['expression']) for line in lines] == [
+        (name, text) for name in ('a.png', 'b.png', 'c.png', 'd.png') for text in ('the cup', 'all of it')]
+    for line, result in zip(lines, ask.stream(str(photos), ['the cup', 'all of it'], 3, progress=False), strict=True):
+        assert line['segmentation'] == result.rle and line['score'] == pytest.approx(result.score)
+        assert (cv2.imread(str(tmp_path / 'out' / line['png']), 0) // 255 == result.mask).all()
+        assert cv2.imread(str(tmp_path / 'out' / line['overlay'])) is not None
+    [broken] = [json.loads(line) for line in (tmp_path / 'out/unreadable.jsonl').read_text().splitlines()]
+    assert broken['file_name'] == 'bb.jpg' and 'no image but a text' in broken['error']
+
+
+def test_an_image_that_is_named_twice_is_answered_twice(ask, photos, tmp_path):
+    lines = run(ask, folder_of(tmp_path / 'out', [photos / 'a.png', photos / 'bb.jpg', photos / 'a.png'], ['x'], 3))
+    assert [line['index'] for line in lines] == [0, 2]
+
+
+def test_processes_share_the_work(ask, photos, tmp_path):
+    folder = folder_of(tmp_path / 'out', [photos])
+    shares = [folder.pending(rank, 2, False) for rank in range(2)]
+    assert shares == [[0, 2], [1]]
+    for share in shares:
+        lines = run(ask, folder, share)
+    assert lines == run(ask, folder_of(tmp_path / 'alone', [photos]))
+    with pytest.raises(InputError, match='holds answers already.*--resume'):
+        folder.pending(1, 2, False)
+    assert folder.pending(1, 2, True) == []
+
+
+def test_other_questions_are_refused(photos, tmp_path):
+    folder_of(tmp_path / 'out', [photos], weights='a')
+    with pytest.raises(InputError, match='questions differ'):
+        folder_of(tmp_path / 'out', [photos], ['the cup'], weights='a')
+    with pytest.raises(InputError, match='weights differ'):
+        folder_of(tmp_path / 'out', [photos], weights='b')
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda lines: lines[:-1], 'not those that were asked for'),
+    (lambda lines: [*lines, lines[-1]], 'holds 5 answers where 4'),
+    (lambda lines: [lines[0], *lines[:-1]], 'not those that were asked for'),
+    (lambda lines: [lines[1], lines[0], *lines[2:]], 'not those that were asked for'),
+])
+def test_a_join_finds_what_is_missing_or_twice(ask, photos, tmp_path, change, message):
+    folder = folder_of(tmp_path / 'out', [photos])
+    run(ask, folder)
+    lines = folder.path(0).read_bytes().splitlines(True)
+    folder.path(0).write_bytes(b''.join(change(lines)))
+    before = (tmp_path / 'out/predictions.jsonl').read_bytes()
+    with pytest.raises(InputError, match=message):
+        folder.merge()
+    assert (tmp_path / 'out/predictions.jsonl').read_bytes() == before
+
+
+def slow(ask, folder: ShardFolder) -> None:
+    torch.set_num_threads(1)
+    predict_shards(ask, folder, folder.missing(), Settings(workers=0), lambda *_: time.sleep(0.2))
+
+
+def test_a_killed_run_goes_on(ask, photos, tmp_path):
+    folder = folder_of(tmp_path / 'out', [photos], size=1)
+    child = multiprocessing.get_context('fork').Process(target=slow, args=(ask, folder))
+    child.start()
+    while not folder.path(1).exists() and child.is_alive():
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    kept = {shard: folder.path(shard).stat().st_mtime_ns for shard in range(5) if folder.path(shard).exists()}
+    assert 2 <= len(kept) < 5
+    lines = run(ask, folder, folder.pending(0, 1, True))
+    assert lines == run(ask, folder_of(tmp_path / 'alone', [photos], size=1))
+    assert kept == {shard: folder.path(shard).stat().st_mtime_ns for shard in kept}
+
+
+def test_a_full_folder_ends_the_run_and_keeps_what_is_there(ask, photos, tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / 'out', [photos])
+    run(ask, folder, [0])
+
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(FileError, match='has space left'):
+        run(ask, folder)
+    assert folder.missing() == [1, 2] and [path.name for path in folder.path(1).parent.iterdir()] == ['0000000.jsonl']
+
+
+def test_coco(ask, photos, tmp_path):
+    from pycocotools.coco import COCO
+    lines = run(ask, folder_of(tmp_path / 'out', [photos]), threshold=0.5)
+    lines[0]['segmentation'] = {'size': [30, 40], 'counts': 'n\\1'}  # 0 up to the end
+    (tmp_path / 'instances.json').write_text(json.dumps(coco_of(lines)))
+    coco = COCO(str(tmp_path / 'instances.json'))
+    assert [image['file_name'] for image in coco.dataset['images']] == ['a.png', 'b.png', 'c.png', 'd.png']
+    drawn = [line for line in lines if coco_of([line])['annotations']]
+    assert 0 < len(drawn) < len(lines)
+    for line, annotation in zip(drawn, coco.dataset['annotations'], strict=True):
+        assert annotation['attributes'] == {'expression': line['expression'], 'score': line['score']}
+        mask = coco.annToMask(annotation)
+        left, top, right, bottom = line['box']
+        assert annotation['area'] == mask.sum() and annotation['bbox'] == [left, top, right - left, bottom - top]
+
+
+@pytest.mark.parametrize(('code', 'message'), [
+    ({'size': [3, 4], 'counts': '0o'}, "COCO's compressed string"), ({'size': [3, 4], 'counts': '09'}, 'do not fill'),
+    ({'size': [3, 4], 'counts': [0, 12]}, "'counts' must be of type str"),
+    (None, "'segmentation' must be of type dict")])
+def test_answers_of_others_as_coco(code, message):
+    """Of a shard that somebody else wrote; pycocotools would read beyond its end."""
+    answer = dict(file_name='a.jpg', expression='a', score=1.0, segmentation={'size': [3, 4], 'counts': '0<'})
+    assert coco_of([answer])['annotations'][0]['bbox'] == [0, 0, 4, 3]
+    with pytest.raises(InputError, match=message):
+        coco_of([{**answer, 'segmentation': code}])

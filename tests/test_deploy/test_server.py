@@ -1,0 +1,316 @@
+"""The server, spoken to over loopback."""
+import base64
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip('fastapi')
+httpx = pytest.importorskip('httpx')
+
+from helpers.running_server import running  # noqa: E402
+
+from mmrefseg.apis import RefSegInferencer  # noqa: E402
+from mmrefseg.deploy.server.app import create_app  # noqa: E402
+from mmrefseg.deploy.server.messages import Limits, Question, Reply  # noqa: E402
+from mmrefseg.deploy.server.metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.pool import BusyError, WorkerPool  # noqa: E402
+from mmrefseg.deploy.server.worker import levels_of  # noqa: E402
+from mmrefseg.errors import InputError, UserError  # noqa: E402
+from mmrefseg.structures.masks import rle_to_mask  # noqa: E402
+
+LIMITS = Limits(image_bytes=1 << 16, expressions=4, seconds=30, waiting=40)
+
+
+def png(seed: int, size: tuple[int, int] = (40, 60)) -> bytes:
+    return cv2.imencode('.png', np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8))[1].tobytes()
+
+
+@pytest.fixture(scope='module')
+def ask() -> RefSegInferencer:
+    torch.manual_seed(0)
+    return RefSegInferencer('sera_tiny_refshapes', None, 'cpu')
+
+
+def pool_of(ask, metrics=None, **kwargs) -> WorkerPool:
+    # Forked, as a fresh interpreter would import everything again.
+    return WorkerPool(lambda: ask, metrics or Metrics(), start_method='fork', **kwargs)
+
+
+@pytest.fixture(scope='module')
+def pool(ask):
+    with pool_of(ask) as pool:
+        yield pool
+
+
+@pytest.fixture(scope='module')
+def server(pool):
+    with running(create_app(pool, LIMITS, Metrics(), lambda url: png(3))) as address:
+        yield address
+
+
+@pytest.fixture
+def client(server):
+    with httpx.Client(base_url=server, timeout=60) as client:
+        yield client
+
+
+def form(image: bytes, *expressions: str, **fields) -> dict:
+    return dict(files=dict(image=image), data=dict(expressions=list(expressions), **fields))
+
+
+def check(answers: list[dict], ask, image: bytes, expressions: list[str], threshold=None) -> None:
+    """They are those of a single call, but for the last digits, as batches are computed in another order."""
+    for answer, result in zip(answers, ask(image, expressions, threshold=threshold), strict=True):
+        mask = rle_to_mask(answer['rle'], *result.size)
+        assert answer['expression'] == result.expression and (mask != result.mask).mean() < 2e-3
+        assert answer['score'] == pytest.approx(result.score, abs=1e-3)
+
+
+def test_a_form(client, ask):
+    answer = client.post('/v1/segment', **form(png(1), 'the cup', 'all', threshold='0.5')).json()
+    assert answer['size'] == [40, 60] and answer['threshold'] == 0.5
+    check(answer['answers'], ask, png(1), ['the cup', 'all'], 0.5)
+
+
+def test_json(client, ask):
+    body = dict(image=base64.b64encode(png(1)).decode(), expressions='the cup', include=['rle', 'png', 'polygons'])
+    [answer] = client.post('/v1/segment', json=body).json()['answers']
+    check([answer], ask, png(1), ['the cup'])
+    mask = cv2.imdecode(np.frombuffer(base64.b64decode(answer['png']), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (mask == 255 * rle_to_mask(answer['rle'], 40, 60)).all()
+    left, top, right, bottom = answer['box']
+    corners = np.concatenate([np.reshape(outline, (-1, 2)) for outline in answer['polygons']])
+    assert (corners.min(0) == (left, top)).all() and (corners.max(0) == (right - 1, bottom - 1)).all()
+    body['image'] = 'data:image/png;base64,' + body['image']
+    assert client.post('/v1/segment', json=body).json()['answers'] == [answer]
+
+
+def test_an_address(client, ask):
+    answer = client.post('/v1/segment', json=dict(image_url='http://example.org/a.png', expressions=['all'])).json()
+    check(answer['answers'], ask, png(3), ['all'])
+
+
+def test_routing_and_levels(client, ask):
+    [answer] = client.post('/v1/segment', **form(png(1), 'all', include=['levels', 'routing'])).json()['answers']
+    assert answer['routing'].keys() == ask.model.experts.keys()
+    for router, weights in answer['routing'].items():
+        assert tuple(weights) == ask.model.experts[router] and sum(weights.values()) == pytest.approx(1)
+    levels = cv2.imdecode(np.frombuffer(base64.b64decode(answer['levels']), np.uint8), cv2.IMREAD_UNCHANGED)
+    [result] = ask(png(1), 'all')
+    assert ((levels > 70) == result.mask).mean() > 0.998 and 'rle' not in answer
+
+
+def test_levels_keep_every_step_of_the_threshold():
+    steps = (np.arange(201) / 200).astype(np.float32)
+    probability = np.concatenate([steps, np.nextafter(steps, 2), np.nextafter(steps, -1).clip(0)])[:, None].clip(0, 1)
+    for step in range(200):
+        assert ((levels_of(probability) > step) == (probability > step / 200)).all()
+
+
+@pytest.mark.parametrize(('request_of', 'status', 'detail'), [
+    (lambda: form(b'<html>', 'x'), 422, 'no image but a text'),
+    (lambda: form(b'P6 99999 99999 255\n123', 'x'), 422, 'may exhaust the memory'),
+    (lambda: form(png(1), ' '), 422, 'blank'),
+    (lambda: form(png(1), 'x' * 5000), 422, 'characters'),
+    (lambda: form(png(1), *'abcde'), 413, 'at most 4'),
+    (lambda: form(png(1), *map(str, range(100))), 400, 'Too many fields'),
+    (lambda: dict(json=dict(image='', expressions=list(map(str, range(10000))))), 413, '10000 expressions'),
+    (lambda: form(png(1)), 422, '`expressions` must be'),
+    (lambda: form(png(1), 'x', threshold='nan'), 422, '`threshold` must be'),
+    (lambda: form(png(1), 'x', threshold='2'), 422, '`threshold` must be'),
+    (lambda: form(png(1), 'x', include='secrets'), 422, '`include` must be of rle'),
+    (lambda: form(png(1), 'x', colour='red'), 422, 'unknown fields'),
+    (lambda: dict(data=dict(expressions='x')), 415, 'multipart/form-data'),
+    (lambda: dict(content=b'not json', headers={'content-type': 'application/json'}), 400, 'no JSON'),
+    (lambda: dict(content=b'[' * 60000, headers={'content-type': 'application/json'}), 400, 'no JSON'),
+    (lambda: dict(content=b'[1]', headers={'content-type': 'application/json'}), 400, 'must be a JSON object'),
+    (lambda: dict(content=b'??', headers={'content-type': 'multipart/form-data; boundary=x'}), 400, ''),
+    (lambda: dict(json=dict(image='%%%', expressions='x')), 422, 'base64'),
+    (lambda: dict(json=dict(image=3, expressions='x')), 422, 'no file'),
+    (lambda: dict(json=dict(image='aa', expressions=[3])), 422, 'must be a string'),
+    (lambda: dict(json=dict(image_url='file:///etc/passwd', expressions='x')), 422, 'must begin with http'),
+    (lambda: dict(json=dict(image='aa', image_url='http://a', expressions='x')), 422, 'send either'),
+    (lambda: dict(json=dict(image='aaaa', expressions='x', threshold=True)), 422, '`threshold` must be'),
+    (lambda: form(bytes(1 << 17), 'x'), 413, 'at most 65536'),
+    (lambda: form(bytes(1 << 22), 'x'), 413, 'the request is too large'),
+    (lambda: dict(content=(bytes(1 << 16) for _ in range(64)), headers={'content-type': 'application/json'}), 413,
+     'the request is too large'),
+])
+def test_mistakes_are_told(client, request_of, status, detail):
+    try:
+        response = client.post('/v1/segment', **request_of())
+    except httpx.TransportError:  # turned away while it still sends
+        assert detail == 'the request is too large'
+        return
+    assert response.status_code == status and detail in response.json()['detail']
+
+
+def test_a_declared_gigabyte_is_not_waited_for(server):
+    with socket.create_connection(server.removeprefix('http://').split(':'), 10) as connection:
+        connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741824\r\n\r\nabc')
+        assert connection.recv(1000).startswith(b'HTTP/1.1 413 ')
+
+
+def test_slow_bodies_and_slow_models_are_given_up(pool):
+    with running(create_app(pool, LIMITS._replace(seconds=0.3), Metrics())) as address:
+        with socket.create_connection(address.removeprefix('http://').split(':'), 10) as connection:
+            connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc')
+            assert connection.recv(1000).startswith(b'HTTP/1.1 408 ')
+        assert httpx.post(f'{address}/v1/segment', json=dict(image_url='http://a', expressions='x')).status_code == 403
+
+
+def test_load(ask):
+    """200 requests of 16 clients; a process is killed on the way, and comes back."""
+    metrics = Metrics()
+    questions = [(png(i % 7, (16 + i % 5, 24)), [f'the {i}', 'all'][:1 + i % 2]) for i in range(200)]
+    with pool_of(ask, metrics) as pool, running(create_app(pool, LIMITS, metrics)) as address, httpx.Client(
+            base_url=address, timeout=60, limits=httpx.Limits(max_connections=16)) as client, ThreadPoolExecutor(
+                16) as clients:
+        answers = [clients.submit(client.post, '/v1/segment', **form(image, *texts)) for image, texts in questions]
+        answers[50].result()
+        [process] = pool.processes
+        os.kill(process, signal.SIGKILL)
+        answers = [answer.result() for answer in answers]
+        assert [answer.status_code for answer in answers] == [200] * 200
+        health, counted = client.get('/health').json(), client.get('/metrics').text
+        assert pool.processes != [process]
+    for (image, texts), answer in list(zip(questions, answers, strict=True))[::9]:
+        check(answer.json()['answers'], ask, image, texts)
+    assert health['status'] == 'UP' and health['waiting'] == 0
+    assert 'mmrefseg_worker_restarts_total 1.0' in counted
+    assert 'mmrefseg_requests_total{path="/v1/segment",status="200"} 200.0' in counted
+    batches = float(next(line for line in counted.splitlines() if line.startswith('mmrefseg_batch_questions_count')
+                         ).split()[1])
+    assert batches < 150, 'questions that wait are answered together'
+
+
+class Slow:
+    """Stands for a model: it answers when it is let, and dies or fails of some questions."""
+
+    def __init__(self, gate) -> None:
+        self.gate = gate
+
+    def stream(self, pairs, *_, on_error, **__):
+        for source, texts in pairs:
+            if texts == ['wait']:
+                while not self.gate.exists():
+                    time.sleep(0.01)
+            if texts == ['die']:
+                os._exit(1)
+            if texts == ['fail']:
+                raise RuntimeError('a bug')
+            on_error(source, InputError(texts[0]))
+        yield from ()
+
+
+@pytest.fixture
+def gate(tmp_path):
+    return tmp_path / 'open'
+
+
+def test_a_question_that_kills_takes_no_other_with_it(gate):
+    metrics = Metrics()
+    with pool_of(Slow(gate), metrics) as pool:
+        first = pool.submit(Question(b'', ['wait']))
+        others = [pool.submit(Question(b'', [text])) for text in ('a', 'die', 'b', 'fail', 'c')]
+        gate.touch()
+        assert first.result(20) == Reply(refused='wait')
+        assert [other.result(20) for other in others] == [
+            Reply(refused='a'), Reply(broken=True), Reply(refused='b'), Reply(broken=True), Reply(refused='c')]
+        assert pool.ready == 1
+
+
+def test_a_process_that_hangs_is_given_up(gate):
+    with pool_of(Slow(gate), seconds=0.3) as pool:
+        assert pool.submit(Question(b'', ['wait'])).result(20).broken
+        gate.touch()
+        assert pool.submit(Question(b'', ['a'])).result(20) == Reply(refused='a')
+
+
+def test_what_nobody_waits_for_is_not_answered(gate):
+    with pool_of(Slow(gate)) as pool:
+        first, second = pool.submit(Question(b'', ['wait'])), None
+        while pool.waiting:
+            time.sleep(0.01)
+        second = pool.submit(Question(b'', ['die']))
+        assert second.cancel()
+        process = pool.processes
+        gate.touch()
+        assert first.result(20).refused and pool.submit(Question(b'', ['a'])).result(20).refused
+        assert pool.processes == process
+
+
+def test_back_pressure(gate):
+    """Questions beyond those that may wait are turned away at once, with a time to come again."""
+    limits = LIMITS._replace(waiting=3)
+    metrics = Metrics()
+    with pool_of(Slow(gate), metrics, waiting=3) as pool, running(
+            create_app(pool, limits, metrics)) as address, ThreadPoolExecutor(4) as clients:
+        answers = [clients.submit(httpx.post, f'{address}/v1/segment', timeout=30, **form(b'x', 'wait'))
+                   for _ in range(4)]
+        response = next(as_completed(answers)).result()
+        assert response.status_code == 503 and int(response.headers['retry-after']) > 0
+        assert httpx.get(f'{address}/health').status_code == 200
+        gate.touch()
+        assert sorted(answer.result().status_code for answer in answers) == [422, 422, 422, 503]
+        assert httpx.post(f'{address}/v1/segment', **form(b'x', 'a')).status_code == 422
+    pool = pool_of(Slow(gate), waiting=1)
+    pool.submit(Question(b'', ['a']))
+    with pytest.raises(BusyError):
+        pool.submit(Question(b'', ['a']))
+
+
+def test_a_client_that_hangs_up_gives_its_place_back(gate):
+    limits = LIMITS._replace(waiting=1)
+    with pool_of(Slow(gate)) as pool, running(create_app(pool, limits, Metrics())) as address:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f'{address}/v1/segment', timeout=httpx.Timeout(10, read=0.2), **form(b'x', 'wait'))
+        gate.touch()
+        deadline = time.monotonic() + 20
+        while httpx.post(f'{address}/v1/segment', **form(b'x', 'a')).status_code == 503:
+            assert time.monotonic() < deadline
+
+
+def test_a_stop_answers_what_is_on_the_way(gate):
+    metrics = Metrics()
+    with pool_of(Slow(gate), metrics) as pool, ThreadPoolExecutor(1) as clients:
+        with running(create_app(pool, LIMITS, metrics)) as address:
+            answer = clients.submit(httpx.post, f'{address}/v1/segment', timeout=30, **form(b'x', 'wait'))
+            while 'mmrefseg_batch_questions_count 0.0' in httpx.get(f'{address}/metrics').text:
+                time.sleep(0.01)
+            threading.Timer(0.2, gate.touch).start()
+        assert answer.result().status_code == 422
+    assert not pool.processes
+    with pytest.raises(BusyError):
+        pool.submit(Question(b'', ['a']))
+
+
+def test_a_model_that_cannot_be_loaded():
+
+    def load():
+        raise InputError('no such weights')
+
+    pool = WorkerPool(load, Metrics(), start_method='fork')
+    with pytest.raises(UserError, match='no such weights'), pool:
+        pass
+    assert not pool.processes
+    pool = WorkerPool(lambda: os._exit(3), Metrics(), start_method='fork')
+    with pytest.raises(UserError, match='died'), pool:
+        pass
+
+
+def test_the_interface_is_described(client):
+    described = client.get('/openapi.json').json()
+    bodies = described['paths']['/v1/segment']['post']['requestBody']['content']
+    assert bodies.keys() == {'multipart/form-data', 'application/json'}
+    assert json.dumps(described) and client.get('/nowhere').status_code == 404
+    assert client.get('/v1/segment').status_code == 405

@@ -1,0 +1,112 @@
+"""The command that tunes a model, with the tools that it runs replaced."""
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.tools import load_script
+from mmengine.config import Config
+
+
+@pytest.fixture
+def tool():
+    return load_script('tools/finetune.py')
+
+
+@pytest.fixture
+def run(tool, tmp_path, monkeypatch):
+    """Runs the command; gives the command lines of the tools."""
+    ran = []
+
+    def pretend(name, *arguments, needed=True):
+        ran.append([name, *map(str, arguments)])
+        folder = tmp_path / 'out'
+        if name == 'train.py':
+            torch.save({}, folder / 'best_mIoU_epoch_3.pth')
+        if name.endswith('calibrate.py'):
+            (folder / 'calibration.json').write_text('{"temperature": 2.0, "shift": -0.5, "fit": "val"}')
+        if name.endswith('report.py'):
+            (folder / 'report.md').write_text('# Report\n')
+        if name == 'test.py' and 'old_data' in str(arguments):
+            where = Path(arguments[arguments.index('--work-dir') + 1])
+            where.mkdir(parents=True)
+            mean = 80.0 if where.name == 'before' else 60.0
+            (where / 'metrics.json').write_text(json.dumps({'protocols': {}, 'val': {'mIoU': mean}}))
+        return True
+
+    monkeypatch.setattr(tool, 'run_tool', pretend)
+    monkeypatch.setattr(tool, 'look_at', lambda folder: tool_data)
+    tool_data = sys.modules['mmrefseg.apis.finetuning'].OwnData(tmp_path / 'data', 20, ['val', 'test'], False)
+
+    def call(*arguments):
+        ran.clear()
+        monkeypatch.setattr(sys, 'argv', ['finetune.py', str(tmp_path / 'data'), '--work-dir', str(tmp_path / 'out'),
+                                          *arguments])
+        tool.main()
+        return list(ran)
+    return call
+
+
+def test_trains_tests_and_reports(run, tmp_path, capsys):
+    train, test, probe, calibrate, report, errors = run('--config', 'sera_tiny_refshapes', '--epochs', '4')
+    out = tmp_path / 'out'
+    best = str(out / 'best_mIoU_epoch_3.pth')
+    config = Config.fromfile(out / 'finetune.py')
+    assert config.train_cfg.max_epochs == 4
+    assert config.model.test_cfg == dict(threshold=0.35, calibration=dict(temperature=2.0, shift=-0.5))
+    assert train == ['train.py', str(out / 'finetune.py'), '--work-dir', str(out)]
+    assert test[1:] == [str(out / 'finetune.py'), best, '--work-dir', str(out), '--splits', 'val', 'test',
+                        '--out', str(out / 'predictions.json')]
+    assert probe[0] == 'analysis_tools/probe_language.py' and probe[-3:] == ['permuted', 'absent', 'places']
+    assert calibrate == ['analysis_tools/calibrate.py', str(out / 'predictions.json'), '--fit', 'val']
+    assert report == ['analysis_tools/quickstart_report.py', str(out)]
+    assert errors[0] == 'analysis_tools/analyze_errors.py' and errors[-1] == str(out / 'errors')
+    said = capsys.readouterr().out
+    assert '20 objects to train on, in batches of 20, 4 times' in said and f'--weights {best}' in said
+
+
+def test_nothing_is_overwritten_and_a_stopped_one_goes_on(run):
+    run('--config', 'sera_tiny_refshapes')
+    with pytest.raises(SystemExit, match='holds checkpoints already: name another --work-dir, or --resume'):
+        run('--config', 'sera_tiny_refshapes')
+    assert run('--config', 'sera_tiny_refshapes', '--resume')[0][-1] == '--resume'
+
+
+def test_what_it_forgot_is_told(run, tool, tmp_path, monkeypatch):
+    torch.save({}, tmp_path / 'start.pth')
+    monkeypatch.setattr(tool, 'write_interpolated', lambda *_: tmp_path / 'out/interpolated.pth')
+    ran = run('--config', 'sera_tiny_refshapes', '--from', str(tmp_path / 'start.pth'), '--interpolate', '0.5')
+    assert ran[1][2] == str(tmp_path / 'out/interpolated.pth')
+    assert [line[2] for line in ran[-2:]] == [str(tmp_path / 'start.pth'), str(tmp_path / 'out/interpolated.pth')]
+    report = (tmp_path / 'out/report.md').read_text()
+    assert report.startswith('# Report') and 'mIoU was 80.0 before and is 60.0 after, 75 %: it forgot' in report
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'name a checkpoint with --from, or with --config'),
+    (['--config', 'sera_tiny_refshapes', '--interpolate', '0.5'], '--interpolate takes a share'),
+])
+def test_command_lines_that_make_no_sense(run, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        run(*arguments)
+
+
+def test_a_tool_that_fails_ends_all(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'shipped_folder', lambda _: tmp_path)
+    (tmp_path / 'tool.py').write_text('import sys\nsys.exit(int(sys.argv[1]))')
+    assert tool.run_tool('tool.py', 0) and not tool.run_tool('tool.py', 3, needed=False)
+    with pytest.raises(SystemExit) as ending:
+        tool.run_tool('tool.py', 3)
+    assert ending.value.code == 3
+
+
+def test_interpolated_weights(tool, tmp_path, monkeypatch):
+    first, second = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    for name, model in (('a', first), ('b', second)):
+        torch.save({'state_dict': model.state_dict()}, tmp_path / f'{name}.pth')
+    monkeypatch.setattr(tool, 'build_model', lambda _: torch.nn.Linear(2, 1))
+    monkeypatch.setattr(tool, 'read_config', lambda _: None)
+    path = tool.write_interpolated(tmp_path / 'c.py', str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 0.25)
+    expected = 0.75 * first.weight + 0.25 * second.weight
+    assert torch.allclose(torch.load(path)['state_dict']['weight'], expected)

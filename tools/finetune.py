@@ -1,0 +1,165 @@
+"""Fine-tune a model on a folder of your own data, and report on it: tools/finetune.py DIR --from CHECKPOINT"""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import OrderedDict
+from pathlib import Path
+
+import mmrefseg
+from mmrefseg.apis import command_line
+from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.finetuning import TUNINGS, config_of, finetune_config, look_at
+from mmrefseg.checkpoints.interpolation import interpolate
+from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
+from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
+from mmrefseg.checkpoints.weights import checkpoint_bytes
+from mmrefseg.errors import InputError
+from mmrefseg.utils.files import check_writable, read_json_object, write_atomically
+from mmrefseg.utils.shipped_files import shipped_folder
+
+CONFIG = 'finetune.py'
+KEPT = 0.9
+
+
+def make_parser() -> ArgumentParser:
+    """The command line."""
+    parser = ArgumentParser(
+        description='Tune a model on your own data: make the config, train, test, calibrate, and write report.md with '
+                    'its pictures and a page of errors into the work folder. DIR is what "mmrefseg import" makes.')
+    parser.add_argument('folder', metavar='DIR', help='folder of JSON Lines, with annotations/ and images/')
+    parser.add_argument('--from', dest='start', metavar='CHECKPOINT',
+                        help='where to start: a checkpoint of ours, whole or of what was trained, or a converted '
+                             'official one (default: the pretrained encoders alone)')
+    parser.add_argument('--config', help='config of the model, a path or a name such as sera_dinov2_refcoco (default: '
+                                         'the one of ours whose copy lies beside the checkpoint)')
+    parser.add_argument('--work-dir', type=Path, help='folder of results (default: work_dirs/finetune_<name of DIR>)')
+    parser.add_argument('--epochs', type=int, help='passes through the data (default: 30)')
+    parser.add_argument('--lr-scale', type=float, default=0.5,
+                        help="learning rate as a share of the config's (default: 0.5)")
+    parser.add_argument('--tune', choices=TUNINGS, help="what of the encoders trains (default: as in the config)")
+    parser.add_argument('--may-differ', nargs='+', default=[], metavar='NAME',
+                        help='beginnings of names of weights that need not fit the checkpoint, such as decode_head')
+    parser.add_argument('--keep', type=float, default=0.0, metavar='N',
+                        help='mix in N samples of the data that the config trains on per sample of yours (default: 0)')
+    parser.add_argument('--absent', type=float, default=0.0, metavar='RATE',
+                        help='ask a share of the samples for what is not there, such as 0.2, so that the model learns '
+                             'to give no mask (default: 0)')
+    parser.add_argument('--interpolate', type=float, metavar='SHARE',
+                        help='take weights between those before and after: SHARE of the way, such as 0.5')
+    parser.add_argument('--resume', action='store_true', help='continue a fine-tuning that was stopped')
+    return parser
+
+
+def run_tool(name: str, *arguments: str | Path, needed: bool = True) -> bool:
+    """Run a tool in a process of its own; whether it did its work. If not, and it is needed, this process ends, too."""
+    status = subprocess.run([sys.executable, shipped_folder('tools') / name, *map(str, arguments)]).returncode
+    if status and needed:
+        sys.exit(status)
+    return not status
+
+
+def trained_checkpoint(work_dir: Path) -> Path:
+    """The best checkpoint of a training, or the last where none is best."""
+    best = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
+    found = best[-1] if best else noted_checkpoint(work_dir)
+    if found is None:
+        raise InputError(f'{work_dir} holds no checkpoint of the training')
+    return found
+
+
+def write_interpolated(config: Path, before: str, after: Path, share: float) -> Path:
+    """Write the weights between two checkpoints beside the second."""
+    weights = []
+    for path in (before, after):
+        model = build_model(read_config(config))
+        weights.append(OrderedDict(find_weights(load_checkpoint(model, path))))
+    meta = dict(mmrefseg_version=mmrefseg.__version__, interpolated=share)
+    target = after.with_name('interpolated.pth')
+    write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=interpolate(*weights, share))), target)
+    return target
+
+
+def figures_before_and_after(base: str, checkpoints: dict[str, str], work_dir: Path) -> str:
+    """Test on what the config tests on, before and after; a sentence for the report."""
+    means = {}
+    for name, checkpoint in checkpoints.items():
+        folder = work_dir / 'old_data' / name
+        run_tool('test.py', base, checkpoint, '--work-dir', folder)
+        figures = read_json_object(folder / 'metrics.json', 'tools/test.py')
+        means[name] = next(value['mIoU'] for key, value in figures.items() if key != 'protocols')
+    kept = means['after'] / means['before'] if means['before'] else 1.0
+    verdict = 'it kept what it could' if kept >= KEPT else 'it forgot: raise --keep, or --interpolate less far'
+    return (f'On the data of `{Path(base).stem}` its mIoU was {means["before"]:.1f} before and is {means["after"]:.1f} '
+            f'after, {100 * kept:.0f} %: {verdict}.')
+
+
+def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str], absent: bool) -> None:
+    """Test, ask otherwise, calibrate, and write the report and the error page."""
+    predictions = work_dir / 'predictions.json'
+    run_tool('test.py', config, checkpoint, '--work-dir', work_dir, '--splits', *splits,
+             *(['--absent-splits', splits[0]] if absent else []), '--out', predictions)
+    run_tool('analysis_tools/probe_language.py', config, checkpoint, '--work-dir', work_dir, '--split', splits[0],
+             '--changes', 'permuted', 'absent', 'places')
+    # With very few pictures there may be nothing to fit, which the tool says.
+    if run_tool('analysis_tools/calibrate.py', predictions, '--fit', splits[0], needed=False):
+        found = read_json_object(work_dir / 'calibration.json', 'mmrefseg calibrate')
+        whole = read_config(config)
+        whole.model.test_cfg = {**whole.model.get('test_cfg', {}),
+                                'calibration': {key: found[key] for key in ('temperature', 'shift')}}
+        write_atomically(whole.pretty_text.encode(), config)
+    run_tool('analysis_tools/quickstart_report.py', work_dir)
+    run_tool('analysis_tools/analyze_errors.py', predictions, '--on', config, '--split', splits[0], '--out',
+             work_dir / 'errors')
+
+
+def prepare(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
+    """Write the config, or take the one that is there; returns it, the model's config, and the splits to test."""
+    if args.config is None and args.start is None:
+        raise InputError('name a checkpoint with --from, or with --config the model to train from its pretrained '
+                         'encoders, such as sera_dinov2_refcoco')
+    base = args.config or config_of(args.start)
+    data = look_at(args.folder)
+    path = work_dir / CONFIG
+    if not args.resume:
+        if any(work_dir.glob('*.pth')):
+            raise InputError(f'{work_dir} holds checkpoints already: name another --work-dir, or --resume')
+        config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
+                                 args.keep, args.absent)
+        write_atomically(config.pretty_text.encode(), path)
+        print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
+              f'{config.train_cfg.max_epochs} times; the config is {path}')
+    return path, base, data.tested
+
+
+def finetune(args: Namespace) -> None:
+    """Make the config, train, test and report."""
+    if args.interpolate is not None and (args.start is None or not 0 <= args.interpolate <= 1):
+        raise InputError('--interpolate takes a share from 0 to 1, and needs --from')
+    name = re.sub(r'\W+', '_', Path(args.folder).absolute().name)
+    work_dir = args.work_dir or Path('work_dirs', f'finetune_{name}')
+    check_writable(work_dir)
+    config, base, splits = prepare(args, work_dir)
+    run_tool('train.py', config, '--work-dir', work_dir, *(['--resume'] if args.resume else []))
+    checkpoint = trained_checkpoint(work_dir)
+    if args.interpolate is not None:
+        checkpoint = write_interpolated(config, args.start, checkpoint, args.interpolate)
+    report_on(config, checkpoint, work_dir, splits, bool(args.absent))
+    if args.start and (args.keep or args.interpolate is not None):
+        told = figures_before_and_after(base, dict(before=args.start, after=str(checkpoint)), work_dir)
+        report = work_dir / 'report.md'
+        write_atomically(f'{report.read_text()}\n## What it knew before\n\n{told}\n'.encode(), report)
+        print(told)
+    print(f'\nThe model is {checkpoint}; read {work_dir / "report.md"}, and where it fails in {work_dir / "errors"}. '
+          f'To ask it:\n  mmrefseg ask photo.jpg "the red cup" --config {config} --weights {checkpoint}')
+
+
+def main() -> None:
+    """Fine-tune as the command line says."""
+    command_line.run(make_parser(), finetune, interrupted='interrupted; continue with --resume')
+
+
+if __name__ == '__main__':
+    main()
