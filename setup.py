@@ -31,11 +31,13 @@ REQUIREMENTS = [
     'safetensors',
 ]
 DOCS = ['furo', 'myst-parser', 'sphinx']
+ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 SERVE = ['fastapi', 'prometheus-client', 'python-multipart', 'uvicorn']
 HUB = ['huggingface_hub']
-EXTRAS = {'docs': DOCS, 'serve': SERVE, 'web': SERVE, 'hub': HUB,
-          'tests': ['codespell', 'httpx', 'hypothesis', 'mypy', 'pytest', 'ruff', 'websocket-client', *DOCS, *SERVE,
-                    *HUB]}
+LANGUAGES = ['sentencepiece', 'transformers>=4.31']
+EXTRAS = {'docs': DOCS, 'onnx': ONNX, 'serve': SERVE, 'web': SERVE, 'hub': HUB, 'languages': LANGUAGES,
+          'tests': ['codespell', 'httpx', 'hypothesis', 'mypy', 'pytest', 'ruff', 'websocket-client', *DOCS, *ONNX,
+                    *SERVE, *HUB]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.
 EXTRAS.update({stack: [f'{name}=={version}' for module, (name, _, version) in packages.items() if module != 'mmcv']
                for stack, packages in SUPPORTED['STACKS'].items()})
@@ -67,6 +69,7 @@ setup(
     description='Referring image segmentation for OpenMMLab',
     python_requires=f'>={OLDEST_PYTHON},<3.{int(NEWEST_PYTHON.split(".")[1]) + 1}',
     packages=find_packages(include=['mmrefseg', 'mmrefseg.*']),
+    package_data={'mmrefseg.deploy': ['page/*']},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
     entry_points={'console_scripts': ['mmrefseg = mmrefseg.__main__:main']},

@@ -15,7 +15,7 @@ import torch
 
 from mmrefseg.apis import command_line
 from mmrefseg.errors import UserError
-from mmrefseg.utils.collect_env import cpu_name
+from mmrefseg.utils.collect_env import cpu_name, machine_memory
 from mmrefseg.utils.requirements import why_not
 from mmrefseg.utils.supported_versions import STACKS
 from mmrefseg.version import __version__
@@ -96,8 +96,7 @@ def machine() -> Findings:
         yield f'GPU: {"mps" if mps else "none that PyTorch can use"}', None
     free = shutil.disk_usage('.').free / GIBI
     yield f'disk: {free:.0f} GiB free here', None if free > 2 else 'a training writes checkpoints: free some space'
-    if hasattr(os, 'sysconf') and 'SC_PHYS_PAGES' in os.sysconf_names:
-        yield f'memory: {os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIBI:.0f} GiB', None
+    yield f'memory: {machine_memory() / GIBI:.0f} GiB', None
 
 
 def weights(config: Config) -> Findings:

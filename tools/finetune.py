@@ -1,7 +1,6 @@
 """Fine-tune a model on a folder of your own data, and report on it: tools/finetune.py DIR --from CHECKPOINT"""
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -28,8 +27,8 @@ KEPT = 0.9
 def make_parser() -> ArgumentParser:
     """The command line."""
     parser = ArgumentParser(
-        description='Tune a model on your own data: make the config, train, test, and write report.md with its '
-                    'pictures into the work folder. DIR is what "mmrefseg import" makes.')
+        description='Tune a model on your own data: make the config, train, test, calibrate, and write report.md with '
+                    'its pictures and a page of errors into the work folder. DIR is what "mmrefseg import" makes.')
     parser.add_argument('folder', metavar='DIR', help='folder of JSON Lines, with annotations/ and images/')
     parser.add_argument('--from', dest='start', metavar='CHECKPOINT',
                         help='where to start: a checkpoint of ours, whole or of what was trained, or a converted '
@@ -54,11 +53,12 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def run_tool(name: str, *arguments: str | Path) -> None:
-    """Run a tool in a process of its own; ends this one if it fails."""
+def run_tool(name: str, *arguments: str | Path, needed: bool = True) -> bool:
+    """Run a tool in a process of its own; whether it did its work. If not, and it is needed, this process ends, too."""
     status = subprocess.run([sys.executable, shipped_folder('tools') / name, *map(str, arguments)]).returncode
-    if status:
+    if status and needed:
         sys.exit(status)
+    return not status
 
 
 def trained_checkpoint(work_dir: Path) -> Path:
@@ -96,6 +96,25 @@ def figures_before_and_after(base: str, checkpoints: dict[str, str], work_dir: P
             f'after, {100 * kept:.0f} %: {verdict}.')
 
 
+def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str], absent: bool) -> None:
+    """Test, ask otherwise, calibrate, and write the report and the error page."""
+    predictions = work_dir / 'predictions.json'
+    run_tool('test.py', config, checkpoint, '--work-dir', work_dir, '--splits', *splits,
+             *(['--absent-splits', splits[0]] if absent else []), '--out', predictions)
+    run_tool('analysis_tools/probe_language.py', config, checkpoint, '--work-dir', work_dir, '--split', splits[0],
+             '--changes', 'permuted', 'absent', 'places')
+    # With very few pictures there may be nothing to fit, which the tool says.
+    if run_tool('analysis_tools/calibrate.py', predictions, '--fit', splits[0], needed=False):
+        found = read_json_object(work_dir / 'calibration.json', 'mmrefseg calibrate')
+        whole = read_config(config)
+        whole.model.test_cfg = {**whole.model.get('test_cfg', {}),
+                                'calibration': {key: found[key] for key in ('temperature', 'shift')}}
+        write_atomically(whole.pretty_text.encode(), config)
+    run_tool('analysis_tools/quickstart_report.py', work_dir)
+    run_tool('analysis_tools/analyze_errors.py', predictions, '--on', config, '--split', splits[0], '--out',
+             work_dir / 'errors')
+
+
 def prepare(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
     """Write the config, or take the one that is there; returns it, the model's config, and the splits to test."""
     if args.config is None and args.start is None:
@@ -127,17 +146,14 @@ def finetune(args: Namespace) -> None:
     checkpoint = trained_checkpoint(work_dir)
     if args.interpolate is not None:
         checkpoint = write_interpolated(config, args.start, checkpoint, args.interpolate)
-    predictions = work_dir / 'predictions.json'
-    run_tool('test.py', config, checkpoint, '--work-dir', work_dir, '--splits', *splits, '--shuffled-splits', splits[0],
-             *(['--absent-splits', splits[0]] if args.absent else []), '--out', predictions)
-    run_tool('analysis_tools/quickstart_report.py', work_dir)
+    report_on(config, checkpoint, work_dir, splits, bool(args.absent))
     if args.start and (args.keep or args.interpolate is not None):
         told = figures_before_and_after(base, dict(before=args.start, after=str(checkpoint)), work_dir)
         report = work_dir / 'report.md'
         write_atomically(f'{report.read_text()}\n## What it knew before\n\n{told}\n'.encode(), report)
         print(told)
-    print(f'\nThe model is {checkpoint}; read {work_dir / "report.md"}. To ask it:\n  mmrefseg ask photo.jpg '
-          f'{json.dumps("the red cup")} --config {config} --weights {checkpoint}')
+    print(f'\nThe model is {checkpoint}; read {work_dir / "report.md"}, and where it fails in {work_dir / "errors"}. '
+          f'To ask it:\n  mmrefseg ask photo.jpg "the red cup" --config {config} --weights {checkpoint}')
 
 
 def main() -> None:

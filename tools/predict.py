@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.inference.answerer import load_answerer
+from mmrefseg.apis.inference.answerer import brings_weights, identity_of, load_answerer
 from mmrefseg.apis.predicting import Settings, ShardFolder, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco import coco_of
 from mmrefseg.apis.predicting.many import PICTURES
 from mmrefseg.apis.predicting.shards import PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
-from mmrefseg.utils.files import check_writable, sha256_of, write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically
 
 COCO = 'instances.json'
 
@@ -33,11 +33,12 @@ def make_parser() -> ArgumentParser:
                     'several with a common DIR, share the work; the last one joins it.',
         epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth photos --expressions '
                '"the red car" "the dog" --out answers')
-    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/')
-    parser.add_argument('weights', metavar='WEIGHTS', help='checkpoint that was trained with this config')
-    parser.add_argument('inputs', metavar='INPUT', nargs='+',
-                        help='images, addresses, folders, patterns in quotes; lists of images (.txt); JSON Lines '
-                             '(.jsonl) of image and expression or expressions')
+    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a folder '
+                                                        'of mmrefseg push or export, or hf:owner/name: then no WEIGHTS')
+    parser.add_argument('inputs', metavar='[WEIGHTS] INPUT', nargs='+',
+                        help='a checkpoint of this config, or an official one of DETRIS or CRIS; then images, '
+                             'addresses, folders, patterns in quotes, lists of images (.txt), JSON Lines (.jsonl) of '
+                             'image and expression or expressions')
     parser.add_argument('--expressions', nargs='+', default=[], metavar='TEXT|FILE',
                         help='asked of each image that brings none: texts, or files with one per line')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the answers')
@@ -69,8 +70,7 @@ def own_device(device: str) -> str:
 
 def settings_of(args: Namespace) -> dict[str, str | float | list[str] | None]:
     """What answers depend on beside the questions."""
-    weights = sha256_of(args.weights) if os.path.isfile(args.weights) else args.weights
-    return dict(model=args.model, weights=weights, threshold=args.threshold, dtype=args.dtype,
+    return dict(identity_of(args.model, args.weights), threshold=args.threshold, dtype=args.dtype,
                 save=[kind for kind in args.save if kind != 'coco'])
 
 
@@ -103,6 +103,9 @@ def predict(args: Namespace) -> None:
     rank, world_size = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     if args.images_per_shard < 1:
         raise InputError(f'--images-per-shard must be at least 1, got {args.images_per_shard}')
+    args.weights = None if brings_weights(args.model) else args.inputs.pop(0)
+    if not args.inputs:
+        raise InputError('name images behind CONFIG and WEIGHTS')
     out = Path(args.out)
     check_writable(out)
     expressions = read_expressions(args.expressions)

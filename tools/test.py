@@ -17,10 +17,13 @@ from mmengine.runner import Runner
 from mmrefseg.apis import command_line
 from mmrefseg.apis.running import (
     add_common_arguments,
+    add_compile_argument,
+    compile_model,
     load_config,
     mixed_precision_dtype,
     run_test,
     start_testing,
+    tell_speed,
 )
 from mmrefseg.datasets.dataset_configs import with_split
 from mmrefseg.engine.answering import answered_samples, spread_places
@@ -62,6 +65,7 @@ def make_parser() -> ArgumentParser:
                              'with --out-routing; DIR/SPLIT/PLACE.png')
     parser.add_argument('--show-number', type=int, default=100, metavar='N',
                         help='pictures per split, at equal distances in it (default: 100)')
+    add_compile_argument(parser)
     add_common_arguments(parser)
     return parser
 
@@ -96,7 +100,9 @@ def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file
         evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file),
                                       protocol=[protocol.to_dict() for protocol in written],
                                       probabilities=args.out_probabilities, routing=args.out_routing)]
-    return run_test(runner, dataloader, evaluator, args.amp)
+    figures = run_test(runner, dataloader, evaluator, args.amp)
+    tell_speed(runner, 'test')
+    return figures
 
 
 @master_only
@@ -130,6 +136,8 @@ def test(args: Namespace) -> None:
     if args.show_number < 1:
         raise InputError(f'--show-number must be 1 or more, got {args.show_number}')
     runner = start_testing(cfg, args.checkpoint)
+    if args.compile:
+        compile_model(runner)
     evaluator = evaluators(cfg, args.protocol)
     rules = {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}
     metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')

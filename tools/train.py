@@ -14,7 +14,14 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.running import add_common_arguments, load_config, mixed_precision_dtype
+from mmrefseg.apis.running import (
+    add_common_arguments,
+    add_compile_argument,
+    compile_model,
+    load_config,
+    mixed_precision_dtype,
+    tell_speed,
+)
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.utils.locks import locked_folder
@@ -31,6 +38,7 @@ def make_parser() -> ArgumentParser:
         const='auto',
         metavar='CHECKPOINT',
         help='continue from a checkpoint; without a name from the latest in the work folder')
+    add_compile_argument(parser)
     add_common_arguments(parser)
     return parser
 
@@ -75,7 +83,10 @@ def train(cfg: Config, args: Namespace) -> None:
     """Train until the end, or until Ctrl-C, and say then how to continue."""
     try:
         runner = Runner.from_cfg(cfg)
+        if args.compile:
+            compile_model(runner)
         runner.train()
+        tell_speed(runner, 'train')
     except (KeyboardInterrupt, SyntaxError) as error:
         # mmengine formats the config at each checkpoint, and says SyntaxError when it is interrupted there.
         if isinstance(error, SyntaxError) and not isinstance(error.__context__, KeyboardInterrupt):

@@ -6,11 +6,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from statistics import median
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmrefseg.errors import FileError, InputError
@@ -84,6 +87,41 @@ def mixed_precision_dtype() -> torch.dtype:
     if not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float16
+
+
+def add_compile_argument(parser: ArgumentParser) -> None:
+    """Add ``--compile``, which training and testing share.
+
+    Args:
+        parser: the tool's parser, which is changed.
+    """
+    parser.add_argument('--compile', action='store_true',
+                        help='run the model under torch.compile: faster after first steps that take minutes')
+
+
+def compile_model(runner: Runner) -> None:
+    """Let ``torch.compile`` make graphs of a runner's model when it is first called; weights keep their names.
+
+    The whole forward pass with its losses is one graph. What is around it, such as reading data, the optimizer and the
+    way back onto the original image, stays as it is.
+
+    Args:
+        runner: its model is changed, also within a wrapper for several processes.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model.compile()
+
+
+def tell_speed(runner: Runner, mode: Literal['train', 'test']) -> None:
+    """Log the median time per step, reading data included.
+
+    Args:
+        runner: after steps of the ``mode``, which MMEngine's ``IterTimerHook`` has timed.
+        mode: ``'train'`` or ``'test'``.
+    """
+    times = runner.message_hub.log_scalars.get(f'{mode}/time')
+    if times is not None:
+        runner.logger.info(f'{median(times.data[0].tolist()):.4f} seconds per step (median)')
 
 
 def start_testing(cfg: Config, checkpoint: str) -> Runner:

@@ -53,14 +53,19 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
         MissingInputError: there is no such file, or no pretrained file that it needs.
         FileError: the file cannot be read or downloaded.
         InputError: the file is damaged or no checkpoint, or the weights are of another architecture or belong on
-            other pretrained ones.
+            other pretrained ones, or hold NaN or infinity.
     """
     if not isinstance(checkpoint, dict):
         source = source or str(checkpoint)
         checkpoint = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
     source = source or 'the checkpoint'
     add_frozen_weights(checkpoint, model, source)
-    load_weights(model, find_weights(checkpoint), source)
+    weights = find_weights(checkpoint)
+    for name, _ in model.named_parameters():  # buffers may be infinite on purpose
+        if isinstance(weights.get(name), Tensor) and not weights[name].isfinite().all():
+            raise InputError(f'{source} cannot be used: its {name} holds NaN or infinity, as after a training that '
+                             'went wrong, or in a damaged file. Take an earlier checkpoint')
+    load_weights(model, weights, source)
     return checkpoint
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 # A tensor may have more elements than its storage, by `expand`; more than those of any weight would be an attack.
 _MAX_REPEATED = 2**28
 _MAX_DIMENSIONS = 32
-# Every integer below hashes to itself: nobody can choose many keys with the same hash.
+# Every integer below hashes to itself: nobody can choose many keys with the very same hash.
 _MAX_KEY = 2**60
 
 

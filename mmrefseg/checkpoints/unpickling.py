@@ -46,11 +46,16 @@ _COPIES = 4
 _SHARED = 1 << 16
 # More elements than their storages have, in all tensors together.
 _MAX_EXPANDED = 1 << 29
+# Keys that are no text, in all dicts and sets together. An optimizer has one per parameter; of a million, chosen so
+# that they all meet in the same places, a dict would take hours.
+_MAX_NUMBER_KEYS = 1 << 15
 _VALUES = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
 _LITERALS = {'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE', 'BINSTRING', 'SHORT_BINSTRING'}
 _TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
 _LEAVES = (type(None), bool, int, float, complex, str, bytes, FunctionType, HistoryBuffer, np.ndarray, torch.Size,
            torch.dtype, torch.device, Tensor, torch.nn.Parameter)
+# Calls that make keys of what they are given; an item may be a pair.
+_KEYED = ('collections.OrderedDict', 'collections.Counter', 'builtins.set')
 _FILL = {OrderedDict: fill_ordered_dict, np.ndarray: fill_array, HistoryBuffer: fill_history}
 
 
@@ -88,6 +93,7 @@ class _Interpreter:
         self.below_marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.copies_left, self.expanded_left = _SHARED, _MAX_EXPANDED
+        self.number_keys_left = _MAX_NUMBER_KEYS
 
     def execute(self, opcode: str, argument: Any) -> None:
         self.copies_left += _COPIES * (len(argument) if isinstance(argument, str | bytes) else 1)
@@ -142,6 +148,7 @@ class _Interpreter:
     def _set(self, items: list[Any]) -> None:
         if type(self.stack[-1]) not in (dict, OrderedDict) or len(items) % 2:
             raise pickle.UnpicklingError('items are set in something that is no dict')
+        self._count_keys(items[::2])
         for key, value in zip(items[::2], items[1::2], strict=True):
             self.stack[-1][check_key(key)] = value
 
@@ -178,6 +185,8 @@ class _Interpreter:
             raise pickle.UnpicklingError('something is called that is no function')
         if function.path not in CALLS:
             raise RefusedName(f'{function.path}(...)')
+        if function.path in _KEYED and arguments and isinstance(arguments[0], Sized):
+            self._count_keys(arguments[0])
         value = CALLS[function.path](*arguments)
         if isinstance(value, Tensor):
             self.expanded_left -= max(0, value.numel() - value.untyped_storage().nbytes() // value.element_size())
@@ -204,6 +213,12 @@ class _Interpreter:
             self._count(_num_filled(value, state))
         else:
             raise pickle.UnpicklingError(f'a {type(value).__name__} has no state')
+
+    def _count_keys(self, keys: Iterable[Any]) -> None:
+        """Refuse a pickle that has too many keys of which anybody knows the hash."""
+        self.number_keys_left -= sum(type(key) is not str for key in keys)
+        if self.number_keys_left < 0:
+            raise pickle.UnpicklingError('it repeats too much, or has too many keys that are no text')
 
     def _count(self, copied: int) -> None:
         """Refuse a pickle that makes much out of little, by repetition."""

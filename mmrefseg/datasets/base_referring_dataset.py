@@ -17,6 +17,7 @@ from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.safe_names import refuse_links_out
 
+from .annotation_fields import key_of
 from .coordinate_units import CoordinateUnits
 from .image_once import prepare_samples
 from .prepared_folder import MANIFEST
@@ -204,7 +205,7 @@ class BaseReferringDataset(BaseDataset, ABC):
             else:
                 yield referent
 
-    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[int]) -> dict:
+    def _check_referent(self, referent: dict, units: CoordinateUnits, seen: set[str]) -> dict:
         """The referent with what every one has, if nothing about it is wrong."""
         _refuse_repeated(referent['ref_id'], seen, self.data_root)
         units.check(referent, f'{self.data_root}: ref_id {referent["ref_id"]}')
@@ -274,12 +275,12 @@ class BaseReferringDataset(BaseDataset, ABC):
             refuse_links_out(mask['file'], self.data_root, _ALLOW_LINKS)
 
 
-def _refuse_repeated(ref_id: int, seen: set[int], data_root: str) -> None:
+def _refuse_repeated(ref_id: int, seen: set[str], data_root: str) -> None:
     """Predictions are told apart by these ids."""
-    if ref_id in seen:
+    if (key := key_of(ref_id)) in seen:
         raise InputError(f'{data_root}: ref_id {ref_id} occurs twice, but an id must mean one ref. Get the file again, '
                          'or remove one of them.')
-    seen.add(ref_id)
+    seen.add(key)
 
 
 def _check_expressions(referent: dict, data_root: str) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import key_of
 from .coordinate_units import check_box
 from .instance_prompts import Instance, InstancePromptDataset
 from .instances_file import InstancesFile
@@ -72,12 +73,12 @@ class CocoPromptDataset(InstancePromptDataset):
     def _file(self, split: str) -> Path:
         return Path(self.data_root, 'annotations', f'instances_{split}{self.year}.json')
 
-    def _instance(self, annotation: dict, file: InstancesFile, categories: dict[int, str]) -> Instance:
+    def _instance(self, annotation: dict, file: InstancesFile, categories: dict[str, str]) -> Instance:
         where = f'{file.path}: annotation {annotation["id"]}'
         image = file.describe_image(file.image(file.field(annotation, 'image_id', int), where),
                                     self.data_prefix['img_path'])
         category_id = file.field(annotation, 'category_id', int)
-        if category_id not in categories:
+        if key_of(category_id) not in categories:
             raise InputError(f'{where}: category_id {category_id} is not among the categories of the file. Get it '
                              'again.')
         box, area = file.field(annotation, 'bbox', list), file.field(annotation, 'area', (int, float))
@@ -86,7 +87,7 @@ class CocoPromptDataset(InstancePromptDataset):
                              f'below {_FAR:.0e}.')
         check_box(box, f"{where}: 'bbox'")
         return Instance(
-            category=categories[category_id],
+            category=categories[key_of(category_id)],
             x=(box[0] + box[2] / 2) / image['width'],
             y=(box[1] + box[3] / 2) / image['height'],
             size=area / (image['width'] * image['height']),

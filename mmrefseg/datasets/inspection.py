@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +18,9 @@ from mmrefseg.errors import MissingInputError, UserError
 from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
+from mmrefseg.utils.wording import counted
 
+from .expression_kind import nouns_of
 from .json_lines import OwnLines
 from .picture_copies import Picture, find_copies, picture_of
 from .preparation import validate
@@ -29,6 +32,7 @@ TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
 _SIDE = 360
+_EMPTY_WORDS = frozenset(('the', 'a', 'an', 'of', 'is', 'that', 'one'))
 
 
 class Shown(NamedTuple):
@@ -60,23 +64,34 @@ class Findings:
     broken: list[str] = field(default_factory=list, init=False)
     empty: list[str] = field(default_factory=list, init=False)
     tiny: list[str] = field(default_factory=list, init=False)
+    repeated: list[str] = field(default_factory=list, init=False)
     ambiguous: list[str] = field(default_factory=list, init=False)
     too_long: list[str] = field(default_factory=list, init=False)
     duplicates: list[str] = field(default_factory=list, init=False)
     tokens: Counter[int] = field(default_factory=Counter, init=False)
     words: Counter[str] = field(default_factory=Counter, init=False)
+    classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter), init=False)
     positions: Counter[str] = field(default_factory=Counter, init=False)
     samples: list[Shown] = field(default_factory=list, init=False)
     _tokenizer: SimpleTokenizer = field(default_factory=SimpleTokenizer, init=False, repr=False)
 
-    def add_expression(self, text: str, where: str) -> None:
-        """Count words and tokens.
+    @property
+    def untrained(self) -> list[str]:
+        """What other splits ask for, and train never does; the most frequent first."""
+        train = self.classes.get('train', Counter())
+        others = sum((counts for split, counts in self.classes.items() if split != 'train'), Counter())
+        return [f'{name} ({counted(number, "time")})' for name, number in others.most_common() if name not in train]
+
+    def add_expression(self, text: str, split: str, where: str) -> None:
+        """Count words and tokens, and by its first noun what is asked for.
 
         Args:
             text: the expression.
+            split: its split.
             where: file and line.
         """
         self.words.update(text.lower().split())
+        self.classes[split].update(nouns_of(text).split()[:1])
         tokens = len(self._tokenizer.encode(text)) + 2
         self.tokens[tokens] += 1
         if tokens > self.num_tokens:
@@ -154,7 +169,7 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
         texts, where = [sentence['text'] for sentence in referent['sentences']], f'{file.name}, line {number}'
         for text in texts:
             lines_of[' '.join(text.lower().split())].append(number)
-            findings.add_expression(text, where)
+            findings.add_expression(text, file.stem, where)
         try:
             mask = draw_mask(referent['segmentation'], referent['height'], referent['width'])
         except UserError:
@@ -164,9 +179,21 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
             shown = decode_image(content, path, True) if referent['ignore_orientation'] else image
             if shown.shape[:2] == mask.shape:
                 findings.samples.append(Shown(f'{file.stem}: {"; ".join(texts)}', *_small(shown, mask)))
-    findings.ambiguous += [f'{file.name}, lines {", ".join(map(str, lines))}: {text}'
-                           for text, lines in lines_of.items() if len(lines) > 1]
+    findings.repeated += [f'{file.name}, lines {", ".join(map(str, lines))}: {text}'
+                          for text, lines in lines_of.items() if len(lines) > 1]
+    findings.ambiguous += [f'{file.name}, line {line}: {text!r} may also mean line {other}, {longer!r}'
+                           for text, line, longer, other in _ambiguous(lines_of)]
     return picture_of(content, image, Path(path).name)
+
+
+def _ambiguous(lines_of: Mapping[str, list[int]]) -> Iterator[tuple[str, int, str, int]]:
+    """Expressions all of whose words are said of another object of the image, too: "the cup" and "the red cup"."""
+    said = [(frozenset(text.split()) - _EMPTY_WORDS, text, lines[0]) for text, lines in lines_of.items()]
+    for words, text, line in said:
+        for others, longer, other in said:
+            if words < others and line != other:
+                yield text, line, longer, other
+                break
 
 
 def _small(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name
 
-from .annotation_fields import check_outline, get_field, is_int64
+from .annotation_fields import check_outline, get_field, is_int64, key_of
 
 Id = int | str
 
@@ -20,15 +20,15 @@ class InstancesFile:
 
     Args:
         path: the file.
-        ann_ids: ids of the annotations to keep; all others are dropped while the file is parsed, so that the outlines
-            of a hundred thousand other objects never pile up. Default None, all.
+        ann_ids: keys of the ids of the annotations to keep; all others are dropped while the file is parsed, so that
+            the outlines of a hundred thousand other objects never pile up. Default None, all.
         ann_id_type: what ids of annotations are. Default ``int``.
-        image_ids: ids of the images whose annotations to keep, too. Default None, all.
+        image_ids: keys of the ids of the images whose annotations to keep, too. Default None, all.
 
     Attributes:
         path: the file.
-        images: images by their id.
-        annotations: annotations by their id.
+        images: images by the key of their id.
+        annotations: annotations by the key of theirs; see :func:`.annotation_fields.key_of`.
 
     Raises:
         InputError: the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
@@ -37,12 +37,12 @@ class InstancesFile:
 
     def __init__(self,
                  path: Path,
-                 ann_ids: Container[Id] | None = None,
+                 ann_ids: Container[str] | None = None,
                  ann_id_type: type | tuple[type, ...] = int,
-                 image_ids: Container[int] | None = None) -> None:
+                 image_ids: Container[str] | None = None) -> None:
         def drop_others(element: dict) -> dict | None:
             other = 'segmentation' in element and any(
-                isinstance(value := element.get(key), int | str) and kept is not None and value not in kept
+                isinstance(value := element.get(key), int | str) and kept is not None and key_of(value) not in kept
                 for key, kept in (('id', ann_ids), ('image_id', image_ids)))
             return None if other else element
 
@@ -52,8 +52,8 @@ class InstancesFile:
         self.annotations = self._table('annotations', ann_id_type)
 
     @property
-    def categories(self) -> dict[int, str]:
-        """Names of the categories by their id."""
+    def categories(self) -> dict[str, str]:
+        """Names of the categories by the key of their id."""
         return {key: get_field(category, 'name', str, f'{self.path}: category {key}')
                 for key, category in self._table('categories', int).items()}
 
@@ -122,23 +122,23 @@ class InstancesFile:
         check_outline(outline, f'{self.path}: annotation {annotation["id"]}: segmentation')
         return outline
 
-    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[Any, dict]:
+    def _table(self, name: str, id_type: type | tuple[type, ...]) -> dict[str, dict]:
         elements = get_field(self._content, name, list, str(self.path))
-        table: dict[Any, dict] = {}
+        table: dict[str, dict] = {}
         for index, element in enumerate(elements):
             if element is None:  # dropped
                 continue
-            key = get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]')
+            key = key_of(get_field(element, 'id', id_type, f'{self.path}: {name}[{index}]'))
             if table.setdefault(key, element) is not element and table[key] != element:
-                raise InputError(f'{self.path}: two different {name} have the id {key!r}; nobody can tell which one is '
+                raise InputError(f'{self.path}: two different {name} have the id {key}; nobody can tell which one is '
                                  'meant. Get the file again, or give each an id of its own.')
         return table
 
-    def _look_up(self, table: dict[Any, dict], key: Id, name: str, where: str) -> dict:
-        if key not in table:
+    def _look_up(self, table: dict[str, dict], key: Id, name: str, where: str) -> dict:
+        if key_of(key) not in table:
             raise InputError(f'{where} refers to id {key}, which is not among the {name} of {self.path.name}. '
                              'The two files do not belong together, or one is incomplete: get both from one place.')
-        return table[key]
+        return table[key_of(key)]
 
 
 def object_categories(path: Path) -> tuple[dict[int, str], dict[int, set[int]]]:

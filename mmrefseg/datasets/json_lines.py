@@ -13,7 +13,7 @@ from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular, sha256_of
 from mmrefseg.utils.image_header import read_image_size
 
-from .annotation_fields import get_field
+from .annotation_fields import get_field, key_of
 from .base_referring_dataset import BaseReferringDataset
 from .prepared_folder import LMDB, check_finished, index_of
 from .referent_lines import (
@@ -201,8 +201,8 @@ class OwnLines:
         self._ignore_orientation = ignore_orientation
         self._folders = (image_folder, mask_folder)
         self._image_ids: dict[str, int] = {}
-        self._images: dict[int, str] = {}
-        self._lines_of_refs: dict[int, int] = {}
+        self._images: dict[str, str] = {}
+        self._lines_of_refs: dict[str, int] = {}
         self._next_sent_id = 0
 
     def parse(self, number: int, line: bytes) -> dict:
@@ -233,11 +233,11 @@ class OwnLines:
         check_mask(element['mask'], referent['height'], referent['width'], where)
         if not referent['sentences'] or not all(sentence['text'].strip() for sentence in referent['sentences']):
             raise InputError(f'{where}: an expression is empty, or there is none. Write one, or remove the line.')
-        other = self._lines_of_refs.setdefault(referent['ref_id'], number)
+        other = self._lines_of_refs.setdefault(key_of(referent['ref_id']), number)
         if other != number:
             raise InputError(f'{where}: ref_id {referent["ref_id"]} is that of line {other}, too. Give every line a '
                              'ref_id of its own, or give none.')
-        other = self._images.setdefault(referent['image_id'], name)
+        other = self._images.setdefault(key_of(referent['image_id']), name)
         if other != name:
             raise InputError(f'{where}: image_id {referent["image_id"]} is that of the image {other}, too. Give every '
                              'image an image_id of its own, or give none.')

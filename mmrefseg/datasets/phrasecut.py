@@ -16,7 +16,7 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import read_json
 
-from .annotation_fields import get_field
+from .annotation_fields import get_field, key_of
 from .base_referring_dataset import BaseReferringDataset
 from .json_list import iterate_json_list
 
@@ -125,30 +125,30 @@ class PhraseCutDataset(BaseReferringDataset):
             _require(os.path.isfile(path), path)
         return files
 
-    def _images(self) -> dict[int, _Image]:
+    def _images(self) -> dict[str, _Image]:
         path = os.path.join(self.data_root, 'image_data_split.json')
         _require(os.path.isfile(path), path)
         elements = read_json(path)
         if not isinstance(elements, list):
             raise InputError(f'{path} must hold a list of images, but holds an object of type '
                              f'{type(elements).__name__}. Get the file again.')
-        images: dict[int, _Image] = {}
+        images: dict[str, _Image] = {}
         for index, element in enumerate(elements):
             image_id, image = _image(element, f'{path}: element {index}')
-            if images.setdefault(image_id, image) != image:
+            if images.setdefault(key_of(image_id), image) != image:
                 raise InputError(f'{path}: two different images have the id {image_id}; nobody can tell which one is '
                                  'meant. Get the file again.')
         return images
 
     def _referent(self, task: dict, index: int, where: str, path: str, folder: str,
-                  images: dict[int, _Image]) -> dict:
+                  images: dict[str, _Image]) -> dict:
         task_id = get_field(task, 'task_id', str, where)
         where = f'{path}: task_id {task_id}'
         image_id = get_field(task, 'image_id', int, where)
-        if image_id not in images:
+        if key_of(image_id) not in images:
             raise InputError(f'{where} refers to image {image_id}, which image_data_split.json does not have. The two '
                              f'files do not belong together, or one is incomplete: get both from {OFFICIAL_SOURCE}.')
-        image = images[image_id]
+        image = images[key_of(image_id)]
         structure = _structure(task, where)
         return {
             'img_path': f'{folder}{image_id}.jpg',

@@ -11,7 +11,7 @@ from typing import Any
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
 
-from .annotation_fields import get_field, is_int64
+from .annotation_fields import get_field, is_int64, key_of
 from .base_referring_dataset import AnnotatedObject, BaseReferringDataset
 from .instances_file import InstancesFile, object_categories
 from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
@@ -74,7 +74,7 @@ class RefCOCODataset(BaseReferringDataset):
             self._images = self._images_of(refs, refs_file)
         refs = self._of_split(refs, refs_file)
         # What is of another type is refused when its ref is parsed.
-        ann_ids = {ann_id for ref in refs for ann_id in self._ann_ids(ref)
+        ann_ids = {key_of(ann_id) for ref in refs for ann_id in self._ann_ids(ref)
                    if isinstance(ann_id, str) or is_int64(ann_id)}
         instances = InstancesFile(instances_file, ann_ids, self.ANN_ID_TYPE)
         room, said = _Room(refs_file), _Said(refs_file)
@@ -89,7 +89,8 @@ class RefCOCODataset(BaseReferringDataset):
     def objects(self) -> dict[int, list[AnnotatedObject]]:
         """What is annotated on the images of this split, by ``image_id``: all of ``instances.json`` but crowds."""
         found: dict[int, list[AnnotatedObject]] = {referent['image_id']: [] for referent in self.referents()}
-        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE, image_ids=found.keys())
+        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE,
+                                  image_ids={key_of(image_id) for image_id in found})
         for annotation in instances.annotations.values():
             image_id, category_id = (instances.field(annotation, key, int) for key in ('image_id', 'category_id'))
             if image_id in found and not annotation.get('iscrowd'):
@@ -211,13 +212,13 @@ class _Said:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._meanings: dict[str, tuple[int, str, str]] = {}  # by text, of which nobody can choose colliding ones
+        self._meanings: dict[str, tuple[int, str, str]] = {}
 
     def add(self, referent: dict) -> None:
         ref_id = referent['ref_id']
         meanings = {}
         for sentence in referent['sentences']:
-            key, meaning = str(sentence['sent_id']), (ref_id, sentence['text'], sentence['kind'])
+            key, meaning = key_of(sentence['sent_id']), (ref_id, sentence['text'], sentence['kind'])
             other = meanings.setdefault(key, self._meanings.get(key, meaning))
             if other != meaning:
                 raise InputError(f'{self._path}: sent_id {key} of ref_id {ref_id} is that of another sentence, too (of '

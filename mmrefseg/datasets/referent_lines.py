@@ -85,7 +85,10 @@ class LineIndex(NamedTuple):
             columns.append(np.array(column, np.int64))
         if len(columns[0]) != len(columns[1]):
             raise InputError(f'{where}: lengths has {len(columns[0])} entries, num_sentences {len(columns[1])}. {mend}')
-        return cls(*columns, get_field(element, 'images', list, where))
+        images = get_field(element, 'images', list, where)
+        if not all(type(image) is str for image in images):
+            raise InputError(f"{where}: 'images' must hold strings. {mend}")
+        return cls(*columns, images)
 
 
 class ReferentsOfLines(Referents):

@@ -103,12 +103,12 @@ def check_input_sizes(config: Config, model: nn.Module) -> None:
     if check is None:
         return
     for loader in LOADERS:
-        for step in _find_squares(config.get(f'{loader}_dataloader')):
+        for step in find_squares(config.get(f'{loader}_dataloader')):
             name = type_name(step['type'])
             check(f'size of {name} in {loader}_dataloader', step['size'], step['size'])
 
 
-def _find_squares(part: Any) -> Iterator[Mapping[str, Any]]:
+def find_squares(part: Any) -> Iterator[Mapping[str, Any]]:
     """The configs of transforms that end in a square, wherever they are within a config."""
     if isinstance(part, Mapping):
         if type_name(part.get('type', '')) in _SQUARES and isinstance(part.get('size'), Integral):
@@ -117,7 +117,7 @@ def _find_squares(part: Any) -> Iterator[Mapping[str, Any]]:
     elif not isinstance(part, list | tuple):
         return
     for inner in part:
-        yield from _find_squares(inner)
+        yield from find_squares(inner)
 
 
 def check_leakage(runner: Runner) -> None:

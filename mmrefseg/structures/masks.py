@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as mask_utils
 
 from mmrefseg.errors import InputError
+from mmrefseg.utils.image_header import check_pixels
 
 from .mask_files import file_to_mask
 
@@ -19,6 +20,15 @@ Segmentation = None | list | dict
 # COCO's RLE string: groups of 5 bits, of which all but the last of a number carry a sixth. A string that ends inside
 # a number would send pycocotools beyond its end.
 _RLE_STRING = re.compile('[0-o]*[0-O]')
+
+
+# A few numbers can be an outline that runs up and down an image a thousand times, for which pycocotools takes gigabytes
+# (and ends the process where there are none), and Pillow minutes.
+_LONGEST_OUTLINE = 1 << 22
+_MOST_CROSSINGS = 1 << 26
+_AT_ONCE = 16
+# Pixels that the parts of a union have together: each may be a few bytes that fill the image.
+_MOST_UNITED = 1 << 32
 
 
 def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray:
@@ -40,8 +50,10 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
         (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: it has none of these forms, does not fit the size, or is damaged.
+        InputError: it has none of these forms, does not fit the size, is damaged, or takes more than a sensible outline
+            or image does.
     """
+    check_pixels(height, width)
     if segmentation is None:
         return np.zeros((height, width), np.uint8)
     if isinstance(segmentation, list | tuple):
@@ -55,7 +67,10 @@ def draw_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray
     if 'instances' in segmentation:
         return instances_to_mask(segmentation['instances'], height, width)
     mask = np.zeros((height, width), np.uint8)
-    for part in _parts(segmentation):
+    parts = _parts(segmentation)
+    if len(parts) * height * width > _MOST_UNITED:
+        raise InputError(f'it unites {len(parts)} masks of {(height, width)} (H, W), too many to draw')
+    for part in parts:
         mask |= draw_mask(part, height, width)
     return mask
 
@@ -99,15 +114,19 @@ def instances_to_mask(instances: Sequence[Sequence[Sequence[Sequence[float]]]], 
         (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: a polygon is not a list of points, or a coordinate is not between -32768 and 32768.
+        InputError: a polygon is not a list of points, a coordinate is not between -32768 and 32768, or there are too
+            many points for an image so high.
     """
     canvas = Image.new('L', (width, height))
-    draw = ImageDraw.Draw(canvas)
+    draw, number = ImageDraw.Draw(canvas), 0
     for polygon in _outlines(instances):
         points = _numbers(polygon)
         flat = points.ndim == 1 and len(points) % 2 == 0
         if not (flat or points.shape[1:] == (2, )) or not np.abs(points).max(initial=0) <= 2**15:
             raise InputError('a polygon must be a list of [x, y] in pixels, between -32768 and 32768')
+        number += points.size
+        if number * height > 2 * _MOST_CROSSINGS:
+            raise InputError(f'its polygons have more points than can be drawn on an image of {(height, width)} (H, W)')
         if points.size >= 4:
             draw.polygon(points.astype(np.int64).ravel().tolist(), outline=1, fill=1)
     return np.array(canvas)
@@ -139,7 +158,8 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
         (H, W), uint8, 1 inside.
 
     Raises:
-        InputError: no polygon has three points, or a coordinate is missing, NaN or far from the image.
+        InputError: no polygon has three points, a coordinate is missing, NaN or far from the image, or outlines are
+            longer than 4,000,000 pixels in all.
     """
     outlines = [outline for outline in map(_numbers, polygons) if outline.size >= 6]
     if not outlines:
@@ -147,8 +167,14 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
     for outline in outlines:
         if outline.ndim != 1 or len(outline) % 2 or not _is_near(outline, height, width):
             raise InputError(f'a polygon must be a flat list of x, y pairs near the image of {(height, width)} (H, W)')
-    code = mask_utils.merge(mask_utils.frPyObjects(outlines, height, width))['counts']
-    return _fill(_runs_of(code), height, width)
+    if sum(map(_length, outlines)) > _LONGEST_OUTLINE:
+        raise InputError(f'its polygons are more than {_LONGEST_OUTLINE} pixels long, as no outline is')
+    codes = mask_utils.frPyObjects(outlines, height, width)
+    while len(codes) > 1:  # of a hundred thousand, one after the other would take minutes
+        codes = [mask_utils.merge(codes[place:place + _AT_ONCE]) for place in range(0, len(codes), _AT_ONCE)]
+    runs = _runs_of(codes[0]['counts'])
+    _check_runs(runs, height, width)
+    return _fill(runs, height, width)
 
 
 def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
@@ -165,6 +191,26 @@ def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
     Raises:
         InputError: the size differs, or the counts are damaged.
     """
+    return _fill(_checked_runs(rle, height, width), height, width)
+
+
+def rle_area(rle: dict) -> int:
+    """Pixels inside of a COCO RLE, which is checked, so that pycocotools can be trusted with it.
+
+    Args:
+        rle: as :func:`rle_to_mask` takes it.
+
+    Raises:
+        InputError: it has no size, or the counts are damaged.
+    """
+    size = rle.get('size')
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(side) is int for side in size):
+        raise InputError(f'its RLE must have a size of [height, width], got {str(size)[:200]}')
+    check_pixels(*size)
+    return int(_checked_runs(rle, *size)[1::2].sum())
+
+
+def _checked_runs(rle: dict, height: int, width: int) -> np.ndarray:
     size, counts = rle.get('size'), rle.get('counts')
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
         raise InputError(f'its RLE must have the size [{height}, {width}] of the image, got {str(size)[:200]}')
@@ -176,7 +222,8 @@ def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
         runs = _runs_of(counts.encode())
     else:
         raise InputError("the 'counts' of its RLE must be a list of run lengths or COCO's compressed string")
-    return _fill(runs, height, width)
+    _check_runs(runs, height, width)
+    return runs
 
 
 def _numbers(values: Sequence) -> np.ndarray:
@@ -206,14 +253,22 @@ def _runs_of(counts: bytes) -> np.ndarray:
     return runs
 
 
-def _fill(runs: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(H, W), uint8, from (N,) lengths of runs of 0 and 1 in turn, down the columns."""
+def _check_runs(runs: np.ndarray, height: int, width: int) -> None:
     # Each run is bounded first: the sum of huge ones would wrap around and look right.
     if not (runs.size and runs.min() >= 0 and runs.max() <= height * width and runs.sum() == height * width):
         raise InputError(f'the runs of its RLE do not fill the image of {(height, width)} (H, W)')
+
+
+def _fill(runs: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W), uint8, from (N,) lengths of runs of 0 and 1 in turn, down the columns."""
     pixels = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs.astype(np.int64))
     # OpenCV turns columns into rows ten times as fast as NumPy.
     return cv2.transpose(pixels.reshape(width, height))
+
+
+def _length(outline: np.ndarray) -> float:
+    """Along the longer of the two directions of each edge, in pixels, of (2 * N,) coordinates."""
+    return float(np.abs(np.diff(outline.reshape(-1, 2), axis=0, append=outline[None, :2])).max(axis=1).sum())
 
 
 def _is_near(coordinates: np.ndarray, height: int, width: int) -> bool:

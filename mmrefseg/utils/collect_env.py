@@ -11,6 +11,7 @@ import torch
 from mmrefseg.version import __version__
 
 LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmseg')  # as they are imported
+CGROUP_LIMITS = (Path('/sys/fs/cgroup/memory.max'), Path('/sys/fs/cgroup/memory/memory.limit_in_bytes'))
 
 
 def cpu_name() -> str:
@@ -18,6 +19,15 @@ def cpu_name() -> str:
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
     return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has, or that its container may take."""
+    sizes = [os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')]
+    for limit in CGROUP_LIMITS:
+        text = limit.read_text().strip() if limit.is_file() else ''
+        sizes += [int(text)] if text.isdigit() else []
+    return min(sizes)
 
 
 def computes_in_bfloat16(device: str) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import ceil
+from operator import index
 from pathlib import Path
 
 from matplotlib import colormaps
@@ -30,9 +31,10 @@ def find_runs(work_dir: str | Path) -> list[Path]:
 
     Raises:
         MissingInputError: nothing was trained there.
+        InputError: a log is no file.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    runs = [file.parent for file in files if '"loss":' in file.read_text()]
+    runs = [file.parent for file in files if b'"loss":' in read_regular(file, MAX_JSON_BYTES)]
     if not runs:
         raise MissingInputError(f'{work_dir} has no <time>/vis_data/scalars.json with a loss in it: it must be the '
                                 'work dir of a training that went on for as long as its logging interval at least')
@@ -65,9 +67,11 @@ def _read_run(file: Path) -> Log:
     for number, line in enumerate(read_regular(file, MAX_JSON_BYTES).splitlines(), 1):
         try:
             scalars = decode_json(line.decode(JSON_ENCODING))
-            run.setdefault(scalars.pop('step'), {}).update(scalars)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(f"line {number} of {file} is not a JSON object with a 'step': {error!r}") from error
+            step = index(scalars.pop('step'))
+            run.setdefault(step, {}).update((name, float(value)) for name, value in scalars.items())
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise InputError(f"line {number} of {file} is not a JSON object of numbers with a 'step': "
+                             f'{error!r}') from error
     return dict(sorted(run.items()))
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from helpers.fuzzing import mutate
+from helpers.fuzzing import change_json, mutate
 from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
 from helpers.instance_files import tiny_coco, write_coco, write_voc
 from helpers.odd_values import change_values
@@ -41,6 +43,7 @@ from mmrefseg.datasets import (
     ReferringLMDBDataset,
     VOCPromptDataset,
 )
+from mmrefseg.datasets.importing import Options, import_annotations
 from mmrefseg.datasets.preparation import prepare, verify
 from mmrefseg.datasets.preparation.catalogue import Catalogue
 from mmrefseg.datasets.transforms.loading import decode_image, image_bytes
@@ -49,6 +52,7 @@ from mmrefseg.evaluation.predictions import read_predictions
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.image_header import read_image_size
 from mmrefseg.utils.lmdb_file import check_content
+from mmrefseg.visualization import read_log
 
 Attempt = Callable[[int | None], object]
 
@@ -169,10 +173,18 @@ def _annotations(reader: str, folder: Path) -> Attempt:
     content = (root / name).read_bytes()
 
     def attempt(seed):
-        (root / name).write_bytes(mutate(content, seed))
+        (root / name).write_bytes(_damaged(content, name, seed))
         _read_all(kind(str(root), split='train'))
 
     return attempt
+
+
+def _damaged(content: bytes, name: str, seed: int | None) -> bytes:
+    """A file that is damaged, or of some kinds has other values, too."""
+    kind = Path(name).suffix
+    if kind == '.p' and seed is not None and not seed % 2:
+        return pickle.dumps(change_values(pickle.loads(content), seed), protocol=2)  # noqa: S301  written by the test
+    return change_json(content, seed, kind == '.jsonl') if kind in ('.json', '.jsonl') else mutate(content, seed)
 
 
 def _broken_entries(folder: Path) -> Attempt:
@@ -182,7 +194,7 @@ def _broken_entries(folder: Path) -> Attempt:
 
     def attempt(seed):
         out = folder / str(next(numbers))
-        (root / 'annotations/train.jsonl').write_bytes(mutate(content, seed))
+        (root / 'annotations/train.jsonl').write_bytes(change_json(content, seed, lines=True))
         prepare('jsonl', [root], out, skip_broken=True)
         assert verify(out) == []
 
@@ -196,12 +208,19 @@ def _archives(folder: Path) -> Attempt:
         for file in ('instances.json', 'refs(unc).p', 'images/one.jpg'):
             archive.write(root / file, f'folder/{file}')
     content, numbers = path.read_bytes(), count()
+    directory = content.index(b'PK\1\2')
+
+    def damaged(seed):
+        # Most damage to the whole file is to members; so also to their list alone.
+        if seed is None or seed % 2:
+            return mutate(content, seed)
+        return content[:directory] + mutate(content[directory:], seed)
 
     def attempt(seed):
         # A process keeps archives open by their names.
         path = folder / str(next(numbers)) / 'a.zip'
         path.parent.mkdir()
-        path.write_bytes(mutate(content, seed))
+        path.write_bytes(damaged(seed))
         catalogue = Catalogue([path.parent])
         for name in ('instances.json', 'refs(unc).p', 'one.jpg'):
             for place in catalogue.find(name):
@@ -287,11 +306,104 @@ def _predictions(name: str, folder: Path) -> Attempt:
     path = folder / name
 
     def attempt(seed):
-        path.write_bytes(mutate(PREDICTIONS[name].encode(), seed))
+        path.write_bytes(_damaged(PREDICTIONS[name].encode(), name, seed))
         for found in read_predictions(path).splits.values():
             for prediction in found:
                 for mask in prediction.masks.values():
                     draw_mask(mask, 24, 32)
+
+    return attempt
+
+
+_SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
+_POINTS = [[2, 1], [6, 1], [6, 5], [2, 5]]
+_COCO = {'images': [{'id': 1, 'file_name': 'a.jpg', 'height': 10, 'width': 20}],
+         'categories': [{'id': 3, 'name': 'cup'}],
+         'annotations': [{'id': 1, 'image_id': 1, 'category_id': 3, 'segmentation': [_SQUARE]},
+                         {'id': 2, 'image_id': 1, 'caption': 'b',
+                          'segmentation': {'size': [10, 20], 'counts': [50, 150]}},
+                         {'id': 3, 'image_id': 1, 'attributes': {'expression': 'a box'}, 'bbox': [1, 2, 3, 4]}]}
+_LABELME = {'version': '5', 'imagePath': 'a.jpg', 'imageHeight': 10, 'imageWidth': 20, 'shapes': [
+    {'label': 'cup', 'points': _POINTS, 'shape_type': 'polygon', 'group_id': 1, 'description': ''},
+    {'label': 'saucer', 'points': [[5, 5], [5, 8]], 'shape_type': 'circle'},
+    {'label': 'box', 'points': [[1, 1], [5, 8]], 'shape_type': 'rectangle'}]}
+_REGION = {'original_height': 10, 'original_width': 20, 'image_rotation': 0}
+_LABEL_STUDIO = [{'id': 1, 'data': {'image': '/data/upload/1/0a1b2c3d-a.jpg'}, 'annotations': [{'result': [
+    {**_REGION, 'id': 'x', 'type': 'polygonlabels',
+     'value': {'points': [[5, 5], [50, 5], [50, 70]], 'polygonlabels': ['cup']}},
+    {**_REGION, 'id': 'y', 'type': 'rectanglelabels',
+     'value': {'x': 10, 'y': 20, 'width': 30, 'height': 40, 'rectanglelabels': ['box']}},
+    {'id': 'x', 'type': 'textarea', 'from_name': 'text', 'value': {'text': ['the left cup']}}]}]}]
+_CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><image id="0" name="a.jpg" width="20" height="10" subset="train">
+<polygon label="cup" points="2,1;6,1;6,5;2,5"><attribute name="expression">the cup</attribute></polygon>
+<mask label="saucer" rle="2, 4, 2" left="1" top="2" width="4" height="2"></mask>
+<box label="box" xtl="1" ytl="1" xbr="5" ybr="6"></box></image></annotations>"""
+_CSV = 'image,mask,expression,height,width\na.jpg,"[[2,1,6,1,6,5,2,5]]",the cup,10,20\na.jpg,none,"[""a"", ""b""]",,\n'
+_REFS = [{'ref_id': 1, 'image_id': 1, 'ann_id': 1, 'split': 'train', 'sentences': [{'sent': 'the cup', 'sent_id': 1}]},
+         {'ref_id': 2, 'image_id': 1, 'ann_id': [1, 2], 'split': 'val', 'sentences': ['both']},
+         {'ref_id': 3, 'image_id': 1, 'ann_id': -1, 'split': 'val', 'sentences': [{'raw': 'a dog'}]}]
+# What is damaged, and the files beside it.
+IMPORTS = {
+    'coco': ('x.json', {'x.json': json.dumps(_COCO)}),
+    'cvat': ('annotations.xml', {'annotations.xml': _CVAT}),
+    'labelme': ('a.json', {'a.json': json.dumps(_LABELME)}),
+    'label-studio': ('x.json', {'x.json': json.dumps(_LABEL_STUDIO)}),
+    'yolo': ('labels/a.txt', {'labels/a.txt': '0 0.1 0.1 0.5 0.1 0.5 0.6\n1 0.5 0.5 0.2 0.2\n',
+                              'data.yaml': 'names: [cup, box]'}),
+    'yolo names': ('data.yaml', {'labels/a.txt': '0 0.1 0.1 0.5 0.1 0.5 0.6\n',
+                                 'data.yaml': 'names:\n  0: cup\n  1: box\npath: ../x\n'}),
+    'table': ('x.csv', {'x.csv': _CSV}),
+    'refcoco': ('refs.json', {'refs.json': json.dumps(_REFS), 'instances.json': json.dumps(_COCO)}),
+    'refcoco instances': ('instances.json', {'refs.json': json.dumps(_REFS), 'instances.json': json.dumps(_COCO)}),
+}
+
+
+def _imports(name: str, folder: Path) -> Attempt:
+    """Every second time without what is broken; then what is left is whole."""
+    root, (damaged, files) = folder / 'src', IMPORTS[name]
+    for file, content in files.items():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(content)
+    (root / 'images').mkdir()
+    Image.new('RGB', (20, 10)).save(root / 'images/a.jpg')
+    source, content = root / 'refs.json' if 'refcoco' in name else root, files[damaged].encode()
+
+    def attempt(seed):
+        (root / damaged).write_bytes(_damaged(content, damaged, seed))
+        try:
+            import_annotations(name.split()[0], source, folder / 'out', Options(boxes=True),
+                               skip_broken=bool(seed and seed % 4 > 1))
+            for file in (folder / 'out/annotations').iterdir():
+                _read_all(JSONLinesDataset(str(folder / 'out'), split=file.stem))
+        finally:
+            shutil.rmtree(folder / 'out', ignore_errors=True)
+
+    return attempt
+
+
+def _logs(folder: Path) -> Attempt:
+    """Scalars that a training wrote down."""
+    path = folder / 'run/1/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    lines = [{'loss': 1.5, 'lr': 1e-3, 'routing/backbone/0/share/0': 0.5, 'step': step} for step in (1, 2, 3)]
+    content = '\n'.join(map(json.dumps, lines)).encode()
+
+    def attempt(seed):
+        path.write_bytes(change_json(content, seed, lines=True))
+        read_log(folder / 'run')
+
+    return attempt
+
+
+def _manifest(name: str, folder: Path) -> Attempt:
+    """What a prepared data set says of itself."""
+    path = _write_prepared(folder) / name
+    content = path.read_bytes()
+
+    def attempt(seed):
+        path.write_bytes(change_json(content, seed))
+        verify(folder / 'out')
 
     return attempt
 
@@ -304,5 +416,9 @@ SURFACES: dict[str, Callable[[Path], Attempt]] = {
     **{f'images and masks: {name}': partial(_pictures, name) for name in FILES},
     **{f'checkpoints: {name}': partial(_checkpoints, name) for name in FORMATS},
     'resumed state': _resumed,
+    'logs': _logs,
+    'manifest': partial(_manifest, 'prepared.json'),
+    'checksums of images': partial(_manifest, 'annotations/train.images.json'),
+    **{f'imports: {name}': partial(_imports, name) for name in IMPORTS},
     **{f'predictions: {name}': partial(_predictions, name) for name in PREDICTIONS},
 }

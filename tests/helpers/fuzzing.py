@@ -1,9 +1,12 @@
 """Damaging files at random, in the same way for the same seed."""
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+from helpers.odd_values import change_values
 
 from mmrefseg.errors import UserError
 
@@ -70,6 +73,25 @@ def mutate(content: bytes, seed: int | None) -> bytes:
         if damaged:
             rng.choice(_WAYS)(damaged, rng)
     return bytes(damaged)
+
+
+def change_json(content: bytes, seed: int | None, lines: bool = False) -> bytes:
+    """Damage JSON as :func:`mutate` does, or, of every second seed, change its values, so that it remains JSON.
+
+    Args:
+        content: the whole file, a list or an object that isn't empty.
+        seed: as :func:`mutate` takes it.
+        lines: whether each line is one. Default False.
+
+    Returns:
+        The damaged file.
+    """
+    if seed is None or seed % 2:
+        return mutate(content, seed)
+    elements = list(map(json.loads, content.splitlines())) if lines else json.loads(content)
+    changed = change_values(elements, seed)
+    parts = changed if lines and isinstance(changed, list) else [changed]
+    return '\n'.join(json.dumps(part, default=repr, skipkeys=True) for part in parts).encode()
 
 
 class Endings(NamedTuple):

@@ -35,7 +35,7 @@ def _turned(value: Any, rng: random.Random) -> Any:
         ways = (lambda: value.flatten()[:-1], lambda: value[None], lambda: value.to(torch.int64), lambda: value.bool(),
                 lambda: -value.double() - 1, lambda: value * float('nan'), lambda: value.double() * 1e300)
         return rng.choice(ways)()
-    if type(value) in (int, float):
+    if type(value) in (int, float) and abs(value) < 1 << 60:
         return rng.choice((-value, str(value), float(value), [value], value + 1, value * 10**15, torch.tensor(value)))
     if isinstance(value, list | tuple) and len(value):
         return rng.choice((value[:-1], value * 2, tuple(value), list(value), dict(enumerate(value))))
@@ -45,7 +45,7 @@ def _turned(value: Any, rng: random.Random) -> Any:
     return [value]
 
 
-def change_values(content: dict, seed: int, changes: int | None = None) -> dict:
+def change_values(content: dict | list, seed: int, changes: int | None = None) -> dict | list:
     """Change one to three values of nested dicts and lists: to odd ones, to nearly the same, or remove them.
 
     Args:
@@ -64,5 +64,5 @@ def change_values(content: dict, seed: int, changes: int | None = None) -> dict:
         if way < 0.15 and len(owner) > 1:
             del owner[key]
         else:
-            owner[key] = rng.choice(_ODD) if way < 0.6 else _turned(owner[key], rng)
+            owner[key] = deepcopy(rng.choice(_ODD)) if way < 0.6 else _turned(owner[key], rng)
     return content

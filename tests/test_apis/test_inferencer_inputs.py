@@ -1,5 +1,6 @@
 """All that can be asked about, and what is said of the rest."""
 import io
+import socket
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, decoding, download, sources_of
 from mmrefseg.apis.inference.download import is_url
-from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError
+from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError, UserError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -73,7 +74,7 @@ def test_the_first_picture_of_an_animation(kind, monkeypatch):
     options = dict(lossless=True) if kind == 'WEBP' else {}
     content = encoded(first, kind, save_all=True, append_images=[Image.new('RGB', (8, 8), (0, 0, 255))], **options)
     assert (ImageSource(content).read() == (255, 0, 0)).all()
-    assert len(said) == 1 and '2 pictures, of which the first' in said[0]
+    assert len(said) == 1 and 'holds several pictures, of which the first' in said[0]
 
 
 @pytest.mark.parametrize(('content', 'message'), [
@@ -111,6 +112,13 @@ def test_folders_patterns_and_iterables(tmp_path):
         ImageSource(f'{tmp_path}/none.png').read()
 
 
+def test_pages_without_end_are_not_counted(monkeypatch):
+    content = io.BytesIO()
+    Image.new('L', (2, 2), 7).save(content, 'TIFF', save_all=True, append_images=[Image.new('L', (2, 2))] * 3)
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, 'n_frames', property(lambda self: 1 / 0))
+    assert (decoding.of_bytes(content.getvalue(), 'x') == 7).all()
+
+
 class Server(BaseHTTPRequestHandler):
     """Gives pictures, pages, redirections, and keeps silent."""
 
@@ -118,12 +126,14 @@ class Server(BaseHTTPRequestHandler):
         if self.path == '/silent.png':
             self.server.asked.wait(5)
             return
-        status, content = {'/a.png': (200, PNG), '/page': (200, b'<html>'), '/moved': (302, b'')}.get(
-            self.path, (404, b'none'))
+        self.server.paths.append(self.path)
+        status, content = {'/a.png': (200, PNG), '/page': (200, b'<html>')}.get(self.path, (404, b'none'))
+        if self.path.startswith('/moved'):
+            status = 302
         self.send_response(status)
         self.send_header('Content-Length', str(len(content)))
         if status == 302:
-            self.send_header('Location', '/a.png')
+            self.send_header('Location', self.path.partition('?')[2] or '/a.png')
         self.end_headers()
         self.wfile.write(content)
 
@@ -134,8 +144,9 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture(scope='module')
 def server():
     with ThreadingHTTPServer(('127.0.0.1', 0), Server) as server:
-        server.asked = threading.Event()
+        server.asked, server.paths = threading.Event(), []
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        Server.paths = server.paths
         yield f'http://127.0.0.1:{server.server_port}'
         server.asked.set()
         server.shutdown()
@@ -160,4 +171,39 @@ def test_what_the_web_refuses(server):
         download.download(f'{server}/a.png', limit=20)
     with pytest.raises(FileError, match='cannot be downloaded'):
         download.download('http://127.0.0.1:1/a.png')
+    with pytest.raises(InputError, match="'file:///etc/passwd' is no address on the web"):
+        download.download('file:///etc/passwd')
     assert not is_url('file:///etc/passwd') and not is_url('ftp://a/b.png') and is_url('HTTPS://a/b.png')
+
+
+@pytest.mark.parametrize('to', ['file:///etc/passwd', 'ftp://127.0.0.1/a.png', 'data:image/png;base64,', 'gopher://a'])
+def test_redirections_to_other_kinds_of_address(server, to):
+    with pytest.raises(UserError, match='leads to .*, which is no address on the web|url .* is not allowed'):
+        download.download(f'{server}/moved?{to}')
+
+
+@pytest.mark.parametrize('private', ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', 'fd00::1', 'fe80::1%eth0'])
+def test_redirections_into_private_networks(server, monkeypatch, private):
+    """A page of the web must not fetch from behind the user's router; whoever is there may do so."""
+    port = server.rpartition(':')[2]
+    places = {'web.example': '8.8.8.8', 'inside.example': private}
+
+    def look_up(host, port, *args, **kwargs):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (places.get(host, host), port))]
+
+    def connect(address, *args, **kwargs):
+        monkeypatch.setattr(socket, 'getaddrinfo', original)
+        try:
+            return create(('127.0.0.1', address[1]), *args, **kwargs)
+        finally:
+            monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+
+    original, create = socket.getaddrinfo, socket.create_connection
+    monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+    monkeypatch.setattr(socket, 'create_connection', connect)
+    Server.paths.clear()
+    with pytest.raises(InputError, match="web.example.*leads to 'http://inside.example:.*in a private network"):
+        download.download(f'http://web.example:{port}/moved?http://inside.example:{port}/a.png')
+    assert Server.paths == [f'/moved?http://inside.example:{port}/a.png']
+    for first, second in (('web', 'web'), ('inside', 'inside'), ('inside', 'web')):
+        assert download.download(f'http://{first}.example:{port}/moved?http://{second}.example:{port}/a.png') == PNG

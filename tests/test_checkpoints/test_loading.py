@@ -39,6 +39,26 @@ def test_what_does_not_fit_is_named(tmp_path):
         load_checkpoint(ToyModel(), tmp_path / 'b.pth')
 
 
+class Masked(ToyModel):
+    """Has a buffer that is infinite by design."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('mask', torch.full((2, ), -float('inf')))
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_no_numbers(value):
+    model, state = Masked(), Masked().state_dict()
+    load_checkpoint(model, dict(state))
+    state['linear.weight'] = state['linear.weight'].clone()
+    state['linear.weight'][0, 1] = value
+    before = model.linear.weight.clone()
+    with pytest.raises(InputError, match='^x.pth cannot be used: its linear.weight holds NaN or infinity'):
+        load_checkpoint(model, {'state_dict': {f'module.{name}': part for name, part in state.items()}}, 'x.pth')
+    assert torch.equal(model.linear.weight, before)
+
+
 def test_the_averaged_weights_are_loaded_as_a_test_loads_them(tmp_path):
     hooks = [dict(type='EMAHook', momentum=0.5)]
     runner = toy_runner(tmp_path, custom_hooks=hooks)

@@ -281,6 +281,21 @@ def test_other_values(tmp_path, zipped):
         'weight': (torch.nn.Parameter, True), 'frozen': (torch.nn.Parameter, False)}
 
 
+@pytest.mark.parametrize('content', [
+    lambda keys: plain(dict.fromkeys(keys)), lambda keys: called('builtins.set', plain(list(keys))),
+    lambda keys: called('collections.OrderedDict', plain([(key, 1) for key in keys])),
+    lambda keys: list_of(*[plain({key: 1}) for key in keys]),
+    lambda keys: plain(dict.fromkeys((key % 1000, key // 1000) for key in keys)),
+    lambda keys: plain(dict.fromkeys(map(float, keys)))])
+def test_keys_that_could_meet_in_a_dict(tmp_path, monkeypatch, content):
+    """As tests/test_datasets/test_refer_pickle.py shows; only their number keeps that from taking hours."""
+    monkeypatch.setattr(unpickling, '_MAX_NUMBER_KEYS', 2000)
+    read(tmp_path, content(range(2000)))
+    with pytest.raises(InputError, match='has too many keys that are no text'):
+        read(tmp_path, content(range(2001)))
+    read(tmp_path, plain(dict.fromkeys(map(str, range(3000)))))
+
+
 def test_histories_leave_the_class_alone(tmp_path):
     methods = dict(HistoryBuffer()._statistics_methods)
     swapped = dict_of({'mean': called('builtins.getattr', named(HISTORY), plain('max'))})

@@ -6,7 +6,8 @@ import pytest
 from helpers.fuzzed_surfaces import READERS, SURFACES
 from helpers.fuzzing import endings
 
-DAMAGES = {'annotations: broken entries left out': 15, 'archives': 120, 'lmdb': 180}
+DAMAGES = {'annotations: broken entries left out': 15, 'archives': 120, 'lmdb': 180, 'logs': 60, 'manifest': 60,
+           'checksums of images': 60}
 KINDS = [kind for kind in SURFACES if kind.startswith('annotations') or kind in DAMAGES]
 
 

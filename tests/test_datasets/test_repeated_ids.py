@@ -19,6 +19,8 @@ from mmrefseg.datasets import (
     RefCOCODataset,
     VOCPromptDataset,
 )
+from mmrefseg.datasets.annotation_fields import key_of
+from mmrefseg.datasets.instances_file import InstancesFile
 from mmrefseg.datasets.preparation import prepare
 from mmrefseg.errors import InputError
 
@@ -166,6 +168,15 @@ def test_numbers_beyond_64_bits(tmp_path, key):
     root = write_grefcoco(tmp_path, content)
     with pytest.raises(InputError, match=f"'{key}' must be a whole number of 64 bits"):
         _read(GRefCOCODataset, root)
+
+
+def test_ids_are_told_apart_by_text(tmp_path):
+    """Whole numbers can be chosen so that they all meet in the same places of a dictionary."""
+    assert key_of(1) == '1' != key_of('1')
+    root = write_refcoco(tmp_path, tiny_refcoco())
+    instances = InstancesFile(root / 'instances.json')
+    assert {*map(type, (*instances.images, *instances.annotations))} == {str}
+    assert instances.image(1, 'x') is instances.images['1'] and instances.annotation(11, 1, 'x')['id'] == 11
 
 
 def test_a_list_of_annotations_that_a_pickle_repeats(tmp_path):

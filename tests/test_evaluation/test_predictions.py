@@ -208,6 +208,8 @@ def test_entries_that_are_none(value, message):
     ('a.json', '{"protocols": {"x": {"threshold": 7}}}', 'threshold of the protocol'),
     ('a.json', '[{"sent_id": 1, "segmentation": null, "split": 5}]', "'split' must be a string"),
     ('a.jsonl', '{"sent_id": 1, "segmentation": null}\n[]', 'line 2: expected an object'),
+    ('a.json', '[{"sent_id": 1, "segmentation": null, "split": "../x"}]', "'split' must be a path below"),
+    ('a.json', '{"a/b": []}', "a split must be a split's name"), ('a.json', '{"": []}', 'a split must be the name'),
 ])
 def test_files_that_are_none(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
@@ -269,6 +271,9 @@ def test_arrays_by_hand():
     found = evaluate([np.array([[0.9, 0.35, 0.36, 0.1]]), torch.zeros(1, 4)], truths, 'cris', (25, 50))
     assert found == pytest.approx({'mIoU': 100 / 6, 'oIoU': 100 / 3, 'Pr@25': 50, 'Pr@50': 0})
     assert evaluate([np.array([[1, 0, 0, 0]]), np.zeros((1, 4), int)], truths, 'lisa', ()) == {'mIoU': 75, 'oIoU': 50}
+    flipped = [truths[0][:, ::-1]]  # a view with strides below 0
+    assert evaluate(flipped, [np.array([[0, 1, 1, 1]])[:, ::-1]], 'lisa', ()) == pytest.approx(
+        {'mIoU': 25, 'oIoU': 25})
 
 
 @pytest.mark.parametrize(('predictions', 'truths', 'message'), [

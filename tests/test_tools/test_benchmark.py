@@ -6,10 +6,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from benchmarking.timing import ratio
 from helpers.tools import load_script
 from mmengine.config import Config
 
 from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.utils.collect_env import versions
 
 QUICK = ('--device', 'cpu', '--warmup', '1', '--repeats', '2')
@@ -86,6 +88,55 @@ def test_compile_reaches_the_network(command, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, 'compile', compile_without_a_compiler)
     assert command('segvlm_tiny_refshapes', *QUICK, '--compile')['compiled']
     assert compiled == ['ReferringSegmentor']
+
+
+def test_several_configs_parts_and_training(tool, command, capsys, monkeypatch):
+    monkeypatch.setattr(tool, 'training', lambda model, data, compiled: {'training step': lambda: len(data['inputs'])})
+    phrases = 'segvlm_tiny_refshapes-phrasecut'
+    figures = command('segvlm_tiny_refshapes', *QUICK, '--against', 'segvlm_tiny_refshapes', phrases, '--parts',
+                      '--training')
+    assert list(figures['against']) == [phrases], 'a config against itself tells nothing'
+    other = figures['against'][phrases]
+    assert figures['flops_per_image'] == other['flops_per_image']
+    assert list(figures['training']) == list(other['training']) == ['training step']
+    assert set(figures['parts']) == {'text_encoder', 'backbone', 'neck', 'decode_head'}
+    assert set(figures['ratios'].values()) == {1}
+    assert other['ratios'].keys() == figures['ratios'].keys() >= {'network', 'prediction', '8 expressions', 'backbone'}
+    assert all(value > 0 for value in other['ratios'].values())
+    rates, times = figures['expressions_per_second'], figures['latency']['network']
+    assert rates['1'] == pytest.approx(times['images_per_second']) and rates['8'] > 0
+    reached = figures['flops_per_image'] * times['images_per_second']
+    assert figures['share_of_matmul_limit'] == pytest.approx(reached / figures['matmul_limit'])
+    assert figures['training']['training step']['images_per_second'] == pytest.approx(
+        2000 / figures['training']['training step']['median_ms'])
+    printed = capsys.readouterr().out
+    assert 'times as long as the first' in printed and 'training   ' in printed and 'parts      text_encoder' in printed
+
+
+def test_training_steps_change_nothing(tool):
+    """Steps of size 0, and the model answers as before."""
+    config = read_config('segvlm_tiny_refshapes')
+    model = tool.build(config).eval()
+    calls = tool.training(model, tool.make_batch(config, 2), compiled=False)
+    weights = {name: p.clone() for name, p in model.named_parameters()}
+    for call in calls.values():
+        call()
+    assert not model.training and all(torch.equal(p, weights[name]) for name, p in model.named_parameters())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_evaluation_of_made_data(tool, tmp_path):
+    make_refshapes(tmp_path, {'val': 3})
+    config = read_config('segvlm_tiny_refshapes', {
+        'test_dataloader.dataset.data_root': str(tmp_path), 'test_dataloader.dataset.split': 'val',
+        'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False})
+    found = tool.evaluate(tool.build(config).eval(), config, amp=False)
+    assert found['expressions'] > 5
+    assert found['expressions_per_second'] == pytest.approx(found['expressions'] / found['seconds'])
+
+
+def test_ratios_are_those_of_rounds():
+    assert ratio([2, 30, 8], [1, 10, 2]) == 3
 
 
 def test_median_and_quartiles(tool):

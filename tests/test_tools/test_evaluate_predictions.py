@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.datasets.refshapes import make_refshapes
@@ -52,7 +53,8 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(sys, 'argv', [
             'test.py', 'model.py', 'weights.pth', '--work-dir', 'work', '--splits', 'val', 'testA', '--shuffled-splits',
-            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities'])
+            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities',
+            '--out-routing', '--show-dir', 'shown', '--show-number', '2'])
         runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
     return folder
 
@@ -93,6 +95,21 @@ def test_what_the_file_holds(folder):
     assert row['protocol'] == 'cris' and row['segmentation']['size'] == [64, 96]
     assert list(row['masks']) == ['lavt', 'lisa'] and row['masks']['lavt']['segmentation']['size'] == [480, 480]
     assert row['kind'] and row['text'] and row['probability'].startswith('iVBOR')
+    routers = row['routing']
+    assert {'fusion.0', 'fusion.1', 'fusion.2'} <= routers.keys()
+    assert list(routers['fusion.0']) == ['spatial', 'contextual', 'boundary', 'shape']
+    assert all(sum(weights.values()) == pytest.approx(1, abs=1e-3) for weights in routers.values())
+
+
+def test_pictures_of_each_split(folder):
+    """The first sample and the last; four panels, of 360 pixels for images of 96×64."""
+    numbers = {split: len(rows) for split, rows in json.loads((folder / 'predictions.json').read_text()).items()
+               if split != 'protocols'}
+    expected = {f'{split}/{place:06d}.png' for split, number in numbers.items() for place in (0, number - 1)}
+    assert {str(path.relative_to(folder / 'shown')) for path in (folder / 'shown').rglob('*.png')} == expected
+    for path in expected:
+        with Image.open(folder / 'shown' / path) as picture:
+            assert picture.size[0] == 12 + 4 * (360 + 12) and picture.size[1] >= 66 + 240 + 26
 
 
 def test_the_files_protocol_is_the_default(command, folder):
@@ -156,6 +173,41 @@ def test_against_another_model(command, folder):
     assert any(name.startswith('kind=') for name in split['figures']['cris'])
     seeds = command('predictions.json', 'empty.json', *arguments)['splits']['val']['figures']['cris']['mIoU']
     assert seeds['by_seed'] == [split['figures']['cris']['mIoU']['mean'], 0]
+
+
+def test_other_masks_of_truth(command, folder, capsys):
+    """Predictions as the truth of half of the expressions, and nothing as that of one more."""
+    content = json.loads((folder / 'predictions.json').read_text())
+    chosen = content['val'][:7]
+    lines = [{'sent_id': row['sent_id'], 'segmentation': row['segmentation']} for row in chosen]
+    lines[-1]['segmentation'] = None
+    (folder / 'truth.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    arguments = ('predictions.json', '--split', 'val', 'testA', '--protocol', 'cris')
+    report = command(*arguments, '--reannotated', 'truth.jsonl')
+    assert list(report['splits']) == ['val', 'val (published)', 'val (re-annotated)', 'testA']
+    assert report['splits']['val'] == command(*arguments)['splits']['val']
+    published, others = (report['splits'][f'val ({name})'] for name in ('published', 're-annotated'))
+    ious = [row['intersection'] / row['union'] for row in chosen]
+    assert published['expressions'] == others['expressions'] == 7
+    assert published['figures']['cris']['mIoU']['mean'] == pytest.approx(100 * sum(ious) / 7)
+    assert others['figures']['cris']['mIoU']['mean'] == pytest.approx(600 / 7), 'right but where nothing is meant'
+    assert others['without_target'] == 1 and not published['differences']
+    assert others['differences']['cris']['mIoU']['mean'] == pytest.approx(100 * (6 - sum(ious)) / 7)
+    assert report['reannotated']['val'] == {
+        'expressions': 7, 'agreement': pytest.approx(100 * sum(ious[:-1]) / 7)}
+    shown = capsys.readouterr().out
+    assert 'val (re-annotated)' in shown and 'val: 7 expressions are re-annotated; the published masks' in shown
+
+
+def test_masks_of_truth_are_on_the_image(command, folder):
+    row = json.loads((folder / 'predictions.json').read_text())['val'][0]
+    (folder / 'truth.json').write_text(json.dumps([row]))
+    with pytest.raises(SystemExit, match='under the protocol cris, lavt, lisa; a mask of truth is on the image'):
+        command('predictions.json', '--split', 'val', '--reannotated', 'truth.json')
+    small = {'size': [9, 9], 'counts': [81]}
+    (folder / 'truth.json').write_text(json.dumps([{'sent_id': row['sent_id'], 'segmentation': small}]))
+    with pytest.raises(SystemExit, match=r'\[9, 9\]'):
+        command('predictions.json', '--split', 'val', '--reannotated', 'truth.json')
 
 
 @pytest.mark.parametrize(('content', 'arguments', 'message'), [

@@ -1,22 +1,17 @@
 """The command that tunes a model, with the tools that it runs replaced."""
-import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.tools import load_script
 from mmengine.config import Config
-
-TOOL = Path(__file__).parents[2] / 'tools/finetune.py'
 
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('finetune_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/finetune.py')
 
 
 @pytest.fixture
@@ -24,11 +19,13 @@ def run(tool, tmp_path, monkeypatch):
     """Runs the command; gives the command lines of the tools."""
     ran = []
 
-    def pretend(name, *arguments):
+    def pretend(name, *arguments, needed=True):
         ran.append([name, *map(str, arguments)])
         folder = tmp_path / 'out'
         if name == 'train.py':
             torch.save({}, folder / 'best_mIoU_epoch_3.pth')
+        if name.endswith('calibrate.py'):
+            (folder / 'calibration.json').write_text('{"temperature": 2.0, "shift": -0.5, "fit": "val"}')
         if name.endswith('report.py'):
             (folder / 'report.md').write_text('# Report\n')
         if name == 'test.py' and 'old_data' in str(arguments):
@@ -36,6 +33,7 @@ def run(tool, tmp_path, monkeypatch):
             where.mkdir(parents=True)
             mean = 80.0 if where.name == 'before' else 60.0
             (where / 'metrics.json').write_text(json.dumps({'protocols': {}, 'val': {'mIoU': mean}}))
+        return True
 
     monkeypatch.setattr(tool, 'run_tool', pretend)
     monkeypatch.setattr(tool, 'look_at', lambda folder: tool_data)
@@ -51,14 +49,19 @@ def run(tool, tmp_path, monkeypatch):
 
 
 def test_trains_tests_and_reports(run, tmp_path, capsys):
-    train, test, report = run('--config', 'sera_tiny_refshapes', '--epochs', '4')
+    train, test, probe, calibrate, report, errors = run('--config', 'sera_tiny_refshapes', '--epochs', '4')
     out = tmp_path / 'out'
     best = str(out / 'best_mIoU_epoch_3.pth')
-    assert Config.fromfile(out / 'finetune.py').train_cfg.max_epochs == 4
+    config = Config.fromfile(out / 'finetune.py')
+    assert config.train_cfg.max_epochs == 4
+    assert config.model.test_cfg == dict(threshold=0.35, calibration=dict(temperature=2.0, shift=-0.5))
     assert train == ['train.py', str(out / 'finetune.py'), '--work-dir', str(out)]
     assert test[1:] == [str(out / 'finetune.py'), best, '--work-dir', str(out), '--splits', 'val', 'test',
-                        '--shuffled-splits', 'val', '--out', str(out / 'predictions.json')]
+                        '--out', str(out / 'predictions.json')]
+    assert probe[0] == 'analysis_tools/probe_language.py' and probe[-3:] == ['permuted', 'absent', 'places']
+    assert calibrate == ['analysis_tools/calibrate.py', str(out / 'predictions.json'), '--fit', 'val']
     assert report == ['analysis_tools/quickstart_report.py', str(out)]
+    assert errors[0] == 'analysis_tools/analyze_errors.py' and errors[-1] == str(out / 'errors')
     said = capsys.readouterr().out
     assert '20 objects to train on, in batches of 20, 4 times' in said and f'--weights {best}' in said
 
@@ -92,7 +95,7 @@ def test_command_lines_that_make_no_sense(run, arguments, message):
 def test_a_tool_that_fails_ends_all(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(tool, 'shipped_folder', lambda _: tmp_path)
     (tmp_path / 'tool.py').write_text('import sys\nsys.exit(int(sys.argv[1]))')
-    tool.run_tool('tool.py', 0)
+    assert tool.run_tool('tool.py', 0) and not tool.run_tool('tool.py', 3, needed=False)
     with pytest.raises(SystemExit) as ending:
         tool.run_tool('tool.py', 3)
     assert ending.value.code == 3

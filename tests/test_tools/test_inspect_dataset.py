@@ -24,8 +24,10 @@ def folder(tmp_path):
     lines = [{'expression': HOSTILE, 'mask': square}, {'expression': 'the cup', 'mask': square},
              {'expression': 'The  cup', 'mask': tiny}, {'expression': 'a giraffe', 'mask': None},
              {'expression': 'red ' * 30, 'mask': square},
-             {'expression': 'x', 'mask': {'size': [1, 1], 'counts': [1]}}]
-    for split, image, chosen in (('train', 'a.png', lines), ('val', 'b.jpg', lines[:1])):
+             {'expression': 'x', 'mask': {'size': [1, 1], 'counts': [1]}},
+             {'expression': 'the blue cup', 'mask': square}]
+    spoon = {'expression': 'a spoon', 'mask': square}
+    for split, image, chosen in (('train', 'a.png', lines), ('val', 'b.jpg', [*lines[:1], spoon])):
         (tmp_path / f'annotations/{split}.jsonl').write_text(
             ''.join(json.dumps({'image': image, **line}) + '\n' for line in chosen))
     return tmp_path
@@ -36,14 +38,17 @@ def test_page_and_numbers(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'path', [*sys.path])
     main()
     report = json.loads((folder / 'out/inspect.json').read_text())
-    assert report['splits']['train'] == {'images': 1, 'lines': 5, 'expressions': 5, 'broken': 1}
+    assert report['splits']['train'] == {'images': 1, 'lines': 6, 'expressions': 6, 'broken': 1}
     assert report['duplicates'] == ['train: a.png, val: b.jpg (nearly the same)']
-    assert report['ambiguous'] == ['train.jsonl, lines 2, 3: the cup']
+    assert report['repeated'] == ['train.jsonl, lines 2, 3: the cup']
+    assert report['ambiguous'] == ["train.jsonl, line 2: 'the cup' may also mean line 7, 'the blue cup'"]
+    assert report['untrained'] == ['spoon (1 time)']
+    assert report['classes']['train'] == {'cup': 3, 'giraffe': 1, 'script': 1}
     assert report['tiny'] == ['train.jsonl, line 3: The  cup (0.056 % of the image)']
     assert report['empty'] == ['train.jsonl, line 4: a giraffe']
     assert [entry[:32] for entry in report['too_long']] == ['train.jsonl, line 5: 32 tokens: ']
-    assert 'line 6' in report['broken'][0] and report['positions'] == {'top left': 5}
+    assert 'line 6' in report['broken'][0] and report['positions'] == {'top left': 7}
     text = (folder / 'out/inspect.html').read_text()
     assert HOSTILE not in text and '&lt;script&gt;' in text and '://' not in text
-    assert text.index('1 of the lines') < text.index('pairs of pictures')
+    assert text.index('broken lines, or masks that do not fit: 1.') < text.index('pictures in two splits: 1.')
     assert 'inspect.html shows more' in capsys.readouterr().out

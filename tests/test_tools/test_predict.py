@@ -35,7 +35,7 @@ def command(monkeypatch, tmp_path, weights):
 
     def call(*arguments: str) -> Path:
         monkeypatch.setattr(sys, 'argv', [
-            'predict.py', CONFIG, weights, '--out', str(tmp_path / 'out'), '--device', 'cpu', '--images-per-shard', '2',
+            'predict.py', '--out', str(tmp_path / 'out'), '--device', 'cpu', '--images-per-shard', '2', CONFIG, weights,
             *map(str, arguments)])
         runpy.run_path(str(TOOL), run_name='__main__')
         return tmp_path / 'out'

@@ -110,9 +110,16 @@ def test_what_is_not_there(tool, work_dir):
         'verdicts': ['fires on anything: it answers 99 % of expressions that name nothing there'],
         'asked': {'as it is': {}, 'absent': {}}}}}))
     probed = tool.read_probe(work_dir)
-    assert tool.absent_line(probed).startswith('`mmrefseg probe` on val: fires on anything: it answers 99 %')
-    del probed['val']['asked']['absent']
-    assert tool.absent_line(probed) == ''
+    assert tool.probe_lines(probed).startswith('`mmrefseg probe` on val: fires on anything: it answers 99 %')
+    assert tool.probe_lines({}) == ''
+
+
+@pytest.mark.parametrize('other, warned', [(26.0, True), (20.0, False)])
+def test_a_model_that_does_not_listen_is_warned_of(tool, other, warned):
+    figures = {key: {'mIoU': {'mean': value}} for key, value in (('own', 50.0), ('figures', other))}
+    said = tool.probe_lines({'val': {'verdicts': ['so it is'], 'asked': {'permuted': figures}}})
+    assert ('words hardly matter' in said and 'it keeps 52 % of its mIoU' in said) == warned
+    assert said.endswith('`mmrefseg probe` on val: so it is.\n')
 
 
 def test_predictions_elsewhere(command, work_dir, tmp_path):

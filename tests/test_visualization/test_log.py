@@ -1,10 +1,12 @@
 """Reading what a training wrote down."""
 import json
+import os
 from pathlib import Path
 
 import pytest
 from mmengine.visualization import LocalVisBackend
 
+from mmrefseg.errors import InputError
 from mmrefseg.visualization import find_runs, read_log
 
 
@@ -44,13 +46,23 @@ def test_tests_are_no_trainings(tmp_path):
     assert list(read_log(tmp_path)) == [50]
 
 
+def test_a_log_that_is_no_file(tmp_path):
+    (tmp_path / '1/vis_data').mkdir(parents=True)
+    os.mkfifo(tmp_path / '1/vis_data/scalars.json')
+    with pytest.raises(InputError, match='is no file, but a folder, pipe or device'):
+        find_runs(tmp_path)
+
+
 def test_nothing_was_trained(tmp_path):
     for folder in (tmp_path, tmp_path / 'nowhere'):
         with pytest.raises(FileNotFoundError, match=r'scalars\.json with a loss'):
             read_log(folder)
 
 
-@pytest.mark.parametrize('line', ['{"loss": 1.0, "step"', '[1]', '{"loss": 1.0}', '3'])
+@pytest.mark.parametrize('line', [
+    '{"loss": 1.0, "step"', '[1]', '{"loss": 1.0}', '3', '{"loss": 1.0, "step": "a"}', '{"loss": 1.0, "step": 1.5}',
+    '{"loss": "a", "step": 1}', '{"loss": [], "step": 1}', '{"loss": 1%s, "step": 1}' % ('0' * 400), '[' * 100_000,
+    '{"loss": 1, "loss": 2, "step": 1}'])
 def test_damaged_log(tmp_path, line):
     file = write_run(tmp_path, '1', {50: 1.0}) / 'scalars.json'
     file.write_text(json.dumps({'loss': 1.0, 'step': 1}) + '\n' + line)

@@ -1,7 +1,6 @@
 """See where a model fails: analyze_errors.py PREDICTIONS --on CONFIG [--split val] --out DIR."""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from mmrefseg.evaluation.failures import Facts, choose_examples, collect_facts, 
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
 from mmrefseg.evaluation.predictions.matching import file_name_of
 from mmrefseg.evaluation.predictions.scoring import draw_pairs
-from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically
+from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically, write_json
 from mmrefseg.visualization.error_page import draw_example, error_page
 
 PAGE, NUMBERS = 'errors.html', 'errors.json'
@@ -120,8 +119,7 @@ def write(args: Namespace) -> None:
     for name in (PAGE, NUMBERS):
         refuse_overwriting(args.out / name, [args.predictions, args.on])
     report, pictures = analyze(args)
-    numbers = json.dumps(report, indent=1, ensure_ascii=False) + '\n'
-    write_atomically(numbers.encode('utf-8', 'replace'), args.out / NUMBERS)
+    write_json(report, args.out / NUMBERS)
     write_atomically(error_page(report, pictures).encode('utf-8', 'replace'), args.out / PAGE)
     print_some(f'{report["split"]}: {{}} predictions belong to no expression', report['unmatched'])
     print(f'{report["split"]}: {report["failures"]["number"]} of {report["expressions"]} answers fail; '

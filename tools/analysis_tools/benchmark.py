@@ -1,24 +1,39 @@
-"""Measure a config's model, with random weights: size, operations, speed and memory."""
+"""Measure models of configs, with random weights: size, operations, speed and memory."""
 from __future__ import annotations
 
-import resource
-import sys
-import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import median, quantiles
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
+from benchmarking.evaluation import evaluate
+from benchmarking.model_calls import (
+    EXPRESSION,
+    IMAGE_SIZE,
+    MEANING,
+    NETWORK,
+    PREDICTION,
+    SHARED,
+    SHARING,
+    TRAINING,
+    Call,
+    answering,
+    build,
+    make_batch,
+    parts,
+    training,
+)
+from benchmarking.timing import latency, matmul_limit, peak_memory, ratio, reset_peak, time_calls
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from torch import nn
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import build_model, check_device, inference_pipeline, read_config
+from mmrefseg.apis.building import check_device, read_config
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models import ReferringSegmentor
@@ -26,14 +41,24 @@ from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.model_complexity import count_flops, parameter_rows, parameter_table
 
-IMAGE_SIZE = (480, 640)  # height and width of most of COCO's images
-EXPRESSION = 'the tall man in a red shirt on the left'
-NETWORK, PREDICTION = 'network', 'prediction'
-SCOPES = {
-    NETWORK: 'from prepared tensors to logits',
-    PREDICTION: 'from resized images and expressions to masks at original size: normalisation, tokens, network and '
-                'post-processing',
-}
+__all__ = ['EXPRESSION', 'latency', 'make_batch', 'time_calls']
+TABLE_WIDTH = 120  # characters at least, also where the output goes to a file
+
+
+class Subject(NamedTuple):
+    """What is measured of one config.
+
+    Args:
+        config: the config.
+        model: its model, on the device.
+        data: a batch.
+        calls: what is timed, by name.
+    """
+
+    config: Config
+    model: ReferringSegmentor
+    data: dict[str, list]
+    calls: dict[str, Call]
 
 
 def make_parser() -> ArgumentParser:
@@ -41,17 +66,24 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(
         description='Print parameters, floating-point operations, latency, images per second and peak memory of a '
         "config's model at the input size of its test pipeline. Weights are random, images and expressions made up: "
-        'needs neither files of weights nor data. Reading and resizing images is not measured.')
+        'needs neither files of weights nor data, but for --evaluation. Reading and resizing images is not measured.')
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
+    parser.add_argument('--against', nargs='+', default=[], metavar='CONFIG',
+                        help='other configs, measured in turn with the first one; ratios to it are printed')
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if there is one)")
     parser.add_argument('--batch', type=int, default=1, help='images at once (default: 1)')
     parser.add_argument('--amp', action='store_true', help='run the model under mixed precision')
     parser.add_argument('--compile', action='store_true', help='run the model under torch.compile')
+    parser.add_argument('--parts', action='store_true', help='also text encoder, backbone, neck and head alone')
+    parser.add_argument('--training', action='store_true',
+                        help='also training steps with and without mixed precision, and with --compile compiled, too')
+    parser.add_argument('--evaluation', action='store_true',
+                        help="also one pass over the config's test data: reading, prediction and figures")
     parser.add_argument('--warmup', type=int, default=5, help='calls before those that count (default: 5)')
     parser.add_argument('--repeats', type=int, default=20, help='calls that count (default: 20)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as model.text_encoder.num_tokens=22')
+                        help='override settings of all configs, such as model.text_encoder.num_tokens=22')
     return parser
 
 
@@ -66,114 +98,90 @@ def check_numbers(batch: int, warmup: int, repeats: int) -> None:
             raise InputError(f'--{name} is {value}; it must be at least {least}')
 
 
-def build(config: Config) -> ReferringSegmentor:
-    """The model that is measured.
-
-    Raises:
-        InputError: it answers no expressions.
-    """
-    model = build_model(config)
-    if not isinstance(model, ReferringSegmentor):
-        raise InputError(f'the model of {config.filename} is a {type(model).__name__}; only a ReferringSegmentor can '
-                         'be measured, as others take no expressions')
-    return model
-
-
-def make_batch(config: Config, size: int) -> dict[str, list]:
-    """Made-up images and an expression, as the config's test pipeline hands them over."""
-    pipeline, random = inference_pipeline(config), np.random.default_rng(0)
-    samples = [
-        pipeline({'img': random.integers(0, 256, (*IMAGE_SIZE, 3), np.uint8), 'img_shape': IMAGE_SIZE,
-                  'ori_shape': IMAGE_SIZE, 'text': EXPRESSION}) for _ in range(size)
-    ]
-    return {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
-
-
-def time_calls(calls: dict[str, Callable[[], object]], device: torch.device, warmup: int,
-               repeats: int) -> dict[str, list[float]]:
-    """Seconds that each call takes until the device is done, without the first ones."""
-    seconds = {name: [] for name in calls}
-    for _ in range(warmup + repeats):
-        for name, call in calls.items():  # in turn, so that what else the machine does slows all alike
-            _synchronize(device)
-            start = time.perf_counter()
-            call()
-            _synchronize(device)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: values[warmup:] for name, values in seconds.items()}
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-
-
-def latency(seconds: list[float], batch: int) -> dict[str, float]:
-    """Median, quartiles and fastest of a call, in milliseconds, and how many images per second that makes."""
-    first, _, third = quantiles(seconds, n=4, method='inclusive')
-    return {
-        'median_ms': 1e3 * median(seconds),
-        'fastest_ms': 1e3 * min(seconds),
-        'first_quartile_ms': 1e3 * first,
-        'third_quartile_ms': 1e3 * third,
-        'images_per_second': batch / median(seconds),
-    }
-
-
-def peak_memory(device: torch.device) -> dict[str, int | str]:
-    """Most bytes at once so far."""
-    if device.type == 'cuda':
-        return {'bytes': torch.cuda.max_memory_allocated(device), 'of': 'tensors on the GPU, weights included'}
-    unit = 1 if sys.platform == 'darwin' else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {'bytes': peak, 'of': 'the process since its start, resident: Python, libraries and model included'}
-
-
-def measure_speed(model: nn.Module, data: dict[str, Any], args: Namespace) -> dict[str, Any]:
-    """Latency of network and prediction, and the peak memory."""
-    device = next(model.parameters()).device
-    if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(device)
-    prepared = model.data_preprocessor(data)
-    calls = {NETWORK: partial(model, **prepared, mode='tensor'), PREDICTION: partial(model.test_step, data)}
-    with torch.inference_mode(), torch.autocast(device.type, mixed_precision_dtype(), enabled=args.amp):
-        seconds = time_calls(calls, device, args.warmup, args.repeats)
-    return {
-        'latency': {name: latency(values, args.batch) for name, values in seconds.items()},
-        'peak_memory': peak_memory(device),
-    }
-
-
-def measure(args: Namespace) -> tuple[nn.Module, dict[str, Any]]:
-    """The model and all figures.
-
-    Raises:
-        MissingInputError: there is no such config.
-        InputError: the config has no model or test pipeline, or a setting is out of range.
-    """
-    check_numbers(args.batch, args.warmup, args.repeats)
-    config, device = read_config(args.config, args.cfg_options), check_device(args.device or get_device())
+def prepare(name: str, device: torch.device, args: Namespace) -> Subject:
+    """Build a config's model and what is timed of it."""
+    config = read_config(name, args.cfg_options)
     torch.manual_seed(0)
     model = build(config).to(device).eval()
     data = make_batch(config, args.batch)
     if args.compile:
         model.compile()
-    speed = measure_speed(model, data, args)
-    # Counted last, as it costs memory, and without __call__, which is compiled.
-    flops = count_flops(partial(model.forward, **model.data_preprocessor(data), mode='tensor'))
-    return model, {
-        'config': str(args.config),
+    calls = answering(model, data, args.amp)
+    if args.parts:
+        calls |= parts(model, data, args.amp)
+    if args.training:
+        calls |= training(model, make_batch(config, training_batch(args)), args.compile)
+    return Subject(config, model, data, calls)
+
+
+def training_batch(args: Namespace) -> int:
+    """Images of a training step: two at least, as batch statistics of a single sentence are none."""
+    return max(2, args.batch)
+
+
+def describe(subject: Subject, seconds: dict[str, list[float]], memory: dict[str, Any], limit: float,
+             args: Namespace) -> dict[str, Any]:
+    """The figures of one config."""
+    # Without __call__, which is compiled.
+    flops = count_flops(partial(subject.model.forward, **subject.model.data_preprocessor(subject.data), mode='tensor'))
+    times = {name: latency(values, training_batch(args) if name.startswith(TRAINING) else args.batch)
+             for name, values in seconds.items()}
+    return {
+        'input_size': list(subject.data['inputs'][0].shape[-2:]),
+        'parameters': {name: count._asdict() for name, count in parameter_rows(subject.model) if name == name.strip()},
+        'flops_per_image': flops / args.batch,
+        'latency': {name: times.pop(name) for name in (NETWORK, PREDICTION)},
+        'expressions_per_second': {
+            '1': args.batch / median(seconds[NETWORK]),
+            str(SHARING): SHARING * args.batch / median(seconds[SHARED])},
+        'share_of_matmul_limit': flops / median(seconds[NETWORK]) / limit,
+        'training': {name: times[name] for name in times if name.startswith(TRAINING)},
+        'parts': {name: times[name] for name in times if not name.startswith((TRAINING, SHARED))},
+        'peak_memory': memory,
+    }
+
+
+def measure(args: Namespace) -> tuple[ReferringSegmentor, dict[str, Any]]:
+    """The first config's model and all figures.
+
+    Raises:
+        MissingInputError: there is no such config, or data to evaluate on.
+        InputError: a config has no model or test pipeline, or a setting is out of range.
+    """
+    check_numbers(args.batch, args.warmup, args.repeats)
+    device = check_device(args.device or get_device())
+    dtype = mixed_precision_dtype() if args.amp else torch.float32
+    names = list(dict.fromkeys((args.config, *args.against)))
+    subjects, memory = {}, {}
+    for name in names:
+        reset_peak(device)
+        subjects[name] = prepare(name, device, args)
+        for call in subjects[name].calls.values():
+            call()
+        memory[name] = peak_memory(device)
+    calls = {(name, call): run for name in names for call, run in subjects[name].calls.items()}
+    seconds = time_calls(calls, device, args.warmup, args.repeats)
+    limit = matmul_limit(device, dtype)
+    found = {name: describe(subjects[name], {call: values for (other, call), values in seconds.items()
+                                             if other == name}, memory[name], limit, args) for name in names}
+    for name in names:
+        if args.evaluation:
+            found[name]['evaluation'] = evaluate(subjects[name].model, subjects[name].config, args.amp)
+        found[name]['ratios'] = {call: ratio(values, seconds[names[0], call])
+                                 for (other, call), values in seconds.items()
+                                 if other == name and (names[0], call) in seconds}
+    return subjects[names[0]].model, {
+        'config': args.config,
         'device': str(device),
         'batch': args.batch,
-        'precision': str(mixed_precision_dtype() if args.amp else torch.float32).removeprefix('torch.'),
+        'precision': str(dtype).removeprefix('torch.'),
         'compiled': args.compile,
-        'input_size': list(data['inputs'][0].shape[-2:]),
         'original_size': list(IMAGE_SIZE),
-        'parameters': {name: count._asdict() for name, count in parameter_rows(model) if name == name.strip()},
-        'flops_per_image': flops / args.batch,
         'warmup': args.warmup,
         'repeats': args.repeats,
-        **speed,
+        'matmul_limit': limit,
+        **found.pop(names[0]),
+        'against': found,
         'machine': {**machine(), 'threads': torch.get_num_threads()},
         'versions': versions(),
     }
@@ -186,21 +194,55 @@ def to_text(figures: dict[str, Any]) -> str:
     where = (hardware['gpu'] if figures['device'].startswith('cuda') else
              f'{hardware["cpu"]}, {hardware["threads"]} threads on {hardware["cores"]} cores')
     lines = [
-        f'FLOPs      {figures["flops_per_image"] / 1e9:.2f} G an image: additions and multiplications of matrix '
+        f'FLOPs      {figures["flops_per_image"] / 1e9:.2f} G per image: additions and multiplications of matrix '
         'products, convolutions and attention',
         f'input      {sizes["input_size"]}, batch {figures["batch"]}, {figures["precision"]}'
         + (', compiled' if figures['compiled'] else ''),
     ]
     for name, times in figures['latency'].items():
-        quartiles = f'{times["first_quartile_ms"]:.2f} to {times["third_quartile_ms"]:.2f}'
-        lines.append(f'{name:11}{times["median_ms"]:.2f} ms per batch (median of {figures["repeats"]}; quartiles '
-                     f'{quartiles}; fastest {times["fastest_ms"]:.2f}), {times["images_per_second"]:.2f} images a '
-                     f'second: {SCOPES[name]}' + (f' ({sizes["original_size"]})' if name == PREDICTION else ''))
+        lines.append(f'{name:11}{_milliseconds(times, figures["repeats"])}, {times["images_per_second"]:.2f} images '
+                     f'per second: {MEANING[name]}' + (f' ({sizes["original_size"]})' if name == PREDICTION else ''))
+    rates = figures['expressions_per_second']
+    lines += [f'questions  {rates["1"]:.2f} expressions per second one by one, {rates[str(SHARING)]:.2f} with '
+              f'{SHARING} about each image, which is encoded once',
+              f'limit      {100 * figures["share_of_matmul_limit"]:.1f} % of the {figures["matmul_limit"] / 1e12:.2f} '
+              f'TFLOP/s that a large matrix product in {figures["precision"]} reaches here (network)']
+    if figures['parts']:
+        whole = figures['latency'][NETWORK]['median_ms']
+        lines.append('parts      ' + ', '.join(f'{name} {times["median_ms"]:.2f} ms ({times["median_ms"] / whole:.0%})'
+                                               for name, times in figures['parts'].items())
+                     + f', around the network {figures["latency"][PREDICTION]["median_ms"] - whole:.2f} ms')
+    lines += [f'training   {_milliseconds(times, figures["repeats"])}: {name}'
+              for name, times in figures['training'].items()]
+    if 'evaluation' in figures:
+        found = figures['evaluation']
+        lines.append(f'evaluation {found["seconds"]:.1f} s for {found["expressions"]} expressions, '
+                     f'{found["expressions_per_second"]:.1f} per second: reading, prediction and figures')
     memory = figures['peak_memory']
     return '\n'.join([
         *lines, f'memory     {memory["bytes"] / 2**20:,.0f} MiB at most: {memory["of"]}', f'machine    {where}',
         'versions   ' + ', '.join(f'{library} {number}' for library, number in figures['versions'].items())
     ])
+
+
+def _milliseconds(times: dict[str, float], repeats: int) -> str:
+    return (f'{times["median_ms"]:.2f} ms per batch (median of {repeats}; quartiles {times["first_quartile_ms"]:.2f} '
+            f'to {times["third_quartile_ms"]:.2f}; fastest {times["fastest_ms"]:.2f})')
+
+
+def ratio_table(figures: dict[str, Any]) -> Table:
+    """A row per call, a column per config: how many times as long as with the first one."""
+    rows = {figures['config']: figures, **figures['against']}
+    table = Table('times as long as the first', *rows, box=box.SIMPLE_HEAD, caption_justify='left',
+                  caption='median over rounds in which all took turns; in brackets milliseconds per batch')
+    for call, in dict.fromkeys((call, ) for row in rows.values() for call in row['ratios']):
+        cells = []
+        for row in rows.values():
+            times = {**row['latency'], **row['parts'], **row['training']}.get(call)
+            cells.append('-' if call not in row['ratios'] else f'{row["ratios"][call]:.3f}'
+                         + (f' ({times["median_ms"]:.1f})' if times else ''))
+        table.add_row(call, *cells)
+    return table
 
 
 def benchmark(args: Namespace) -> None:
@@ -213,6 +255,8 @@ def benchmark(args: Namespace) -> None:
         raise UserError(f'the GPU has too little memory for batches of {args.batch}; choose a smaller --batch'
                         ) from error
     print(parameter_table(model), to_text(figures), sep='\n')
+    if args.against:
+        Console(width=max(Console().width, TABLE_WIDTH), markup=False, emoji=False).print(ratio_table(figures))
     if args.out:
         write_json(figures, args.out)
 

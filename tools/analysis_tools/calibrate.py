@@ -1,7 +1,6 @@
 """Find how sure answers may be, from a file of tools/test.py --out: calibrate.py PREDICTIONS --fit val --on testA"""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from mmrefseg.evaluation.functional.calibration import (
     reliability,
 )
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
-from mmrefseg.utils.files import write_atomically
+from mmrefseg.utils.files import write_json
 from mmrefseg.visualization.calibration import draw_calibration
 
 
@@ -56,7 +55,7 @@ def answers_of(predictions: Sequence[Prediction], split: str) -> tuple[np.ndarra
 def calibrate(args: Namespace) -> None:
     """Fit, measure, write and draw."""
     splits = {split: found for split, found in read_predictions(args.predictions).splits.items()
-              if split and not split.endswith('_shuffled')}
+              if split and not split.endswith(('_shuffled', '_absent'))}
     on = args.on or [split for split in splits if split != args.fit] or [args.fit]
     for split in (args.fit, *on):
         if split not in splits:
@@ -72,8 +71,7 @@ def calibrate(args: Namespace) -> None:
         print(f'{split}: ECE {errors[split]["before"]:.1f} % before, {errors[split]["after"]:.1f} % after, of '
               f'{len(hits)} answers')
     out = args.out or args.predictions.parent
-    content = dict(fit=args.fit, **fitted._asdict(), ece=errors)
-    write_atomically((json.dumps(content, indent=2) + '\n').encode(), out / 'calibration.json')
+    write_json(dict(fit=args.fit, **fitted._asdict(), ece=errors), out / 'calibration.json')
     draw_calibration(curves, out / 'calibration.png')
     numbers = f'temperature={fitted.temperature:.4g}, shift={fitted.shift:.4g}'
     print(f'model = dict(test_cfg=dict(calibration=dict({numbers})))\nin the config gives answers their confidence; '

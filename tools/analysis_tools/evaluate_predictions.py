@@ -30,6 +30,7 @@ from mmrefseg.evaluation.predictions import (
     Predictions,
     match_predictions,
     read_predictions,
+    reannotate,
     refuse_strangers,
     score_predictions,
 )
@@ -47,15 +48,17 @@ class Split(NamedTuple):
 
     Args:
         name: what the file of predictions calls it; ``val_shuffled`` is ``val`` with its expressions exchanged.
-        infos: the expressions, as the data set has them.
+        infos: the expressions, as the data set has them, or with other masks of truth.
         image_folder: folder that file names are relative to.
         dataset: where the expressions are from.
+        published: the same expressions with the data set's masks, where ``infos`` has others. Default None.
     """
 
     name: str
     infos: list[dict[str, Any]]
     image_folder: str
     dataset: BaseReferringDataset
+    published: list[dict[str, Any]] | None = None
 
 
 def percent(text: str) -> float:
@@ -82,6 +85,9 @@ def make_parser() -> ArgumentParser:
                         help=f"of {', '.join(PROTOCOLS)} (default: the file's first, or else the config's)")
     parser.add_argument('--against', nargs='+', metavar='OTHER',
                         help='predictions of another model, as many files: differences to it, paired by expression')
+    parser.add_argument('--reannotated', metavar='FILE',
+                        help='other masks of truth, in the formats of predictions: figures of the expressions that '
+                             'have one, with the published masks and with these, beside those of all')
     parser.add_argument('--by', nargs='+', choices=GROUPINGS, default=[], metavar='GROUPING',
                         help=f"also figures of groups of expressions, by {', '.join(GROUPINGS)}")
     parser.add_argument('--boundary', action='store_true', help='also boundary IoU, as bIoU')
@@ -173,6 +179,34 @@ def match(file: Predictions, splits: Sequence[Split], most: float) -> tuple[dict
     return matched, [f'{prediction.where}: {reason}' for prediction, reason in nowhere.values()]
 
 
+def add_reannotated(splits: Sequence[Split], matched: Sequence[dict[str, Matched]], path: str,
+                    most: float) -> tuple[list[Split], dict[str, dict[str, float]]]:
+    """Put two splits behind each that has expressions with other masks of truth, and their answers into ``matched``.
+
+    Returns:
+        All splits; and split → number of such expressions, and mIoU of the published masks with the others.
+
+    Raises:
+        InputError: too many of the masks belong to no expression, or one is damaged.
+    """
+    found, _ = match(read_predictions(path), splits, most)
+    everything, told = [], {}
+    for split in splits:
+        everything.append(split)
+        other = reannotate(split.infos, found[split.name].answers)
+        if other is None:
+            continue
+        told[split.name] = {'expressions': len(other.places), 'agreement': other.agreement}
+        published = [split.infos[place] for place in other.places]
+        new = [split._replace(name=f'{split.name} (published)', infos=published),
+               split._replace(name=f'{split.name} (re-annotated)', infos=other.infos, published=published)]
+        everything += new
+        for of_file in matched:
+            answers = [of_file[split.name].answers[place] for place in other.places]
+            of_file |= {part.name: Matched(answers, [], []) for part in new}
+    return everything, told
+
+
 def ratios_of(scores: Mapping[str, Scores], metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
     """Protocol → figures, before they are summed."""
     return {protocol.name: {'/'.join(filter(None, (metric.prefix, name))): ratio
@@ -188,6 +222,9 @@ def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Match
     scores = [score_predictions(split.infos, matched.answers, protocols, boundary) for matched in (*ours, *theirs)]
     seeds = [ratios_of(of_file, metrics) for of_file in scores]
     seeds, others = seeds[:len(ours)], seeds[len(ours):]
+    if split.published and not theirs:
+        others = [ratios_of(score_predictions(split.published, matched.answers, protocols, boundary), metrics)
+                  for matched in ours]
     images = [info['image_id'] for info in split.infos]
     report: dict[str, Any] = {
         'expressions': len(images), 'images': len(set(images)),
@@ -255,6 +292,9 @@ def evaluate(args: Namespace) -> None:
     metrics = choose_metrics(config, args, [*ours, *theirs])
     splits = read_splits(config, args.split, ours[0])
     matched = [match(file, splits, args.max_unmatched) for file in (*ours, *theirs)]
+    told: dict[str, dict[str, float]] = {}
+    if args.reannotated:
+        splits, told = add_reannotated(splits, [found for found, _ in matched], args.reannotated, args.max_unmatched)
     reports = {}
     for split in splits:
         of_split = [found[split.name] for found, _ in matched]
@@ -264,6 +304,9 @@ def evaluate(args: Namespace) -> None:
         print(f'{split}: {report["expressions"]} expressions on {report["images"]} images, '
               f'{report["without_target"]} of them without a target')
         print_lists(split, report, args.predictions)
+    for name, of_split in told.items():
+        print(f'{name}: {of_split["expressions"]} expressions are re-annotated; the published masks have an mIoU of '
+              f'{of_split["agreement"]:.2f} with those')
     unmatched = {file.path: nowhere for file, (_, nowhere) in zip((*ours, *theirs), matched, strict=True)}
     for file, nowhere in unmatched.items():
         print_some(f'{{}} predictions in {file} belong to no expression', nowhere)
@@ -272,7 +315,7 @@ def evaluate(args: Namespace) -> None:
     if args.out:
         rules = {protocol.name: protocol.to_dict() for protocol in all_protocols(metrics)}
         write_json({'predictions': args.predictions, 'against': args.against, 'on': args.on, PROTOCOLS_KEY: rules,
-                    'unmatched': unmatched, 'splits': reports}, args.out)
+                    'unmatched': unmatched, 'reannotated': told, 'splits': reports}, args.out)
         print(f'All numbers are in {args.out}')
 
 

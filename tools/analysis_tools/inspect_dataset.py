@@ -30,14 +30,17 @@ def make_parser() -> ArgumentParser:
 
 def advice(findings: Findings) -> list[tuple[str, str]]:
     """What to mend first: sentence and key of the list that it is about."""
-    told = (('broken', 'of the lines are broken or their masks do not fit: mend them, training stops there'),
-            ('duplicates', 'pairs of pictures are in two splits: figures on them would be too good; keep them in one'),
-            ('ambiguous', 'expressions are said in several lines of one image: say more, or unite the masks'),
-            ('too_long', f'expressions have more than {findings.num_tokens} tokens and would be cut: shorten them, or '
-                         'raise num_tokens of the text encoder'),
-            ('tiny', f'masks take up less than {100 * TINY:g} % of their image: are they meant?'),
-            ('empty', 'lines refer to nothing: are they meant?'))
-    return [(f'{len(entries)} {what}', key) for key, what in told if (entries := getattr(findings, key))]
+    told = (('broken', 'broken lines, or masks that do not fit: {}. Mend them, training stops there'),
+            ('duplicates', 'pictures in two splits: {}. Figures on them would be too good; keep each in one'),
+            ('repeated', 'expressions of several lines of one image: {}. Say more, or unite the masks'),
+            ('ambiguous', 'expressions that may also mean another object of their image, of which all their words are '
+                          'said, too: {}. Say more'),
+            ('untrained', 'things that other splits ask for, and train never does: {}. Split anew, or add such'),
+            ('too_long', f'expressions of more than {findings.num_tokens} tokens, which would be cut: {{}}. Shorten '
+                         'them, or raise num_tokens of the text encoder'),
+            ('tiny', f'masks that take up less than {100 * TINY:g} % of their image: {{}}. Are they meant?'),
+            ('empty', 'lines that refer to nothing: {}. Are they meant?'))
+    return [(what.format(len(entries)), key) for key, what in told if (entries := getattr(findings, key))]
 
 
 def to_html(findings: Findings, folder: Path) -> str:
@@ -57,6 +60,10 @@ def to_html(findings: Findings, folder: Path) -> str:
         parts += [f'<h2 id="{key}">{escape(what)}</h2><ul>',
                   *(f'<li>{text(entry)}</li>' for entry in entries[:_LISTED]),
                   f'<li>and {more} more, in inspect.json</li>' if more > 0 else '', '</ul>']
+    for split, counts in findings.classes.items():
+        parts += [f'<h2>What {text(split)} asks for, by the first noun ({len(counts)})</h2>',
+                  table((), ((name, number, f'{number / counts.total():.0%}')
+                             for name, number in counts.most_common(_LISTED)))]
     for title, counts in (('Tokens per expression', sorted(findings.tokens.items())),
                           ('Where referents lie', findings.positions.most_common()),
                           (f'Most frequent of {len(findings.words)} words', findings.words.most_common(_LISTED))):
@@ -66,9 +73,10 @@ def to_html(findings: Findings, folder: Path) -> str:
 
 def numbers(findings: Findings) -> dict[str, object]:
     """All that the page says, without pictures."""
-    lists = ('splits', 'broken', 'duplicates', 'ambiguous', 'too_long', 'tiny', 'empty')
+    lists = ('splits', 'broken', 'duplicates', 'repeated', 'ambiguous', 'untrained', 'too_long', 'tiny', 'empty')
     return {**{key: getattr(findings, key) for key in lists}, 'tokens': dict(sorted(findings.tokens.items())),
             'words': dict(findings.words.most_common(_LISTED)), 'vocabulary': len(findings.words),
+            'classes': {split: dict(counts.most_common()) for split, counts in findings.classes.items()},
             'positions': dict(findings.positions.most_common())}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.importing import FORMATS, Options, import_annotations, parse_shares
+from mmrefseg.utils.wording import counted
 
 _TOLD = 10
 
@@ -48,11 +49,11 @@ def convert(args: Namespace) -> None:
                               Options(args.expression, args.boxes, args.in_shares), args.images, shares, args.seed,
                               args.group, args.stored, args.keep_apart, args.skip_broken)
     for split, numbers in made.splits.items():
-        print(f'{split}: {numbers["images"]} images, {numbers["lines"]} lines, {numbers["expressions"]} expressions')
+        print(f'{split}: ' + ', '.join(counted(number, what.removesuffix('s')) for what, number in numbers.items()))
     for what, count in made.notes.items():
         print(f'note: {count} {what}')
     if made.broken:
-        print(f'left out: {len(made.broken)} broken elements')
+        print(f'left out: {counted(len(made.broken), "broken element")}')
         print('\n'.join(f'  {message}' for message in made.broken[:_TOLD]))
     print(f'{args.out} is ready; look at it: mmrefseg inspect {args.out}')
 

@@ -21,7 +21,8 @@ from source_release import download, unpack
 from unity import join_sources, mend_setup
 
 JOB_MEMORY = 2.3e9  # bytes that the largest unit takes to compile
-OUT_OF_MEMORY = re.compile('Killed|annot allocate memory|out of memory|virtual memory exhausted')
+OUT_OF_MEMORY = re.compile(
+    'Killed|exit code -9|annot allocate memory|out of memory|virtual memory exhausted')
 
 
 def whole_wheel(folder: Path) -> Path | None:

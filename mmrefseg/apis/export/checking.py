@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
 from mmengine.registry import DefaultScope
 from rich.console import Console
@@ -141,7 +140,7 @@ def _print_latency(ask: RefSegInferencer, model: Model) -> None:
         before, after = 1000 * np.median(times, axis=0)
         note = '' if after <= MOST_TIME * before else f', slower than {MOST_TIME} times PyTorch'
         print(f'latency of {what}: {after:.0f} ms, PyTorch {before:.0f} ms{note} '
-              f'(onnxruntime {onnxruntime.__version__}, {torch.get_num_threads()} threads)')
+              f'({torch.get_num_threads()} threads)')
 
 
 def _seconds(run: Callable[[], object]) -> float:

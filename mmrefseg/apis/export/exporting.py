@@ -22,8 +22,8 @@ from .refseg_onnx import FORMAT
 from .vocabulary import vocabulary_of
 
 PRECISIONS = ('float32', 'float16', 'int8')
-LICENCE = ('mmrefseg and refseg_onnx.py: Apache-2.0. The weights: as whoever trained them says, and as the licences of the '
-           'pretrained encoders and of the data that they were trained with allow. The vocabulary is of CLIP (MIT).')
+LICENCE = ('mmrefseg and refseg_onnx.py: Apache-2.0. The weights: as whoever trained them says, and as the licences of '
+           'the pretrained encoders and of the data that they were trained with allow. The vocabulary: of CLIP, MIT.')
 _RUNTIME = Path(__file__).with_name('refseg_onnx.py')
 
 
@@ -57,8 +57,8 @@ def export_model(ask: RefSegInferencer,
     out = Path(out)
     if kind == 'onnx':
         require_onnx()
-    geometry, vocabulary = geometry_of(ask), vocabulary_of(ask.model.text_encoder)
     check_writable(out)
+    geometry, vocabulary = geometry_of(ask), vocabulary_of(ask.model.text_encoder)
     _remove_earlier(out)
     graphs = trace(ask.model, geometry['size'], split, 'torchvision' if kind == 'onnx' else 'torch')
     if kind == 'onnx':
@@ -117,8 +117,8 @@ def _remove_earlier(folder: Path) -> None:
         files = []
     notes.unlink()
     for name in files:
-        if isinstance(name, str) and Path(name).name == name:
-            (folder / name).unlink(missing_ok=True)
+        if isinstance(name, str) and Path(name).name == name and (folder / name).is_file():
+            (folder / name).unlink()
 
 
 def _versions(kind: str) -> dict[str, str]:
@@ -145,5 +145,5 @@ ask = torch.export.load('model.pt2').module()
 # image float32 (I, 3, S, S), token_ids int64 (B, L), token_mask bool (B, L), image_index int64 (B, )
 logits = ask(image, token_ids, token_mask, image_index)
 # refseg.json holds sizes, mean and threshold, tokenizer.json the vocabulary'''
-    return (f'# {info["config"]}\n\nMade by {info["made_by"]}. `refseg.json` says from what, and how images are prepared.'
-            f'\n\n```\n{use}\n```\n\n{info["licence"]}\n')
+    return (f'# {info["config"]}\n\nMade by {info["made_by"]}. `refseg.json` says from what, and how images are '
+            f'prepared.\n\n```\n{use}\n```\n\n{info["licence"]}\n')

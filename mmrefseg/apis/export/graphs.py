@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.models.layers.deformable_conv import DeformableConv
+from mmrefseg.models.segmentors import ReferringSegmentor
 from mmrefseg.models.segmentors.image_sharing import takes_text
 from mmrefseg.structures import RefSegDataSample
 
@@ -26,7 +27,7 @@ class ImageEncoder(nn.Module):
         model: the segmentor.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: ReferringSegmentor) -> None:
         super().__init__()
         self.model = model
 
@@ -44,13 +45,13 @@ class TextAndMask(nn.Module):
         size: side of the images in pixels, for heads of mmseg.
     """
 
-    def __init__(self, model: nn.Module, structure: TreeSpec, size: int) -> None:
+    def __init__(self, model: ReferringSegmentor, structure: TreeSpec, size: int) -> None:
         super().__init__()
         self.model, self.structure = model, structure
         sample = RefSegDataSample(metainfo=dict(img_shape=(size, size), ori_shape=(size, size), pad_shape=(size, size)))
         self.samples = None if takes_text(model.decode_head) else [sample]  # heads of mmseg look at the first one
 
-    def forward(self, shared: list[Tensor], token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
+    def forward(self, shared: tuple[Tensor, ...], token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
         """Answer B questions.
 
         Args:
@@ -62,7 +63,7 @@ class TextAndMask(nn.Module):
         Returns:
             Logits (B, h, w).
         """
-        nested = tree_unflatten(shared, self.structure)
+        nested = tree_unflatten(list(shared), self.structure)
         return self.model.answer(nested, token_ids, token_mask, image_index, self.samples)[:, 0]
 
 
@@ -80,7 +81,7 @@ class WholeModel(nn.Module):
 
     def forward(self, image: Tensor, token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
         """Logits (B, h, w) of B questions about I images, each of which is encoded once; see the parts."""
-        return self.text(list(self.image(image)), token_ids, token_mask, image_index)
+        return self.text(self.image(image), token_ids, token_mask, image_index)
 
 
 class Graph(NamedTuple):
@@ -99,7 +100,7 @@ class Graph(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def trace(model: nn.Module, size: int, split: bool, dcn_operator: str) -> list[Graph]:
+def trace(model: ReferringSegmentor, size: int, split: bool, dcn_operator: str) -> list[Graph]:
     """Trace a segmentor, with any number of images and questions.
 
     Args:
@@ -112,7 +113,8 @@ def trace(model: nn.Module, size: int, split: bool, dcn_operator: str) -> list[G
         InputError: it cannot be traced; names the part that does what cannot be.
     """
     image = torch.zeros(2, 3, size, size)  # two of one and three of the other, which so stay apart
-    token_ids, token_mask = model.text_encoder.tokenize(['one', 'the other', 'both of them'])
+    text_encoder: Any = model.text_encoder
+    token_ids, token_mask = text_encoder.tokenize(['one', 'the other', 'both of them'])
     question = (token_ids, token_mask, torch.tensor([0, 1, 1]))
     images, questions = Dim('images', min=1, max=1 << 16), Dim('questions', min=1, max=1 << 16)
     asked = ({0: questions}, ) * 3
@@ -124,7 +126,7 @@ def trace(model: nn.Module, size: int, split: bool, dcn_operator: str) -> list[G
             return [Graph('model', program, ('image', *QUESTION), ('logits', ))]
         names = tuple(f'shared_{i}' for i in range(len(shared)))
         first = _trace(encoder, (image, ), ({0: images}, ))
-        second = _trace(answerer, (shared, *question), ([{0: images}] * len(shared), *asked))
+        second = _trace(answerer, (tuple(shared), *question), (({0: images}, ) * len(shared), *asked))
         return [Graph('image', first, ('image', ), names),
                 Graph('text_and_mask', second, (*names, *QUESTION), ('logits', ))]
 
@@ -145,9 +147,22 @@ def cannot_export(error: Exception, what: str) -> InputError:
         error: why.
         what: what in it, such as a part or an operator.
     """
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return InputError(f'the model cannot be exported: {what} does what has no graph ({type(error).__name__}: {reason}). '
+    first = str(list(causes(error))[-1]) or type(error).__name__
+    reason = first.strip().partition('\n')[0]
+    return InputError(f'the model cannot be exported: {what} has no graph ({type(error).__name__}: {reason}). '
                       'Put another part in its place; --debug shows where in the code it happens')
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on.
+
+    Args:
+        error: the error.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def part_at_fault(error: Exception, model: nn.Module) -> str:

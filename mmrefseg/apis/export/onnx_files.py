@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from torch.export import ExportedProgram
 from mmrefseg.errors import MissingPackageError, UserError
 from mmrefseg.utils.files import explain_writing
 
-from .graphs import Graph, cannot_export
+from .graphs import Graph, cannot_export, causes
 
 OPSET = 20
 NEEDED = ('onnx', 'onnxruntime', 'onnxscript')
@@ -76,10 +77,10 @@ def _translations() -> dict[Any, Any]:
     import torchvision.ops  # noqa: F401  (defines the operator)
     from onnxscript import opset20 as op
 
-    def deform_conv(x, weight, offset, mask, bias, stride_h: int, stride_w: int, pad_h: int, pad_w: int,  # noqa: ANN001
+    def deform_conv(x, weight, offset, mask, bias, stride_h: int, stride_w: int, pad_h: int, pad_w: int,
                     dilation_h: int, dilation_w: int, groups: int, offset_groups: int,
-                    use_mask: bool):  # noqa: ANN202
-        settings = dict(strides=[stride_h, stride_w], pads=[pad_h, pad_w] * 2, dilations=[dilation_h, dilation_w],
+                    use_mask: bool):
+        settings: Any = dict(strides=[stride_h, stride_w], pads=[pad_h, pad_w] * 2, dilations=[dilation_h, dilation_w],
                         group=groups, offset_group=offset_groups)
         return op.DeformConv(x, weight, offset, bias, mask if use_mask else None, **settings)
 
@@ -88,16 +89,14 @@ def _translations() -> dict[Any, Any]:
 
 def _operators_without_translation(error: Exception, program: ExportedProgram) -> str:
     """Which operators a message of the exporter names, and the parts that call them."""
-    causes, messages = error, ''
-    while causes is not None:
-        messages += str(causes)
-        causes = causes.__cause__ or causes.__context__
-    found = {}
-    for node in program.graph.nodes:
-        if node.op == 'call_function' and str(node.target) in messages:
+    messages = ' '.join(map(str, causes(error)))
+    lacking = {f'{name}.{overload}' for name, overload in re.findall(r"op='([\w.:]+)', overload='(\w+)'", messages)}
+    found: dict[str, str] = {}
+    for node in program.run_decompositions().graph.nodes:
+        if node.op == 'call_function' and str(node.target) in lacking:
             stack = list((node.meta.get('nn_module_stack') or {}).values())
-            part = stack[-1][0].removeprefix('image.').removeprefix('text.').removeprefix('model.') if stack else '?'
-            found.setdefault(str(node.target), part or '?')
+            part = stack[-1][0].removeprefix('image.').removeprefix('text.').removeprefix('model.') if stack else ''
+            found.setdefault(str(node.target), part or 'the model')
     return ', '.join(f'operator {name} in {part}' for name, part in found.items()) or 'an operator'
 
 

@@ -28,18 +28,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
+
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None  # type: ignore[assignment]
 
 MAX_PIXELS = 89_478_485  # as Pillow: larger pictures are perhaps made to fill the memory
 os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MAX_PIXELS))  # read once, when OpenCV is imported
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 try:
     from PIL import Image, ImageOps
 except ImportError:
-    Image = None
+    Image = None  # type: ignore[assignment]
 
 FORMAT = 1  # of the folder
 LONGEST_EXPRESSION = 4096  # characters
@@ -52,8 +56,10 @@ class RefSegError(ValueError):
 
 # --- Text to tokens ---------------------------------------------------------------------------------------------------
 
-# Bytes that text in UTF-8 had before it was read as Windows-1252, the usual accident.
+# UTF-8 that was read as Windows-1252, the usual accident: the bytes, and how Latin letters and quotes look then.
 _WINDOWS_1252 = {bytes([i]).decode('cp1252', 'replace').replace('\ufffd', chr(i)): i for i in range(256)}
+_LATER = ''.join(re.escape(_c) for _c, _byte in _WINDOWS_1252.items() if 0x80 <= _byte < 0xC0 and _byte != 0xA0)
+_MISREAD = re.compile(f'[ÂÃ][{_LATER}]|â[{_LATER}][{_LATER}]')
 
 
 class Tokenizer:
@@ -78,10 +84,9 @@ class Tokenizer:
         self.ids = {word: i for i, word in enumerate(words)}
         self.ranks = {pair: i for i, pair in enumerate(merges)}
         self.special, self.start, self.end = data['special'], *(self.ids[word] for word in data['special'])
-        letters, numbers = data['letters'], data['numbers']
+        fixed = [f'(?i:{re.escape(word)})' for word in (*self.special, *data['endings'])]
         self.pattern = re.compile(
-            '|'.join([*(f'(?i:{re.escape(word)})' for word in self.special), "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
-                      f'[{letters}]+', f'[{numbers}]', rf'[^\s{letters}{numbers}]+']))
+            '|'.join([*fixed, f'[{data["letters"]}]+', f'[{data["numbers"]}]', f'[{data["others"]}]+']))
         self.replaced, self.entities = str.maketrans(data['replace']), data['entities']
         self.removed = dict.fromkeys(map(ord, data['remove']))
 
@@ -140,13 +145,13 @@ class Tokenizer:
 
 
 def _decoded_again(text: str) -> str:
-    """UTF-8 that was read as Windows-1252 ('cafÃ©'), as it was meant."""
-    if text.isascii():
+    """UTF-8 that was read as Windows-1252 ('cafÃ©'), as it was meant: the whole text, or parts of it."""
+    if not _MISREAD.search(text):
         return text
     try:
         return bytes(_WINDOWS_1252[character] for character in text).decode('utf-8')
     except (KeyError, UnicodeDecodeError):
-        return text
+        return _MISREAD.sub(lambda match: bytes(_WINDOWS_1252[c] for c in match[0]).decode('utf-8', 'replace'), text)
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
@@ -193,7 +198,9 @@ def _decode(content: bytes, name: str) -> np.ndarray:
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
             return np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
     except (OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise error if isinstance(error, RefSegError) else RefSegError(f'{name} is damaged, or no image ({error})')
+        if isinstance(error, RefSegError):
+            raise
+        raise RefSegError(f'{name} is damaged, or no image ({error})') from error
     except Exception as error:  # OpenCV's own class, there only where OpenCV is, and Pillow's of too many pixels
         if type(error).__module__.split('.')[0] not in ('cv2', 'PIL'):
             raise
@@ -315,6 +322,8 @@ class Model:
 
     def __init__(self, folder: str | Path | None = None, threads: int = 0, providers: Sequence[str] | None = None,
                  check: bool = True) -> None:
+        if onnxruntime is None:
+            raise RefSegError('onnxruntime is missing: pip install onnxruntime')
         self.folder = Path(folder or Path(__file__).parent)
         self.info = read_info(self.folder, check)
         there = onnxruntime.get_available_providers()
@@ -417,7 +426,7 @@ def read_info(folder: Path, check: bool = True) -> dict[str, Any]:
     """
     try:
         info = json.loads((folder / 'refseg.json').read_text(encoding='utf-8'))
-        version, files = info['format'], dict(info['files'])
+        version, kind, files = info['format'], info['kind'], dict(info['files'])
     except OSError as error:
         raise RefSegError(f'{folder} is no exported model: {folder / "refseg.json"} cannot be read '
                           f'({error.strerror})') from error
@@ -426,6 +435,9 @@ def read_info(folder: Path, check: bool = True) -> dict[str, Any]:
     if version != FORMAT:
         raise RefSegError(f'{folder} has format {version!r}, and this refseg_onnx.py reads {FORMAT}. Use the '
                           'refseg_onnx.py that lies in the folder, or export the model again')
+    if kind != 'onnx':
+        raise RefSegError(f'{folder} holds files of the kind {kind!r}, not for onnxruntime; its README.md says how '
+                          'they are used')
     for name, expected in files.items():
         path = folder / Path(name).name
         if not path.is_file():
@@ -468,7 +480,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('image', help='an image file')
     parser.add_argument('expressions', metavar='EXPRESSION', nargs='+', help='what to look for, in quotes')
     parser.add_argument('--folder', help='the exported model (default: where this file lies)')
-    parser.add_argument('--threshold', type=float, help="probability that a mask's pixel exceeds (default: the model's)")
+    parser.add_argument('--threshold', type=float, help="probability that a pixel of a mask exceeds")
     parser.add_argument('--masks', type=Path, metavar='DIR', help='folder for a PNG of each mask')
     args = parser.parse_args(arguments)
     try:

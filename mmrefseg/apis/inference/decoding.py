@@ -41,13 +41,12 @@ def _first_of_several(content: bytes, where: str) -> np.ndarray | None:
     """The first picture of an animation or of several pages; None if there is one picture, or none that is whole."""
     try:
         with Image.open(BytesIO(content), formats=_ANIMATED) as image:
-            number = getattr(image, 'n_frames', 1)
-            if number < 2:
+            if not getattr(image, 'is_animated', False):  # counting a million pages would take minutes
                 return None
             pixels = of_pillow(image, where)
     except (*PILLOW_ERRORS, Image.DecompressionBombError):
         return None  # the decoder of single pictures tells what is wrong
-    print_log(f'{where} holds {number} pictures, of which the first is taken.', 'current', logging.WARNING)
+    print_log(f'{where} holds several pictures, of which the first is taken.', 'current', logging.WARNING)
     return pixels
 
 

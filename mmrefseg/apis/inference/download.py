@@ -4,10 +4,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from ipaddress import IPv4Address, ip_address, ip_network
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -18,7 +19,6 @@ from urllib.request import (
     Request,
     UnknownHandler,
     build_opener,
-    urlopen,
 )
 
 from mmrefseg.errors import FileError, InputError
@@ -54,27 +54,27 @@ def download(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit
         longest: seconds that all may take. Default 120.
         limit: bytes that it may have. Default the package's bound for images, 256 MB.
         public_only: whether machines that the internet cannot reach, this one among them, are refused, wherever the
-            address leads; proxies aren't used then. Default False.
+            address leads; proxies aren't used then. Default False: only redirections of machines of the internet to
+            such ones are.
         headers: what else to tell the server, such as a token; redirections aren't followed then, as it would go
             along. Default None.
 
     Raises:
         FileError: the server cannot be reached, refuses, or takes too long.
-        InputError: the address is none, or leads to something larger, to another kind of address, or, with
-            ``public_only``, to such a machine.
+        InputError: the address is none, or leads to something larger, to another kind of address, or to a machine that
+            is refused.
     """
+    if not is_url(url):
+        raise InputError(f'{url[:200]!r} is no address on the web')
     deadline, blocks, size = time.monotonic() + longest, [], 0
-    get: Callable[..., HTTPResponse] = urlopen
+    get: Callable[..., HTTPResponse] = build_opener(_NoWayIn).open
     if public_only:
         get = _public_opener().open
     elif headers:
         get = build_opener(_NoRedirections).open
     try:
-        # Another scheme is refused by is_url before and here, wherever it is redirected to.
         sent = {'User-Agent': f'mmrefseg/{__version__}', **(headers or {})}
         with get(Request(url, headers=sent), timeout=timeout) as response:
-            if not is_url(response.geturl()):
-                raise InputError(f'{url} leads to {response.geturl()!r}, which is no address on the web')
             while block := response.read1(1 << 16):
                 size += len(block)
                 if size > limit:
@@ -123,6 +123,31 @@ def _is_public(host: str) -> bool:
     if address in _NAT64:
         inner = IPv4Address(int(address) & 0xffffffff)
     return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
+
+
+class _NoWayIn(HTTPRedirectHandler):
+    """Follows no redirection to another kind of address, or from the internet into the user's own network.
+
+    There, a page of the web could have things fetched that it cannot reach itself: of a router, or of a cloud's host.
+    """
+
+    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str,
+                         headers: HTTPMessage, newurl: str) -> Request | None:
+        if not is_url(newurl):
+            raise InputError(f'{req.full_url} leads to {newurl[:200]!r}, which is no address on the web')
+        if _is_on_internet(req.full_url) and not _is_on_internet(newurl):
+            raise InputError(f'{req.full_url} leads to {newurl[:200]!r} in a private network, where no page of the '
+                             'web should lead. Name that address itself if you trust it')
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_on_internet(url: str) -> bool:
+    """Whether all that the name of an address's machine stands for can be reached from anywhere, or nobody knows it."""
+    try:
+        found = socket.getaddrinfo(urlsplit(url).hostname, None)
+    except OSError:
+        return True
+    return all(_is_public(str(place[0])) for *_, place in found)
 
 
 class _NoRedirections(HTTPRedirectHandler):

@@ -19,10 +19,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.evaluation.functional.calibration import Calibration
+from mmrefseg.evaluation.functional.calibration import calibration_of
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
@@ -30,6 +29,8 @@ from mmrefseg.visualization import Answer, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
 from ..building import build_model, check_device, inference_pipeline, read_config
+from ..official_weights import load_any_checkpoint
+from ..sharing.packs import find_pack
 from .questions import Asked, asked_of, check_expressions, number_of
 from .result import RefSegResult
 from .sources import Images, ImageSource, OneImage, sources_of
@@ -66,9 +67,10 @@ class RefSegInferencer:
 
     Args:
         config: path of a config, the name of one that comes with mmrefseg (see :func:`mmrefseg.config_path`), or a
-            config.
-        weights: path or address of a checkpoint of exactly this architecture; one that holds only what was trained also
-            needs the config's pretrained files. None keeps random weights and warns: the answers mean nothing then.
+            config; or a shared model with its weights, a folder or ``'hf:owner/name'`` on the Hugging Face hub.
+        weights: path or address of a checkpoint of exactly this architecture, an official one of DETRIS or CRIS
+            included; one that holds only what was trained also needs the config's pretrained files. None keeps random
+            weights and warns: the answers mean nothing then; of a shared model it takes its own. Default None.
         device: where the model runs, such as ``'cpu'``, ``'cuda:1'`` or ``'mps'``; ``'auto'`` or None is a GPU if there
             is one, else the CPU. Default ``'auto'``.
         dtype: ``'float32'``, in which models are evaluated; ``'bfloat16'`` or ``'float16'`` for autocast in it;
@@ -84,22 +86,23 @@ class RefSegInferencer:
 
     def __init__(self,
                  config: str | Path | Config,
-                 weights: str | Path | None,
+                 weights: str | Path | None = None,
                  device: str | None = 'auto',
                  dtype: str = 'float32',
                  compile: bool = False) -> None:
+        if weights is None and (pack := find_pack(config)) is not None:
+            config, weights = pack
         config = read_config(config)
         self.pipeline, self.model = inference_pipeline(config), build_model(config)
         check_input_sizes(config, self.model)
         if weights is None:
             print_log('The model has random weights, so its answers mean nothing: name trained weights.', 'current', 30)
         else:
-            load_checkpoint(self.model, weights)
+            load_any_checkpoint(self.model, weights)
         self.device = check_device(get_device() if device in (None, 'auto') else device)
         self.dtype = _choose_dtype(dtype, self.device.type)
         self.model.to(self.device).eval()
-        calibration = self.model.test_cfg.get('calibration')
-        self.calibration = None if calibration is None else Calibration(**calibration)
+        self.calibration = calibration_of(self.model.test_cfg.get('calibration'))
         self._encode_image, self._answer = self.model.encode_image, self.model.answer
         if compile:
             self._encode_image, self._answer = torch.compile(self._encode_image), torch.compile(self._answer)

@@ -26,6 +26,19 @@ from .sources import ImageSource
 _MASK_KINDS = ('.png', '.bmp', '.tif', '.tiff')
 
 
+def outer_outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """The outer outlines of a mask.
+
+    Args:
+        mask: bool (H, W).
+
+    Returns:
+        int32 (N, 2) each, x and y of its outermost pixels.
+    """
+    outlines = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    return [outline[:, 0] for outline in outlines]
+
+
 @dataclass(frozen=True, eq=False)
 class RefSegResult:
     """An answer. It holds the network's small map of logits; everything else is computed when it is asked for.
@@ -119,8 +132,7 @@ class RefSegResult:
     @cached_property
     def polygons(self) -> list[np.ndarray]:
         """The mask's outer outlines: int32 (N, 2), x and y of their outermost pixels; holes are left out."""
-        outlines = cv2.findContours(self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-        return [outline[:, 0] for outline in outlines]
+        return outer_outlines(self.mask)
 
     @cached_property
     def rle(self) -> dict[str, Any]:

@@ -75,6 +75,8 @@ def _entry(result: RefSegResult, task: Task, number: int, out: Path, save: tuple
     answer = result.to_dict()
     entry = {**task.names(), 'expression': result.expression, 'segmentation': answer['rle'],
              **{key: answer[key] for key in ('score', 'box', 'threshold')}}
+    if answer['confidence'] is not None:
+        entry['confidence'] = answer['confidence']
     if task.sent_ids:
         entry['sent_id'] = task.sent_ids[number]
     for kind in save:

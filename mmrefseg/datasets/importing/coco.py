@@ -11,7 +11,7 @@ from mmrefseg.utils.files import read_json
 
 from ..annotation_fields import get_field
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, number_of, numbers_of, size_of, split_in, words_at
+from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
 
 _PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression', 'expressions',
            'caption', 'description', 'sentences', 'category')
@@ -34,8 +34,9 @@ def read_coco(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     content = read_json(file, mend='Export it again.')
     images = images_of(content, file)
-    categories = {str(entry['id']): entry.get('name') for entry in content.get('categories') or ()
-                  if isinstance(entry, dict) and 'id' in entry}
+    categories = {str(entry['id']): entry.get('name')
+                  for entry in get_field({**content, 'categories': content.get('categories') or []}, 'categories', list,
+                                         str(file)) if isinstance(entry, dict) and 'id' in entry}
     seen = set()
     for index, element in enumerate(get_field(content, 'annotations', list, str(file))):
         where = f'{file}, annotations[{index}]'
@@ -113,7 +114,7 @@ def outline_of(element: dict, options: Options, notes: Notes, where: str) -> Seg
 
 
 def _rle(rle: dict, where: str) -> dict:
-    size = [int(number_of(side, f'{where}: size')) for side in rle.get('size') or ()]
+    size = [int(side) for side in numbers_of(rle.get('size') or [], f'{where}: size')]
     counts = rle.get('counts')
     if isinstance(counts, list):
         counts = [int(run) for run in numbers_of(counts, f'{where}: counts')]

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
@@ -12,12 +11,12 @@ from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import Segmentation, mask_to_rle
 from mmrefseg.utils.files import read_regular
 from mmrefseg.utils.image_header import check_pixels
+from mmrefseg.utils.xml_text import parse_xml
 
 from .recognising import files_of
 from .records import Annotation, Notes, Options, box_polygon, number_of, size_of, split_in, words_at
 
 _MAX_BYTES = 1 << 29
-_DEEPEST = 16
 _PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text', 'label')
 
 
@@ -30,10 +29,14 @@ def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
         notes: gets what is broken or skipped.
 
     Raises:
-        InputError: a file is no XML, or of a video, whose frames have no names.
+        InputError: a file is no XML, declares a document type, or is of a video, whose frames have no names.
     """
     for file in files_of(source, 'cvat', '.xml'):
-        root = parse_xml(file)
+        content = read_regular(file, _MAX_BYTES)
+        try:
+            root = parse_xml(content)
+        except InputError as error:
+            raise InputError(f'{file}: {error}. Export it again.') from error
         if root.find('track') is not None:
             raise InputError(f'{file} is "CVAT for video", which names no images. Export it as "CVAT for images 1.1" '
                              'with "Save images".')
@@ -95,40 +98,3 @@ def _mask(shape: Element, size: tuple[int, int], where: str) -> dict:
     canvas = np.zeros(size, np.uint8)
     canvas[top:top + height, left:left + width] = np.repeat(values, runs.astype(np.int64)).reshape(height, width)
     return mask_to_rle(canvas)
-
-
-def parse_xml(file: Path) -> Element:
-    """The root of an XML file that declares no entities: these may unfold without end, or name other files.
-
-    Args:
-        file: the file.
-
-    Raises:
-        InputError: it is no whole XML, has a document type, or is nested without end.
-    """
-    builder, parser, depth = TreeBuilder(), expat.ParserCreate(), 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
-            raise InputError(f'{file}: its elements are nested more than {_DEEPEST} deep, which CVAT\'s are not')
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def refuse(*_: object) -> None:
-        raise InputError(f'{file} declares a document type (DOCTYPE), which CVAT never does and which may unfold '
-                         'without end. Export it again.')
-
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(read_regular(file, _MAX_BYTES), True)
-        return builder.close()
-    except (expat.ExpatError, ParseError) as error:
-        raise InputError(f'{file} is not a whole XML file ({error}). Export it again.') from error

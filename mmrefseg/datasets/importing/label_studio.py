@@ -45,7 +45,8 @@ def _of_task(task: dict, where: str, options: Options, notes: Notes) -> Iterator
     if not addresses:
         raise InputError(f'{where}: its data name no image')
     name = image_name(addresses[0])
-    for number, annotation in enumerate(task.get('annotations') or task.get('completions') or ()):
+    annotations = {'annotations': task.get('annotations') or task.get('completions') or []}
+    for number, annotation in enumerate(get_field(annotations, 'annotations', list, where)):
         inside = f'{where}, annotations[{number}]'
         results = get_field(annotation, 'result', list, inside)
         if annotation.get('was_cancelled'):
@@ -59,6 +60,7 @@ def _of_results(results: list, name: str, where: str, options: Options, notes: N
     for index, result in enumerate(results):
         if not isinstance(result, dict) or not isinstance(result.get('value', {}), dict):
             raise InputError(f'{where}, result[{index}]: expected an object {{...}} with a value')
+        get_field({'type': '', **result}, 'type', str, f'{where}, result[{index}]')
         regions[str(result.get('id', index))].append(result)
     shapes = {key: parts for key, parts in regions.items() if any(part.get('type') in _OUTLINES for part in parts)}
     texts = [part for key, parts in regions.items() if key not in shapes for part in parts]
@@ -88,7 +90,7 @@ def _words(parts: list[dict], texts: list[dict], number_of_shapes: int, place: s
     def texts_of(found: list[dict]) -> tuple[str, ...]:
         return tuple(word for part in found if part.get('type') == 'textarea'
                      and place in (None, part.get('from_name'))
-                     for word in words_of(part['value'].get('text'), f'{where}: text'))
+                     for word in words_of(part.get('value', {}).get('text'), f'{where}: text'))
 
     own = texts_of(parts) or (texts_of(texts) if number_of_shapes == 1 else ())
     return own or (() if place else words_of(labels, f'{where}: label'))
@@ -174,7 +176,13 @@ def image_name(address: str) -> str:
 
     Args:
         address: such as ``'/data/upload/1/0a1b2c3d-cat.jpg'`` or ``'/data/local-files/?d=pets/cat.jpg'``.
+
+    Raises:
+        InputError: it is no address.
     """
-    parts = urlsplit(address)
-    local = parse_qs(parts.query).get('d')
+    try:
+        parts = urlsplit(address)
+        local = parse_qs(parts.query).get('d')
+    except ValueError as error:
+        raise InputError(f'{address[:80]!r} is no address of an image ({error})') from None
     return unquote(local[0] if local else parts.path or address).lstrip('/')

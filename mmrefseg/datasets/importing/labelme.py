@@ -33,9 +33,9 @@ def read_labelme(source: Path, options: Options, notes: Notes) -> Iterator[Annot
 
 def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
     content = read_json(file, mend='Save it again.')
-    size = size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
     folder = file.parent.relative_to(source).as_posix() if source.is_dir() else '.'
     image = get_field(content, 'imagePath', str, str(file)).replace('\\', '/')
+    size = size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
     # It is relative to the file, and may lead out of its folder; the name tells which image of the source it is.
     name = PurePosixPath(image).name if '..' in image or image.startswith('/') else image
     split = split_in(file.relative_to(source).parent.as_posix()) if source.is_dir() else ''

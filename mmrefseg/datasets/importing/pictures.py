@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from mmrefseg.errors import InputError, MissingInputError
+from mmrefseg.utils.safe_names import refuse_links_out
 
 MAX_FILES = 1 << 22
 """Folders with more files are refused."""
@@ -62,7 +63,7 @@ class Pictures:
             Its path, and its name below its root.
 
         Raises:
-            InputError: there is no such file, or several fit alike.
+            InputError: there is no such file, several fit alike, or it is a link to a place outside of its root.
         """
         parts = [part for part in name.replace('\\', '/').split('/') if part not in ('', '.', '..')]
         if not parts:
@@ -80,6 +81,7 @@ class Pictures:
             raise InputError(f'the name {name[:200]!r} fits {len(best)} files, such as {best[0][1]} and {best[1][1]}. '
                              'Name with --images the folder that holds the right ones, or remove the others')
         root, inside = best[0]
+        refuse_links_out(str(root / inside), str(root))
         return root / inside, inside.as_posix()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.json_text import decode_json
+from mmrefseg.utils.safe_names import refuse_links_out
 
 _START = 1 << 16
 _MAX_WHOLE = 1 << 26
@@ -53,6 +54,8 @@ def recognise(path: str | Path) -> str:
     if start.startswith((b'\x80\2', b'\x80\3', b'\x80\4', b'\x80\5', b'(lp')):
         return 'refcoco'
     text = start.decode(JSON_ENCODING, 'replace').lstrip('\ufeff \t\r\n')
+    if not text:
+        return 'an empty file'
     if '\0' in text or text.count('\ufffd') > len(text) / 10:
         return 'a binary file of an unknown kind'
     return _of_text(text, path)
@@ -134,7 +137,7 @@ def _is_outline(line: str) -> bool:
         numbers = [float(word) for word in words]
     except ValueError:
         return False
-    return len(numbers) >= 5 and numbers[0] == int(numbers[0]) and all(-0.1 <= number <= 1.1 for number in numbers[1:])
+    return len(numbers) >= 5 and numbers[0] in range(1 << 20) and all(-0.1 <= number <= 1.1 for number in numbers[1:])
 
 
 def is_kind(path: Path, kind: str) -> bool:
@@ -160,7 +163,8 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
 
     Raises:
         MissingInputError: there is nothing.
-        InputError: it is a file of another kind, or a folder without any of this one; says what is there.
+        InputError: it is a file of another kind, or a folder without any of this one; says what is there. Or a file in
+            the folder is a link to a place outside.
     """
     if not source.is_dir():
         if (found := recognise(source)) != kind:
@@ -168,6 +172,8 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
         return [source]
     looked_at = sorted(path for path in source.rglob('*') if path.suffix.lower() in endings
                        and not path.name.startswith('._') and path.is_file())
+    for path in looked_at:
+        refuse_links_out(str(path), str(source))
     files = [path for path in looked_at if is_kind(path, kind)]
     if not files:
         others = [f'{path.name} is {NAMES.get(found, found)}' for path in looked_at[:3] for found in [recognise(path)]]

@@ -8,11 +8,12 @@ import yaml
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, read_regular
+from mmrefseg.utils.safe_names import refuse_links_out
 
 from .records import Annotation, Notes, Options, box_polygon, number_of, split_in, words_of
 
 _MAX_BYTES = 1 << 26
-_MAX_SETTINGS = 1 << 20
+_MAX_SETTINGS = 1 << 17  # PyYAML reads 50 kB per second
 
 
 def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -25,13 +26,15 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 
     Raises:
         MissingInputError: there is no ``data.yaml``, or no file of labels.
-        InputError: ``data.yaml`` names no classes.
+        InputError: ``data.yaml`` names no classes, or a file is a link to a place outside.
     """
     settings = sorted([*source.glob('*.yaml'), *source.glob('*.yml')])
+    files = sorted(file for file in source.rglob('*.txt') if 'labels' in file.relative_to(source).parts)
+    for file in (*settings, *files):
+        refuse_links_out(str(file), str(source))
     if not settings:
         raise MissingInputError(f'{source} holds no data.yaml, which names the classes. Name the exported folder.')
     names = _names(settings[0])
-    files = sorted(file for file in source.rglob('*.txt') if 'labels' in file.relative_to(source).parts)
     if not files:
         raise MissingInputError(f'{source} holds no labels/*.txt. Name the exported folder.')
     for file in files:
@@ -70,13 +73,18 @@ def _of_line(line: str, where: str, image: str, names: dict[str, str], options: 
 
 def _names(file: Path) -> dict[str, str]:
     try:
-        content = yaml.safe_load(_text(file, _MAX_SETTINGS))
+        text = _text(file, _MAX_SETTINGS)
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader)):
+            raise InputError('its aliases (*name) might unfold without end')
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f'{file} is no YAML ({str(error)[:200]}). Export it again.') from error
+        raise InputError(f'{file} is no YAML that is read ({str(error)[:200]}). Export it again.') from error
     names = content.get('names') if isinstance(content, dict) else None
     entries = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(entries, dict) or not entries:
         raise InputError(f"{file}: 'names' must list the classes. Export it again.")
+    if not all(isinstance(value, int | float | str) for entry in entries.items() for value in entry):
+        raise InputError(f"{file}: 'names' must give each class one name. Export it again.")
     return {str(key): str(name) for key, name in entries.items()}
 
 

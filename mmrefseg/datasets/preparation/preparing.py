@@ -100,15 +100,16 @@ def prepare(name: str,
 def _refuse_links(work_dir: Path) -> None:
     """What is unfinished may come with a folder of others; its links would lead what is written, and removed, astray.
 
-    Images alone are links, which are replaced.
+    Images alone are links, which are replaced. Of a pipe, reading would never end.
     """
-    links = [work_dir] if work_dir.is_symlink() else [
+    found = [work_dir] if work_dir.is_symlink() else [
         path for folder, subfolders, files in os.walk(work_dir)
         for path in map(Path(folder).joinpath, subfolders + files)
-        if path.is_symlink() and (path.is_dir() or path.relative_to(work_dir).parts[0] != IMAGES)]
-    if links:
-        raise FileError(f'{links[0]} is a link, which this tool never makes: delete {work_dir}, or choose another '
-                        'folder for --out')
+        if (path.is_dir() or path.relative_to(work_dir).parts[0] != IMAGES if path.is_symlink() else
+            not path.is_dir() and not path.is_file())]
+    if found:
+        raise FileError(f'{found[0]} is a link or no file, which this tool never makes: delete {work_dir}, or choose '
+                        'another folder for --out')
 
 
 def read_manifest(out_dir: str | Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
@@ -84,7 +85,7 @@ class SplitPreparation:
         names = self._load(dataset)
         locations = self._source.find_images(names)
         tasks = self._tasks(dataset, names, locations)
-        results = track(map_over_workers(check_image, tasks), f'{self._split:>8}', len(locations),
+        results = track(map_over_workers(check_image, tasks), escape(f'{self._split:>8}'), len(locations),
                         disable=not show_progress)
         images = self._take(results)
         if self._writer:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import InputError, UserError
@@ -83,7 +84,7 @@ def _check_split(dataset: BaseReferringDataset, counts: dict[str, int], map_over
     checksums = decode_line(read_regular(checksums_file, MAX_JSON_BYTES), str(checksums_file))
     tasks = (ImageTask(path.removeprefix(f'{referents.image_folder}/'), FileLocation(path),
                        {idx: referents[idx] for idx in indices}) for path, indices in images.items())
-    for image in track(map_over_workers(check_image, tasks), f'verify {dataset.split:>8}', len(images),
+    for image in track(map_over_workers(check_image, tasks), escape(f'verify {dataset.split:>8}'), len(images),
                        disable=not show_progress):
         if image.sha256 and image.sha256 != checksums.get(image.name):
             yield (f'{referents.image_folder}/{image.name} was changed: its SHA-256 is not the one in '

@@ -23,7 +23,8 @@ def add_arguments(parser: ArgumentParser, port: int) -> None:
         parser: the command line.
         port: the default one.
     """
-    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/')
+    parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a folder '
+                                                        'of mmrefseg push or export, or hf:owner/name: then no WEIGHTS')
     parser.add_argument('weights', metavar='WEIGHTS', nargs='?', help='checkpoint that was trained with this config')
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: %(default)s, which only '
                                                             'this machine reaches; 0.0.0.0 is every one)')
@@ -76,6 +77,7 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
     from .app import create_app
     from .label_studio import add_label_studio, label_studio_fetch
     from .metrics import Metrics
+    from .page import add_page, made_examples, named_examples
     from .pool import WorkerPool
     from .run import run_server
 
@@ -85,6 +87,8 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:
         app = create_app(pool, limits, metrics, fetch if allow_urls else None)
+        if page:
+            add_page(app, named_examples(args.examples) if args.examples else made_examples())
         if label_studio:
             add_label_studio(app, limits, label_studio_fetch(
                 label_studio, os.environ.get(TOKEN), limits, fetch if allow_urls else None))

@@ -1,12 +1,10 @@
 """Label Studio's interface for models: /setup, /predict and, shared with all, /health."""
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
-from xml.etree import ElementTree
 
 import numpy as np
 from fastapi import FastAPI, Request
@@ -16,6 +14,7 @@ from starlette.exceptions import HTTPException
 from mmrefseg.apis.inference.download import download
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.utils.xml_text import parse_xml
 from mmrefseg.version import __version__
 
 from .messages import Limits, Question
@@ -55,11 +54,11 @@ def read_tags(config: Any) -> Tags:
     Raises:
         InputError: it is none, or lacks an image or a brush.
     """
-    if not isinstance(config, str) or '<!' in re.sub('<!--.*?-->', '', config, flags=re.DOTALL):  # no entities
+    if not isinstance(config, str):
         raise InputError('label_config must be the XML of a labelling configuration')
     try:
-        root = ElementTree.fromstring(config)
-    except (ElementTree.ParseError, ValueError) as error:
+        root = parse_xml(config)
+    except InputError as error:
         raise InputError(f'label_config is damaged: {error}') from None
     brush, image = root.find('.//BrushLabels'), root.find('.//Image')
     if brush is None or image is None or not all(
@@ -113,8 +112,12 @@ def label_studio_fetch(server: str | None, token: str | None, limits: Limits, pu
     """
 
     def fetch(url: str) -> bytes:
-        whole = urljoin(server or _BASE, url)
-        if server and urlsplit(whole)[:2] == urlsplit(server)[:2]:
+        try:
+            whole = urljoin(server or _BASE, url)
+            parts = urlsplit(whole)
+        except ValueError as error:
+            raise InputError(f'the address of the image is none ({error})') from None
+        if server and parts[:2] == urlsplit(server)[:2]:
             return download(whole, longest=limits.seconds, limit=limits.image_bytes,
                             headers={'Authorization': f'Token {token}' if token else ''})
         if whole.startswith(_BASE + '/'):

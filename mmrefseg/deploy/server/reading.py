@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.requests import Request
 
 from mmrefseg.apis.inference.questions import check_expressions
 from mmrefseg.errors import UserError
+from mmrefseg.utils.json_text import decode_json
 
 from .messages import INCLUDED, Limits, Question
 
@@ -61,7 +61,7 @@ def read_json(body: bytes) -> dict[str, Any]:
         HTTPException: it is none.
     """
     try:
-        fields = json.loads(body)
+        fields = decode_json(body.decode())
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f'the body is no JSON: {str(error)[:200]}') from None
     if not isinstance(fields, dict):

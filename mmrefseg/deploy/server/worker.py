@@ -96,6 +96,8 @@ def _content(ask: RefSegInferencer, source: ImageSource, question: Question,
 def _answer(result: RefSegResult, include: tuple[str, ...]) -> dict[str, Any]:
     answer: dict[str, Any] = dict(expression=result.expression, score=result.score,
                                   box=None if result.box is None else list(result.box))
+    if result.confidence is not None:
+        answer['confidence'] = result.confidence
     if 'rle' in include:
         answer['rle'] = result.rle
     if 'polygons' in include:

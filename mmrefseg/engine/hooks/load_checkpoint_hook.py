@@ -61,7 +61,7 @@ class LoadCheckpointHook(Hook):
             check_resumable(checkpoint, source)
             if 'optimizer' not in checkpoint:
                 runner.logger.warning(f'{source} holds no state of the optimizer, as checkpoints of the best weights do'
-                                      ' not: the training goes on, but its optimizer starts anew.')
+                                      ' not: a training that goes on from it starts with a new optimizer.')
         elif self.may_differ:
             parts = fit_partially(checkpoint, model, self.may_differ, source)
             runner.logger.info(f'Weights from {source}, by their number of tensors:\n{table(parts)}')

@@ -10,6 +10,7 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.model_complexity import parameter_table
 
 from ..checks import check_batch_size, check_input_sizes, check_leakage
+from ..training_cost import warn_of_memory
 
 
 @HOOKS.register_module()
@@ -25,10 +26,13 @@ class CheckSetupHook(Hook):
         batch_size: whether training needs whole batches: a data set, and a share of it for each process, of at least
             one batch, and in each batch the samples that a part of the model asks for in its ``least_batch``. Default
             True.
+        memory: whether to warn, on CPUs, of a training that takes more memory than the machine has, see
+            :func:`~mmrefseg.engine.training_cost.warn_of_memory`. Default True.
     """
 
-    def __init__(self, input_size: bool = True, leakage: bool = True, batch_size: bool = True) -> None:
-        self.input_size, self.leakage, self.batch_size = input_size, leakage, batch_size
+    def __init__(self, input_size: bool = True, leakage: bool = True, batch_size: bool = True,
+                 memory: bool = True) -> None:
+        self.input_size, self.leakage, self.batch_size, self.memory = input_size, leakage, batch_size, memory
 
     def before_run(self, runner: Runner) -> None:
         """Compare the sizes of images with the model.
@@ -50,6 +54,8 @@ class CheckSetupHook(Hook):
             check_leakage(runner)
         if self.batch_size:
             check_batch_size(runner.train_dataloader, unwrap_model(runner.model))
+        if self.memory:
+            warn_of_memory(runner)
 
 
 @HOOKS.register_module()

@@ -65,17 +65,19 @@ def check_average(checkpoint: Mapping[str, Any], runner: Runner) -> None:
         runner: the runner that is to resume.
 
     Raises:
-        InputError: names or shapes are others.
+        InputError: names or shapes are others, or numbers aren't finite where the runner's are.
     """
     found = checkpoint.get('ema_state_dict')
     for hook in runner.hooks:
         if found is None or not hasattr(hook, 'ema_model'):
             continue
         own = hook.ema_model.state_dict()
-        if found.keys() != own.keys() or any(not isinstance(found[name], Tensor) or found[name].shape != value.shape
-                                             for name, value in own.items()):
+        if found.keys() != own.keys() or not all(isinstance(found[name], Tensor) and found[name].shape == value.shape
+                                                 and (found[name].isfinite() | ~value.isfinite()).all()
+                                                 for name, value in own.items()):
             raise InputError(f'{runner._load_from} cannot be resumed: its ema_state_dict does not fit the model that '
-                             'EMAHook averages. Resume with the config that it was trained with, or another file.')
+                             'EMAHook averages, or is not finite. Resume with the config that it was trained with, or '
+                             'another file.')
 
 
 def _expect(holds: bool, where: str, expected: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error
+from io import BytesIO
 from typing import Any, Literal
 
 import cv2
@@ -10,12 +11,15 @@ import numpy as np
 
 from mmrefseg.datasets.transforms.loading import decode_image
 from mmrefseg.errors import InputError
+from mmrefseg.utils.image_header import read_image_size
 
 from ..functional import iou_ratios, percentages
 from ..predictions import Prediction
 from ..predictions.scoring import Pair
 
 THRESHOLDS = tuple(range(5, 100, 5))  # percent
+
+_LARGEST = 1024  # pixels a side; tools/test.py writes 96, and a few bytes can be a hundred million
 
 
 class ThresholdSweep:
@@ -84,4 +88,10 @@ def read_probability(picture: Any, where: str) -> np.ndarray:
         content = b64decode(picture, validate=True)
     except (Error, ValueError) as error:
         raise InputError(f"{where}: 'probability' must be an 8-bit grey PNG in base64: {error}") from error
+    try:
+        height, width = read_image_size(BytesIO(content))
+    except InputError as error:
+        raise InputError(f"'probability' of {where}: {error}") from error
+    if max(height, width) > _LARGEST:
+        raise InputError(f"{where}: 'probability' is {width} x {height} pixels; at most {_LARGEST} a side are read")
     return np.ascontiguousarray(decode_image(content, f"'probability' of {where}")[:, :, 0])

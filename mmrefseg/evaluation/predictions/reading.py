@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import read_json
-from mmrefseg.utils.safe_names import relative_name
+from mmrefseg.utils.safe_names import relative_name, split_name
 
 from ..protocols import Protocol, resolve_protocol
 from .prediction import Prediction, mask_file, read_entry
@@ -48,7 +48,8 @@ def read_predictions(path: str | Path) -> Predictions:
 
     Raises:
         MissingInputError: there is no such file.
-        InputError: it is damaged, or an entry isn't as :func:`~.prediction.read_entry` has it.
+        InputError: it is damaged, an entry isn't as :func:`~.prediction.read_entry` has it, or a split has no name that
+            files can be called after.
     """
     path = Path(path)
     if path.is_dir():
@@ -79,6 +80,7 @@ def _per_split(content: Mapping[str, Any], path: Path) -> Predictions:
     for split, entries in content.items():
         if split == PROTOCOLS_KEY:
             continue
+        split_name(split, f'{path}: a split')
         if not isinstance(entries, list):
             raise InputError(f'{path}: {split[:80]!r} must be a list of predictions, got an object of type '
                              f'{type(entries).__name__}')
@@ -98,6 +100,8 @@ def _by_split(entries: Iterator[tuple[Any, str]], path: Path) -> dict[str | None
         split = entry.get('split')
         if not isinstance(split, str | None):
             raise InputError(f"{where}: 'split' must be a string")
+        if split is not None:
+            split_name(split, f"{where}: 'split'")
         splits.setdefault(split, []).append(prediction)
     return splits
 
@@ -107,6 +111,8 @@ def _folder(path: Path) -> dict[str | None, list[Prediction]]:
     folders |= {child.name: child for child in sorted(path.iterdir()) if child.is_dir()}
     splits = {split: list(_pictures(folder, path)) for split, folder in folders.items()}
     splits = {split: found for split, found in splits.items() if found}
+    for split in filter(None, splits):
+        split_name(split, f'{path}: a folder')
     if not splits:
         raise InputError(f'{path} holds no PNG; expected was one per expression, named by sent_id, such as 17.png')
     return splits

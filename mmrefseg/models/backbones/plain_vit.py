@@ -210,7 +210,7 @@ class PlainViT(TunedEncoder, BaseModule):
 
     @property
     def _first_adapted(self) -> int:
-        return min(map(int, self.adapters), default=len(self.tower.blocks))
+        return min([*map(int, self.adapters), len(self.tower.blocks)])  # without default=, which breaks graphs
 
     def _run_blocks(self, x: Tensor, grid_size: tuple[int, int], indices: range, text: TextFeatures | None = None
                     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[RoutingInfo, ...]]:

@@ -201,9 +201,11 @@ class Router(nn.Module):
 class ExpertMixture(nn.Module):
     """Weighted sum of the experts that a router chooses for each sample.
 
-    With a sparse router an expert sees only the samples that chose it. An expert without samples still joins the
-    graph with zero times its parameters: DDP waits for a gradient of every parameter. An expert that takes batch
-    statistics sees all samples while it does, because a varying subset would change what it normalises by.
+    With a sparse router an expert sees only the samples that chose it; the host waits for the device once to learn how
+    many these are. In compiled and exported graphs, which hold no sizes that depend on data, each sees all, and what
+    was not chosen weighs exactly 0. An expert without samples still joins the graph with zero times its parameters: DDP
+    waits for a gradient of every parameter. An expert that takes batch statistics sees all samples while it does,
+    because a varying subset would change what it normalises by.
 
     Args:
         experts: name → module that maps (B, C, H, W) to the same shape.
@@ -226,8 +228,8 @@ class ExpertMixture(nn.Module):
             The mixture (B, C, H, W), and what the router decided.
         """
         routing = self.router(grid, sentence)
-        # An exported graph cannot leave experts out; those that weren't chosen weigh exactly 0 in it.
-        mix = self._mix_chosen if self.router.is_sparse and not _is_exporting() else self._mix_all
+        # A graph cannot leave experts out; those that weren't chosen weigh exactly 0 in it.
+        mix = self._mix_chosen if self.router.is_sparse and not torch.compiler.is_compiling() else self._mix_all
         return mix(grid, routing), routing
 
     def _mix_all(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
@@ -237,8 +239,7 @@ class ExpertMixture(nn.Module):
     def _mix_chosen(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
         weights = routing.weights.to(grid.dtype)[:, :, None, None, None]
         mixed = torch.zeros_like(grid)
-        for i, expert in enumerate(self.experts.values()):
-            rows = routing.chosen[:, i].nonzero().squeeze(1)
+        for i, (expert, rows) in enumerate(zip(self.experts.values(), _rows(routing.chosen), strict=True)):
             if _takes_batch_statistics(expert):
                 mixed = mixed + weights[:, i] * expert(grid)
             elif len(rows):
@@ -248,9 +249,11 @@ class ExpertMixture(nn.Module):
         return mixed
 
 
-def _is_exporting() -> bool:
-    """Whether ``torch.export`` traces; PyTorch before 2.7 doesn't tell."""
-    return getattr(torch.compiler, 'is_exporting', bool)()
+def _rows(chosen: Tensor) -> tuple[Tensor, ...]:
+    """The samples of each expert; their numbers are all that the host waits for."""
+    sizes = chosen.sum(0).tolist()
+    order = chosen.T.flatten().logical_not().byte().argsort(stable=True)[:sum(sizes)]
+    return (order % len(chosen)).split(sizes)
 
 
 def _takes_batch_statistics(expert: nn.Module) -> bool:

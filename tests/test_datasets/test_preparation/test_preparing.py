@@ -287,6 +287,17 @@ def test_links_in_a_folder_of_others_lead_nowhere(root, tmp_path, name):
     assert _tree(victim) == before
 
 
+@pytest.mark.parametrize('name', ['settings.json', 'train.finished.json', 'annotations/train.jsonl', 'images/one.jpg',
+                                  'data.lmdb'])
+def test_a_pipe_in_a_folder_of_others(root, tmp_path, name):
+    """Nobody waits for what comes out of it."""
+    path = tmp_path / 'out/.unfinished' / name
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(FileError, match=f'{name} is a link or no file, which this tool never makes'):
+        prepare('refshapes', [root], tmp_path / 'out', lmdb='lmdb' in name)
+
+
 def test_going_on_with_a_damaged_lmdb(root, tmp_path):
     """LMDB itself would end the process."""
     prepare('refshapes', [root], tmp_path / 'whole', lmdb=True)

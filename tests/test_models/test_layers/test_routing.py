@@ -92,6 +92,26 @@ def test_sparse_experts_see_only_the_samples_that_chose_them():
     assert sum(expert.seen for expert in mixture.experts.values()) == 16
 
 
+def test_sparse_mixtures_wait_for_the_device_once(monkeypatch):
+    waits = []
+    for name in ('tolist', 'item', 'nonzero', '__bool__', 'cpu', 'numpy'):
+        method = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, *args, name=name, method=method: waits.append(name)
+                            or method(self, *args))
+    make_mixture(2)(torch.randn(8, 6, 3, 3))
+    assert waits == ['tolist']
+
+
+@pytest.mark.parametrize('top_k', [1, 2, 4])
+def test_mixtures_compile_without_a_break(top_k):
+    mixture = make_mixture(top_k)
+    grid = torch.randn(5, 6, 2, 3)
+    expected, routing = mixture(grid)
+    output, compiled = torch.compile(mixture, backend='eager', fullgraph=True)(grid)
+    torch.testing.assert_close(output, expected)
+    assert torch.equal(compiled.weights, routing.weights)
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_experts_that_take_batch_statistics_see_all_samples(training):
     experts = {name: nn.Sequential(Shift(6), nn.BatchNorm2d(6) if name == 'b' else nn.Identity()) for name in NAMES}

@@ -99,6 +99,31 @@ def test_it_learns_a_batch(tiny_config, make_batch, wrapper, top_k):
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
+def test_compiled_losses_and_gradients(tiny_config, make_batch):
+    """One graph of forward pass and losses, with sparse routers; eager, these leave out what is not chosen."""
+    config = Config(tiny_config.to_dict())
+    config.merge_from_dict({
+        'text_encoder.adapter': None, 'text_encoder.arch.text_cfg.layers': 1, 'backbone.depth': 2,
+        'backbone.out_indices': (0, 1), 'backbone.adapter.indices': (1, ), 'backbone.adapter.top_k': 1,
+        'neck.in_channels': (96, 96), 'neck.top_k': 2, 'neck.noise_std': 0, 'decode_head.dropout': 0})
+    model = MODELS.build(config)
+    data = model.data_preprocessor(make_batch(), True)
+    found = []
+    for run in (model.forward, torch.compile(model.forward, backend='eager', fullgraph=True)):
+        model.zero_grad()
+        total, log = model.parse_losses(run(**data, mode='loss'))
+        total.backward()
+        found.append((log, {name: p.grad for name, p in model.named_parameters() if p.requires_grad}))
+    (log, gradients), (compiled_log, compiled_gradients) = found
+    assert log.keys() == compiled_log.keys() and len(log) > 3
+    for name, value in log.items():
+        torch.testing.assert_close(compiled_log[name], value, atol=1e-5, rtol=1e-5)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(compiled_gradients[name], gradient, atol=1e-5, rtol=1e-3)
+    with torch._dynamo.config.patch(error_on_recompile=True):  # other samples take the same graph
+        run(**model.data_preprocessor(make_batch(('a green heart', 'left one')), True), mode='loss')
+
+
 def test_only_tuned_parameters_change(tiny_config, make_batch):
     for part in (tiny_config.text_encoder, tiny_config.backbone):
         part.tuning = 'norm_bias'

@@ -101,6 +101,10 @@ def test_the_compilers_output_is_passed_on(builder, tmp_path, capsys):
     (tmp_path / 'setup.py').write_text('import sys; print(sys.argv[1]); sys.exit("virtual memory exhausted: no more")')
     assert builder.compile_wheel(tmp_path, {}) == 'virtual memory exhausted: no more\n'
     assert capsys.readouterr().out.startswith('bdist_wheel\n')
+    # What distutils and Ninja say of a compiler that was killed.
+    for killed in ("error: command '/usr/bin/g++' failed with exit code -9", 'FAILED: [code=137] a.o\nKilled'):
+        (tmp_path / 'setup.py').write_text(f'import sys; print({killed!r}); sys.exit(1)')
+        assert builder.compile_wheel(tmp_path, {}).strip().endswith(('exit code -9', 'Killed'))
     (tmp_path / 'setup.py').write_text('')
     assert builder.compile_wheel(tmp_path, {}) is None
 

@@ -1,4 +1,6 @@
+import fcntl
 import os
+import shutil
 import subprocess
 import sysconfig
 import venv
@@ -99,3 +101,35 @@ def test_nothing_is_there(environment, tmp_path, variables, told):
 def test_too_little_space(tmp_path):
     ended = run('-c', f'source {HELPERS}/shell.sh; need_space 0 {tmp_path}; need_space 9999999 {tmp_path}')
     assert ended.returncode == 1 and f'too little disk space for {tmp_path}' in ended.stderr
+
+
+TOOLS_OF_THE_SYSTEM = ('awk', 'basename', 'bash', 'cut', 'df', 'dirname', 'flock', 'grep', 'mkdir', 'mktemp', 'rm',
+                       'sed', 'sleep', 'tail', 'tr')
+
+
+def test_no_compiler_on_the_path(environment, tmp_path):
+    """Said before PyTorch is downloaded."""
+    for name in TOOLS_OF_THE_SYSTEM:
+        (tmp_path / name).symlink_to(shutil.which(name))
+    ended = run(str(TOOLS / 'install.sh'), '--cuda', HOME=str(tmp_path), VIRTUAL_ENV=str(environment),
+                PIP_CONFIG_FILE=os.devnull, PATH=str(tmp_path))
+    assert ended.returncode == 1 and 'installing PyTorch' not in ended.stdout
+    assert 'no C++ compiler found (tried c++ g++ clang++)' in ended.stderr and 'apt install g++' in ended.stderr
+
+
+def test_a_second_installation_waits(environment, tmp_path):
+    """And goes on when the first one ends, here to where it fails for want of an index."""
+    lock = os.open(environment, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        second = subprocess.Popen(
+            ['bash', str(TOOLS / 'install.sh'), '--no-ops', '--cuda'], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={'PATH': os.environ['PATH'], 'HOME': str(tmp_path), 'VIRTUAL_ENV': str(environment),
+                 'PIP_CONFIG_FILE': os.devnull, 'PIP_NO_INDEX': '1', 'PIP_FIND_LINKS': '/nowhere'})
+        assert second.stdout.readline() == 'install: another installation is running here; waiting for it\n'
+        assert second.poll() is None
+    finally:
+        os.close(lock)
+    _, problem = second.communicate()
+    assert second.returncode == 1 and 'lacks a package (torch==' in problem

@@ -1,0 +1,58 @@
+"""Other masks of truth for expressions of a data set, from a file in the formats of predictions."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mmrefseg.errors import InputError
+
+from ..functional import iou_ratios, percentages
+from ..protocols import PROTOCOLS
+from .prediction import Prediction
+from .scoring import score_predictions
+
+
+class Reannotated(NamedTuple):
+    """The expressions that have another mask of truth.
+
+    Args:
+        places: their places among all.
+        infos: the expressions, with that mask as their ``segmentation``.
+        agreement: mIoU of the published masks with the others, in percent.
+    """
+
+    places: list[int]
+    infos: list[dict[str, Any]]
+    agreement: float
+
+
+def reannotate(infos: Sequence[Mapping[str, Any]], masks: Sequence[Prediction | None]) -> Reannotated | None:
+    """Take the truth of expressions from a file.
+
+    Args:
+        infos: expressions as :meth:`BaseReferringDataset.get_data_info` has them.
+        masks: one per expression, as :func:`~.matching.match_predictions` finds them; None where the file has none.
+
+    Returns:
+        The expressions with other masks; None where there are none.
+
+    Raises:
+        InputError: a mask is damaged, or not of the image's size.
+    """
+    places = [place for place, mask in enumerate(masks) if mask is not None]
+    if not places:
+        return None
+    changed = [{**infos[place], 'segmentation': _mask_on_image(mask)} for place, mask in enumerate(masks) if mask]
+    # An empty mask that agrees with an empty one is as good as any other.
+    protocol = PROTOCOLS['lisa']
+    scores = score_predictions([infos[place] for place in places], [masks[place] for place in places], [protocol])
+    counted = scores[protocol.name]
+    figures = percentages(iou_ratios(counted.intersections, counted.unions, (), protocol.empty_union))
+    return Reannotated(places, changed, figures['mIoU'])
+
+
+def _mask_on_image(mask: Prediction) -> Any:
+    if None not in mask.masks:
+        raise InputError(f'{mask.where} was made under the protocol {", ".join(map(str, mask.masks))}; a mask of truth '
+                         "is on the image, and its entry has no 'protocol'")
+    return mask.masks[None]

@@ -1,0 +1,222 @@
+"""Shared models: written, read as data, pushed to and pulled from what stands for the hub."""
+import inspect
+import json
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from mmengine.config import Config
+
+from mmrefseg.apis import RefSegInferencer
+from mmrefseg.apis.building import read_config
+from mmrefseg.apis.sharing import pull, push, read_pack, write_pack
+from mmrefseg.apis.sharing.model_card import write_card
+from mmrefseg.apis.sharing.plain_config import check_plain, flatten
+from mmrefseg.errors import FileError, InputError
+from mmrefseg.utils.files import sha256_of
+from mmrefseg.utils.shipped_files import shipped_folder
+
+CONFIG = 'sera_tiny_refshapes'
+IMAGE = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope='module')
+def ask() -> RefSegInferencer:
+    torch.manual_seed(0)
+    return RefSegInferencer(CONFIG, None, 'cpu')
+
+
+@pytest.fixture(scope='module')
+def pack(ask, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('shared')
+    write_pack(read_config(CONFIG), ask.model, folder, 'card')
+    return folder
+
+
+@pytest.fixture
+def copied(pack, tmp_path) -> Path:
+    return Path(shutil.copytree(pack, tmp_path / 'copied'))
+
+
+def change(folder: Path, edit) -> None:
+    path = folder / 'config.json'
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_folder_answers_as_what_it_was_made_of(ask, pack):
+    assert sorted(path.name for path in pack.iterdir()) == ['README.md', 'config.json', 'model.safetensors']
+    for one, other in zip(ask(IMAGE, ['a', 'b']), RefSegInferencer(str(pack), device='cpu')(IMAGE, ['a', 'b']),
+                          strict=True):
+        assert torch.equal(one.logits, other.logits) and one.threshold == other.threshold
+
+
+@pytest.mark.parametrize('method', ['sera', 'detris', 'cris', 'segvlm'])
+def test_configs_of_the_papers_can_be_shared(method):
+    for path in sorted((shipped_folder('configs') / method).glob('*.py')):
+        flat = flatten(Config.fromfile(path))
+        assert 'Pretrained' not in json.dumps(flat) and '.safetensors' not in json.dumps(flat)
+
+
+@pytest.mark.parametrize('kind', [
+    'os.system', 'builtins.eval', 'eval', 'subprocess', 'subprocess.Popen', 'mmengine.Config.fromfile', 'antigravity',
+    'mmpretrain.HuggingFaceCLIP', 'mmseg.EncoderDecoder', 'mmrefseg.os.system', '', 3, None, ['a'], {'a': 1},
+    'NoSuchModel', 'mmrefseg.NoSuchModel'])
+def test_nothing_of_others_is_built(copied, kind, monkeypatch):
+    change(copied, lambda content: content['config']['model'].update(neck=dict(type=kind, command='true')))
+    before = set(sys.modules)
+    with pytest.raises(InputError, match='no part of mmrefseg'):
+        read_pack(copied)
+    assert 'antigravity' not in sys.modules and set(sys.modules) - before <= set(), 'nothing is imported for it'
+
+
+@pytest.mark.parametrize(('edit', 'message'), [
+    (lambda content: content['config'].update(custom_imports=dict(imports=['os'])), 'not as mmrefseg push writes it'),
+    (lambda content: content['config'].update(default_scope='mmengine'), 'not as mmrefseg push writes it'),
+    (lambda content: content['config']['model'].update(_scope_='os'), "'_scope_', which has a meaning"),
+    (lambda content: content['config']['model']['backbone'].update(_delete_=True), "'_delete_', which has a meaning"),
+    (lambda content: content['config']['test_dataloader']['dataset']['pipeline'].append(dict(type='os.system')),
+     'no part of mmrefseg'),
+    (lambda content: content['config'].pop('model'), "no 'model'|not as mmrefseg push"),
+    (lambda content: content.update(config=[]), 'no .test_dataloader'),
+    (lambda content: content.update(format=2), 'format 1'),
+    (lambda content: content.update(weights_sha256='0'), 'SHA-256 differ'),
+    (lambda content: content['config']['model']['backbone'].update(depth=5), 'other weights than its config'),
+])
+def test_changed_configs_are_refused(copied, edit, message):
+    change(copied, edit)
+    with pytest.raises(InputError, match=message):
+        RefSegInferencer(copied, device='cpu')
+
+
+def test_damaged_files_are_refused(copied):
+    weights = copied / 'model.safetensors'
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match='SHA-256 differ'):
+        read_pack(copied)
+    change(copied, lambda content: content.update(weights_sha256=sha256_of(weights)))
+    with pytest.raises(InputError, match='no whole safetensors'):
+        read_pack(copied)
+    for content in (b'{', b'[' * 100000, b'\xff', b'null'):
+        (copied / 'config.json').write_bytes(content)
+        with pytest.raises(InputError, match='config.json'):
+            read_pack(copied)
+    (copied / 'config.json').write_bytes(b' ' * (1 << 21))
+    with pytest.raises(InputError, match='more than 1048576'):
+        read_pack(copied)
+
+
+def test_a_program_is_no_data():
+    config = read_config(CONFIG)
+    config.model.backbone.norm = torch.nn.LayerNorm
+    with pytest.raises(InputError, match='cannot be written as JSON'):
+        flatten(config)
+    with pytest.raises(InputError, match='no test_dataloader'):
+        flatten(Config(dict(model=dict(type='ReferringSegmentor'))))
+    with pytest.raises(InputError):
+        check_plain(None)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A folder that stands for the hub; its functions take what huggingface_hub's own take."""
+    huggingface_hub = pytest.importorskip('huggingface_hub')
+    folder = tmp_path / 'hub'
+
+    def stands_for(owner, name, double):
+        signature = inspect.signature(getattr(owner, name))
+
+        def call(*args, **kwargs):
+            return double(**{key: value for key, value in signature.bind(*args, **kwargs).arguments.items()
+                             if key != 'self'})
+
+        monkeypatch.setattr(owner, name, call)
+
+    def create(repo_id, private, exist_ok):
+        (folder / repo_id).mkdir(parents=True, exist_ok=exist_ok)
+        return f'https://huggingface.co/{repo_id}'
+
+    def upload(repo_id, folder_path, allow_patterns, commit_message):
+        for name in allow_patterns:
+            shutil.copy(Path(folder_path) / name, folder / repo_id / name)
+
+    def snapshot(repo_id, revision, local_dir, allow_patterns):
+        if not (folder / repo_id).is_dir():
+            raise OSError('404 Client Error')
+        if local_dir is None:
+            return str(folder / repo_id)
+        Path(local_dir).mkdir()
+        for name in allow_patterns:
+            shutil.copy(folder / repo_id / name, Path(local_dir) / name)
+        return str(local_dir)
+
+    stands_for(huggingface_hub.HfApi, 'create_repo', create)
+    stands_for(huggingface_hub.HfApi, 'upload_folder', upload)
+    stands_for(huggingface_hub, 'snapshot_download', snapshot)
+    return folder
+
+
+def test_from_one_user_to_another(hub, ask, pack, tmp_path):
+    assert push(pack, 'hf:me/tiny') == 'https://huggingface.co/me/tiny'
+    assert sorted(path.name for path in (hub / 'me/tiny').iterdir()) == [
+        'README.md', 'config.json', 'model.safetensors']
+    [expected] = ask(IMAGE, 'a')
+    for name in ('hf:me/tiny', pull('hf:me/tiny@main', tmp_path / 'out')):
+        [result] = RefSegInferencer(name, device='cpu')(IMAGE, 'a')
+        assert torch.equal(result.logits, expected.logits)
+    with pytest.raises(FileError, match='hf:me/other: .*404'):
+        pull('hf:me/other')
+    (hub / 'me/tiny/model.safetensors').unlink()
+    with pytest.raises(InputError, match='no model of mmrefseg'):
+        pull('hf:me/tiny')
+
+
+def test_names_that_are_none():
+    pytest.importorskip('huggingface_hub')
+    with pytest.raises(InputError, match='no name on the hub'):
+        pull('hf:../../etc')
+
+
+def test_the_card():
+    config = read_config('sera_dinov2_refcoco')
+    text = write_card(config, 'me/sera', licence='apache-2.0')
+    header = yaml.safe_load(text.split('---')[1])
+    assert header['license'] == 'apache-2.0' and header['pipeline_tag'] == 'image-segmentation'
+    assert 'SERA' in header['tags'] and 'https://arxiv.org/abs/2603.12538' in text and '186863801' in text
+    assert "RefSegInferencer('hf:me/sera')" in text
+    assert 'none named' in write_card(Config(dict(model={})), 'x')
+
+
+def test_the_cards_figures(tmp_path):
+    path = tmp_path / 'metrics.json'
+    path.write_text(json.dumps(dict(val={'mIoU': 61.234, 'Pr@50': 70}, protocols=dict(cris=dict(threshold=0.35)))))
+    text = write_card(read_config(CONFIG), 'x', path)
+    assert '| val mIoU | 61.23 |' in text and '| val Pr@50 | 70.00 |' in text and 'threshold' not in text
+    path.write_text('{}')
+    with pytest.raises(InputError, match='no figures'):
+        write_card(read_config(CONFIG), 'x', path)
+
+
+def command(monkeypatch, name: str, *arguments: object) -> None:
+    tool = shipped_folder('tools') / f'{name}.py'
+    monkeypatch.setattr(sys, 'argv', [tool.name, *map(str, arguments)])
+    runpy.run_path(str(tool), run_name='__main__')
+
+
+def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
+    torch.save(ask.model.state_dict(), tmp_path / 'w.pth')
+    command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', 'hf:me/tiny', '--licence', 'mit')
+    assert 'license: mit' in (hub / 'me/tiny/README.md').read_text()
+    command(monkeypatch, 'model_converters/pull_model', 'hf:me/tiny', '--out', tmp_path / 'got')
+    assert safetensors.torch.load_file(tmp_path / 'got/model.safetensors').keys() == ask.model.state_dict().keys()
+    command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', tmp_path / 'folder')
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match='no name on the hub'):
+        command(monkeypatch, 'model_converters/pull_model', 'me/tiny', '--out', tmp_path / 'other')
