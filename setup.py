@@ -34,7 +34,8 @@ DOCS = ['furo', 'myst-parser', 'sphinx']
 ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 SERVE = ['fastapi', 'prometheus-client', 'python-multipart', 'uvicorn']
 HUB = ['huggingface_hub']
-EXTRAS = {'docs': DOCS, 'onnx': ONNX, 'serve': SERVE, 'web': SERVE, 'hub': HUB,
+LANGUAGES = ['sentencepiece', 'transformers>=4.31']
+EXTRAS = {'docs': DOCS, 'onnx': ONNX, 'serve': SERVE, 'web': SERVE, 'hub': HUB, 'languages': LANGUAGES,
           'tests': ['codespell', 'httpx', 'hypothesis', 'mypy', 'pytest', 'ruff', 'websocket-client', *DOCS, *ONNX,
                     *SERVE, *HUB]}
 # Without mmcv, of which there are releases with and without compiled operators that overwrite each other.

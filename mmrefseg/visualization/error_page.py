@@ -45,7 +45,7 @@ for (const link of document.querySelectorAll('button.link')) link.addEventListen
 });
 show();'''
 
-_TITLES = {'kind': 'kind of expression', 'length': 'words', 'size': 'size of the referent',
+_TITLES = {'kind': 'kind of expression', 'length': 'number of words', 'size': 'size of the referent',
            'others of its category': "other objects of the referent's category on the image",
            'position': 'position of the referent'}
 _SORTS = {'IoU, low first': 'iou 1', 'IoU, high first': 'iou -1', 'long expressions first': 'words -1',

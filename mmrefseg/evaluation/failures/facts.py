@@ -1,7 +1,7 @@
 """What is known of each expression and its answer."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ def collect_facts(infos: Sequence[Mapping[str, Any]], answers: Sequence[Predicti
     sweep = ThresholdSweep(protocol.empty_union)
     rows, areas, failures, positions = [], [], [], []
     referent, position = None, ''
-    for info, answer, pair in _pairs(infos, answers, protocol):
+    for info, answer, pair in zip(infos, answers, draw_pairs(infos, answers, [protocol]), strict=True):
         mask, truth = pair.frames[protocol.name]
         rows.append(pixel_counts(mask, truth).tolist())
         areas.append(pair.area)
@@ -88,11 +88,6 @@ def _ious(counts: np.ndarray, min_pixels: int) -> np.ndarray:
     counts = counts * np.where(counts[:, 1] >= min_pixels, 1, [[0], [0], [1]]).T
     unions = unions_of(counts)
     return np.where(unions == 0, 1, counts[:, 0] / np.maximum(unions, 1))
-
-
-def _pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None],
-           protocol: Protocol) -> Iterator[tuple[Mapping[str, Any], Prediction | None, Pair]]:
-    yield from zip(infos, answers, draw_pairs(infos, answers, [protocol]), strict=True)
 
 
 def _failure(counts: Sequence[int], info: Mapping[str, Any], answer: Prediction | None, pair: Pair, others: _Others,

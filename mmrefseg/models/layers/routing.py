@@ -239,7 +239,7 @@ class ExpertMixture(nn.Module):
     def _mix_chosen(self, grid: Tensor, routing: RoutingInfo) -> Tensor:
         weights = routing.weights.to(grid.dtype)[:, :, None, None, None]
         mixed = torch.zeros_like(grid)
-        for i, (expert, rows) in enumerate(zip(self.experts.values(), self._rows(routing.chosen), strict=True)):
+        for i, (expert, rows) in enumerate(zip(self.experts.values(), _rows(routing.chosen), strict=True)):
             if _takes_batch_statistics(expert):
                 mixed = mixed + weights[:, i] * expert(grid)
             elif len(rows):
@@ -248,11 +248,12 @@ class ExpertMixture(nn.Module):
                 mixed = mixed + sum(0 * parameter.sum() for parameter in expert.parameters())
         return mixed
 
-    def _rows(self, chosen: Tensor) -> tuple[Tensor, ...]:
-        """The samples of each expert. How many there are of all experts together is known without the device."""
-        number = self.router.top_k * len(chosen)
-        order = chosen.T.flatten().logical_not().byte().argsort(stable=True)[:number]
-        return (order % len(chosen)).split(chosen.sum(0).tolist())
+
+def _rows(chosen: Tensor) -> tuple[Tensor, ...]:
+    """The samples of each expert; their numbers are all that the host waits for."""
+    sizes = chosen.sum(0).tolist()
+    order = chosen.T.flatten().logical_not().byte().argsort(stable=True)[:sum(sizes)]
+    return (order % len(chosen)).split(sizes)
 
 
 def _takes_batch_statistics(expert: nn.Module) -> bool:

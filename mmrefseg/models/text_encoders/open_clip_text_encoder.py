@@ -5,6 +5,7 @@ import open_clip
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
+from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CLIPTextCfg, _build_text_tower
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from mmrefseg.utils.expression_checks import check_expression
 
 from ..layers import TextAdapter, TextFeatures, check_heads, check_setting, choose_blocks, is_whole
 from ..layers.tuning import TunedEncoder
+from . import hugging_face
+from .hugging_face import HuggingFaceTokenizer
 
 _REMEMBERED = 2**16  # expressions whose tokens are kept; the oldest goes first
 
@@ -30,10 +33,11 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     Args:
         arch: an open_clip architecture such as ``ViT-B-16-quickgelu``, or a dict in open_clip's own form
-            (``embed_dim``, ``text_cfg``, optionally ``quick_gelu``). Towers from Hugging Face transformers
-            are not supported. Default ``'ViT-B-16-quickgelu'``.
-        num_tokens: tokens per expression, start and end included; longer ones are cut, the end token kept.
-            Default 17.
+            (``embed_dim``, ``text_cfg``, optionally ``quick_gelu``). Multilingual ones, such as
+            ``xlm-roberta-base-ViT-B-32``, take tower or tokenizer from Hugging Face's transformers (extra
+            ``languages``), by names on the hub or of folders. Default ``'ViT-B-16-quickgelu'``.
+        num_tokens: tokens per expression, start and end included; longer ones are cut, the end token kept. A tower that
+            reads the sentence off the last place, as SigLIP's do, needs its whole context. Default 17.
         adapter: arguments of :class:`TextAdapter` without ``dims``, and ``indices``, the 0-based blocks that get
             one. Default None: no adapters.
         tuning: which pretrained parameters train: ``none``, ``norm_bias`` (LayerNorm and biases) or ``all``. Without
@@ -43,7 +47,9 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
 
     Raises:
         InputError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` or the adapters' blocks do not
-            fit it, or ``tuning`` is unknown.
+            fit it, ``tuning`` is unknown, or the tokenizer is not the tower's.
+        MissingInputError: a tokenizer of Hugging Face is not here.
+        MissingPackageError: transformers is needed, and not installed.
     """
 
     def __init__(self,
@@ -56,19 +62,32 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         self.arch = arch
         self.num_tokens = num_tokens
         config = self._find_config(arch)
-        sizes = CLIPTextCfg(**config['text_cfg'])
+        # Its weights come from init_cfg, as those of every other tower do.
+        text_cfg = {**config['text_cfg'], 'hf_model_pretrained': False}
+        sizes = CLIPTextCfg(**text_cfg)
         check_heads('arch.text_cfg.heads of OpenCLIPTextEncoder', sizes.heads, sizes.width)
-        self.tower = _build_text_tower(config['embed_dim'], dict(config['text_cfg']), config.get('quick_gelu', False))
+        foreign = hugging_face.check_names(text_cfg, arch)
+        self.tower = _build_text_tower(config['embed_dim'], text_cfg, config.get('quick_gelu', False))
+        self.is_clips = not isinstance(self.tower, HFTextEncoder)
         longest = self.tower.context_length
         check_setting('num_tokens of OpenCLIPTextEncoder', num_tokens,
-                      is_whole(num_tokens, 3) and num_tokens <= longest,
+                      is_whole(num_tokens, 3) and num_tokens <= (longest or num_tokens),
                       f'a whole number from 3 to {longest}, the context length of its arch')
-        self.tokenizer = open_clip.SimpleTokenizer()
-        self.channels, self.sentence_channels = self.tower.width, config['embed_dim']
+        if self.is_clips and self.tower.pool_type == 'last':
+            check_setting('num_tokens of OpenCLIPTextEncoder', num_tokens, num_tokens == longest,
+                          f'{longest}, as its arch reads the sentence off the last place')
+        if foreign:
+            self.tokenizer = hugging_face.HuggingFaceTokenizer(text_cfg, num_tokens)
+            hugging_face.check_tokenizer(self.tokenizer, self.tower)
+        else:
+            self.tokenizer = open_clip.SimpleTokenizer()
+        width = self.tower.width if self.is_clips else self.tower.config.hidden_size
+        self.channels, self.sentence_channels = width, config['embed_dim']
         adapter = dict(adapter or {})
         indices = adapter.pop('indices', ())
-        blocks = choose_blocks('adapter.indices of OpenCLIPTextEncoder', indices, len(self.tower.transformer.resblocks))
-        self.adapters = nn.ModuleDict({str(i): TextAdapter(self.tower.width, **adapter) for i in blocks})
+        blocks = choose_blocks('adapter.indices of OpenCLIPTextEncoder', indices,
+                               len(self.tower.transformer.resblocks) if self.is_clips else 0)
+        self.adapters = nn.ModuleDict({str(i): TextAdapter(width, **adapter) for i in blocks})
         self.set_tuning(tuning)
         self._ids: dict[str, list[int]] = {}
         self._has_warned = False
@@ -76,9 +95,6 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
     @staticmethod
     def _find_config(arch: str | dict) -> dict:
         config = find_clip_config(arch, 'embed_dim', 'text_cfg')
-        if config['text_cfg'].get('hf_model_name') or config['text_cfg'].get('hf_tokenizer_name'):
-            raise InputError(f'{arch!r} takes its text tower or tokenizer from Hugging Face transformers, which is not '
-                             "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
         if config['text_cfg'].get('embed_cls'):
             raise InputError(f'{arch!r} has a class token of its own behind the words (CoCa), which is not '
                              "supported; choose a CLIP architecture such as 'ViT-B-16-quickgelu'")
@@ -101,7 +117,9 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         if any(name.startswith('text.') for name in state):
             state = {name.removeprefix('text.'): value for name, value in state.items() if name.startswith('text.')}
         state = {name: value for name, value in state.items() if not name.startswith(('visual.', 'logit_'))}
-        load_weights(self.tower, {name: value for name, value in state.items() if name != 'attn_mask'}, source=path)
+        # Neither is a weight: the one is open_clip's, the other transformers' of before 4.31.
+        load_weights(self.tower, {name: value for name, value in state.items()
+                                  if name != 'attn_mask' and not name.endswith('.position_ids')}, source=path)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Turn expressions into token ids.
@@ -117,12 +135,15 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         """
         rows = [self._encode(text) for text in texts]
         lengths = torch.tensor([len(row) for row in rows])
-        ids = torch.tensor([row + [self.tower.pad_id] * (self.num_tokens - len(row)) for row in rows])
+        pad = self.tokenizer.pad_id if isinstance(self.tokenizer, HuggingFaceTokenizer) else self.tower.pad_id
+        ids = torch.tensor([row + [pad] * (self.num_tokens - len(row)) for row in rows])
         return ids, torch.arange(self.num_tokens) < lengths[:, None]
 
     def _encode(self, text: str) -> list[int]:
         if text not in self._ids:
             check_expression(text, 'OpenCLIPTextEncoder')
+            if isinstance(self.tokenizer, HuggingFaceTokenizer):
+                return self._remember(text, self.tokenizer.encode(text))
             words = self.tokenizer.encode(text)
             room = self.num_tokens - 2
             if len(words) > room and not self._has_warned:
@@ -132,10 +153,14 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
                     f'end included); this is said once per run: {text[:80]!r}',
                     logger='current',
                     level=30)
-            if len(self._ids) >= _REMEMBERED:
-                del self._ids[next(iter(self._ids))]
-            self._ids[text] = [self.tokenizer.sot_token_id, *words[:room], self.tokenizer.eot_token_id]
+            self._remember(text, [self.tokenizer.sot_token_id, *words[:room], self.tokenizer.eot_token_id])
         return self._ids[text]
+
+    def _remember(self, text: str, ids: list[int]) -> list[int]:
+        if len(self._ids) >= _REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+        self._ids[text] = ids
+        return ids
 
     def forward(self, token_ids: Tensor, token_mask: Tensor) -> TextFeatures:
         """Encode expressions.
@@ -145,6 +170,9 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
             token_mask: bool (B, L), True for real tokens.
         """
         tower = self.tower
+        if not self.is_clips:
+            tokens, sentence = hugging_face.encode(tower, token_ids, token_mask)
+            return TextFeatures(tokens, token_mask, sentence)
         x, attention_mask = tower._embeds(token_ids)
         if attention_mask is not None:
             attention_mask = attention_mask[..., :x.shape[1], :x.shape[1]]

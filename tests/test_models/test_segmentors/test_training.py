@@ -120,6 +120,8 @@ def test_compiled_losses_and_gradients(tiny_config, make_batch):
         torch.testing.assert_close(compiled_log[name], value, atol=1e-5, rtol=1e-5)
     for name, gradient in gradients.items():
         torch.testing.assert_close(compiled_gradients[name], gradient, atol=1e-5, rtol=1e-3)
+    with torch._dynamo.config.patch(error_on_recompile=True):  # other samples take the same graph
+        run(**model.data_preprocessor(make_batch(('a green heart', 'left one')), True), mode='loss')
 
 
 def test_only_tuned_parameters_change(tiny_config, make_batch):

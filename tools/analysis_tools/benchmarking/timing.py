@@ -5,12 +5,16 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from statistics import median, quantiles
 from typing import TypeVar
 
 import torch
 
 Name = TypeVar('Name', bound=Hashable)
+
+_SMALLEST_PRODUCT, _LARGEST_PRODUCT = 64, 8192
+_LONG_PRODUCT = 0.02  # seconds
 
 
 def time_calls(calls: Mapping[Name, Callable[[], object]], device: torch.device, warmup: int,
@@ -50,11 +54,13 @@ def ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
 
 
 def matmul_limit(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> float:
-    """Operations per second of the device's matrix product of two large squares, the fastest of a few."""
-    side = 8192 if device.type == 'cuda' else 1536
-    first, second = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    seconds = time_calls({'product': lambda: first @ second}, device, 2, repeats)['product']
-    return 2 * side**3 / min(seconds)
+    """Operations per second of a matrix product that is large for the device, the fastest of a few."""
+    side, fastest = _SMALLEST_PRODUCT, 0.0
+    while fastest < _LONG_PRODUCT and side < _LARGEST_PRODUCT:
+        side *= 2
+        square = torch.randn(side, side, device=device).to(dtype)
+        fastest = min(time_calls({'product': partial(torch.matmul, square, square)}, device, 1, repeats)['product'])
+    return 2 * side**3 / fastest
 
 
 def reset_peak(device: torch.device) -> None:
