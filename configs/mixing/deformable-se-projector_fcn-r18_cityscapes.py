@@ -1,6 +1,7 @@
 # SegVLM's projector as the neck of mmseg's FCN on Cityscapes: instead of dilated convolutions, it enlarges the last two
 # of ResNet's maps 4×, from strides 16 and 32 to 4 and 8.
-_base_ = 'mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py'
+# Not 'mmseg::fcn/…', which OneDL's mmengine looks for under the name of OpenMMLab's distribution alone.
+_base_ = __import__('mmseg').__path__[0] + '/.mim/configs/fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py'
 custom_imports = dict(imports=['mmrefseg'])
 
 model = dict(

@@ -1,5 +1,6 @@
 # SERA-Fusion without text in a semantic segmentor of mmseg: its UPerNet's config, with our neck between.
-_base_ = 'mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py'
+# Not 'mmseg::upernet/…', which OneDL's mmengine looks for under the name of OpenMMLab's distribution alone.
+_base_ = __import__('mmseg').__path__[0] + '/.mim/configs/upernet/upernet_r50_4xb4-80k_ade20k-512x512.py'
 custom_imports = dict(imports=['mmrefseg'])
 
 model = dict(

@@ -103,7 +103,7 @@ def check_importable(config: object) -> None:
         return
     try:
         import_module('mmpretrain.models')
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:  # the last from OneDL's release beside transformers 5
         mend = 'pip install mmpretrain'
         with suppress(PackageNotFoundError):
             mend = (f'transformers {version("transformers")} is installed, and mmpretrain needs one below 5, or none: '

@@ -17,6 +17,8 @@ import mmrefseg
 from mmrefseg.models.layers import ExpertMixture
 from mmrefseg.registry import MODELS
 
+from .mmpretrain import skip_without_mmpretrain
+
 FOLDER = Path(mmrefseg.config_path('sera_dinov2_refcoco')).parents[1]
 # Path below the folder, without the suffix; a name is the last part of it.
 PATHS = sorted(path.relative_to(FOLDER).with_suffix('').as_posix() for path in FOLDER.rglob('*.py')
@@ -56,6 +58,8 @@ def build_model(model: ConfigDict, scope: str = 'mmrefseg') -> nn.Module:
 def _build_model(model: ConfigDict, scope: str) -> nn.Module:
     if 'mmdet.' in str(model):
         pytest.importorskip('mmdet.models')
+    if model.backbone.type.startswith('mmpretrain.'):
+        skip_without_mmpretrain()
     # mmpretrain's backbones look at values of tensors while they are built.
     device = 'cpu' if model.backbone.type.startswith('mmpretrain.') else 'meta'
     mmrefseg.register_all_modules(init_default_scope=False)

@@ -135,3 +135,16 @@ def test_a_config_that_names_a_model_of_mmpretrain(installed, monkeypatch, found
         MODELS.build(dict(type='mmpretrain.ResNet', depth=18))
     assert mend in str(caught.value)
     MODELS.build(dict(type='mmseg.ResNetV1c', depth=18))
+
+
+@pytest.mark.parametrize('kind', [ImportError, AttributeError, TypeError])
+def test_whatever_ends_the_import_of_mmpretrain(installed, monkeypatch, kind):
+    """OneDL's release derives from what transformers 5 has not, which is a TypeError."""
+    def fail(name):
+        raise kind('NoneType takes no arguments')
+
+    installed['transformers'] = '5.24.0'
+    monkeypatch.setattr(requirements, 'import_module', fail)
+    told = r'cannot be imported here \(NoneType takes no arguments\)\. transformers 5\.24\.0 is installed'
+    with pytest.raises(ImportError, match=told):
+        requirements.check_importable(dict(type='mmpretrain.ResNet'))

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from helpers.mmpretrain import skip_without_mmpretrain
 from mmengine.config import Config
 from mmengine.model import Sequential, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
@@ -161,6 +162,7 @@ def mmseg_config():
 def test_training_in_a_model_of_mmseg(mmseg_config, backbone):
     model_cfg = copy.deepcopy(mmseg_config.model)
     if backbone.startswith('mmpretrain'):
+        skip_without_mmpretrain()
         del model_cfg.backbone['contract_dilation']
     model_cfg.backbone.type = backbone
     with DefaultScope.overwrite_default_scope(mmseg_config.default_scope):

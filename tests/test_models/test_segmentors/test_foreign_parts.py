@@ -1,6 +1,7 @@
 """Parts of other OpenMMLab packages in our segmentor, and ours in theirs."""
 import pytest
 import torch
+from helpers.mmpretrain import skip_without_mmpretrain
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
@@ -60,6 +61,7 @@ def test_a_head_of_mmseg(tiny_config, make_batch, kind):
 
 @pytest.mark.parametrize('ours', [True, False], ids=['our head', 'head of mmseg'])
 def test_a_backbone_of_mmpretrain(tiny_config, make_batch, ours):
+    skip_without_mmpretrain()
     tiny_config.backbone = dict(type='mmpretrain.ResNet', depth=18, out_indices=(2, 3))
     tiny_config.neck = None
     if ours:

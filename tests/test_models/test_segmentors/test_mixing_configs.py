@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from helpers.mmpretrain import skip_without_mmpretrain
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
@@ -32,6 +33,8 @@ def as_list(neck):
 def build(name, backbone, in_channels, fpn=None):
     """The model of a config, made small; ``in_channels`` are SERA-Fusion's, ``fpn`` the type of the neck before it."""
     model = Config.fromfile(mmrefseg.config_path(f'mixing/{name}')).model
+    if model.backbone.type.startswith('mmpretrain.'):
+        skip_without_mmpretrain()
     model.text_encoder.update(SMALL['text_encoder'])
     model.backbone.update(backbone)
     *before, fusion = as_list(model.neck)
@@ -111,6 +114,8 @@ def test_widths_as_they_are_written(name, size):
         pytest.importorskip('mmdet.models')
     config = Config.fromfile(mmrefseg.config_path(f'mixing/{name}'))
     config.model.backbone.init_cfg = None
+    if config.model.backbone.type.startswith('mmpretrain.'):
+        skip_without_mmpretrain()
     with DefaultScope.overwrite_default_scope(config.default_scope):
         parts = MODELS.build([config.model.backbone, *as_list(config.model.neck)]).eval()
         maps = parts(torch.rand(1, 3, size, size))
