@@ -84,6 +84,9 @@ def test_commands_can_be_typed(words, monkeypatch, capsys):
         assert all(word in known for word in arguments if word.startswith('--'))
     elif program == 'mmrefseg':
         read_command_line(ROOT / 'tools' / COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
+    elif program == 'torchrun':
+        start = next(i for i, word in enumerate(arguments) if word.endswith('.py'))
+        read_command_line(ROOT / arguments[start], arguments[start + 1:], monkeypatch)
     elif program.endswith('.py'):
         read_command_line(ROOT / program, arguments, monkeypatch)
     else:

@@ -27,6 +27,7 @@ mmrefseg.register_all_modules(init_default_scope=False)
 
 class _Tokenizer(nn.Module):
     tokenize = encode_image = answer = None
+    test_cfg: dict = {}
 
 
 _CLIP = dict(embed_dim=8, text_cfg=dict(context_length=8, vocab_size=49408, width=8, heads=2, layers=1),
@@ -63,6 +64,7 @@ _VALID: dict[str, dict[str, Any]] = dict(
     OpenCLIPTextEncoder=dict(arch=_CLIP, num_tokens=8),
     RefSegInferencer=dict(config=Config(dict(model=dict(type=_Tokenizer), test_dataloader=dict(
         dataset=dict(pipeline=[])))), weights=None, device='cpu'),
+    PresenceOutput=dict(in_channels=8, sentence_channels=8),
     ReferringMixture=dict(datasets=[dict(type='RefCOCODataset', data_root='a')]),
     ReferringSegmentor=_PARTS,
     SERAAdapter=dict(dims=8, text_channels=8, channels=16),

@@ -51,7 +51,8 @@ def stream(ask: RefSegInferencer, images: list[str], args: argparse.Namespace, o
     number = 0
     with (out / 'answers.jsonl').open('w', encoding='utf-8') as lines:
         for number, result in enumerate(ask.stream(images, args.expressions, threshold=args.threshold), 1):
-            picture = f'{number:06d}_{Path(result.image_path).stem[:80]}.jpg'
+            stem = os.fsencode(Path(result.image_path).stem)[:80].decode('utf-8', 'ignore')
+            picture = f'{number:06d}_{stem}.jpg'
             result.plot().save(out / picture, quality=90)
             line = json.dumps({**result.to_dict(), 'picture': picture}, ensure_ascii=False)
             lines.write(line.encode('utf-8', 'replace').decode() + '\n')

@@ -40,7 +40,8 @@ def _components(mask: np.ndarray) -> np.ndarray:
 
 def _watershed(mask: np.ndarray) -> np.ndarray:
     mask = np.pad(mask, 2)  # OpenCV leaves out the rim of a picture
-    number, components = cv2.connectedComponents(mask, connectivity=8)
+    number, labels = cv2.connectedComponents(mask, connectivity=8)
+    components = np.asarray(labels, np.int64)
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     deepest = np.zeros(number, np.float32)
     np.maximum.at(deepest, components, depth)

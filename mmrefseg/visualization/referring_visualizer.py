@@ -9,6 +9,7 @@ from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
 from PIL import Image
 
+from mmrefseg.errors import InputError
 from mmrefseg.registry import VISUALIZERS
 from mmrefseg.structures import RefSegDataSample, cris_scores
 from mmrefseg.utils.files import write_atomically
@@ -28,10 +29,15 @@ class ReferringVisualizer(Visualizer):
         vis_backends: configs of the backends. Default None: none.
         save_dir: folder of the backends, which write into ``vis_data`` in it. Default None.
         **kwargs: of MMEngine's ``Visualizer``.
+
+    Raises:
+        InputError: the name is empty.
     """
 
-    def __init__(self, name: str = 'visualizer', vis_backends: list | dict | None = None, save_dir: str | None = None,
+    def __init__(self, name: str = 'visualizer', vis_backends: list[dict] | None = None, save_dir: str | None = None,
                  **kwargs) -> None:
+        if not name:
+            raise InputError('name of ReferringVisualizer is empty; give it one, such as visualizer')
         super().__init__(name, vis_backends=vis_backends, save_dir=save_dir, **kwargs)
 
     @master_only

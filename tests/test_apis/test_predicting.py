@@ -190,3 +190,15 @@ def test_coco(ask, photos, tmp_path):
         mask = coco.annToMask(annotation)
         left, top, right, bottom = line['box']
         assert annotation['area'] == mask.sum() and annotation['bbox'] == [left, top, right - left, bottom - top]
+
+
+@pytest.mark.parametrize(('code', 'message'), [
+    ({'size': [3, 4], 'counts': '0o'}, "COCO's compressed string"), ({'size': [3, 4], 'counts': '09'}, 'do not fill'),
+    ({'size': [3, 4], 'counts': [0, 12]}, "'counts' must be of type str"),
+    (None, "'segmentation' must be of type dict")])
+def test_answers_of_others_as_coco(code, message):
+    """Of a shard that somebody else wrote; pycocotools would read beyond its end."""
+    answer = dict(file_name='a.jpg', expression='a', score=1.0, segmentation={'size': [3, 4], 'counts': '0<'})
+    assert coco_of([answer])['annotations'][0]['bbox'] == [0, 0, 4, 3]
+    with pytest.raises(InputError, match=message):
+        coco_of([{**answer, 'segmentation': code}])

@@ -7,6 +7,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional.calibration import (
     Bin,
     Calibration,
+    calibration_of,
     expected_calibration_error,
     fit_calibration,
     reliability,
@@ -48,6 +49,16 @@ def test_apart_or_upside_down_it_stays_finite():
     found = fit_calibration([0.1, 0.2, 0.8, 0.9], [False, False, True, True])
     assert np.isfinite(found).all() and 0 < found.temperature < 1
     assert fit_calibration([0.1, 0.2, 0.8, 0.9], [True, True, False, False]).temperature == pytest.approx(1000)
+
+
+@pytest.mark.parametrize('setting', [5, dict(temperature=0), dict(shift='x'), dict(heat=1.0), dict(shift=float('nan'))])
+def test_settings_that_make_no_sense(setting):
+    with pytest.raises(InputError, match='test_cfg.calibration is .* as mmrefseg calibrate prints it'):
+        calibration_of(setting)
+
+
+def test_a_setting():
+    assert calibration_of(dict(temperature=2, shift=0.5)) == Calibration(2, 0.5) and calibration_of(None) is None
 
 
 def test_reliability_by_hand():

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.errors import InputError
+from mmrefseg.structures.masks import draw_mask, mask_to_rle, rle_area, rle_to_mask
 
 
 def _mask(kind: str) -> np.ndarray:
@@ -75,3 +76,26 @@ def test_runs_whose_sum_wraps_around():
         total -= runs[-1]
     with pytest.raises(ValueError, match='runs of its RLE do not fill'):
         draw_mask({'size': [24, 32], 'counts': ''.join(map(_code, differences))}, 24, 32)
+
+
+@pytest.mark.parametrize(('counts', 'area'), [([0, 12], 12), ([12], 0), ([1, 2, 3, 4, 2], 6), ([], None), ([13], None)])
+@pytest.mark.parametrize('compressed', [False, True])
+def test_area(counts, area, compressed):
+    rle = {'size': [3, 4], 'counts': counts}
+    if compressed and area is not None:
+        rle = mask_to_rle(rle_to_mask(rle, 3, 4))
+    if area is None:
+        with pytest.raises(InputError, match='do not fill the image'):
+            rle_area(rle)
+    else:
+        assert rle_area(rle) == area == rle_to_mask(rle, 3, 4).sum()
+
+
+@pytest.mark.parametrize('rle', [
+    {'size': [3, 4], 'counts': '0o'}, {'size': [3, 4], 'counts': 'o' * 50}, {'size': [3, 4], 'counts': '\x00'},
+    {'size': [3, 4]}, {'counts': '0<'}, {'size': 3, 'counts': '0<'}, {'size': [3.0, 4], 'counts': [12]},
+    {'size': [True, 12], 'counts': [12]}, {'size': [10**6, 10**6], 'counts': [10**12]},
+    {'size': [3, 4, 1], 'counts': [12]}])
+def test_area_of_what_would_lead_pycocotools_astray(rle):
+    with pytest.raises(InputError):
+        rle_area(rle)

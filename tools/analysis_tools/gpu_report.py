@@ -28,8 +28,9 @@ from mmrefseg.apis.building import read_config
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
-from mmrefseg.utils.collect_env import machine, versions
+from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.markdown import markdown_table
 from mmrefseg.utils.mmcv_operators import compiled_for_cuda
 from mmrefseg.utils.model_complexity import count_flops
 
@@ -50,6 +51,7 @@ class Plan(NamedTuple):
         images: of the made-up data; 85 % of them are evaluated on.
         side: of the maps of the deformable convolution, 512 channels wide.
         backend: of ``torch.compile``.
+        amp: whether models run under mixed precision. Default True.
     """
 
     configs: tuple[str, ...]
@@ -59,6 +61,7 @@ class Plan(NamedTuple):
     images: int
     side: int
     backend: str
+    amp: bool = True
 
 
 # 1,521 images with 2.5 referents of 2.85 expressions each: RefCOCO's val has 10,834 expressions.
@@ -77,11 +80,6 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def table(head: tuple[str, ...], rows: Rows) -> str:
-    """A table in Markdown."""
-    return '\n'.join('| ' + ' | '.join(map(str, row)) + ' |' for row in (head, ('---', ) * len(head), *rows)) + '\n'
-
-
 def deformable_convolutions(plan: Plan, device: torch.device) -> Rows:
     """Each operator beside torchvision's: times, and the largest difference of outputs and gradients."""
     torch.manual_seed(0)
@@ -91,7 +89,7 @@ def deformable_convolutions(plan: Plan, device: torch.device) -> Rows:
     rows, exact = [], {}
     for operator in ('torchvision', *(('mmcv', ) if compiled_for_cuda() else ()), 'torch'):
         conv.operator = operator
-        for amp in (False, True):
+        for amp in (False, True)[:1 + plan.amp]:
             both = partial(_outputs_and_gradients, conv, x, amp)
             found = both()
             output, *gradients = (float((a - b).abs().max() / b.abs().max())
@@ -132,11 +130,11 @@ def _measure_model(name: str, config: Config, model: Any, batch: int, way: str, 
     device = next(model.parameters()).device
     data = make_batch(config, batch)
     reset_peak(device)
-    calls: dict[str, Call] = answering(model, data, amp=True)
+    calls: dict[str, Call] = answering(model, data, plan.amp)
     asked = time_calls({call: calls[call] for call in (NETWORK, PREDICTION)}, device, _WARMUP, plan.repeats)
     asking = peak_memory(device)['bytes']
     steps = training(model, make_batch(config, max(2, batch)), compiled=way == 'compiled')
-    step = list(steps)[-1]  # under mixed precision, and compiled where it is
+    step = list(steps)[-1 if plan.amp else -2]  # compiled where the model is
     reset_peak(device)
     trained = time_calls({step: steps[step]}, device, _WARMUP, plan.repeats)[step]
     flops = count_flops(lambda: model.forward(**model.data_preprocessor(data), mode='tensor'))
@@ -156,7 +154,7 @@ def whole_evaluation(plan: Plan, device: torch.device, folder: Path) -> dict[str
     config.test_dataloader.update(
         dataset=dict(type='RefCOCODataset', data_root=str(folder), split='train', pipeline=dataset.pipeline),
         num_workers=min(8, len(os.sched_getaffinity(0))))
-    return evaluate(build(config).to(device).eval(), config, amp=True)
+    return evaluate(build(config).to(device).eval(), config, plan.amp)
 
 
 def distributed_training(folder: Path) -> str:
@@ -182,7 +180,7 @@ def distributed_training(folder: Path) -> str:
 
 def aims(numbers: list[dict], seconds: float, plan: Plan) -> Rows:
     """What should be reached, what was, and whether that is enough."""
-    if plan is not FULL:
+    if plan.configs != FULL.configs:
         return []
     share = max(row['share'] for row in numbers if row and row['config'] == 'sera_dinov2_refcoco')
     speed = max(row['speed'] for row in numbers if row and (row['config'], row['batch']) == ('segvlm_r101_refcoco', 1))
@@ -202,7 +200,7 @@ def slowest_operators(plan: Plan, device: torch.device) -> Rows:
     for name, batch in {plan.configs[0]: max(plan.batches), plan.configs[-1]: min(plan.batches)}.items():
         config = read_config(name)
         model = build(config).to(device).eval()
-        call = answering(model, make_batch(config, batch), amp=True)[NETWORK]
+        call = answering(model, make_batch(config, batch), plan.amp)[NETWORK]
         call()
         with torch.profiler.profile(activities=[activity]) as profile:
             call()
@@ -217,39 +215,40 @@ def slowest_operators(plan: Plan, device: torch.device) -> Rows:
 def report(args: Namespace) -> None:
     """Measure and write."""
     check_writable(args.out.parent)
-    plan, device, start = SMALL if args.small else FULL, torch.device(get_device()), time.monotonic()
-    dtype = mixed_precision_dtype()
+    device, start = torch.device(get_device()), time.monotonic()
+    plan = (SMALL if args.small else FULL)._replace(amp=computes_in_bfloat16(device.type) or device.type == 'cuda')
+    dtype = mixed_precision_dtype() if plan.amp else torch.float32
     limit = matmul_limit(device, dtype)
     hardware = machine()
     parts = [f'# {hardware["gpu"] or hardware["cpu"]}\n',
              ', '.join(f'{library} {number}' for library, number in versions().items())
-             + f'; mixed precision is {str(dtype).removeprefix("torch.")}, in which a large matrix product reaches '
+             + f'; precision is {str(dtype).removeprefix("torch.")}, in which a large matrix product reaches '
                f'{limit / 1e12:.1f} TFLOP/s. Random weights.\n']
 
     def add(title: str, text: str) -> None:
-        parts.append(f'## {title}\n\n{text}')
+        parts.append(f'## {title}\n\n{text}\n')
         write_atomically('\n'.join(parts).encode(), args.out)  # what is done is kept
         print(f'{time.monotonic() - start:5.0f} s  {title}', flush=True)
 
-    add('Deformable convolution', table(
+    add('Deformable convolution', markdown_table(
         ('operator', 'precision', 'forward, ms', 'with gradients, ms', 'difference of outputs', 'of gradients'),
-        deformable_convolutions(plan, device)) + f'\n512 to 256 channels, {plan.side}×{plan.side}, batch 2; largest '
-        "difference relative to torchvision's largest value.\n"
-        + ('' if compiled_for_cuda() else "mmcv's CUDA operators are not compiled here.\n"))
+        deformable_convolutions(plan, device)) + f'\n\n512 to 256 channels, {plan.side}×{plan.side}, batch 2; largest '
+        "difference relative to torchvision's largest value."
+        + ('' if compiled_for_cuda() else " mmcv's CUDA operators are not compiled here."))
     rows, numbers = zip(*models(plan, device, limit, start), strict=True)
-    add('Models', table(('config', 'batch', 'run', 'network, images/s', 'prediction, images/s', 'of the limit',
-                         'memory, GiB', 'training, images/s', 'memory, GiB'), list(rows))
-        + '\nUnder mixed precision; training at batch 2 at least. Memory is the most at once'
-        + ('.\n' if device.type == 'cuda' else ', of the process since its start.\n'))
+    add('Models', markdown_table(('config', 'batch', 'run', 'network, images/s', 'prediction, images/s', 'of the limit',
+                                  'memory, GiB', 'training, images/s', 'memory, GiB'), list(rows))
+        + '\n\nTraining at batch 2 at least. Memory is the most at once'
+        + ('.' if device.type == 'cuda' else ', of the process since its start.'))
     with TemporaryDirectory() as folder:
         found = whole_evaluation(plan, device, Path(folder, 'coco'))
         add('Evaluation', f'`{plan.configs[0]}` on {found["expressions"]} expressions of made-up data like RefCOCO: '
-            f'{found["seconds"]:.1f} s, {found["expressions_per_second"]:.0f} per second.\n')
-        add('Where the time goes', table(('config', 'batch', 'operator', 'share of the network'),
-                                         slowest_operators(plan, device)))
-        add('Several processes', distributed_training(Path(folder, 'several')) + '\n')
+            f'{found["seconds"]:.1f} s, {found["expressions_per_second"]:.0f} per second.')
+        add('Where the time goes', markdown_table(
+            ('config', 'batch', 'operator', 'share of the network'), slowest_operators(plan, device)))
+        add('Several processes', distributed_training(Path(folder, 'several')))
     if judged := aims(list(numbers), found['seconds'], plan):
-        add('Aims', table(('aim', '', 'found', ''), judged))
+        add('Aims', markdown_table(('aim', '', 'found', ''), judged))
     print(f'{args.out} has the tables')
 
 

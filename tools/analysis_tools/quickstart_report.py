@@ -19,6 +19,7 @@ from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically, write_json
+from mmrefseg.utils.markdown import markdown_table
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12
@@ -98,12 +99,6 @@ def to_sample(split: str, info: dict, answer: dict) -> Sample:
         origin=', '.join(filter(None, (split, info['kind']))))
 
 
-def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ('---', ) * len(head), *rows]
-    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
-
-
 def control_line(metrics: dict[str, dict[str, float]]) -> str:
     """Whether the model reads its expressions, in a sentence; empty without the figures."""
     if not {'val', 'val_shuffled'} <= metrics.keys():
@@ -153,8 +148,9 @@ def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], na
         ('versions', ', '.join(f'{library} {number}' for library, number in report['versions'].items())),
     ]
     return '\n'.join([
-        f'# {name}\n', 'Figures in percent, over all expressions of a split.\n', table(('split', *names), rows) + '\n',
-        control_line(metrics), probe_lines(report['probe']), '## Training\n', table(('', ''), training) + '\n',
+        f'# {name}\n', 'Figures in percent, over all expressions of a split.\n',
+        markdown_table(('split', *names), rows) + '\n',
+        control_line(metrics), probe_lines(report['probe']), '## Training\n', markdown_table(('', ''), training) + '\n',
         '![loss, learning rate and routing over the iterations](curves.png)\n', '## Samples\n',
         'Drawn at random, in turn from each kind of expression and split; none was chosen by hand.\n',
         '![image, ground truth, prediction, expression and IoU of test samples](samples.png)\n'

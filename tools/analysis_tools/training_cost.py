@@ -5,7 +5,7 @@ import time
 from argparse import ArgumentParser, Namespace
 
 import torch
-from benchmark import peak_memory
+from benchmarking.timing import peak_memory
 from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope

@@ -57,8 +57,8 @@ def export_model(ask: RefSegInferencer,
     out = Path(out)
     if kind == 'onnx':
         require_onnx()
-    geometry, vocabulary = geometry_of(ask), vocabulary_of(ask.model.text_encoder)
     check_writable(out)
+    geometry, vocabulary = geometry_of(ask), vocabulary_of(ask.model.text_encoder)
     _remove_earlier(out)
     graphs = trace(ask.model, geometry['size'], split, 'torchvision' if kind == 'onnx' else 'torch')
     if kind == 'onnx':

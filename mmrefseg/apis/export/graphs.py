@@ -51,7 +51,7 @@ class TextAndMask(nn.Module):
         sample = RefSegDataSample(metainfo=dict(img_shape=(size, size), ori_shape=(size, size), pad_shape=(size, size)))
         self.samples = None if takes_text(model.decode_head) else [sample]  # heads of mmseg look at the first one
 
-    def forward(self, shared: list[Tensor], token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
+    def forward(self, shared: tuple[Tensor, ...], token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
         """Answer B questions.
 
         Args:
@@ -63,7 +63,7 @@ class TextAndMask(nn.Module):
         Returns:
             Logits (B, h, w).
         """
-        nested = tree_unflatten(shared, self.structure)
+        nested = tree_unflatten(list(shared), self.structure)
         return self.model.answer(nested, token_ids, token_mask, image_index, self.samples)[:, 0]
 
 
@@ -81,7 +81,7 @@ class WholeModel(nn.Module):
 
     def forward(self, image: Tensor, token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
         """Logits (B, h, w) of B questions about I images, each of which is encoded once; see the parts."""
-        return self.text(list(self.image(image)), token_ids, token_mask, image_index)
+        return self.text(self.image(image), token_ids, token_mask, image_index)
 
 
 class Graph(NamedTuple):
@@ -126,7 +126,7 @@ def trace(model: ReferringSegmentor, size: int, split: bool, dcn_operator: str) 
             return [Graph('model', program, ('image', *QUESTION), ('logits', ))]
         names = tuple(f'shared_{i}' for i in range(len(shared)))
         first = _trace(encoder, (image, ), ({0: images}, ))
-        second = _trace(answerer, (shared, *question), ([{0: images}] * len(shared), *asked))
+        second = _trace(answerer, (tuple(shared), *question), (({0: images}, ) * len(shared), *asked))
         return [Graph('image', first, ('image', ), names),
                 Graph('text_and_mask', second, (*names, *QUESTION), ('logits', ))]
 
@@ -147,9 +147,22 @@ def cannot_export(error: Exception, what: str) -> InputError:
         error: why.
         what: what in it, such as a part or an operator.
     """
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    first = str(list(causes(error))[-1]) or type(error).__name__
+    reason = first.strip().partition('\n')[0]
     return InputError(f'the model cannot be exported: {what} has no graph ({type(error).__name__}: {reason}). '
                       'Put another part in its place; --debug shows where in the code it happens')
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on.
+
+    Args:
+        error: the error.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def part_at_fault(error: Exception, model: nn.Module) -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from torch.export import ExportedProgram
 from mmrefseg.errors import MissingPackageError, UserError
 from mmrefseg.utils.files import explain_writing
 
-from .graphs import Graph, cannot_export
+from .graphs import Graph, cannot_export, causes
 
 OPSET = 20
 NEEDED = ('onnx', 'onnxruntime', 'onnxscript')
@@ -88,17 +89,14 @@ def _translations() -> dict[Any, Any]:
 
 def _operators_without_translation(error: Exception, program: ExportedProgram) -> str:
     """Which operators a message of the exporter names, and the parts that call them."""
-    cause: BaseException | None = error
-    messages = ''
-    while cause is not None:
-        messages += str(cause)
-        cause = cause.__cause__ or cause.__context__
-    found = {}
-    for node in program.graph.nodes:
-        if node.op == 'call_function' and str(node.target) in messages:
+    messages = ' '.join(map(str, causes(error)))
+    lacking = {f'{name}.{overload}' for name, overload in re.findall(r"op='([\w.:]+)', overload='(\w+)'", messages)}
+    found: dict[str, str] = {}
+    for node in program.run_decompositions().graph.nodes:
+        if node.op == 'call_function' and str(node.target) in lacking:
             stack = list((node.meta.get('nn_module_stack') or {}).values())
-            part = stack[-1][0].removeprefix('image.').removeprefix('text.').removeprefix('model.') if stack else '?'
-            found.setdefault(str(node.target), part or '?')
+            part = stack[-1][0].removeprefix('image.').removeprefix('text.').removeprefix('model.') if stack else ''
+            found.setdefault(str(node.target), part or 'the model')
     return ', '.join(f'operator {name} in {part}' for name, part in found.items()) or 'an operator'
 
 

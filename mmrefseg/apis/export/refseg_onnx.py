@@ -32,18 +32,18 @@ import numpy as np
 try:
     import onnxruntime
 except ImportError:
-    onnxruntime = None
+    onnxruntime = None  # type: ignore[assignment]
 
 MAX_PIXELS = 89_478_485  # as Pillow: larger pictures are perhaps made to fill the memory
 os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(MAX_PIXELS))  # read once, when OpenCV is imported
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 try:
     from PIL import Image, ImageOps
 except ImportError:
-    Image = None
+    Image = None  # type: ignore[assignment]
 
 FORMAT = 1  # of the folder
 LONGEST_EXPRESSION = 4096  # characters

@@ -78,7 +78,8 @@ class ExportedInferencer(RefSegInferencer):
             threshold: see :meth:`__call__`.
         """
         pairs: Any = prepared
-        answers = self._exported.ask(shared, [image for _, image in pairs], questions, threshold)
+        encoded: Any = shared  # what encode() gave: arrays
+        answers = self._exported.ask(encoded, [image for _, image in pairs], questions, threshold)
         return [RefSegResult(text, pairs[i][0], answer.size, answer.threshold,
                              torch.from_numpy(np.array(answer.logits, np.float32)), (answer.side, answer.side),
                              answer.matrix)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mmrefseg.engine.checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
-from mmrefseg.evaluation.functional.calibration import Calibration
+from mmrefseg.evaluation.functional.calibration import calibration_of
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
@@ -102,8 +102,7 @@ class RefSegInferencer:
         self.device = check_device(get_device() if device in (None, 'auto') else device)
         self.dtype = _choose_dtype(dtype, self.device.type)
         self.model.to(self.device).eval()
-        calibration = self.model.test_cfg.get('calibration')
-        self.calibration = None if calibration is None else Calibration(**calibration)
+        self.calibration = calibration_of(self.model.test_cfg.get('calibration'))
         self._encode_image, self._answer = self.model.encode_image, self.model.answer
         if compile:
             self._encode_image, self._answer = torch.compile(self._encode_image), torch.compile(self._answer)

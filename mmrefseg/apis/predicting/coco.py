@@ -6,6 +6,9 @@ from typing import Any
 
 from pycocotools import mask as mask_utils
 
+from mmrefseg.datasets.annotation_fields import get_field
+from mmrefseg.structures.masks import rle_area
+
 CATEGORY = dict(id=1, name='referent', supercategory='')
 """Of every annotation; what was asked stands in its attributes."""
 
@@ -18,15 +21,20 @@ def coco_of(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``images``, ``categories`` and ``annotations``; masks are RLEs, with ``iscrowd`` 1, as COCO marks them.
+
+    Raises:
+        InputError: an answer has no RLE, or a damaged one.
     """
     images: dict[str, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
     for answer in answers:
-        code = answer['segmentation']
+        # An answer may come from a shard that others wrote, and pycocotools checks nothing.
+        code = get_field(answer, 'segmentation', dict, 'an answer')
+        get_field(code, 'counts', str, 'the segmentation of an answer')
+        area = rle_area(code)
         height, width = code['size']
         image = images.setdefault(answer['file_name'], dict(
             id=len(images) + 1, file_name=answer['file_name'], height=height, width=width))
-        area = int(mask_utils.area(code))
         if area:
             annotations.append(dict(
                 id=len(annotations) + 1, image_id=image['id'], category_id=CATEGORY['id'], segmentation=code, area=area,

@@ -1,8 +1,9 @@
 """How sure an answer may be: the chance that its mask overlaps the referent by half."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,25 @@ class Calibration(NamedTuple):
         return np.where(overlaps > 0, _sigmoid(_logits(overlaps) / self.temperature + self.shift), 0.0)
 
 
+def calibration_of(setting: Mapping[str, Any] | None) -> Calibration | None:
+    """The calibration that a config sets in ``model.test_cfg.calibration``.
+
+    Args:
+        setting: ``temperature`` and ``shift``; None, and there is none.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if setting is None:
+        return None
+    numbers = list(setting.values()) if isinstance(setting, Mapping) else [None]
+    if not all(type(number) in (int, float) and isfinite(number) for number in numbers) or not (
+            setting.keys() <= set(Calibration._fields)) or setting.get('temperature', 1.0) <= 0:
+        raise InputError(f'test_cfg.calibration is {setting!r}; it must be a dict of temperature, above 0, and shift, '
+                         'as mmrefseg calibrate prints it')
+    return Calibration(**setting)
+
+
 def _logits(overlaps: np.ndarray) -> np.ndarray:
     inside = np.clip(overlaps, 1e-6, 1 - 1e-6)
     return np.log(inside / (1 - inside))
@@ -51,8 +71,8 @@ def fit_calibration(overlaps: Sequence[float], hits: Sequence[bool]) -> Calibrat
     Raises:
         InputError: there are no answers with a mask, or all of them are hits or none.
     """
-    overlaps, hits = np.asarray(overlaps, np.float64), np.asarray(hits, np.float64)
-    x, y = _logits(overlaps[overlaps > 0]), hits[overlaps > 0]
+    expected, came = np.asarray(overlaps, np.float64), np.asarray(hits, np.float64)
+    x, y = _logits(expected[expected > 0]), came[expected > 0]
     if not 0 < y.sum() < len(y):
         raise InputError(f'{len(y)} answers have a mask, of which {int(y.sum())} overlap their referent by half: a '
                          'calibration needs some that do and some that do not; fit it on more expressions')
@@ -92,9 +112,9 @@ def reliability(confidences: Sequence[float], hits: Sequence[bool], bins: int = 
         hits: what came out.
         bins: number of bins. Default 10.
     """
-    confidences, hits = np.asarray(confidences, np.float64), np.asarray(hits, np.float64)
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    return [Bin(int(chosen.sum()), float(confidences[chosen].mean()), float(hits[chosen].mean()))
+    said, came = np.asarray(confidences, np.float64), np.asarray(hits, np.float64)
+    places = np.minimum((said * bins).astype(int), bins - 1)
+    return [Bin(int(chosen.sum()), float(said[chosen].mean()), float(came[chosen].mean()))
             for place in range(bins) if (chosen := places == place).any()]
 
 

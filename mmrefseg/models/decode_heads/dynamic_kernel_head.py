@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,6 @@ from mmrefseg.utils.type_hints import Count, Share
 
 from ..layers import TextFeatures, check_heads, check_multiple, check_setting, is_whole
 from ..layers.decoder import Decoder
-from ..layers.presence import PresenceOutput
 from ..layers.projector import UpsampleProjector
 
 
@@ -78,7 +78,7 @@ class DynamicKernelHead(BaseModule):
                  kernel_size: Count = 3,
                  projector: dict | None = None,
                  loss_decode: dict | Sequence[dict] | None = None,
-                 presence: dict | None = None,
+                 presence: dict[str, Any] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         check_multiple('in_channels of DynamicKernelHead', in_channels, 4)
@@ -92,7 +92,8 @@ class DynamicKernelHead(BaseModule):
         widths = dict(in_channels=in_channels, channels=in_channels // 2)
         self.projector = MODELS.build({**projector, **widths}) if projector else UpsampleProjector(**widths)
         self.kernel = nn.Linear(sentence_channels, in_channels // 2 * kernel_size**2 + 1)
-        self.presence = None if presence is None else PresenceOutput(in_channels, sentence_channels, **presence)
+        self.presence = None if presence is None else MODELS.build(
+            {'type': 'PresenceOutput', 'in_channels': in_channels, 'sentence_channels': sentence_channels, **presence})
         loss_decode = loss_decode or dict(type='mmrefseg.BinaryCrossEntropyLoss')
         configs = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(config) for config in configs)

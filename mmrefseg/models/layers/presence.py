@@ -5,12 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmrefseg.registry import MODELS
 from mmrefseg.utils.type_hints import Count, Finite, Share
 
 BLANK = -20.0
 """Logit of every pixel of an answer that is blanked; its probability is 2e-9."""
 
 
+@MODELS.register_module()
 class PresenceOutput(nn.Module):
     """A logit from a map's positions, pooled, and the sentence; its loss; and the blanking of answers.
 
