@@ -193,7 +193,7 @@ def test_sweep_by_hand(infos):
 
 @pytest.mark.parametrize(('probability', 'message'), [
     (7, 'must be an 8-bit grey PNG in base64, got an object of type int'), ('?', 'must be an 8-bit grey PNG in base64'),
-    ('AAAA', 'cannot be decoded'), (float('nan'), 'got an object of type float'),
+    ('AAAA', 'is damaged, cut off or not an image'), (float('nan'), 'got an object of type float'),
 ])
 def test_damaged_probabilities(infos, probability, message):
     with pytest.raises(InputError, match=message) as error:
