@@ -3,6 +3,7 @@ import argparse
 
 from mmrefseg.apis import RefSegInferencer, command_line
 from mmrefseg.apis.export import check_export, export_model
+from mmrefseg.errors import InputError
 from mmrefseg.utils.files import refuse_overwriting
 
 
@@ -33,8 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def export(args: argparse.Namespace) -> int:
     """Export, and check what was exported."""
-    if args.format == 'pt2' and args.precision != 'float32':
-        make_parser().error('--fp16 and --int8 go with --format onnx')
+    if args.format == 'pt2' and (args.precision != 'float32' or args.check is not None):
+        raise InputError('--fp16, --int8 and --check go with --format onnx alone; leave them out')
     refuse_overwriting(args.folder, [args.config, args.weights])
     ask = RefSegInferencer(args.config, args.weights, 'cpu')
     export_model(ask, args.folder, args.config, args.weights, args.format, args.split_image_text, args.precision)
