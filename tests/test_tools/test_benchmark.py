@@ -79,13 +79,8 @@ def test_batches_and_precision(command):
 
 
 def test_compile_reaches_the_network(command, monkeypatch):
-    compiled, compile_module = [], torch.nn.Module.compile
-
-    def compile_without_a_compiler(self):
-        compiled.append(type(self).__name__)
-        compile_module(self, backend='eager')
-
-    monkeypatch.setattr(torch.nn.Module, 'compile', compile_without_a_compiler)
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: compiled.append(type(self).__name__))
     assert command('segvlm_tiny_refshapes', *QUICK, '--compile')['compiled']
     assert compiled == ['ReferringSegmentor']
 

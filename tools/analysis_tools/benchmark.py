@@ -156,11 +156,13 @@ def measure(args: Namespace) -> tuple[ReferringSegmentor, dict[str, Any]]:
     for name in names:
         reset_peak(device)
         subjects[name] = prepare(name, device, args)
-        for call in subjects[name].calls.values():
-            call()
-        memory[name] = peak_memory(device)
+        if args.against:  # while the others are not there
+            for call in subjects[name].calls.values():
+                call()
+            memory[name] = peak_memory(device)
     calls = {(name, call): run for name in names for call, run in subjects[name].calls.items()}
     seconds = time_calls(calls, device, args.warmup, args.repeats)
+    memory = memory or {args.config: peak_memory(device)}
     limit = matmul_limit(device, dtype)
     found = {name: describe(subjects[name], {call: values for (other, call), values in seconds.items()
                                              if other == name}, memory[name], limit, args) for name in names}
