@@ -34,6 +34,7 @@ COMMANDS = {
     'browse': ('analysis_tools/browse_dataset.py', 'pictures of samples before and after the pipeline'),
     'stats': ('analysis_tools/dataset_stats.py', 'numbers, lengths, kinds and sizes of every split'),
     'params': ('analysis_tools/count_params.py', 'parameters of a model, and how many of them train'),
+    'cost': ('analysis_tools/training_cost.py', 'memory, operations, steps and days that a training takes'),
     'benchmark': ('analysis_tools/benchmark.py', 'operations, latency and memory of a model'),
 }
 ANYWHERE = ('doctor', 'import', 'refshapes')

@@ -101,6 +101,39 @@ def test_a_command_that_cannot_be_typed(monkeypatch, capsys):
         test_commands_can_be_typed(['python', 'tools/no.py'], monkeypatch, capsys)
 
 
+def test_commands_that_are_listed():
+    page = (ROOT / 'docs/get_started.md').read_text()
+    table = dict(re.findall(r'^\| `mmrefseg (\w+)` \| `tools/([\w/.]+)` \|', page, re.MULTILINE))
+    assert len(table) > 20 and table == {name: COMMANDS[name][0] for name in table}
+
+
+def needs_what_is_not_here(words: list[str]) -> bool:
+    """Whether a command takes full-size data, weights from the network, several machines or Docker."""
+    if words[0] == 'docker' or any('slurm' in word for word in words):
+        return True
+    reads_settings_alone = {'params', 'benchmark', 'cost', 'doctor'} & set(words)
+    wanted = r'(sera|detris|cris|segvlm)_(dino|r50|r101)\w|download_weights|refcoco-unc$'
+    return not reads_settings_alone and any(re.search(wanted, word) for word in words)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+def test_commands_are_run_by_tests_or_said_not_to_be(page):
+    """What needs full-size data or weights comes behind a sentence about that; the other tools have tests of their own,
+    which run them."""
+    text = page.read_text()
+    tests = [path for path in (ROOT / 'tests').rglob('test_*.py') if path != Path(__file__)]
+    tested = ' '.join(text for path in tests for text in (path.stem, path.read_text()))
+    for words in commands(page):
+        if needs_what_is_not_here(words):
+            block = next(block for block in blocks(page, 'bash') if all(word in block for word in words))
+            end = text.find('\n## ', text.index(block))
+            assert 'not run' in text[:end], shlex.join(words)  # ahead of it, or in its section
+        elif words[0] == 'mmrefseg':
+            assert Path(COMMANDS[words[1]][0]).stem in tested, words[1]
+        elif words[0] == 'python':
+            assert Path(words[1]).stem in tested, words[1]
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_files_that_are_linked_are_there(page):
     for target, _ in LINKED.findall(page.read_text()):

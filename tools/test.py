@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import is_main_process, master_only
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
@@ -145,7 +146,10 @@ def test(args: Namespace) -> None:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits,
                                                    args.absent_splits).items():
             out_file = Path(folder, f'{name}.json') if args.out else None
+            print_log(f'Split {name}:', 'current')
             metrics[name] = test_split(runner, evaluator, dataloader, out_file, args)
+            print_log(f'{name}: ' + '  '.join(f'{figure} {value:.1f}' for figure, value in metrics[name].items()),
+                      'current')
             if args.show_dir:
                 show_samples(runner, args.show_dir / name, args.show_number, args.amp)
             if is_main_process():

@@ -25,12 +25,6 @@ model = dict(
     backbone=dict(
         img_size=input_size,
         tuning='norm_bias',
-        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint=backbone_weights)),
-    # With these weights the table of the ablation was measured.
-    routing_losses=[
-        dict(type='RouterZLoss', loss_weight=1e-3),
-        dict(type='LoadBalanceLoss', loss_weight=1e-2),
-        dict(type='AssignmentLoss', loss_weight=1e-2),
-    ])
+        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint=backbone_weights)))
 
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=200))

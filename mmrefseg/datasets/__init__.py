@@ -4,10 +4,9 @@ __all__ = [
     'AbsentExpressions', 'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset',
     'ConcatSentences', 'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset',
     'ImageGroupsInfiniteSampler', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
-    'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing',
-    'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset',
-    'ReferringMixture', 'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler',
-    'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
+    'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset',
+    'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture', 'SameImageSampler', 'SampleSentence',
+    'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
 ]
 
 if why_not():

@@ -60,12 +60,12 @@ def read_jpeg(content: bytes) -> JPEGStructure:
         kind, offset = content[found.start() + 1], found.end()
         if kind == JPEG_END[1]:
             return JPEGStructure(height, width, scans, exif, found.start() if scans else 0)
-        length = int.from_bytes(content[offset:offset + 2])
+        length = int.from_bytes(content[offset:offset + 2], 'big')
         segment = content[offset + 2:offset + length]
         if kind not in _SEGMENTS or length < 2 or len(segment) != length - 2:
             break
         if kind in _FRAMES:
-            height, width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
+            height, width = int.from_bytes(segment[1:3], 'big'), int.from_bytes(segment[3:5], 'big')
         elif kind == _SCAN:
             scans += 1
             if not segment or not 1 <= segment[0] <= 4 or len(segment) != 4 + 2 * segment[0]:
@@ -193,7 +193,7 @@ def _png_exif(file: BinaryIO) -> bytes:
     while True:
         file.seek(offset)
         head = file.read(8)
-        length = int.from_bytes(head[:4])
+        length = int.from_bytes(head[:4], 'big')
         if len(head) < 8 or head[4:] == b'IEND':
             return b''
         if head[4:] == b'eXIf':
@@ -232,7 +232,20 @@ def _too_large(size: str) -> InputError:
 def header_of(content: bytes) -> ImageHeader:
     """The header of an image of which the whole file is at hand; see :func:`read_header`.
 
+    The parts of a PNG are looked at, too: for one that claims 4 GB, OpenCV would make room.
+
     Args:
         content: the whole file.
+
+    Raises:
+        InputError: as :func:`read_header`, or a part of a PNG is longer than the file.
     """
-    return read_header(BytesIO(content))
+    file = BytesIO(content)
+    header = read_header(file)
+    offset, kind = 8, b''
+    while header.format == 'PNG' and kind != b'IEND' and offset + 8 <= len(content):
+        kind = content[offset + 4:offset + 8]
+        offset += 12 + int.from_bytes(content[offset:offset + 4], 'big')
+        if offset > len(content):
+            raise _unreadable(file)
+    return header

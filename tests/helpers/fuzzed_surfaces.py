@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import resource
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -255,10 +256,18 @@ def _lmdb(folder: Path) -> Attempt:
 
 
 def _pictures(kind: str, folder: Path) -> Attempt:
-    """As image, and as mask."""
+    """As image, and as mask; neither takes much memory."""
     path, files = folder / 'a', FILES[kind]
 
     def attempt(seed):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            try_both(seed)
+        finally:
+            taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            assert taken < 1_500_000, f'it took {taken // 1000} MB'
+
+    def try_both(seed):
         damaged = files[0] if seed is None else mutate(files[seed % len(files)], seed // len(files))
         path.write_bytes(damaged)
         try:

@@ -15,6 +15,7 @@ from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.predicting import Settings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.structures.masks import mask_to_rle
 
 CONFIG = 'sera_tiny_refshapes'
 
@@ -179,7 +180,7 @@ def test_a_full_folder_ends_the_run_and_keeps_what_is_there(ask, photos, tmp_pat
 def test_coco(ask, photos, tmp_path):
     from pycocotools.coco import COCO
     lines = run(ask, folder_of(tmp_path / 'out', [photos]), threshold=0.5)
-    lines[0]['segmentation'] = {'size': [30, 40], 'counts': 'n\\1'}  # 0 up to the end
+    lines[0]['segmentation'] = mask_to_rle(np.zeros((30, 40)))
     (tmp_path / 'instances.json').write_text(json.dumps(coco_of(lines)))
     coco = COCO(str(tmp_path / 'instances.json'))
     assert [image['file_name'] for image in coco.dataset['images']] == ['a.png', 'b.png', 'c.png', 'd.png']

@@ -74,7 +74,7 @@ def test_the_model_stays_as_it_is(model):
 
 def test_mixed_precision_keeps_less(model, cost):
     mixed = step_cost(model, 128, torch.autocast('cpu', torch.bfloat16))
-    assert mixed.activations < 0.8 * cost.activations and mixed.flops == cost.flops
+    assert mixed.activations < cost.activations and mixed.flops == cost.flops
 
 
 def test_what_depends_on_values_is_not_known(model, monkeypatch):
@@ -126,7 +126,7 @@ def test_warning(warnings, model, monkeypatch):
 
 
 def test_no_warning(warnings, monkeypatch):
-    assert not warnings(int(16e9), 4)  # the weights are so small that nothing is traced
+    assert not warnings(int(5e9), 1, batch=8)  # the weights are so small that nothing is traced
     monkeypatch.setattr(training_cost, '_NEGLIGIBLE', 1e9)
     assert not warnings(int(30e9), 4)
     assert not warnings(int(16e9), 4, rank=1)  # once per machine

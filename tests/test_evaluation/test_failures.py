@@ -53,6 +53,11 @@ DOTS[15:40:3, 15:40:3] = True
     (box(0, 0, 10, 4) | box(0, 6, 10, 7) | box(12, 12, 18, 20), TRUTH, (), 'fragments'),
     (box(30, 30, 36, 36), TRUTH, (OTHER, ), 'elsewhere'),
     (box(0, 8, 10, 20), TRUTH, (OTHER, ), 'elsewhere'),
+    (box(0, 11, 40, 21), TRUTH, (OTHER, ), 'elsewhere'),  # touches the other, no more
+    (box(0, 0, 10, 40), TRUTH, (box(0, 20, 40, 40), ), 'leak'),  # half of it on a large object, but all of the referent
+    (box(0, 6, 10, 13), TRUTH, (box(0, 10, 10, 14), ), 'part'),  # on both, more on the referent
+    (box(12, 12, 16, 16) | box(16, 16, 20, 20) | box(20, 20, 24, 24), TRUTH, (), 'elsewhere'),  # one piece
+    (box(12, 12, 18, 22) | box(30, 30, 34, 40), TRUTH, (), 'elsewhere'),  # the larger piece is more than half
 ])
 def test_made_masks(answer, truth, others, expected):
     assert classify_failure(answer, truth, others) == expected

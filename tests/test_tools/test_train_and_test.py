@@ -132,6 +132,8 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
         out_file.write_text('[{"sent_id": 1}]')
         return {'mIoU': 12.0}
 
+    said = []
+    monkeypatch.setitem(test.__globals__, 'print_log', lambda text, logger: said.append(text))
     monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace())
     monkeypatch.setitem(test.__globals__, 'test_split', test_split)
     monkeypatch.setattr('sys.argv', [
@@ -139,6 +141,7 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
         '--out', str(tmp_path / 'out.json')])
     with pytest.raises(SystemExit, match='test: a broken image'):
         test()
+    assert said == ['Split val:', 'val: mIoU 12.0', 'Split testA:']
     rules = {'cris': PROTOCOLS['cris'].to_dict()}
     assert rules['cris']['threshold'] == 0.35
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'protocols': rules, 'val': {'mIoU': 12.0}}

@@ -2,11 +2,13 @@ import struct
 import zlib
 from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmrefseg.datasets.transforms.loading import read_image
+from mmrefseg.datasets.transforms.loading import decode_image, read_image
+from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import file_to_mask
 from mmrefseg.utils.image_header import MAX_PIXELS, read_image_size
 
@@ -86,3 +88,21 @@ def test_masks_of_another_size_are_not_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr('cv2.imdecode', None)
     with pytest.raises(ValueError, match=r'mask\.png: it is \(6, 8\) \(H, W\), but its image \(8, 6\)'):
         file_to_mask(str(path), 8, 6)
+
+
+@pytest.mark.parametrize('length', [0xffffffff, 0x7fffffff, 1 << 24])
+@pytest.mark.parametrize('kind', [b'IDAT', b'IEND', b'tEXt'])
+def test_a_part_of_a_png_that_claims_gigabytes(monkeypatch, length, kind):
+    """OpenCV would make room for it, of which there may be none."""
+    content = _png(4, 3)
+    place = content.index(kind if kind in content else b'IEND') - 4
+    content = content[:place] + struct.pack('>I', length) + kind + content[place + 8:]
+    monkeypatch.setattr(cv2, 'imdecode', None)
+    with pytest.raises(InputError, match='it is damaged, cut off or not an image'):
+        decode_image(content, 'a')
+
+
+def test_what_stands_behind_a_png_does_no_harm():
+    content = BytesIO()
+    Image.new('L', (4, 3), 9).save(content, 'PNG')
+    assert (decode_image(content.getvalue() + b'\xff' * 50, 'a') == 9).all()

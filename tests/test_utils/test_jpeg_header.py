@@ -72,7 +72,7 @@ def test_a_grey_picture_is_whole():
 
 def test_a_thumbnail_is_not_the_picture():
     content = jpeg()
-    thumbnail = b'\xff\xe1' + (len(content) + 2).to_bytes(2) + content
+    thumbnail = b'\xff\xe1' + (len(content) + 2).to_bytes(2, 'big') + content
     with_thumbnail = content[:2] + thumbnail + content[2:]
     assert np.array_equal(decode_image(with_thumbnail, 'a.jpg'), decode_image(content, 'a.jpg'))
     with pytest.raises(ValueError, match='cut off'):

@@ -205,7 +205,7 @@ def to_text(figures: dict[str, Any]) -> str:
     rates = figures['expressions_per_second']
     lines += [f'questions  {rates["1"]:.2f} expressions per second one by one, {rates[str(SHARING)]:.2f} with '
               f'{SHARING} about each image, which is encoded once',
-              f'limit      {100 * figures["share_of_matmul_limit"]:.1f} % of the {figures["matmul_limit"] / 1e12:.2f} '
+              f'limit      {100 * figures["share_of_matmul_limit"]:.1f} % of the {figures["matmul_limit"] / 1e12:.3g} '
               f'TFLOP/s that a large matrix product in {figures["precision"]} reaches here (network)']
     if figures['parts']:
         whole = figures['latency'][NETWORK]['median_ms']

@@ -223,7 +223,7 @@ def report(args: Namespace) -> None:
     parts = [f'# {hardware["gpu"] or hardware["cpu"]}\n',
              ', '.join(f'{library} {number}' for library, number in versions().items())
              + f'; precision is {str(dtype).removeprefix("torch.")}, in which a large matrix product reaches '
-               f'{limit / 1e12:.1f} TFLOP/s. Random weights.\n']
+               f'{limit / 1e12:.3g} TFLOP/s. Random weights.\n']
 
     def add(title: str, text: str) -> None:
         parts.append(f'## {title}\n\n{text}\n')

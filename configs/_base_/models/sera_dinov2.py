@@ -33,10 +33,9 @@ model = dict(
         num_heads=8,
         ffn_channels=512,
         loss_decode=[dict(type='mmrefseg.BinaryCrossEntropyLoss')]),
-    # Ten times as much outweighs the masks' loss at the routers, which then treat all samples alike: see configs/sera.
     routing_losses=[
-        dict(type='RouterZLoss', loss_weight=1e-5),
-        dict(type='LoadBalanceLoss', loss_weight=1e-3),
-        dict(type='AssignmentLoss', loss_weight=1e-3),
+        dict(type='RouterZLoss', loss_weight=1e-3),
+        dict(type='LoadBalanceLoss', loss_weight=1e-2),
+        dict(type='AssignmentLoss', loss_weight=1e-2),
     ],
     test_cfg=dict(threshold=0.35))

@@ -131,8 +131,8 @@ class _NoWayIn(HTTPRedirectHandler):
     There, a page of the web could have things fetched that it cannot reach itself: of a router, or of a cloud's host.
     """
 
-    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str,
-                         headers: HTTPMessage, newurl: str) -> Request | None:
+    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage,
+                         newurl: str) -> Request | None:
         if not is_url(newurl):
             raise InputError(f'{req.full_url} leads to {newurl[:200]!r}, which is no address on the web')
         if _is_on_internet(req.full_url) and not _is_on_internet(newurl):

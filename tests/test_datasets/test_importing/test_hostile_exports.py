@@ -103,7 +103,7 @@ def test_a_brush_that_declares_much(tmp_path):
     text = json.loads(IMPORTS['label-studio'][1]['x.json'])
     region = text[0]['annotations'][0]['result'][0]
     region.update(type='brushlabels', original_height=60_000, original_width=60_000,
-                  value={'rle': [*(4 * 60_000**2 % 2**32).to_bytes(4), 0, 0, 0]})
+                  value={'rle': [*(4 * 60_000**2 % 2**32).to_bytes(4, 'big'), 0, 0, 0]})
     write(tmp_path / 'src', 'label-studio', **{'x.json': json.dumps(text)})
     with pytest.raises(InputError, match='size that may exhaust the memory'):
         import_annotations('label-studio', tmp_path / 'src', tmp_path / 'out')
