@@ -32,7 +32,11 @@ class ImageEncoder(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Encode normalised images (I, 3, S, S): tensors whose first dimension counts images."""
+        """Encode images: tensors whose first dimension counts images.
+
+        Args:
+            image: normalised images (I, 3, S, S).
+        """
         return tuple(tree_flatten(self.model.encode_image(image))[0])
 
 
@@ -80,7 +84,14 @@ class WholeModel(nn.Module):
         self.image, self.text = image, text
 
     def forward(self, image: Tensor, token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
-        """Logits (B, h, w) of B questions about I images, each of which is encoded once; see the parts."""
+        """Logits (B, h, w) of B questions about I images, each of which is encoded once.
+
+        Args:
+            image: normalised images (I, 3, S, S).
+            token_ids: int64 (B, L).
+            token_mask: bool (B, L), True for real tokens.
+            image_index: int64 (B,), which image belongs to each question.
+        """
         return self.text(self.image(image), token_ids, token_mask, image_index)
 
 

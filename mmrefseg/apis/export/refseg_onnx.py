@@ -91,7 +91,11 @@ class Tokenizer:
         self.removed = dict.fromkeys(map(ord, data['remove']))
 
     def __call__(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids, int64 (B, num_tokens), and which of them are no padding, bool (B, num_tokens)."""
+        """Token ids, int64 (B, num_tokens), and which of them are no padding, bool (B, num_tokens).
+
+        Args:
+            texts: B expressions.
+        """
         rows = [[self.start, *self.encode(text)[:self.num_tokens - 2], self.end] for text in texts]
         ids = np.zeros((len(rows), self.num_tokens), np.int64)
         for row, values in zip(ids, rows, strict=True):
@@ -99,7 +103,11 @@ class Tokenizer:
         return ids, np.arange(self.num_tokens) < np.array([[len(row)] for row in rows])
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of all of a text, without start and end."""
+        """Token ids of all of a text, without start and end.
+
+        Args:
+            text: the text.
+        """
         return [self.ids[part] for word in self.pattern.findall(self.clean(text)) for part in self._parts(word)]
 
     def _parts(self, word: str) -> list[str]:
@@ -120,7 +128,11 @@ class Tokenizer:
         return parts
 
     def clean(self, text: str) -> str:
-        """Mended, without HTML's escapes, in lower case and with single spaces."""
+        """Mended, without HTML's escapes, in lower case and with single spaces.
+
+        Args:
+            text: the text.
+        """
         lines, in_html = [], False
         for line in text.split('\n'):
             in_html = in_html or '<' in line
@@ -314,7 +326,7 @@ class Model:
     """A folder that mmrefseg exported. Threads may share it.
 
     Args:
-        folder: the folder. Default: the one where this file lies.
+        folder: the folder. Default None: the one where this file lies.
         threads: threads of a question; 0 for as many as there are cores. Default 0.
         providers: onnxruntime's names of what computes. Default None: CUDA where it is there, else the CPU.
         check: whether the files are compared with their SHA-256 in ``refseg.json``. Default True.
@@ -345,7 +357,11 @@ class Model:
                               f'checked with {self.info["onnxruntime"]}. ({error})') from error
 
     def prepare(self, image: Any) -> Prepared:
-        """Read an image (see :func:`read_image`) and put it into the middle of the network's square."""
+        """Read an image and put it into the middle of the network's square.
+
+        Args:
+            image: as :func:`read_image` takes it.
+        """
         pixels, side = read_image(image), self.info['size']
         height, width = pixels.shape[:2]
         scale = min(side / height, side / width)
@@ -357,7 +373,11 @@ class Model:
         return Prepared(((pixels - mean) / std).transpose(2, 0, 1), (height, width), matrix)
 
     def encode(self, images: Sequence[Prepared]) -> list[np.ndarray]:
-        """What can be computed of images without a text; of an unsplit model that is only a stack of the images."""
+        """What can be computed of images without a text; of an unsplit model that is only a stack of the images.
+
+        Args:
+            images: from :meth:`prepare`.
+        """
         stacked = np.stack([image.pixels for image in images])
         return [stacked] if self._image is None else self._image.run(None, {'image': stacked})
 
@@ -462,7 +482,13 @@ def _here() -> Model:
 
 
 def answer(image: Any, expressions: str | Sequence[str], threshold: float | None = None) -> list[Answer]:
-    """As :meth:`Model.answer`, of the model in whose folder this file lies, which is loaded once."""
+    """As :meth:`Model.answer`, of the model in whose folder this file lies, which is loaded once.
+
+    Args:
+        image: see there.
+        expressions: see there.
+        threshold: see there. Default None.
+    """
     return _here().answer(image, expressions, threshold)
 
 
@@ -475,7 +501,11 @@ def _write_mask(mask: np.ndarray, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """The command line.
+
+    Args:
+        arguments: its words. Default None: those that the program was started with.
+    """
     parser = argparse.ArgumentParser(description='Find in an image what expressions refer to.')
     parser.add_argument('image', help='an image file')
     parser.add_argument('expressions', metavar='EXPRESSION', nargs='+', help='what to look for, in quotes')
