@@ -179,3 +179,10 @@ def test_mistakes_get_a_message(command, work_dir, name, content, message):
     with pytest.raises(SystemExit, match=f'^quickstart_report: .*{message}'):
         command(work_dir)
     assert not (work_dir / 'report.json').exists()
+
+
+def test_figures_that_one_split_lacks_leave_a_gap(tool):
+    report = {'machine': {'gpu': '', 'cpu': 'x', 'cores': 2}, 'iterations': 1, 'seconds_per_step': 1.0, 'seed': 0,
+              'durations': {}, 'versions': {}, 'probe': {}}
+    text = tool.to_markdown(report, {'val': {'mIoU': 50.0}, 'val_absent': {'mIoU': 20.0, 'N-acc': 60.0}}, 'run')
+    assert '| val | 50.0 |  |' in text and '| val_absent | 20.0 | 60.0 |' in text

@@ -137,7 +137,9 @@ def warning(found: dict[str, Any]) -> str:
 def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], name: str) -> str:
     """The report for people."""
     names = tuple(dict.fromkeys(figure for figures in metrics.values() for figure in figures))
-    rows = [(split, *(f'{figures[figure]:.1f}' for figure in names)) for split, figures in metrics.items()]
+    # A figure that no expression of a split bears on is left out there.
+    rows = [(split, *(f'{figures[figure]:.1f}' if figure in figures else '' for figure in names))
+            for split, figures in metrics.items()]
     gpu = report['machine']['gpu']
     training = [
         ('iterations', report['iterations']),
