@@ -106,6 +106,6 @@ def test_dataloaders_that_give_a_batch_of_one(config, samples, settings, message
     model = MODELS.build(config.model)
     check = nullcontext() if message is None else pytest.raises(InputError, match=message)
     with check:
-        CheckSetupHook().before_train(SimpleNamespace(train_dataloader=loader, model=model))
+        CheckSetupHook(memory=False).before_train(SimpleNamespace(train_dataloader=loader, model=model))
     for other in (SyncBatchNorm.convert_sync_batchnorm(model), nn.BatchNorm1d(2)):
-        CheckSetupHook().before_train(SimpleNamespace(train_dataloader=loader, model=other))
+        CheckSetupHook(memory=False).before_train(SimpleNamespace(train_dataloader=loader, model=other))
