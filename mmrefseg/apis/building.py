@@ -78,6 +78,18 @@ def build_model(config: Config) -> BaseModel:
         return MODELS.build(config.model)
 
 
+def pipeline_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Configs of the test pipeline's steps, that of the data set inside where another wraps it; None without one.
+
+    Args:
+        config: a whole config.
+    """
+    dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
+    while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), Mapping):
+        dataset = dataset['dataset']
+    return dataset.get('pipeline')
+
+
 def inference_pipeline(config: Config) -> Compose:
     """The test pipeline without its first steps, which load image and mask.
 
@@ -89,7 +101,7 @@ def inference_pipeline(config: Config) -> Compose:
     Raises:
         InputError: the config has no test pipeline.
     """
-    steps = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
+    steps = pipeline_of(config)
     if steps is None:
         raise InputError(f'{config.filename or "the config"} has no test_dataloader.dataset.pipeline, which tells how '
                          'the model wants its images. Add one, such as that of _base_/datasets/refcoco.py.')

@@ -109,7 +109,11 @@ def check_input_sizes(config: Config, model: nn.Module) -> None:
 
 
 def find_squares(part: Any) -> Iterator[Mapping[str, Any]]:
-    """The configs of transforms that end in a square, wherever they are within a config."""
+    """The configs of transforms that end in a square, wherever they are within a config.
+
+    Args:
+        part: of a config.
+    """
     if isinstance(part, Mapping):
         if type_name(part.get('type', '')) in _SQUARES and isinstance(part.get('size'), Integral):
             yield part

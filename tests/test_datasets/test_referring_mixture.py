@@ -194,7 +194,7 @@ def test_no_source():
 
 def test_errors_name_the_source(first, second, tmp_path):
     path = tmp_path / 'second' / 'refs(umd).p'
-    refs = load_refer_pickle(path)
+    refs = json.loads(json.dumps(load_refer_pickle(path)))  # dictionaries that can be changed
     refs[3]['sentences'][0]['sent'] = ' '
     path.write_bytes(pickle.dumps(refs))
     with pytest.raises(ValueError, match='second: ref_id 3, sent_id 3: the expression is empty'):

@@ -189,8 +189,8 @@ def monkey_router(router, weights_of):
     """The router with other weights."""
     forward = router.forward
 
-    def other(grid):
-        routing = forward(grid)
+    def other(grid, sentence=None):
+        routing = forward(grid, sentence)
         weights = weights_of(routing.logits)
         return routing._replace(weights=weights, chosen=weights > 0)
 

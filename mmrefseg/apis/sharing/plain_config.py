@@ -12,6 +12,8 @@ from mmengine.registry import Registry
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS, TRANSFORMS
 
+from ..building import pipeline_of
+
 _SCOPE = 'mmrefseg'
 _HOMES = ('mmrefseg.', 'torch.nn.', 'mmcv.cnn.', 'mmengine.model.')
 _MEND = 'Its weights load with a config of your own: RefSegInferencer(CONFIG, FOLDER/model.safetensors)'
@@ -29,7 +31,7 @@ def flatten(config: Config) -> dict[str, Any]:
         InputError: it has no test pipeline, or holds what JSON cannot, or parts that :func:`check_plain` refuses.
     """
     whole = config.to_dict()
-    pipeline = whole.get('test_dataloader', {}).get('dataset', {}).get('pipeline')
+    pipeline = pipeline_of(whole)
     if pipeline is None or 'model' not in whole:
         raise InputError(f'{config.filename or "the config"} has no model, or no test_dataloader.dataset.pipeline')
     plain = dict(default_scope=_SCOPE, model=_without_init(whole['model']),

@@ -14,6 +14,10 @@ from .records import Annotation, Notes, Options, box_polygon, number_of, split_i
 
 _MAX_BYTES = 1 << 26
 _MAX_SETTINGS = 1 << 17  # PyYAML reads 50 kB per second
+_MAX_DEPTH = 20
+_OPENING = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken,
+            yaml.FlowSequenceStartToken)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -74,8 +78,7 @@ def _of_line(line: str, where: str, image: str, names: dict[str, str], options: 
 def _names(file: Path) -> dict[str, str]:
     try:
         text = _text(file, _MAX_SETTINGS)
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader)):
-            raise InputError('its aliases (*name) might unfold without end')
+        _check_tokens(text)
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f'{file} is no YAML that is read ({str(error)[:200]}). Export it again.') from error
@@ -86,6 +89,17 @@ def _names(file: Path) -> dict[str, str]:
     if not all(isinstance(value, int | float | str) for entry in entries.items() for value in entry):
         raise InputError(f"{file}: 'names' must give each class one name. Export it again.")
     return {str(key): str(name) for key, name in entries.items()}
+
+
+def _check_tokens(text: str) -> None:
+    """Refuse what would take memory or time without end; the scanner's time grows with the square of the depth."""
+    depth = 0
+    for token in yaml.scan(text, yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken):
+            raise InputError('its aliases (*name) might unfold without end')
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > _MAX_DEPTH:
+            raise InputError(f'it is nested more than {_MAX_DEPTH} deep')
 
 
 def _text(file: Path, limit: int) -> str:
