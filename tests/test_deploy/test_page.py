@@ -61,8 +61,9 @@ def downloaded(page, name: str) -> bytes:
     path = page.downloads / name
     deadline = time.monotonic() + 30
     while not path.exists():
-        assert time.monotonic() < deadline, list(page.downloads.iterdir())
+        assert time.monotonic() < deadline, page.run('document.querySelector("#message").textContent')
         time.sleep(0.05)
+    time.sleep(0.15)  # of more than ten downloads within a second, Chromium drops the rest without a word
     content = path.read_bytes()
     path.unlink()
     return content
@@ -93,12 +94,13 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
         set_threshold(page, step)
         for place, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
             stem = result.expression.replace(' ', '_')
-            for kind in ('png', 'rle', 'polygons'):
+            saved = {}
+            for kind, ending in (('png', 'png'), ('rle', 'json'), ('polygons', 'json')):
                 page.click(f'.answer:nth-child({place}) [data-kind={kind}]')
-            mask = cv2.imdecode(np.frombuffer(downloaded(page, f'{stem}_png.png'), np.uint8), cv2.IMREAD_GRAYSCALE)
+                saved[kind] = downloaded(page, f'{stem}_{kind}.{ending}')
+            mask = cv2.imdecode(np.frombuffer(saved['png'], np.uint8), cv2.IMREAD_GRAYSCALE)
             assert set(np.unique(mask)) <= {0, 255} and ((mask > 0) == result.mask).mean() > 0.998
-            rle = json.loads(downloaded(page, f'{stem}_rle.json'))
-            polygons = json.loads(downloaded(page, f'{stem}_polygons.json'))
+            rle, polygons = json.loads(saved['rle']), json.loads(saved['polygons'])
             assert rle['threshold'] == step / 200 and rle['expression'] == result.expression
             if ((mask > 0) == result.mask).all():
                 assert rle['rle'] == result.rle
