@@ -88,9 +88,9 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize('batch_size', [1, 8])
 def test_answers_as_the_original(sera, exported, image, batch_size):
-    expected = sera(image, TEXTS)
+    expected = sera(image, TEXTS, threshold=0.9)
     assert 0.05 < np.mean([found.mask.mean() for found in expected]) < 0.95
-    assert_same(Model(exported).answer(image, TEXTS, batch_size=batch_size), expected)
+    assert_same(Model(exported).answer(image, TEXTS, 0.9, batch_size=batch_size), expected)
 
 
 def test_several_images_at_once(sera, exported, image):
@@ -206,14 +206,29 @@ def test_refuses_bad_questions(exported, image, text, threshold, message):
 
 def test_smaller_weights_answer_nearly_the_same(sera, exported, image, tmp_path):
     expected = np.stack([found.logits.numpy() for found in sera(image, TEXTS)])
-    for precision, least, most in (('float16', 0, 0.02), ('int8', 1e-5, 0.3)):
+    for precision, share in (('float16', 0.6), ('int8', 0.35)):
         folder = copied(exported, tmp_path / precision)
         for name in ('image.onnx', 'text_and_mask.onnx'):
             _shrink(folder / name, precision)
         before, after = ((path / 'text_and_mask.onnx').stat().st_size for path in (exported, folder))
-        assert after < (0.6 if precision == 'float16' else 0.35) * before
+        assert after < share * before
         found = np.stack([one.logits for one in Model(folder, check=False).answer(image, TEXTS)])
-        assert least <= np.abs(found - expected).max() / np.abs(expected).max() <= most, precision
+        assert np.isfinite(found).all()
+        if precision == 'float16':  # 8 bits change what a random model answers
+            assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max()
+
+
+def test_weights_of_8_bits_are_the_nearest(exported, tmp_path):
+    weights = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(exported / 'image.onnx').graph.initializer}
+    path = copied(exported, tmp_path / 'int8') / 'image.onnx'
+    _shrink(path, 'int8')
+    small = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+    names = [name.removesuffix('_quantized') for name in small if name.endswith('_quantized')]
+    assert len(names) > 3
+    for name in names:
+        step = small[f'{name}_scale']
+        found = (small[f'{name}_quantized'].astype(np.float32) - small[f'{name}_zero_point']) * step
+        assert np.abs(found - weights[name]).max() <= 0.501 * step.max(), name
 
 
 def test_check_finds_what_is_not_the_same(sera, exported, monkeypatch, capsys):
