@@ -219,7 +219,8 @@ def test_smaller_weights_answer_nearly_the_same(sera, exported, image, tmp_path)
 
 
 def test_weights_of_8_bits_are_the_nearest(exported, tmp_path):
-    weights = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(exported / 'image.onnx').graph.initializer}
+    whole = onnx.load(exported / 'image.onnx').graph.initializer
+    weights = {one.name: onnx.numpy_helper.to_array(one) for one in whole}
     path = copied(exported, tmp_path / 'int8') / 'image.onnx'
     _shrink(path, 'int8')
     small = {one.name: onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
