@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -11,6 +12,8 @@ from .metrics import Metrics
 
 RETRY_AFTER = 2
 """Seconds after which a client that was turned away may come again."""
+
+_LINGER = 2  # seconds
 
 
 class Admission:
@@ -57,6 +60,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         if self._inside >= self._limits.waiting:
+            await _linger(receive)
             await _turn_away(send, 503, 'the server is busy; come again', RETRY_AFTER)
             return
         self._inside += 1
@@ -84,6 +88,17 @@ class Admission:
 
 class _TooLargeError(Exception):
     pass
+
+
+async def _linger(receive: Any) -> None:
+    """Let a client send all, and forget it: one that is still sending may lose the answer with the connection."""
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_forget(receive), _LINGER)
+
+
+async def _forget(receive: Any) -> None:
+    while (message := await receive())['type'] == 'http.request' and message.get('more_body'):
+        pass
 
 
 async def _collect(receive: Any, most: int) -> bytes | None:
