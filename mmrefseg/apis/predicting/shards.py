@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
 from mmrefseg.errors import InputError
-from mmrefseg.utils.files import open_atomically, read_json, write_atomically
+from mmrefseg.utils.files import open_atomically, read_json, write_atomically, write_json
 
 from .tasks import Task
 
@@ -160,7 +160,7 @@ class ShardFolder:
         """Write the plan; of all processes that share a folder, and all that go on later, it must be the same."""
         path = self.folder / _PLAN
         if not path.exists():
-            write_atomically(json.dumps(plan, indent=2).encode() + b'\n', path)
+            write_json(plan, path)
             return
         other = read_json(path, mend='Name another folder.')
         differing = [key for key in plan if not isinstance(other, dict) or other.get(key) != plan[key]]

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.files import JSON_ENCODING, check_writable, read_regular, sha256_of, write_atomically
+from mmrefseg.utils.files import JSON_ENCODING, check_writable, read_regular, sha256_of, write_atomically, write_json
 from mmrefseg.version import __version__
 
 from ..building import build_model
@@ -69,7 +69,7 @@ def write_pack(config: Config, model: nn.Module, folder: str | Path, card: str) 
     write_atomically(safetensors.torch.save(weights, metadata={'format': 'pt'}), folder / WEIGHTS)
     content = dict(format=_FORMAT, library_name='mmrefseg', mmrefseg_version=__version__,
                    weights_sha256=sha256_of(folder / WEIGHTS), config=plain)
-    write_atomically(json.dumps(content, indent=2).encode() + b'\n', folder / CONFIG)
+    write_json(content, folder / CONFIG)
     write_atomically(card.encode(), folder / CARD)
 
 
