@@ -17,6 +17,13 @@ def one_thread():
 
 
 @pytest.fixture(scope='session', autouse=True)
+def forks_can_train():
+    # The first backward pass decides on autograd's threads. After an export to ONNX, PyTorch counts a device more than
+    # the CPU, starts threads for it, and no fork of this process can run a backward pass.
+    torch.ones(1, requires_grad=True).sum().backward()
+
+
+@pytest.fixture(scope='session', autouse=True)
 def ctrl_c():
     # Shells start what runs in the background with interruptions ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
