@@ -4,11 +4,9 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
-from ipaddress import IPv4Address, ip_address, ip_network
-from typing import IO, Any
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -23,6 +21,7 @@ from urllib.request import (
 
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
+from mmrefseg.utils.web import NoWayIn, is_public, is_url
 from mmrefseg.version import __version__
 
 TIMEOUT = 20.0
@@ -30,18 +29,6 @@ TIMEOUT = 20.0
 
 LONGEST = 120.0
 """Seconds that a whole download may take."""
-
-_SCHEMES = ('http://', 'https://')
-_NAT64 = ip_network('64:ff9b::/96')  # holds every address of IPv4, private ones too
-
-
-def is_url(name: str) -> bool:
-    """Whether a name is the address of something on the web.
-
-    Args:
-        name: of a file or an address.
-    """
-    return name.lower().startswith(_SCHEMES)
 
 
 def download(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit: int = MAX_IMAGE_BYTES,
@@ -67,7 +54,7 @@ def download(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit
     if not is_url(url):
         raise InputError(f'{url[:200]!r} is no address on the web')
     deadline, blocks, size = time.monotonic() + longest, [], 0
-    get: Callable[..., HTTPResponse] = build_opener(_NoWayIn).open
+    get: Callable[..., HTTPResponse] = build_opener(NoWayIn).open
     if public_only:
         get = _public_opener().open
     elif headers:
@@ -111,43 +98,10 @@ def _connect(address: tuple[str, int], timeout: float | None = None, *_: Any) ->
     """Connect to what a name stands for; what was looked at is what is connected to, whatever the name says later."""
     host, port = address
     for _family, _kind, _protocol, _name, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not _is_public(str(place[0])):
+        if not is_public(str(place[0])):
             raise InputError(f'{host} is on a private network or is this machine, where nothing is fetched from. Send '
                              'the image itself')
     return socket.create_connection((str(place[0]), port), timeout)
-
-
-def _is_public(host: str) -> bool:
-    address = ip_address(host.partition('%')[0])
-    inner = getattr(address, 'ipv4_mapped', None) or getattr(address, 'sixtofour', None)
-    if address in _NAT64:
-        inner = IPv4Address(int(address) & 0xffffffff)
-    return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
-
-
-class _NoWayIn(HTTPRedirectHandler):
-    """Follows no redirection to another kind of address, or from the internet into the user's own network.
-
-    There, a page of the web could have things fetched that it cannot reach itself: of a router, or of a cloud's host.
-    """
-
-    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage,
-                         newurl: str) -> Request | None:
-        if not is_url(newurl):
-            raise InputError(f'{req.full_url} leads to {newurl[:200]!r}, which is no address on the web')
-        if _is_on_internet(req.full_url) and not _is_on_internet(newurl):
-            raise InputError(f'{req.full_url} leads to {newurl[:200]!r} in a private network, where no page of the '
-                             'web should lead. Name that address itself if you trust it')
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _is_on_internet(url: str) -> bool:
-    """Whether all that the name of an address's machine stands for can be reached from anywhere, or nobody knows it."""
-    try:
-        found = socket.getaddrinfo(urlsplit(url).hostname, None)
-    except OSError:
-        return True
-    return all(_is_public(str(place[0])) for *_, place in found)
 
 
 class _NoRedirections(HTTPRedirectHandler):
