@@ -1,4 +1,6 @@
 """What annotation tools write, with their oddities, as JSON Lines."""
+import base64
+import io
 import json
 import pickle
 
@@ -205,6 +207,43 @@ def test_labelme(source):
     assert sum(made.notes.values()) == 2
 
 
+def png_of(mask):
+    """A mask in base64, as LabelMe's files hold it."""
+    content = io.BytesIO()
+    Image.fromarray(mask).save(content, 'PNG')
+    return base64.b64encode(content.getvalue()).decode()
+
+
+@pytest.mark.parametrize('values', [1, 255, True])
+def test_labelmes_masks(source, values):
+    box = inside()[1:5, 2:6]
+    box[0, 0] = 0
+    common = {'label': 'cup', 'group_id': 1, 'shape_type': 'mask'}
+    save_json(source / 'a.json', {'imagePath': 'a.jpg', 'imageHeight': 10, 'imageWidth': 20, 'shapes': [
+        {**common, 'points': [[2, 1], [5, 4]], 'mask': png_of(box.astype(bool) if values is True else values * box)},
+        {**common, 'points': [[10, 1], [14, 1], [14, 5], [10, 5]], 'shape_type': 'polygon'}]})
+    _, lines = run('labelme', source)
+    expected = inside() | inside(columns=(10, 14))
+    expected[1, 2] = 0
+    assert np.array_equal(masks(lines)[0], expected)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'mask': None}, 'mask must be a PNG in base64, got an object of type NoneType'),
+    ({'mask': 'a%'}, 'mask must be a PNG in base64'),
+    ({'mask': 'aaaa'}, 'mask: .*'),
+    ({'mask': png_of(inside())}, r'it is \(10, 20\) \(H, W\), but its image \(4, 4\)'),
+    ({'points': [[17, 1], [20, 4]]}, 'does not lie inside of the image'),
+    ({'points': [[5, 4], [2, 1]]}, 'does not lie inside of the image'),
+])
+def test_hostile_masks_of_labelme(source, change, message):
+    shape = {'label': 'cup', 'shape_type': 'mask', 'points': [[2, 1], [5, 4]], 'mask': png_of(inside()[1:5, 2:6])}
+    save_json(source / 'a.json', {'imagePath': 'a.jpg', 'imageHeight': 10, 'imageWidth': 20,
+                                  'shapes': [{**shape, **change}]})
+    with pytest.raises(InputError, match=rf'shapes\[0\].*{message}'):
+        run('labelme', source)
+
+
 def brush(mask):
     """Label Studio's code of a mask: a run per row of pixels, and literal values for the first row."""
     width = mask.shape[1]
@@ -245,6 +284,33 @@ def test_hostile_brush_strokes():
 def test_names_in_label_studio():
     assert image_name('/data/local-files/?d=pets/my%20cat.jpg') == 'pets/my cat.jpg'
     assert image_name('s3://bucket/pets/cat.jpg?x=1') == 'pets/cat.jpg'
+
+
+def test_names_that_label_studio_cleans(tmp_path):
+    save_image(tmp_path / 'src/day 1/my cup (2).jpg')
+    result = {'id': 'r', 'type': 'polygonlabels', 'original_width': 20, 'original_height': 10,
+              'value': {'points': [[10, 10], [30, 10], [30, 50]], 'polygonlabels': ['cup']}}
+    save_json(tmp_path / 'src/x.json', [{'data': {'image': '/data/upload/1/0a1b2c3d-my_cup_2.jpg'},
+                                         'annotations': [{'result': [result]}]}])
+    _, lines = run('label-studio', tmp_path / 'src')
+    assert lines[0]['image'] == 'day 1/my cup (2).jpg'
+
+
+def test_a_missing_image_is_told_once(source):
+    save_json(source / 'x.json', coco([{'segmentation': [SQUARE]}] * 3 + [{'segmentation': [SQUARE], 'image_id': 2}],
+                                      [{'id': 1, 'file_name': 'b.jpg'}, {'id': 2, 'file_name': 'a.jpg'}]))
+    with pytest.raises(InputError, match='1 elements are broken') as error:
+        run('coco', source)
+    assert str(error.value).count('b.jpg') == 1
+    made, lines = run('coco', source, skip_broken=True)
+    assert len(lines) == 1 and made.notes['further objects are on images that are missing or broken; they are '
+                                          'skipped'] == 2
+
+
+def test_an_archive_is_told_how_to_unpack(tmp_path):
+    (tmp_path / 'task 1.zip').write_bytes(b'PK\3\4')
+    with pytest.raises(InputError, match=r"is a zip archive, not COCO annotations\. Unpack it.*unzip '.*1\.zip' -d"):
+        import_annotations('coco', tmp_path / 'task 1.zip', tmp_path / 'out')
 
 
 def test_yolo_with_its_splits(tmp_path):
