@@ -13,7 +13,7 @@ from mmrefseg.datasets.importing import Options, import_annotations, parse_share
 from mmrefseg.datasets.importing.label_studio import decode_brush, image_name
 from mmrefseg.datasets.importing.splitting import assign
 from mmrefseg.errors import InputError, MissingInputError
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.masks import draw_mask, mask_to_rle
 
 SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
 """A polygon of 4 x 4 pixels: rows 1 to 4, columns 2 to 5."""
@@ -353,6 +353,25 @@ def test_parquet_that_holds_images(source):
     made, lines = run('table', source)
     assert lines[0]['expressions'] == ['cup', 'mug'] and np.array_equal(masks(lines)[0], inside())
     assert list(made.splits) == ['train'] and lines[0]['image'].startswith('embedded/')
+
+
+def parts_of(mask):
+    rle = mask_to_rle(mask)
+    return {'counts': rle['counts'], 'size': list(rle['size'])}
+
+
+@pytest.mark.parametrize('row', [
+    {'question': 'What is it?', 'answer': ['cup', 'mug'], 'segmentation': SQUARE, 'bbox': [2.0, 1.0, 4.0, 4.0]},
+    {'file_name': 'COCO_1.jpg', 'samples': [{'id': 1, 'category': 'cup', 'sentences': ['cup', 'mug'],
+                                             'bbox': [2.0, 1.0, 4.0, 4.0], 'mask': parts_of(inside())}]}])
+def test_refcoco_as_the_hub_has_it(source, row):
+    """One row per referent, as lmms-lab's, and one per image, as RefCOCO-M's."""
+    pyarrow, parquet = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    image = {'bytes': (source / 'a.jpg').read_bytes(), 'path': 'COCO_1.jpg'}
+    parquet.write_table(pyarrow.Table.from_pylist([{'image': image, **row}]), source / 'val-00000-of-00001.parquet')
+    made, lines = run('table', source)
+    assert [line['expressions'] for line in lines] == [['cup', 'mug']] and list(made.splits) == ['val']
+    assert np.array_equal(masks(lines)[0], inside())
 
 
 def test_refcoco_with_several_objects_and_none(source):
