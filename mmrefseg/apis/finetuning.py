@@ -145,7 +145,7 @@ def _set_epochs(config: Config, epochs: int | None) -> None:
     warm_up, decay = config.param_scheduler
     warm_up.end = decay.begin = config.warm_up = max(1, round(epochs * config.warm_up / config.epochs))
     decay.end, decay.T_max = max(epochs, warm_up.end + 1), max(epochs - warm_up.end, 1)
-    config.epochs = config.train_cfg.max_epochs = config.default_hooks.checkpoint.interval = epochs
+    config.epochs = config.train_cfg.max_epochs = epochs
     config.train_cfg.val_interval = min(config.train_cfg.val_interval, epochs)
 
 
