@@ -27,7 +27,7 @@ from mmrefseg.apis.running import (
     tell_speed,
 )
 from mmrefseg.datasets.dataset_configs import with_split
-from mmrefseg.engine.answering import answered_samples, spread_places
+from mmrefseg.engine.answering import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.config import evaluators, protocols_of
@@ -110,10 +110,10 @@ def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file
 def show_samples(runner: Runner, folder: Path, number: int, amp: bool) -> None:
     """Draw samples of the split that was tested."""
     loader, visualizer = runner.test_loop.dataloader, ReferringVisualizer('shown')
-    places = spread_places(len(loader.dataset), number)
+    indices = spread_indices(len(loader.dataset), number)
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
-        for place, (image, sample) in zip(places, answered_samples(runner, loader, places), strict=True):
-            visualizer.add_datasample('', image, sample, out_file=folder / f'{place:06d}.png')
+        for index, (image, sample) in zip(indices, answered_samples(runner, loader, indices), strict=True):
+            visualizer.add_datasample('', image, sample, out_file=folder / f'{index:06d}.png')
 
 
 def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, out: str | None) -> None:

@@ -239,11 +239,11 @@ class BaseReferringDataset(BaseDataset, ABC):
     @force_full_init
     def image_numbers(self) -> np.ndarray:
         """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
-        used, place = np.unique(self.data_list[:, 0], return_inverse=True)
+        used, inverse = np.unique(self.data_list[:, 0], return_inverse=True)
         paths = [self._referents[referent]['img_path'] for referent in used]
-        places = [paths[i] for i in place]
-        numbers = {path: number for number, path in enumerate(dict.fromkeys(places))}
-        return np.array([numbers[path] for path in places], np.int64)
+        path_of = [paths[i] for i in inverse]
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(path_of))}
+        return np.array([numbers[path] for path in path_of], np.int64)
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

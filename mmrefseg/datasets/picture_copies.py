@@ -105,6 +105,6 @@ def _near(first: Iterable[Picture], second: Sequence[Picture]) -> Iterator[Copy]
     hashes = np.array([picture.hash for picture in second], np.uint64)
     for picture in first:
         different = (hashes ^ np.uint64(picture.hash)).view(np.uint16).reshape(-1, 4)
-        for place in np.flatnonzero(_ONES[different].sum(axis=1) <= NEAR):
-            if second[place].sha256 != picture.sha256:
-                yield Copy(picture, second[place], False)
+        for index in np.flatnonzero(_ONES[different].sum(axis=1) <= NEAR):
+            if second[index].sha256 != picture.sha256:
+                yield Copy(picture, second[index], False)

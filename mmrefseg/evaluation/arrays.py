@@ -46,7 +46,7 @@ def evaluate(predictions: Iterable[Array],
     if not truths:
         raise InputError('there are no expressions to evaluate')
     pairs = enumerate(zip(predictions, truths, strict=True))
-    counts = np.array([_counts(*pair, rules, f'pair {place}') for place, pair in pairs], np.int64)
+    counts = np.array([_counts(*pair, rules, f'pair {index}') for index, pair in pairs], np.int64)
     return percentages(iou_ratios(counts[:, 0], unions_of(counts), thresholds, rules.empty_union, rules.comparison))
 
 

@@ -74,7 +74,7 @@ def draw_routing_costs(costs: Mapping[str, Mapping[str, Mapping[str, float]]], c
                           'and without an expert, by kind of expression and number of these') as axes:
         for ax, (router, changes) in zip(axes, costs.items(), strict=True):
             for i, (what, kinds) in enumerate(changes.items()):
-                ax.bar(_places(i, len(changes), len(kinds)), list(kinds.values()), 0.9 * _BARS / len(changes),
+                ax.bar(_centres(i, len(changes), len(kinds)), list(kinds.values()), 0.9 * _BARS / len(changes),
                        color=INK if what == 'frozen' else colours[what], label=what)
             ax.axhline(0, color=FAINT, linewidth=1)
             dress(ax, f'{router}: loss of mIoU')
@@ -99,7 +99,7 @@ def _router_diagrams(number: int, counts: Mapping[str, int], path: str | Path, t
     save_figure(figure, path)
 
 
-def _places(bar: int, num_bars: int, num_kinds: int) -> list[float]:
+def _centres(bar: int, num_bars: int, num_kinds: int) -> list[float]:
     """Centres of the bars of one expert, one per kind."""
     return [kind + (bar + 0.5) * _BARS / num_bars - _BARS / 2 for kind in range(num_kinds)]
 
@@ -111,7 +111,7 @@ def _draw_router(ax: Axes, kinds: Mapping[str, Shares], colours: Mapping[str, tu
     ax.axhline(1 / len(experts), color=FAINT, linewidth=1, linestyle=':')
     positions, heights = [], []
     for i, expert in enumerate(experts):
-        x = _places(i, len(experts), len(kinds))
+        x = _centres(i, len(experts), len(kinds))
         bars = ax.bar(x, [shares[expert]['weight'] for shares in kinds.values()], 0.9 * _BARS / len(experts),
                       color=colours[expert], label=expert)
         for bar, kind in zip(bars, kinds, strict=True):

@@ -1,14 +1,13 @@
 """Look at one's own data before training: tools/analysis_tools/inspect_dataset.py DIR --out DIR"""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from html import escape
 from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.inspection import TINY, Findings, inspect_folder
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.visualization import tint_mask
 from mmrefseg.visualization.page import page, table, text, thumbnail
 
@@ -85,8 +84,7 @@ def inspect(args: Namespace) -> None:
     out = args.out or args.folder
     check_writable(out)
     findings = inspect_folder(args.folder, args.num_tokens, args.samples)
-    content = json.dumps(numbers(findings), indent=2, ensure_ascii=False)
-    write_atomically(content.encode('utf-8', 'replace'), out / 'inspect.json')
+    write_json(numbers(findings), out / 'inspect.json')
     write_atomically(to_html(findings, args.folder.absolute()).encode('utf-8', 'replace'), out / 'inspect.html')
     print('\n'.join(['', *(text for text, _ in advice(findings)), f'{out / "inspect.html"} shows more']))
 

@@ -110,11 +110,11 @@ def _public_opener() -> OpenerDirector:
 def _connect(address: tuple[str, int], timeout: float | None = None, *_: Any) -> socket.socket:
     """Connect to what a name stands for; what was looked at is what is connected to, whatever the name says later."""
     host, port = address
-    for _family, _kind, _protocol, _name, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not _is_public(str(place[0])):
+    for _family, _kind, _protocol, _name, host_port in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        if not _is_public(str(host_port[0])):
             raise InputError(f'{host} is on a private network or is this machine, where nothing is fetched from. Send '
                              'the image itself')
-    return socket.create_connection((str(place[0]), port), timeout)
+    return socket.create_connection((str(host_port[0]), port), timeout)
 
 
 def _is_public(host: str) -> bool:
@@ -147,7 +147,7 @@ def _is_on_internet(url: str) -> bool:
         found = socket.getaddrinfo(urlsplit(url).hostname, None)
     except OSError:
         return True
-    return all(_is_public(str(place[0])) for *_, place in found)
+    return all(_is_public(str(host_port[0])) for *_, host_port in found)
 
 
 class _NoRedirections(HTTPRedirectHandler):

@@ -55,7 +55,7 @@ def predict_shards(ask: RefSegInferencer, folder: ShardFolder, shards: Iterable[
 
 def _answer(ask: RefSegInferencer, tasks: list[Task], out: Path,
             settings: Settings) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
-    """The entries of tasks with their places; those of unreadable images come whenever they are found."""
+    """The entries of tasks with the numbers that sort them; those of unreadable images come whenever they are found."""
     sources = [ImageSource(task.image) for task in tasks]
     task_of = {id(source): task for source, task in zip(sources, tasks, strict=True)}
     failed: list[tuple[Task, UserError]] = []
@@ -66,9 +66,9 @@ def _answer(ask: RefSegInferencer, tasks: list[Task], out: Path,
     for result in results:
         key = id(result.image)
         number, answered[key] = answered[key], answered[key] + 1
-        yield (task_of[key].place, number), _entry(result, task_of[key], number, out, settings.save)
+        yield (task_of[key].number, number), _entry(result, task_of[key], number, out, settings.save)
     for task, error in failed:
-        yield (task.place, 0), {**task.names(), 'error': str(error)}
+        yield (task.number, 0), {**task.names(), 'error': str(error)}
 
 
 def _entry(result: RefSegResult, task: Task, number: int, out: Path, save: tuple[str, ...]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _entry(result: RefSegResult, task: Task, number: int, out: Path, save: tuple
         entry['sent_id'] = task.sent_ids[number]
     for kind in save:
         folder, suffix = PICTURES[kind]
-        name = f'{folder}/{task.place // 1000:06d}/{task.place:09d}_{number}{suffix}'
+        name = f'{folder}/{task.number // 1000:06d}/{task.number:09d}_{number}{suffix}'
         entry[kind] = name
         _save(result, kind, out / name)
     return entry

@@ -13,8 +13,8 @@ from ..annotation_fields import get_field
 from .recognising import files_of
 from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
 
-_PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression', 'expressions',
-           'caption', 'description', 'sentences', 'category')
+_EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression',
+                     'expressions', 'caption', 'description', 'sentences', 'category')
 
 
 def read_coco(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -53,7 +53,7 @@ def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterat
             if segmentation is None:
                 continue
             with_category = {**element, 'category': categories.get(str(element.get('category_id')))}
-            words = words_at(with_category, [options.expression] if options.expression else _PLACES, where)
+            words = words_at(with_category, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
             yield Annotation(image[0], image[1], words, segmentation, where, split, options.in_shares)
 
 

@@ -17,7 +17,8 @@ from .recognising import files_of
 from .records import Annotation, Notes, Options, box_polygon, number_of, size_of, split_in, words_at
 
 _MAX_BYTES = 1 << 29
-_PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text', 'label')
+_EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text',
+                     'label')
 
 
 def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -57,7 +58,7 @@ def _of_image(image: Element, file: Path, split: str, options: Options, notes: N
                     continue
                 attributes = {entry.get('name'): entry.text for entry in shape.iter('attribute')}
                 words = words_at({'attributes': attributes, 'label': shape.get('label'), **attributes},
-                                 [options.expression] if options.expression else _PLACES, where)
+                                 [options.expression] if options.expression else _EXPRESSION_PATHS, where)
                 own_split = split or split_in(image.get('subset', ''))
                 yield Annotation(name, size, words, segmentation, where, own_split, options.in_shares)
 

@@ -80,20 +80,20 @@ def _of_results(results: list, name: str, where: str, options: Options, notes: N
                                  segmentation, inside)
 
 
-def _words(parts: list[dict], texts: list[dict], number_of_shapes: int, place: str | None,
+def _words(parts: list[dict], texts: list[dict], number_of_shapes: int, field: str | None,
            where: str) -> tuple[str, ...]:
     labels = [label for part in parts for key, labels in part.get('value', {}).items() if key.endswith('labels')
               for label in (labels if isinstance(labels, list) else [])]
-    if place == 'label':
+    if field == 'label':
         return words_of(labels, f'{where}: label')
 
     def texts_of(found: list[dict]) -> tuple[str, ...]:
         return tuple(word for part in found if part.get('type') == 'textarea'
-                     and place in (None, part.get('from_name'))
+                     and field in (None, part.get('from_name'))
                      for word in words_of(part.get('value', {}).get('text'), f'{where}: text'))
 
     own = texts_of(parts) or (texts_of(texts) if number_of_shapes == 1 else ())
-    return own or (() if place else words_of(labels, f'{where}: label'))
+    return own or (() if field else words_of(labels, f'{where}: label'))
 
 
 def _outline(shape: dict, size: tuple[int, int], options: Options, notes: Notes, where: str) -> Segmentation:
@@ -138,14 +138,14 @@ def decode_brush(code: Any, height: int, width: int, where: str) -> np.ndarray:
     if not isinstance(code, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in code):
         raise InputError(f'{where}: rle must be a list of bytes, 0 to 255')
     bits = np.unpackbits(np.array(code, np.uint8))
-    place = 0
+    position = 0
 
     def take(count: int) -> int:
-        nonlocal place
-        if place + count > len(bits):
+        nonlocal position
+        if position + count > len(bits):
             raise InputError(f'{where}: its rle is cut off. Export it again.')
-        value = int(''.join(map(str, bits[place:place + count])), 2)
-        place += count
+        value = int(''.join(map(str, bits[position:position + count])), 2)
+        position += count
         return value
 
     total = take(32)
@@ -162,11 +162,11 @@ def decode_brush(code: Any, height: int, width: int, where: str) -> np.ndarray:
         if is_run:
             values[filled:filled + length] = take(word_bits) != 0
         else:
-            literal = bits[place:place + length * word_bits]
+            literal = bits[position:position + length * word_bits]
             if len(literal) < length * word_bits:
                 raise InputError(f'{where}: its rle is cut off. Export it again.')
             values[filled:filled + length] = literal.reshape(length, word_bits).any(axis=1)
-            place += length * word_bits
+            position += length * word_bits
         filled += length
     return values[3::4].reshape(height, width).astype(np.uint8)  # what is opaque was painted
 

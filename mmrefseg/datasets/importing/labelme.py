@@ -14,7 +14,7 @@ from ..annotation_fields import get_field
 from .recognising import files_of
 from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
 
-_PLACES = ('description', 'text', 'label')
+_EXPRESSION_PATHS = ('description', 'text', 'label')
 _CORNERS = 64
 
 
@@ -46,7 +46,7 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
             polygon = _outline(shape, options, notes, where)
             if polygon is None:
                 continue
-            words = words_at(shape, [options.expression] if options.expression else _PLACES, where)
+            words = words_at(shape, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
             group = shape.get('group_id')
             key = (index,) if group is None else ('group', str(group), words)
             groups[key].append((words, polygon, where))

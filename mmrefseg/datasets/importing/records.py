@@ -149,22 +149,22 @@ def box_polygon(x: float, y: float, width: float, height: float) -> list[float]:
     return [x, y, x + width, y, x + width, y + height, x, y + height]
 
 
-def words_at(element: Any, places: Sequence[str], where: str) -> tuple[str, ...]:
-    """The expressions at the first place that holds any.
+def words_at(element: Any, paths: Sequence[str], where: str) -> tuple[str, ...]:
+    """The expressions at the first path that holds any.
 
     Args:
         element: a dictionary, perhaps of dictionaries.
-        places: names of fields; a dot leads into the next dictionary.
+        paths: names of fields; a dot leads into the next dictionary.
         where: file and element, for errors.
 
     Raises:
         InputError: something else than words stands there, or an endless text.
     """
-    for place in places:
+    for path in paths:
         value = element
-        for key in place.split('.'):
+        for key in path.split('.'):
             value = value.get(key) if isinstance(value, dict) else None
-        if words := words_of(value, f'{where}: {place}'):
+        if words := words_of(value, f'{where}: {path}'):
             return words
     return ()
 

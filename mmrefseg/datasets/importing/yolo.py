@@ -43,8 +43,8 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
         raise MissingInputError(f'{source} holds no labels/*.txt. Name the exported folder.')
     for file in files:
         inside = file.relative_to(source).with_suffix('')
-        place = inside.parts.index('labels')
-        image = '/'.join((*inside.parts[:place], 'images', *inside.parts[place + 1:]))
+        index = inside.parts.index('labels')
+        image = '/'.join((*inside.parts[:index], 'images', *inside.parts[index + 1:]))
         with notes.element():
             for number, line in enumerate(_text(file, _MAX_BYTES).splitlines(), 1):
                 if line.strip():

@@ -29,7 +29,7 @@ SIZE_LEAD = math.log(1.2)
 SIZE_WORDS = {'large': ('large', 'big'), 'small': ('small', 'little')}
 ANY_HEADS = ('object', 'shape', 'one')
 
-PLACES = {
+LOCATIONS = {
     'left': ('{the}left {noun}', '{the}{noun} on the left', '{the}{noun} on the left side'),
     'right': ('{the}right {noun}', '{the}{noun} on the right', '{the}{noun} on the right side'),
     'top': ('{the}top {noun}', '{the}{noun} at the top', '{the}{noun} near the top'),
@@ -178,7 +178,7 @@ def _comparisons(kind: str, extension: Extension, templates: tuple[str, ...], no
 
 def _locations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
     sure, possible = EDGE
-    places = {
+    locations = {
         'left': above([-thing.x for thing in things], -sure, -possible),
         'right': above([thing.x for thing in things], 1 - sure, 1 - possible),
         'top': above([-thing.y for thing in things], -sure, -possible),
@@ -187,10 +187,10 @@ def _locations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
     }
     for row in ('top', 'bottom'):
         for column in ('left', 'right'):
-            places[f'{row} {column}'] = places[row].both(places[column])
-    for place, extension in places.items():
+            locations[f'{row} {column}'] = locations[row].both(locations[column])
+    for location, extension in locations.items():
         if extension.sure:
-            yield from _comparisons('location', extension, PLACES[place], nouns)
+            yield from _comparisons('location', extension, LOCATIONS[location], nouns)
 
 
 def _directed(steps: list[tuple[float, float]]) -> Extension:

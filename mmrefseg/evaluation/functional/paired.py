@@ -116,8 +116,8 @@ def estimate_figures(seeds: Sequence[Mapping[str, Ratio]], images: Sequence[Hash
         InputError: there are no seeds or no expressions.
     """
     means, by_seed, draws = _resample(seeds, images, resamples)
-    return {name: Estimate(mean, *_interval(draws, place), by_seed[name])
-            for place, (name, mean) in enumerate(means.items())}
+    return {name: Estimate(mean, *_interval(draws, column), by_seed[name])
+            for column, (name, mean) in enumerate(means.items())}
 
 
 def compare_figures(seeds: Sequence[Mapping[str, Ratio]],
@@ -144,13 +144,13 @@ def compare_figures(seeds: Sequence[Mapping[str, Ratio]],
     ours, theirs = (_resample([{name: row[name] for name in names} for row in rows], images, resamples)
                     for rows in (seeds, reference))
     found = {}
-    for place, name in enumerate(ours.means):
+    for column, name in enumerate(ours.means):
         draws = None if ours.draws is None else ours.draws - theirs.draws
         by_seed = tuple(a - b for a, b in zip(ours.by_seed[name], theirs.by_seed[name], strict=True))
         mean = ours.means[name] - theirs.means[name]
-        error = None if draws is None else float(np.nanstd(draws[:, place]))
+        error = None if draws is None else float(np.nanstd(draws[:, column]))
         needed = ceil(len(images) * (_SEEN * error / mean)**2) if error and mean else None
-        found[name] = FigureDifference(mean, *_interval(draws, place), by_seed, needed,
+        found[name] = FigureDifference(mean, *_interval(draws, column), by_seed, needed,
                                        None if error is None else _SEEN * error)
     return found
 
@@ -177,8 +177,8 @@ def _resample(seeds: Sequence[Mapping[str, Ratio]], images: Sequence[Hashable], 
     return _Resampled(means, by_seed, draws)
 
 
-def _interval(draws: np.ndarray | None, place: int) -> tuple[float | None, float | None]:
-    return (None, None) if draws is None else tuple(np.nanquantile(draws[:, place], INTERVAL).tolist())
+def _interval(draws: np.ndarray | None, column: int) -> tuple[float | None, float | None]:
+    return (None, None) if draws is None else tuple(np.nanquantile(draws[:, column], INTERVAL).tolist())
 
 
 def paired_difference(ious: np.ndarray,
