@@ -91,8 +91,8 @@ READERS = {
 
 
 def _read_all(dataset):
-    for place in range(len(dataset)):
-        dataset.get_data_info(place)
+    for index in range(len(dataset)):
+        dataset.get_data_info(index)
     dataset.images()
 
 
@@ -224,8 +224,8 @@ def _archives(folder: Path) -> Attempt:
         path.write_bytes(damaged(seed))
         catalogue = Catalogue([path.parent])
         for name in ('instances.json', 'refs(unc).p', 'one.jpg'):
-            for place in catalogue.find(name):
-                assert len(place.read(1 << 20)) <= 1 << 20
+            for location in catalogue.find(name):
+                assert len(location.read(1 << 20)) <= 1 << 20
 
     return attempt
 
@@ -248,8 +248,8 @@ def _lmdb(folder: Path) -> Attempt:
         (folder / 'new').replace(folder / 'out/data.lmdb')
         dataset = ReferringLMDBDataset(str(folder / 'out'))
         _read_all(dataset)
-        for place in range(len(dataset)):
-            image_bytes(dataset.get_data_info(place)['img_path'])
+        for index in range(len(dataset)):
+            image_bytes(dataset.get_data_info(index)['img_path'])
         check_content(folder / 'out/data.lmdb')
 
     return attempt

@@ -56,7 +56,7 @@ def test_folders_lists_and_lines_are_read_in_order(photos, tmp_path):
     tasks = list(read_tasks([str(photos), str(tmp_path / 'list.txt')], ['the cup']))
     assert [task.file_name for task in tasks] == [
         'a.png', 'b.png', 'bb.jpg', 'c.png', 'd.png', 'photos/d.png', 'photos/deep/e.png']
-    assert [task.place for task in tasks] == list(range(7))
+    assert [task.number for task in tasks] == list(range(7))
     assert all(os.path.exists(task.image) and task.expressions == ['the cup'] for task in tasks)
     tasks = list(read_tasks([str(tmp_path / 'lines.jsonl')], ['other'], str(photos)))
     assert tasks[0] == Task(0, str(photos / 'a.png'), 'a.png', ['x', 'y'], [7, 9])

@@ -17,9 +17,9 @@ def test_damaged_numbers_are_noticed(tmp_path):
     content, read = whole_file('zip'), reader(tmp_path, 'zip')
     weight = read(content)['state_dict']['0.weight'].numpy().tobytes()
     start = content.index(weight)
-    for place in range(start, start + len(weight), 5):
+    for index in range(start, start + len(weight), 5):
         damaged = bytearray(content)
-        damaged[place] ^= 1
+        damaged[index] ^= 1
         with pytest.raises(InputError, match='is damaged, as its archive shows: Bad CRC-32 .*older checkpoint'):
             read(bytes(damaged))
 

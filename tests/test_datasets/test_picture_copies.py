@@ -31,7 +31,7 @@ def test_copies_share_all_but_few_bits(copy):
 def test_others_differ_in_many():
     hashes = [perceptual_hash(image) for image in pictures(30)]
     assert all(number < 2**64 for number in hashes)
-    assert min((a ^ b).bit_count() for place, a in enumerate(hashes) for b in hashes[:place]) > 2 * NEAR
+    assert min((a ^ b).bit_count() for index, a in enumerate(hashes) for b in hashes[:index]) > 2 * NEAR
 
 
 def test_a_wave_by_hand():

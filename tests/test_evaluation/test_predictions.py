@@ -27,7 +27,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def infos(dataset):
-    return [dataset.get_data_info(place) for place in range(len(dataset))]
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 def entry(**names):
@@ -38,7 +38,7 @@ def places(infos, **names):
     """Sentences that an answer of these names belongs to, or why there are none."""
     found = match_predictions(infos, [entry(**names)], 'images')
     assert len(found.unmatched) + any(found.answers) == 1
-    return [place for place, answer in enumerate(found.answers) if answer] or found.unmatched[0][1]
+    return [index for index, answer in enumerate(found.answers) if answer] or found.unmatched[0][1]
 
 
 @pytest.mark.parametrize(('names', 'expected'), [

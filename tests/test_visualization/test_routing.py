@@ -54,8 +54,8 @@ def test_bars_stand_side_by_side(draw):
     ax, = draw({'fusion.0': make_router()}).axes
     sides = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for container in ax.containers for bar in container)
     assert all(right < left for (_, right), (left, _) in pairwise(sides))
-    for place, kind in enumerate(sides[i:i + 3] for i in (0, 3, 6)):
-        assert (kind[0][0] + kind[-1][1]) / 2 == pytest.approx(place)
+    for index, kind in enumerate(sides[i:i + 3] for i in (0, 3, 6)):
+        assert (kind[0][0] + kind[-1][1]) / 2 == pytest.approx(index)
 
 
 def test_choices_of_a_soft_router_are_left_out(draw):
