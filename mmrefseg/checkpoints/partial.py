@@ -84,7 +84,7 @@ def _by_part(own: Mapping[str, Tensor], kept: Sequence[str], unused: Sequence[st
     return list(parts.values())
 
 
-def table(parts: Sequence[PartLoaded]) -> str:
+def loading_table(parts: Sequence[PartLoaded]) -> str:
     """What was loaded, as a text for a log.
 
     Args:

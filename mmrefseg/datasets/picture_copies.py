@@ -18,7 +18,7 @@ _HASHED_SIDE, _KEPT_SIDE = 32, 8
 _ONES = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
 
-class Picture(NamedTuple):
+class Fingerprint(NamedTuple):
     """By what copies of a picture are known.
 
     Args:
@@ -41,8 +41,8 @@ class Copy(NamedTuple):
         is_exact: whether their files are the same, byte by byte.
     """
 
-    first: Picture
-    second: Picture
+    first: Fingerprint
+    second: Fingerprint
     is_exact: bool
 
 
@@ -61,7 +61,7 @@ def perceptual_hash(image: np.ndarray) -> int:
     return int.from_bytes(np.packbits(lowest > np.median(lowest)).tobytes(), 'big')
 
 
-def picture_of(content: bytes, image: np.ndarray, name: str) -> Picture:
+def fingerprint_of(content: bytes, image: np.ndarray, name: str) -> Fingerprint:
     """By what copies of a picture are known.
 
     Args:
@@ -69,10 +69,10 @@ def picture_of(content: bytes, image: np.ndarray, name: str) -> Picture:
         image: what that shows, RGB uint8 (H, W, 3).
         name: the file's name or path.
     """
-    return Picture(name, hashlib.sha256(content).hexdigest(), perceptual_hash(image))
+    return Fingerprint(name, hashlib.sha256(content).hexdigest(), perceptual_hash(image))
 
 
-def read_picture(path: str) -> Picture:
+def read_fingerprint(path: str) -> Fingerprint:
     """By what copies of a picture are known, its name being its path.
 
     Args:
@@ -84,10 +84,10 @@ def read_picture(path: str) -> Picture:
         InputError: it is no whole image.
     """
     content = image_bytes(path)
-    return picture_of(content, decode_image(content, path), path)
+    return fingerprint_of(content, decode_image(content, path), path)
 
 
-def find_copies(first: Iterable[Picture], second: Sequence[Picture]) -> list[Copy]:
+def find_copies(first: Iterable[Fingerprint], second: Sequence[Fingerprint]) -> list[Copy]:
     """Pairs of pictures of two sets that are one: those of the same content first, then those that look it.
 
     Args:
@@ -101,7 +101,7 @@ def find_copies(first: Iterable[Picture], second: Sequence[Picture]) -> list[Cop
     return [*exact, *_near(first, second)]
 
 
-def _near(first: Iterable[Picture], second: Sequence[Picture]) -> Iterator[Copy]:
+def _near(first: Iterable[Fingerprint], second: Sequence[Fingerprint]) -> Iterator[Copy]:
     hashes = np.array([picture.hash for picture in second], np.uint64)
     for picture in first:
         different = (hashes ^ np.uint64(picture.hash)).view(np.uint16).reshape(-1, 4)

@@ -56,7 +56,7 @@ def text(value: Cell) -> str:
     return value.html if isinstance(value, Markup) else f'<bdi>{escape(str(value))}</bdi>'
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def html_table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table, which scrolls where it is wider than the page.
 
     Args:

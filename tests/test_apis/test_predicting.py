@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.apis.predicting import Settings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
+from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.structures.masks import mask_to_rle
@@ -43,7 +43,8 @@ def folder_of(out, inputs, expressions=('the cup', 'all of it'), size=2, **setti
 
 
 def run(ask, folder: ShardFolder, shards=None, **settings):
-    predict_shards(ask, folder, folder.missing() if shards is None else shards, Settings(**settings), lambda *_: None)
+    shards = folder.missing() if shards is None else shards
+    predict_shards(ask, folder, shards, AnswerSettings(**settings), lambda *_: None)
     return [json.loads(line) for line in (folder.folder / 'predictions.jsonl').read_text().splitlines()
             ] if not folder.missing() and folder.merge() else None
 
@@ -145,7 +146,7 @@ def test_a_join_finds_what_is_missing_or_twice(ask, photos, tmp_path, change, me
 
 def slow(ask, folder: ShardFolder) -> None:
     torch.set_num_threads(1)
-    predict_shards(ask, folder, folder.missing(), Settings(workers=0), lambda *_: time.sleep(0.2))
+    predict_shards(ask, folder, folder.missing(), AnswerSettings(workers=0), lambda *_: time.sleep(0.2))
 
 
 def test_a_killed_run_goes_on(ask, photos, tmp_path):

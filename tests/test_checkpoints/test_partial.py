@@ -5,7 +5,7 @@ from helpers.toy_runner import ToyModel, toy_runner
 from torch import nn
 
 from mmrefseg.checkpoints.interpolation import interpolate
-from mmrefseg.checkpoints.partial import PartLoaded, fit_partially, table
+from mmrefseg.checkpoints.partial import PartLoaded, fit_partially, loading_table
 from mmrefseg.errors import InputError
 
 
@@ -26,7 +26,7 @@ def test_what_may_differ_stays_as_it_is_and_the_rest_is_loaded():
     model.load_state_dict(checkpoint['state_dict'])
     assert torch.equal(model.head.kernel.weight, own['head.kernel.weight'])
     assert torch.equal(model.backbone.weight, other.backbone.weight)
-    assert 'left as made: head.kernel.weight, head.kernel.bias' in table(parts)
+    assert 'left as made: head.kernel.weight, head.kernel.bias' in loading_table(parts)
 
 
 def test_missing_and_unknown_names_of_a_bare_state_dict():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrefseg.datasets.picture_copies import NEAR, Copy, Picture, find_copies, perceptual_hash, read_picture
+from mmrefseg.datasets.picture_copies import NEAR, Copy, Fingerprint, find_copies, perceptual_hash, read_fingerprint
 
 
 def pictures(number):
@@ -43,7 +43,8 @@ def test_a_wave_by_hand():
 
 
 def test_exact_copies_come_first():
-    a, b, c, d = Picture('a', '1', 0), Picture('b', '2', 0b1111), Picture('c', '1', 0), Picture('d', '3', 0b11111)
+    a, b, c, d = (Fingerprint(*known)
+                  for known in (('a', '1', 0), ('b', '2', 0b1111), ('c', '1', 0), ('d', '3', 0b11111)))
     assert find_copies([b, a], [d, c]) == [Copy(a, c, True), Copy(b, d, False), Copy(b, c, False)]
     assert find_copies([a], [d]) == [] == find_copies([], [a]) == find_copies([a], [])
 
@@ -54,5 +55,5 @@ def test_a_file_is_looked_at_upright(tmp_path):
     exif[0x0112] = 6
     image.save(tmp_path / 'plain.png')
     image.rotate(90, expand=True).save(tmp_path / 'turned.png', exif=exif)
-    plain, turned = (read_picture(str(tmp_path / f'{name}.png')) for name in ('plain', 'turned'))
+    plain, turned = (read_fingerprint(str(tmp_path / f'{name}.png')) for name in ('plain', 'turned'))
     assert plain.name.endswith('plain.png') and plain.sha256 != turned.sha256 and plain.hash == turned.hash

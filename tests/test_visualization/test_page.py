@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mmrefseg.visualization import overlay_mask, tint_mask
-from mmrefseg.visualization.page import Markup, page, table, text, thumbnail
+from mmrefseg.visualization.page import Markup, html_table, page, text, thumbnail
 
 
 def test_texts_stay_texts():
@@ -17,11 +17,11 @@ def test_texts_stay_texts():
 
 
 def test_page_and_table():
-    shown = page('<title>', [table(('a', '<b>'), [('<i>', 1), (Markup('<br>'), 'x')])], 'i{}', 'f()')
+    shown = page('<title>', [html_table(('a', '<b>'), [('<i>', 1), (Markup('<br>'), 'x')])], 'i{}', 'f()')
     assert '<title>&lt;title&gt;</title>' in shown and '<h1>&lt;title&gt;</h1>' in shown
     assert '<th>a<th>&lt;b&gt;' in shown and '<td><bdi>&lt;i&gt;</bdi><td><bdi>1</bdi>' in shown and '<td><br>' in shown
     assert "default-src 'none'" in shown and '<script>f()</script>' in shown and 'i{}</style>' in shown
-    assert '<th>' not in table((), [(1, )]) and '<script>' not in page('', [])
+    assert '<th>' not in html_table((), [(1, )]) and '<script>' not in page('', [])
 
 
 def test_thumbnail():

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import Answer, Pair, draw_pairs
+from mmrefseg.visualization import Pair, Panel, draw_pairs
 from mmrefseg.visualization import pipeline_grid as pairs
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
 MASK = np.eye(60, 80) > 0
-PAIR = Pair(Answer(IMAGE, MASK, 'left cup / red cup'), Answer(IMAGE[:50, :50], MASK[:50, :50], 'red cup'), 'ref 3')
+PAIR = Pair(Panel(IMAGE, MASK, 'left cup / red cup'), Panel(IMAGE[:50, :50], MASK[:50, :50], 'red cup'), 'ref 3')
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_everything_is_shown(drawn):
 
 @pytest.mark.parametrize('number', [1, 2, 3, 7])
 def test_nothing_overlaps(drawn, number):
-    tall = Answer(np.zeros((90, 30, 3), np.uint8), np.ones((90, 30)), 'word ' * 100)
+    tall = Panel(np.zeros((90, 30, 3), np.uint8), np.ones((90, 30)), 'word ' * 100)
     draw_pairs([PAIR, *[Pair(tall, tall, 'a_long_name' * 20)] * (number - 1)], 'pairs.png')
     figure = drawn[0]
     figure.draw_without_rendering()
@@ -45,7 +45,7 @@ def test_nothing_overlaps(drawn, number):
 @pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('text', ['$\\nonsense$ of TeX', 'a\tb\nc', '🦊 ' * 100, 'x' * 3000])
 def test_any_text_is_drawn(tmp_path, text):
-    draw_pairs([Pair(Answer(IMAGE, MASK, text), Answer(IMAGE, MASK, text), text)], tmp_path / 'pairs.png')
+    draw_pairs([Pair(Panel(IMAGE, MASK, text), Panel(IMAGE, MASK, text), text)], tmp_path / 'pairs.png')
     assert cv2.imread(str(tmp_path / 'pairs.png')) is not None
 
 

@@ -19,7 +19,7 @@ from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.failures import Facts, choose_examples, collect_facts, report_failures
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
 from mmrefseg.evaluation.predictions.matching import file_name_of
-from mmrefseg.evaluation.predictions.scoring import draw_pairs
+from mmrefseg.evaluation.predictions.scoring import mask_pairs
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically, write_json
 from mmrefseg.visualization.error_page import draw_example, error_page
 
@@ -68,7 +68,7 @@ def describe(index: int, info: Mapping[str, Any], facts: Facts) -> dict[str, Any
 def picture(info: Mapping[str, Any], answer: Prediction | None, protocol: Protocol) -> np.ndarray:
     """A small picture of image, truth and answer."""
     loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
-    mask, truth = next(draw_pairs([info], [answer], [protocol])).frames[protocol.name]
+    mask, truth = next(mask_pairs([info], [answer], [protocol])).frames[protocol.name]
     shown = mask.numpy().astype(np.uint8) if answer else np.zeros_like(truth, np.uint8)
     height, width = loaded['ori_shape']
     shown = cv2.resize(shown, (width, height), interpolation=cv2.INTER_NEAREST)

@@ -18,7 +18,7 @@ from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
-from mmrefseg.datasets.picture_copies import Copy, Picture, find_copies, read_picture
+from mmrefseg.datasets.picture_copies import Copy, Fingerprint, find_copies, read_fingerprint
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
@@ -114,11 +114,11 @@ class Audit:
                 copies[dataset.title, split] = find_copies(self._look_at(trained.values()), self._look_at(others))
         return {split: found for split, found in copies.items() if found}
 
-    def _look_at(self, paths: Iterable[str]) -> list[Picture]:
+    def _look_at(self, paths: Iterable[str]) -> list[Fingerprint]:
         paths = list(paths)
         unread = [path for path in paths if path not in self._pictures]
         with ordered_map(self._workers) as over_workers:
-            pictures = track(over_workers(read_picture, unread), 'pictures', len(unread))
+            pictures = track(over_workers(read_fingerprint, unread), 'pictures', len(unread))
             self._pictures |= {picture.name: picture for picture in pictures}
         return [self._pictures[path] for path in paths]
 

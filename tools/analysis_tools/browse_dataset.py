@@ -22,7 +22,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.files import check_writable
-from mmrefseg.visualization import Answer, Pair, draw_pairs
+from mmrefseg.visualization import Pair, Panel, draw_pairs
 
 PER_PICTURE = 12
 
@@ -58,18 +58,18 @@ def choose(total: int, number: int, seed: int) -> list[int]:
     return sorted(random.Random(seed).sample(range(total), min(number, total)))
 
 
-def before(info: dict[str, Any]) -> Answer:
+def before(info: dict[str, Any]) -> Panel:
     """The sample as it is stored."""
     loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
     texts = [info['text']] if 'text' in info else [sentence['text'] for sentence in info['sentences']]
-    return Answer(loaded['img'], loaded['gt_seg_map'], ' / '.join(texts))
+    return Panel(loaded['img'], loaded['gt_seg_map'], ' / '.join(texts))
 
 
-def after(item: dict[str, Any]) -> Answer:
+def after(item: dict[str, Any]) -> Panel:
     """The sample as the model gets it."""
     sample, pixels = item['data_samples'], item['inputs'].numpy().transpose(1, 2, 0)
     image = np.ascontiguousarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    return Answer(image, _mask(sample, image.shape[:2]), sample.text)
+    return Panel(image, _mask(sample, image.shape[:2]), sample.text)
 
 
 def _mask(sample: RefSegDataSample, shape: tuple[int, int]) -> np.ndarray:

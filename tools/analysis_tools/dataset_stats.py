@@ -59,7 +59,7 @@ def describe(dataset: BaseReferringDataset) -> Statistics:
         expressions[len(sentences)] += 1
         words.update(len(sentence['text'].split()) for sentence in sentences)
         kinds.update(sentence['kind'] or classify_expression(sentence['text']) for sentence in sentences)
-        shares.append(size_of(referent))
+        shares.append(area_share(referent))
     return {
         'images': len(images),
         'refs': len(shares),
@@ -74,7 +74,7 @@ def describe(dataset: BaseReferringDataset) -> Statistics:
     }
 
 
-def size_of(referent: Mapping[str, Any]) -> float:
+def area_share(referent: Mapping[str, Any]) -> float:
     """The share of its image that a referent takes up."""
     try:
         return float(draw_mask(referent['segmentation'], referent['height'], referent['width']).mean())

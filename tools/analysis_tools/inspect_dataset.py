@@ -9,7 +9,7 @@ from mmrefseg.apis import command_line
 from mmrefseg.datasets.inspection import TINY, Findings, inspect_folder
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.visualization import tint_mask
-from mmrefseg.visualization.page import page, table, text, thumbnail
+from mmrefseg.visualization.page import html_table, page, text, thumbnail
 
 _LISTED = 50
 _COLOUR = '#ff5a28'
@@ -48,7 +48,7 @@ def to_html(findings: Findings, folder: Path) -> str:
     parts = ['<h2>What to mend first</h2>',
              '<ol>' + ''.join(f'<li><a href="#{key}">{text(what)}</a></li>' for what, key in found) + '</ol>'
              if found else '<p>Nothing was found.</p>',
-             '<h2>Splits</h2>', table(('split', 'images', 'lines', 'expressions', 'broken'), (
+             '<h2>Splits</h2>', html_table(('split', 'images', 'lines', 'expressions', 'broken'), (
                  (split, *numbers.values()) for split, numbers in findings.splits.items())),
              '<h2>Samples</h2><div class="grid">',
              *(f'<figure>{thumbnail(tint_mask(shown.image, shown.mask, _COLOUR))}'
@@ -61,12 +61,12 @@ def to_html(findings: Findings, folder: Path) -> str:
                   f'<li>and {more} more, in inspect.json</li>' if more > 0 else '', '</ul>']
     for split, counts in findings.classes.items():
         parts += [f'<h2>What {text(split)} asks for, by the first noun ({len(counts)})</h2>',
-                  table((), ((name, number, f'{number / counts.total():.0%}')
+                  html_table((), ((name, number, f'{number / counts.total():.0%}')
                              for name, number in counts.most_common(_LISTED)))]
     for title, counts in (('Tokens per expression', sorted(findings.tokens.items())),
                           ('Where referents lie', findings.positions.most_common()),
                           (f'Most frequent of {len(findings.words)} words', findings.words.most_common(_LISTED))):
-        parts += [f'<h2>{title}</h2>', table((), counts)]
+        parts += [f'<h2>{title}</h2>', html_table((), counts)]
     return page(folder.name, parts)
 
 

@@ -25,13 +25,13 @@ from mmrefseg.evaluation.functional.calibration import calibration_of
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
-from mmrefseg.visualization import Answer, draw_answers
+from mmrefseg.visualization import Panel, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
 from ..building import build_model, check_device, inference_pipeline, read_config
 from ..official_weights import load_any_checkpoint
 from ..sharing.packs import find_pack
-from .questions import Asked, asked_of, check_expressions, number_of
+from .questions import Asked, asked_of, check_expressions, count_images
 from .result import RefSegResult
 from .sources import Images, ImageSource, OneImage, sources_of
 
@@ -187,7 +187,7 @@ class RefSegInferencer:
             texts = check_expressions(expressions)
             asked = (Asked(source, texts) for source in sources_of(cast(Images, images)))
         if progress:
-            asked = track(asked, 'asking', total=number_of(cast(Images, images)), console=Console(stderr=True))
+            asked = track(asked, 'asking', total=count_images(cast(Images, images)), console=Console(stderr=True))
         return self._run(asked, batch_size, threshold, on_error or _report, workers)
 
     def image(self, image: OneImage) -> AskedImage:
@@ -357,11 +357,11 @@ def _choose_dtype(name: str, device_type: str) -> torch.dtype:
     return _DTYPES[name]
 
 
-def _panels(results: list[RefSegResult]) -> Iterator[Answer]:
+def _panels(results: list[RefSegResult]) -> Iterator[Panel]:
     """What is drawn, an image at a time: many photos would fill the memory."""
     for source, answers in groupby(results, key=lambda result: result.image):
         image = source.read()
-        yield from (Answer(image, result.mask, result.caption()) for result in answers)
+        yield from (Panel(image, result.mask, result.caption()) for result in answers)
 
 
 def _report(source: ImageSource, error: UserError) -> None:

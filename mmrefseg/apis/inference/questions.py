@@ -81,7 +81,7 @@ def _do_not_fit(num_images: int, num_expressions: int) -> InputError:
                       'as of the other, or a single image, or a single expression.')
 
 
-def number_of(images: Images) -> int | None:
+def count_images(images: Images) -> int | None:
     """How many images there are; None where that isn't known without reading them.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmrefseg.errors import UserError
-from mmrefseg.visualization import Answer, draw_answers
+from mmrefseg.visualization import Panel, draw_answers
 
 from ..inference import ImageSource, RefSegInferencer, RefSegResult
 from .shards import ShardFolder
@@ -16,7 +16,7 @@ PICTURES = {'png': ('masks', '.png'), 'overlay': ('overlays', '.jpg')}
 """What may be saved of each answer → folder and suffix."""
 
 
-class Settings(NamedTuple):
+class AnswerSettings(NamedTuple):
     """How answers are made.
 
     Args:
@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     workers: int = 2
 
 
-def predict_shards(ask: RefSegInferencer, folder: ShardFolder, shards: Iterable[int], settings: Settings,
+def predict_shards(ask: RefSegInferencer, folder: ShardFolder, shards: Iterable[int], settings: AnswerSettings,
                    on_shard: Callable[[int, int, int], None]) -> None:
     """Answer shards, each written when all of it is there.
 
@@ -54,7 +54,7 @@ def predict_shards(ask: RefSegInferencer, folder: ShardFolder, shards: Iterable[
 
 
 def _answer(ask: RefSegInferencer, tasks: list[Task], out: Path,
-            settings: Settings) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+            settings: AnswerSettings) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
     """The entries of tasks with the numbers that sort them; those of unreadable images come whenever they are found."""
     sources = [ImageSource(task.image) for task in tasks]
     task_of = {id(source): task for source, task in zip(sources, tasks, strict=True)}
@@ -91,4 +91,4 @@ def _save(result: RefSegResult, kind: str, path: Path) -> None:
     if kind == 'png':
         result.save(path)
     else:
-        draw_answers([Answer(result.image.read(), result.mask, result.caption())], path)
+        draw_answers([Panel(result.image.read(), result.mask, result.caption())], path)

@@ -16,7 +16,7 @@ from mmrefseg.utils.image_header import check_pixels
 
 from ..annotation_fields import get_field
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, number_of, numbers_of, size_of, words_of
+from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 
 _OUTLINES = {'polygon', 'polygonlabels', 'brush', 'brushlabels', 'rectangle', 'rectanglelabels', 'ellipse',
              'ellipselabels'}
@@ -71,7 +71,7 @@ def _of_results(results: list, name: str, where: str, options: Options, notes: N
             if shape.get('image_rotation'):
                 raise InputError(f'{inside}: the image was rotated in Label Studio by {shape["image_rotation"]} '
                                  'degrees. Turn the image itself, and annotate it as it is.')
-            size = size_of(shape.get('original_height'), shape.get('original_width'), inside)
+            size = image_size_of(shape.get('original_height'), shape.get('original_width'), inside)
             if size is None:
                 raise InputError(f'{inside}: original_height and original_width are missing')
             segmentation = _outline(shape, size, options, notes, inside)
@@ -101,14 +101,14 @@ def _outline(shape: dict, size: tuple[int, int], options: Options, notes: Notes,
     value = get_field(shape, 'value', dict, where)
     kind = shape['type'].removesuffix('labels')
     if kind == 'polygon':
-        points = numbers_of(value.get('points'), f'{where}: points')
+        points = parse_numbers(value.get('points'), f'{where}: points')
         if len(points) % 2 or len(points) < 6:
             raise InputError(f'{where}: points must be three [x, y] pairs or more')
         return [[number * (width, height)[index % 2] / 100 for index, number in enumerate(points)]]
     if kind == 'brush':
         return mask_to_rle(decode_brush(value.get('rle'), height, width, where))
     if kind == 'rectangle' and options.boxes and not value.get('rotation'):
-        x, y, box_width, box_height = (number_of(value.get(key), f'{where}: {key}') / 100
+        x, y, box_width, box_height = (parse_number(value.get(key), f'{where}: {key}') / 100
                                        for key in ('x', 'y', 'width', 'height'))
         notes.counts['objects have a box alone; the box is their mask'] += 1
         return [box_polygon(x * width, y * height, box_width * width, box_height * height)]

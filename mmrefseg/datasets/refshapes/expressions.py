@@ -131,7 +131,7 @@ def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | 
     return options[int(np.searchsorted(ends, rng.random() * ends[-1], side='right'))]
 
 
-def nouns_of(things: list[Thing]) -> list[Noun]:
+def noun_phrases(things: list[Thing]) -> list[Noun]:
     """Every noun phrase that is surely true of something.
 
     Args:
@@ -265,7 +265,7 @@ def candidates(things: list[Thing]) -> list[Candidate]:
     Returns:
         In no order that matters; an object may have none.
     """
-    nouns = nouns_of(things)
+    nouns = noun_phrases(things)
     sizeless = [noun for noun in nouns if not noun.size]
     return [*_attributes(nouns), *_locations(things, sizeless), *_relations(things, sizeless),
             *_superlatives(things, sizeless)]

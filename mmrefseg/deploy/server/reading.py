@@ -41,7 +41,7 @@ async def read_question(request: Request, limits: Limits, fetch: Fetch | None) -
         form = await request.form(max_files=1, max_fields=limits.expressions + 16)  # answers 400 itself
         fields = await _of_form(form)
     elif kind == 'application/json':
-        fields = read_json(await request.body())
+        fields = parse_json_object(await request.body())
     else:
         raise HTTPException(415, 'send multipart/form-data with the file `image`, or application/json')
     if unknown := fields.keys() - set(_FIELDS):
@@ -51,7 +51,7 @@ async def read_question(request: Request, limits: Limits, fetch: Fetch | None) -
                     _include(fields.get('include')))
 
 
-def read_json(body: bytes) -> dict[str, Any]:
+def parse_json_object(body: bytes) -> dict[str, Any]:
     """A JSON object.
 
     Args:

@@ -15,7 +15,7 @@ from mmrefseg.utils.image_header import read_image_size
 
 from ..functional import iou_ratios, percentages
 from ..predictions import Prediction
-from ..predictions.scoring import Pair
+from ..predictions.scoring import MaskPair
 
 THRESHOLDS = tuple(range(5, 100, 5))  # percent
 
@@ -36,7 +36,7 @@ class ThresholdSweep:
         self._empty_union = empty_union
         self._counts: list[np.ndarray] = []
 
-    def add(self, answer: Prediction | None, pair: Pair) -> None:
+    def add(self, answer: Prediction | None, pair: MaskPair) -> None:
         """Count an expression, if its probabilities are there.
 
         Args:

@@ -17,7 +17,7 @@ from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample, masks_by_matrix, masks_by_opencv
 
 from ..layers import Router, RoutingInfo, StepLog, TextFeatures, check_setting
-from .image_sharing import Shared, pick, run_with_text, run_without_text, steps, takes_text
+from .image_sharing import Shared, parts_in_row, per_expression, run_with_text, run_without_text, takes_text
 
 _ROUTING = 'routing/'
 _BACK = {'matrix': masks_by_matrix, 'opencv': masks_by_opencv}
@@ -199,7 +199,7 @@ class ReferringSegmentor(BaseModel):
 
     def _extractors(self) -> list[nn.Module]:
         """What comes before the head, in its order."""
-        return [*steps(self.backbone), *steps(self.neck)]
+        return [*parts_in_row(self.backbone), *parts_in_row(self.neck)]
 
     def extract_feat(self, inputs: Tensor, token_ids: Tensor, token_mask: Tensor, image_index: Tensor | None = None
                      ) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
@@ -216,7 +216,7 @@ class ReferringSegmentor(BaseModel):
         if image_index is not None:
             if shares := hasattr(parts[0], 'forward_text_with_routing') and takes_text(parts[0]):
                 x = parts[0].forward_image(inputs)
-            x = pick(x, image_index)
+            x = per_expression(x, image_index)
             if shares:
                 x, routing = parts.pop(0).forward_text_with_routing(x, text)
         for part in parts:
@@ -255,7 +255,7 @@ class ReferringSegmentor(BaseModel):
     def _maps_with_text(self, shared: Shared, token_ids: Tensor, token_mask: Tensor,
                         image_index: Tensor | None) -> tuple[tuple[Tensor, ...], TextFeatures]:
         text = self.text_encoder(token_ids, token_mask)
-        shared = shared if image_index is None else pick(shared, image_index)
+        shared = shared if image_index is None else per_expression(shared, image_index)
         return run_with_text(self._extractors(), shared, text), text
 
     def forward(self,
