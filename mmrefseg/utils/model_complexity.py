@@ -49,7 +49,8 @@ def count_parameters(module: nn.Module) -> tuple[ParameterCount, ParameterCount]
     pretrained = _pretrained(module)
     new = {id(p): p for p in module.parameters() if id(p) not in pretrained}
     pretrained, new = (ParameterCount(sum(p.numel() for p in kind.values()),
-                             sum(p.numel() for p in kind.values() if p.requires_grad)) for kind in (pretrained, new))
+                                      sum(p.numel() for p in kind.values() if p.requires_grad))
+                       for kind in (pretrained, new))
     return pretrained, new
 
 
