@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.inference.answerer import brings_weights, identity_of, load_answerer
+from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, predict_shards, read_expressions, read_tasks
-from mmrefseg.apis.predicting.coco import coco_of
-from mmrefseg.apis.predicting.many import PICTURES
+from mmrefseg.apis.predicting.coco_annotations import coco_of
+from mmrefseg.apis.predicting.predict_shards import PICTURES
 from mmrefseg.apis.predicting.shards import PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
@@ -125,7 +125,7 @@ def predict(args: Namespace) -> None:
 
 def answer(args: Namespace, folder: ShardFolder, pending: list[int], rank: int) -> None:
     """Load the model and answer shards."""
-    ask = load_answerer(args.model, args.weights, own_device(args.device), args.dtype)
+    ask = load_inferencer(args.model, args.weights, own_device(args.device), args.dtype)
     settings = AnswerSettings(tuple(kind for kind in args.save if kind != 'coco'), args.batch_size, args.threshold,
                         args.workers)
     columns = (TextColumn('shards'), BarColumn(), MofNCompleteColumn(),

@@ -30,7 +30,7 @@ from mmrefseg.datasets.dataset_configs import with_split
 from mmrefseg.engine.answering import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
-from mmrefseg.evaluation.config import evaluators, protocols_of
+from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.utils.run_processes import leave_process_group

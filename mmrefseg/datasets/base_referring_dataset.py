@@ -19,7 +19,7 @@ from mmrefseg.utils.safe_names import refuse_links_out
 
 from .annotation_fields import key_of
 from .coordinate_units import CoordinateUnits
-from .image_once import prepare_samples
+from .image_sharing import prepare_samples
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
@@ -232,7 +232,7 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
         """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
-        pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
+        pipeline allows it (see :func:`~mmrefseg.datasets.image_sharing.split_pipeline`).
         """
         return prepare_samples(self, indices, self.pipeline.transforms)
 

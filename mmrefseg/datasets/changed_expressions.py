@@ -12,7 +12,7 @@ from mmrefseg.registry import DATASETS
 
 from .dataset_wrapper import DatasetWrapper
 from .expression_changes import CHANGES, Questions
-from .image_once import prepare_samples
+from .image_sharing import prepare_samples
 
 
 @DATASETS.register_module()

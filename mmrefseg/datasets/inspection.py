@@ -18,11 +18,11 @@ from mmrefseg.errors import MissingInputError, UserError
 from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.wording import counted
+from mmrefseg.utils.text_formatting import counted
 
+from .duplicate_images import Fingerprint, find_copies, fingerprint_of
 from .expression_kind import nouns_of
 from .json_lines import OwnLines
-from .picture_copies import Fingerprint, find_copies, fingerprint_of
 from .preparation import validate
 from .prepared_folder import ANNOTATIONS, IMAGES
 from .referent_lines import iterate_lines

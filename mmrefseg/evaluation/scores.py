@@ -9,7 +9,7 @@ import numpy as np
 from mmrefseg.errors import InputError
 
 from .functional import Ratio, group_expressions, iou_ratios
-from .functional.groups import Grouping
+from .functional.expression_groups import Grouping
 from .protocols import Protocol
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .html_page import Cell, Markup, html_table, page, text, thumbnail
 from .masks import MASK_COLOUR, TRUTH_COLOUR, overlay_mask, shrink
-from .page import Cell, Markup, html_table, page, text, thumbnail
 
 SIDE = 240  # pixels of a picture's longer side
 

@@ -13,7 +13,7 @@ import torch
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
-from mmrefseg.apis.predicting.coco import coco_of
+from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.structures.masks import mask_to_rle
 

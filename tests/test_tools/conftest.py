@@ -9,7 +9,7 @@ from helpers.configs import build_model
 from helpers.tools import load_script
 from torch import Tensor
 
-from mmrefseg.apis import converting
+from mmrefseg.apis import checkpoint_conversion
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def run_converter(monkeypatch) -> Callable[..., None]:
         tool = load_script(f'tools/model_converters/{name}.py')
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         # Every conversion compares with the models of the same few configs.
-        monkeypatch.setattr(converting, 'MODELS', Namespace(build=build_model))
+        monkeypatch.setattr(checkpoint_conversion, 'MODELS', Namespace(build=build_model))
         tool.main()
 
     return run

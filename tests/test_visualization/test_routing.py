@@ -4,7 +4,7 @@ from itertools import pairwise
 import cv2
 import pytest
 
-from mmrefseg.visualization import charts as routing
+from mmrefseg.visualization import bar_charts as routing
 from mmrefseg.visualization import draw_routing
 
 COUNTS = {'all': 10, 'attribute': 7, '$new$ kind': 3}

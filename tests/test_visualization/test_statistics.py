@@ -2,7 +2,7 @@ import cv2
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization import charts as statistics
+from mmrefseg.visualization import bar_charts as statistics
 from mmrefseg.visualization import draw_statistics
 
 SPLIT = {'images': 1234, 'refs': 4, 'expressions': 10, 'words': {1: 2, 3: 6, 15: 1, 40: 1},

@@ -17,8 +17,8 @@ from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
+from mmrefseg.datasets.duplicate_images import Copy, Fingerprint, find_copies, read_fingerprint
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
-from mmrefseg.datasets.picture_copies import Copy, Fingerprint, find_copies, read_fingerprint
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.worker_processes import check_workers, ordered_map

@@ -21,8 +21,8 @@ from mmrefseg.datasets import BaseReferringDataset, ShuffledExpressions
 from mmrefseg.datasets.dataset_configs import build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
-from mmrefseg.evaluation.config import counting_metrics, evaluators, protocols_of
 from mmrefseg.evaluation.functional import Ratio, compare_figures, estimate_figures
+from mmrefseg.evaluation.metric_configs import counting_metrics, evaluators, protocols_of
 from mmrefseg.evaluation.metrics.expression_metric import ExpressionMetric
 from mmrefseg.evaluation.predictions import (
     PROTOCOLS_KEY,

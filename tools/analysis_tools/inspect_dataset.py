@@ -9,7 +9,7 @@ from mmrefseg.apis import command_line
 from mmrefseg.datasets.inspection import TINY, Findings, inspect_folder
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.visualization import tint_mask
-from mmrefseg.visualization.page import html_table, page, text, thumbnail
+from mmrefseg.visualization.html_page import html_table, page, text, thumbnail
 
 _LISTED = 50
 _COLOUR = '#ff5a28'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.importing import FORMATS, Options, import_annotations, parse_shares
-from mmrefseg.utils.wording import counted
+from mmrefseg.utils.text_formatting import counted
 
 _TOLD = 10
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mmrefseg.engine.checks import check_input_sizes
+from mmrefseg.engine.setup_checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.evaluation.functional.calibration import calibration_of
 from mmrefseg.registry import INFERENCERS
@@ -30,10 +30,10 @@ from mmrefseg.visualization.figure import check_picture
 
 from ..building import build_model, check_device, inference_pipeline, read_config
 from ..official_weights import load_any_checkpoint
-from ..sharing.packs import find_pack
+from ..sharing.model_folder import find_model_folder
+from .image_sources import Images, ImageSource, OneImage, sources_of
 from .questions import Asked, asked_of, check_expressions, count_images
 from .result import RefSegResult
-from .sources import Images, ImageSource, OneImage, sources_of
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 _AGAIN = 'The answers so far are good; build a new inferencer for the rest.'
@@ -90,7 +90,7 @@ class RefSegInferencer:
                  device: str | None = 'auto',
                  dtype: str = 'float32',
                  compile: bool = False) -> None:
-        if weights is None and (pack := find_pack(config)) is not None:
+        if weights is None and (pack := find_model_folder(config)) is not None:
             config, weights = pack
         config = read_config(config)
         self.pipeline, self.model = inference_pipeline(config), build_model(config)

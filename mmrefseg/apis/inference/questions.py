@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mmrefseg.errors import InputError, InputTypeError
 from mmrefseg.utils.expression_checks import check_expression
 
-from .sources import Images, ImageSource, is_one_image, sources_of
+from .image_sources import Images, ImageSource, is_one_image, sources_of
 
 
 class Asked(NamedTuple):

@@ -15,13 +15,13 @@ from torch import Tensor
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.structures import cris_scores
-from mmrefseg.structures.instances import split_mask
+from mmrefseg.structures.mask_splitting import split_mask
 from mmrefseg.structures.masks import mask_to_rle
-from mmrefseg.structures.overlap import expected_overlap
+from mmrefseg.structures.overlap_estimate import expected_overlap
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.visualization.answers import Panel, compose_answers
 
-from .sources import ImageSource
+from .image_sources import ImageSource
 
 _MASK_KINDS = ('.png', '.bmp', '.tif', '.tiff')
 

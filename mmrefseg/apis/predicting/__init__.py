@@ -1,5 +1,5 @@
 """Answers about any number of images, by any number of processes, which may be killed and go on."""
-from .many import AnswerSettings, predict_shards
+from .predict_shards import AnswerSettings, predict_shards
 from .shards import ShardFolder
 from .tasks import Task, read_expressions, read_tasks
 

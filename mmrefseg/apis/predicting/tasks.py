@@ -11,9 +11,9 @@ from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
 from mmrefseg.errors import InputError, InputTypeError
 from mmrefseg.utils.files import JSON_ENCODING
 
-from ..inference.download import is_url
+from ..inference.image_download import is_url
+from ..inference.image_sources import sources_of
 from ..inference.questions import check_expressions
-from ..inference.sources import sources_of
 
 LINES = ('.jsonl', '.ndjson')
 LISTS = ('.txt', '.lst')

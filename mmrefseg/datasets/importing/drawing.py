@@ -13,7 +13,7 @@ from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
 from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 
 from ..coordinate_units import CoordinateUnits
-from .pictures import Pictures
+from .image_files import Pictures
 from .records import Annotation, Notes
 
 _NO_WORDS = 'objects have no expression; they are skipped'

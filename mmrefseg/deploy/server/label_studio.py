@@ -11,14 +11,14 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
 from mmrefseg.version import __version__
 
 from .messages import Limits, Question
-from .reading import Fetch, check_texts, of_base64, parse_json_object
+from .request_reading import Fetch, check_texts, of_base64, parse_json_object
 
 _MOST_TASKS = 64
 _RUN_BITS = (3, 4, 8, 16)

@@ -19,7 +19,7 @@ from ..predictions.scoring import MaskPair, mask_pairs, scores_of
 from ..protocols import Protocol
 from ..scores import Scores, unions_of
 from .classes import MISSING, classify_failure
-from .sweep import ThresholdSweep
+from .threshold_sweep import ThresholdSweep
 
 Objects = Mapping[int, Sequence[AnnotatedObject]]
 

@@ -15,7 +15,7 @@ from mmrefseg.errors import InputError
 
 from ..functional import Ratio, percentages, pixel_counts, predicted_mask, truth_mask
 from ..functional.boundary import boundary_counts
-from ..functional.groups import Grouping
+from ..functional.expression_groups import Grouping
 from ..protocols import PROTOCOLS, Protocol, ProtocolSetting, resolve_protocols
 from ..scores import Scores, complete_ratios
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmrefseg import config_path
 from mmrefseg.datasets.refer_pickle import load_refer_pickle
-from mmrefseg.engine.checks import check_leakage
+from mmrefseg.engine.setup_checks import check_leakage
 
 TRAIN = Path(__file__).parents[3] / 'tools/train.py'
 
@@ -28,7 +28,7 @@ def second(tmp_path) -> dict:
 @pytest.fixture
 def warnings(caplog, monkeypatch):
     """What is logged, also where another test has made a logger of mmengine's the current one."""
-    monkeypatch.setattr('mmrefseg.engine.checks.print_log',
+    monkeypatch.setattr('mmrefseg.engine.setup_checks.print_log',
                         lambda message, logger, level: logging.log(level, message))
     return caplog
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.instances import split_mask
+from mmrefseg.structures.mask_splitting import split_mask
 
 
 def discs(*centres, radius=10, size=(60, 90)):

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmrefseg
-from mmrefseg.engine.checks import check_input_sizes
+from mmrefseg.engine.setup_checks import check_input_sizes
 from mmrefseg.models import CLIPResNet, PlainViT
 
 TINY = dict(arch='vit_base_patch14_reg4_dinov2', embed_dim=24, depth=1, num_heads=2, img_size=28)

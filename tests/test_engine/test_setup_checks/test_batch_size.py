@@ -30,7 +30,7 @@ def processes(monkeypatch):
 
     def believe(number):
         monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (number - 1, number))
-        monkeypatch.setattr('mmrefseg.engine.checks.get_world_size', lambda: number)
+        monkeypatch.setattr('mmrefseg.engine.setup_checks.get_world_size', lambda: number)
 
     return believe
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrefseg.datasets.picture_copies import NEAR, Copy, Fingerprint, find_copies, perceptual_hash, read_fingerprint
+from mmrefseg.datasets.duplicate_images import NEAR, Copy, Fingerprint, find_copies, perceptual_hash, read_fingerprint
 
 
 def pictures(number):

@@ -1,4 +1,4 @@
-from mmrefseg.utils.wording import counted
+from mmrefseg.utils.text_formatting import counted
 
 
 def test_one_and_several():

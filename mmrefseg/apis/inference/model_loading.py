@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmrefseg.utils.files import sha256_of
 
-from ..sharing import HUB, is_pack
-from ..sharing.packs import CONFIG
+from ..sharing import HUB, is_model_folder
+from ..sharing.model_folder import CONFIG
 from .exported import INFO, ExportedInferencer, is_exported
 from .inferencer import RefSegInferencer
 
@@ -18,10 +18,10 @@ def brings_weights(model: str | Path) -> bool:
     Args:
         model: what a user names.
     """
-    return str(model).startswith(HUB) or is_pack(model) or is_exported(model)
+    return str(model).startswith(HUB) or is_model_folder(model) or is_exported(model)
 
 
-def load_answerer(model: str | Path, weights: str | Path | None = None, device: str = 'auto',
+def load_inferencer(model: str | Path, weights: str | Path | None = None, device: str = 'auto',
                   dtype: str = 'float32') -> RefSegInferencer:
     """Load what answers.
 
@@ -43,11 +43,11 @@ def identity_of(model: str | Path, weights: str | Path | None = None) -> dict[st
     """What tells one model from another: its name, and the content of its file of weights.
 
     Args:
-        model: as :func:`load_answerer` takes it.
-        weights: as :func:`load_answerer` takes it. Default None.
+        model: as :func:`load_inferencer` takes it.
+        weights: as :func:`load_inferencer` takes it. Default None.
     """
     file = weights
-    if is_pack(model) or is_exported(model):  # whose file has the SHA-256 of the weights
+    if is_model_folder(model) or is_exported(model):  # whose file has the SHA-256 of the weights
         file = os.path.join(model, INFO if is_exported(model) else CONFIG)
     named = None if weights is None else str(weights)
     return dict(model=str(model), weights=sha256_of(file) if file is not None and os.path.isfile(file) else named)

@@ -26,7 +26,7 @@ _FORMAT = 1
 _MOST_BYTES = 1 << 20  # of a config
 
 
-def is_pack(folder: str | Path) -> bool:
+def is_model_folder(folder: str | Path) -> bool:
     """Whether a folder holds a shared model.
 
     Args:
@@ -35,7 +35,7 @@ def is_pack(folder: str | Path) -> bool:
     return os.path.isfile(os.path.join(folder, CONFIG)) and os.path.isfile(os.path.join(folder, WEIGHTS))
 
 
-def find_pack(name: Any) -> tuple[Config, str] | None:
+def find_model_folder(name: Any) -> tuple[Config, str] | None:
     """Config and weights of a shared model.
 
     Args:
@@ -46,11 +46,11 @@ def find_pack(name: Any) -> tuple[Config, str] | None:
     """
     from .hub import HUB, pull
     if isinstance(name, str) and name.startswith(HUB):
-        return read_pack(pull(name))
-    return read_pack(name) if isinstance(name, str | Path) and is_pack(name) else None
+        return read_model_folder(pull(name))
+    return read_model_folder(name) if isinstance(name, str | Path) and is_model_folder(name) else None
 
 
-def write_pack(config: Config, model: nn.Module, folder: str | Path, card: str) -> None:
+def write_model_folder(config: Config, model: nn.Module, folder: str | Path, card: str) -> None:
     """Write a shared model.
 
     Args:
@@ -73,7 +73,7 @@ def write_pack(config: Config, model: nn.Module, folder: str | Path, card: str) 
     write_atomically(card.encode(), folder / CARD)
 
 
-def read_pack(folder: str | Path) -> tuple[Config, str]:
+def read_model_folder(folder: str | Path) -> tuple[Config, str]:
     """Read a shared model as data: nothing that is in it runs, and no memory is taken before the file has its weights.
 
     Args:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mmrefseg.visualization import overlay_mask, tint_mask
-from mmrefseg.visualization.page import Markup, html_table, page, text, thumbnail
+from mmrefseg.visualization.html_page import Markup, html_table, page, text, thumbnail
 
 
 def test_texts_stay_texts():

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import torch
 
+from .image_sources import ImageSource
 from .inferencer import RefSegInferencer
-from .sources import ImageSource
 
 
 def routing_weights(ask: RefSegInferencer, source: ImageSource,

@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
-from mmrefseg.apis.inference import download as module
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference import image_download as module
+from mmrefseg.apis.inference.image_download import download
 from mmrefseg.errors import FileError, InputError
 
 
