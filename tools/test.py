@@ -63,7 +63,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--out-routing', action='store_true', help='write what the routers decide, too')
     parser.add_argument('--show-dir', type=Path, metavar='DIR',
                         help='write pictures of samples here: expression, truth, answer and probabilities, and routing '
-                             'with --out-routing; DIR/SPLIT/PLACE.png')
+                             'with --out-routing; DIR/SPLIT/INDEX.png')
     parser.add_argument('--show-number', type=int, default=100, metavar='N',
                         help='pictures per split, at equal distances in it (default: 100)')
     add_compile_argument(parser)

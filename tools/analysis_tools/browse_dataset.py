@@ -9,12 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from rich.progress import track
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.building import add_cfg_options, read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.dataset_configs import config_of_split
 from mmrefseg.datasets.seeding import SampleIndex
@@ -42,8 +41,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the choice of samples and of random transforms (default: 0)')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the pictures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as train_dataloader.dataset.data_root=DIR')
+    add_cfg_options(parser, 'train_dataloader.dataset.data_root=DIR')
     return parser
 
 
