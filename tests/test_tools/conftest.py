@@ -9,7 +9,16 @@ from helpers.configs import build_model
 from helpers.tools import load_script
 from torch import Tensor
 
-from mmrefseg.apis import checkpoint_conversion
+from mmrefseg.apis import RefSegInferencer, checkpoint_conversion
+
+
+@pytest.fixture(scope='session')
+def weights(tmp_path_factory) -> str:
+    """A file of random weights for sera_tiny_refshapes."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'weights.pth'
+    torch.save(RefSegInferencer('sera_tiny_refshapes', None, 'cpu').model.state_dict(), path)
+    return str(path)
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.nn.init import zeros_
 from torchvision.ops import deform_conv2d
 
 from mmrefseg.errors import InputError, MissingPackageError
 from mmrefseg.utils.mmcv_operators import MEND, compiled, compiled_for_cuda
+
+from .initialization import zeroed
 
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
@@ -165,9 +166,8 @@ class DeformableConv(nn.Conv2d):
         self.zero_offsets()
 
     def zero_offsets(self) -> None:
-        """Put every tap at its own place."""
-        zeros_(self.conv_offset.weight)
-        zeros_(self.conv_offset.bias)
+        """Put every tap at its own position."""
+        zeroed(self.conv_offset)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a map.
