@@ -1,6 +1,7 @@
 """Damaged checkpoints end in clear errors; ``python tests/fuzz.py`` tries more."""
 import pytest
-from helpers.fuzzed_surfaces import FORMATS, SURFACES, reader, whole_file
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.checkpoints import FORMATS, reader, whole_file
 from helpers.fuzzing import endings, mutate, unclear_ends
 
 from mmrefseg.errors import InputError

@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 import torch
-from helpers.fuzzed_surfaces import PREDICTIONS, SURFACES
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.predictions import PREDICTIONS
 from helpers.fuzzing import endings
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from PIL import Image
