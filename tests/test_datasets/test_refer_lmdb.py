@@ -101,7 +101,7 @@ def test_a_missing_referent(tmp_path):
         ReferringLMDBDataset(str(tmp_path), 'other')
 
 
-@pytest.mark.parametrize('method, workers', [('fork', 2), ('spawn', 1)])
+@pytest.mark.parametrize('method, workers', [('fork', 2), ('forkserver', 1)])
 def test_many_processes_read_at_once(source, prepared, tmp_path, method, workers):
     prepare('refshapes', [source], tmp_path / 'out')
     both = ConcatDataset([ReferringLMDBDataset(str(prepared), pipeline=PIPELINE),

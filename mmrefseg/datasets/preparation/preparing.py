@@ -18,7 +18,7 @@ from mmrefseg.utils.worker_processes import check_workers, ordered_map
 from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
-from .catalogue import Catalogue
+from .catalogue import Catalogue, archives_closed_afterwards
 from .recipes import RECIPES
 from .sources import Source
 from .splits import SplitPreparation
@@ -82,7 +82,7 @@ def prepare(name: str,
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'):
+    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'), archives_closed_afterwards():
         if _is_prepared(out_dir, name, lmdb, ignore_orientation):  # meanwhile, by another process
             shutil.rmtree(work_dir, ignore_errors=True)
             return False
