@@ -11,8 +11,8 @@ from hypothesis import settings
 settings.register_profile('mmrefseg', max_examples=50, derandomize=True, deadline=None, database=None)
 settings.load_profile('mmrefseg')
 
-# Processes of the method 'forkserver' are forks of one that has imported this.
-multiprocessing.set_forkserver_preload(['mmrefseg.apis'])
+# Processes of the method 'forkserver' are forks of one that has imported this; mmengine logs what the latter tells.
+multiprocessing.set_forkserver_preload(['mmrefseg.apis', 'torch.utils.cpp_extension'])
 
 
 @pytest.fixture(scope='session', autouse=True)
