@@ -105,19 +105,19 @@ def absent_partners(asked: Questions, seed: int) -> np.ndarray:
         return partners
     said = [names_said(text, asked.names) for text in asked.texts]
     there = {image: set(categories) for image, categories in asked.on_image.items()}
-    places_of = defaultdict(list)
-    for place, (image, names) in enumerate(zip(asked.images, said, strict=True)):
+    indices_of = defaultdict(list)
+    for index, (image, names) in enumerate(zip(asked.images, said, strict=True)):
         there.setdefault(image, set()).update(names)
-        places_of[image].append(place)
+        indices_of[image].append(index)
     categories = np.array(asked.categories)
-    donors = np.array([place for place, names in enumerate(said) if categories[place] in names], np.int64)
+    donors = np.array([index for index, names in enumerate(said) if categories[index] in names], np.int64)
     generator = np.random.default_rng(seed)
-    for image, places in places_of.items():
+    for image, indices in indices_of.items():
         if image not in asked.on_image:
             continue
         absent = donors[~np.isin(categories[donors], list(there[image]))]
         if len(absent):
-            partners[places] = generator.choice(absent, len(places))
+            partners[indices] = generator.choice(absent, len(indices))
     return partners
 
 
@@ -143,7 +143,7 @@ def shuffle_words(text: str, generator: np.random.Generator) -> str | None:
     words = text.split()
     if len(set(words)) < 2:
         return None
-    shuffled = [words[place] for place in generator.permutation(len(words))]
+    shuffled = [words[index] for index in generator.permutation(len(words))]
     return ' '.join(words[1:] + words[:1] if shuffled == words else shuffled)
 
 

@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.sharing import pull, push, read_pack, write_pack
+from mmrefseg.apis.sharing import pull, push, read_model_folder, write_model_folder
 from mmrefseg.apis.sharing.model_card import write_card
 from mmrefseg.apis.sharing.plain_config import check_plain, flatten
 from mmrefseg.errors import FileError, InputError
@@ -35,7 +35,7 @@ def ask() -> RefSegInferencer:
 @pytest.fixture(scope='module')
 def pack(ask, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('shared')
-    write_pack(read_config(CONFIG), ask.model, folder, 'card')
+    write_model_folder(read_config(CONFIG), ask.model, folder, 'card')
     return folder
 
 
@@ -73,7 +73,7 @@ def test_nothing_of_others_is_built(copied, kind, monkeypatch):
     change(copied, lambda content: content['config']['model'].update(neck=dict(type=kind, command='true')))
     before = set(sys.modules)
     with pytest.raises(InputError, match='no part of mmrefseg'):
-        read_pack(copied)
+        read_model_folder(copied)
     assert 'antigravity' not in sys.modules and set(sys.modules) - before <= set(), 'nothing is imported for it'
 
 
@@ -100,17 +100,17 @@ def test_damaged_files_are_refused(copied):
     weights = copied / 'model.safetensors'
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match='SHA-256 differ'):
-        read_pack(copied)
+        read_model_folder(copied)
     change(copied, lambda content: content.update(weights_sha256=sha256_of(weights)))
     with pytest.raises(InputError, match='no whole safetensors'):
-        read_pack(copied)
+        read_model_folder(copied)
     for content in (b'{', b'[' * 100000, b'\xff', b'null'):
         (copied / 'config.json').write_bytes(content)
         with pytest.raises(InputError, match='config.json'):
-            read_pack(copied)
+            read_model_folder(copied)
     (copied / 'config.json').write_bytes(b' ' * (1 << 21))
     with pytest.raises(InputError, match='more than 1048576'):
-        read_pack(copied)
+        read_model_folder(copied)
 
 
 def test_a_program_is_no_data():

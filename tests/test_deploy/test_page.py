@@ -92,11 +92,11 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
     asked = page.run(requests)
     for step in (70, 96, 101):
         set_threshold(page, step)
-        for place, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
+        for index, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
             stem = result.expression.replace(' ', '_')
             saved = {}
             for kind, ending in (('png', 'png'), ('rle', 'json'), ('polygons', 'json')):
-                page.click(f'.answer:nth-child({place}) [data-kind={kind}]')
+                page.click(f'.answer:nth-child({index}) [data-kind={kind}]')
                 saved[kind] = downloaded(page, f'{stem}_{kind}.{ending}')
             mask = cv2.imdecode(np.frombuffer(saved['png'], np.uint8), cv2.IMREAD_GRAYSCALE)
             assert set(np.unique(mask)) <= {0, 255} and ((mask > 0) == result.mask).mean() > 0.998
@@ -105,7 +105,7 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
             if ((mask > 0) == result.mask).all():
                 assert rle['rle'] == result.rle
                 assert polygons['polygons'] == [outline.ravel().tolist() for outline in result.polygons]
-            shown = page.run(f'document.querySelector(".answer:nth-child({place}) .score").textContent')
+            shown = page.run(f'document.querySelector(".answer:nth-child({index}) .score").textContent')
             assert shown == 'nothing found' if not (mask > 0).any() else float(shown.split()[1]) == pytest.approx(
                 result.score, abs=0.011)
     assert page.run(requests) == asked == 1, 'the threshold asks nobody'

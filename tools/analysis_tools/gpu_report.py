@@ -30,9 +30,9 @@ from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.markdown import markdown_table
 from mmrefseg.utils.mmcv_operators import compiled_for_cuda
 from mmrefseg.utils.model_complexity import count_flops
+from mmrefseg.utils.text_formatting import markdown_table
 
 ROOT = Path(__file__).parents[2]
 Rows = list[tuple[Any, ...]]

@@ -15,7 +15,7 @@ from mmrefseg.utils.json_text import decode_json
 
 from .coco import outline_of
 from .recognising import files_of
-from .records import Annotation, Notes, Options, size_of, split_in, words_of
+from .records import Annotation, Notes, Options, image_size_of, split_in, words_of
 
 _IMAGES = ('image', 'image_path', 'file_name', 'filename', 'img', 'picture', 'path')
 _MASKS = ('mask', 'mask_path', 'mask_file', 'segmentation', 'polygons', 'polygon', 'rle')
@@ -67,7 +67,7 @@ def _of_row(row: dict, columns: tuple[str, str, str], where: str, split: str, op
     words = words_of(_listed(expression), f'{where}: {columns[2]}')
     own = row.get('split')
     own_split = (split_in(own) or own.strip()) if isinstance(own, str) else split
-    size = size_of(row.get('height'), row.get('width'), where)
+    size = image_size_of(row.get('height'), row.get('width'), where)
     return Annotation(image.strip(), size, words, segmentation, where, own_split, options.in_shares)
 
 

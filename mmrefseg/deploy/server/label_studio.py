@@ -11,14 +11,14 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
 from mmrefseg.version import __version__
 
 from .messages import Limits, Question
-from .reading import Fetch, check_texts, of_base64, read_json
+from .request_reading import Fetch, check_texts, of_base64, parse_json_object
 
 _MOST_TASKS = 64
 _RUN_BITS = (3, 4, 8, 16)
@@ -187,7 +187,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
     @app.post('/setup', include_in_schema=False)
     async def setup(request: Request) -> dict[str, Any]:
         with suppress(InputError):  # what a connection test sends has no configuration
-            read_tags(read_json(await request.body()).get('schema'))
+            read_tags(parse_json_object(await request.body()).get('schema'))
         return dict(model_version=f'mmrefseg {__version__}')
 
     @app.post('/webhook', include_in_schema=False)
@@ -196,7 +196,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
 
     @app.post('/predict', include_in_schema=False)
     async def predict(request: Request) -> dict[str, Any]:
-        body = read_json(await request.body())
+        body = parse_json_object(await request.body())
         tasks, parameters = body.get('tasks'), body.get('params')
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise HTTPException(422, '`tasks` must be a list of tasks')
