@@ -21,7 +21,8 @@ from mmrefseg.registry import DATASETS, HOOKS, MODELS, VISBACKENDS
 from mmrefseg.utils.shipped_files import config_path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')),
+         *sorted((ROOT / 'configs').rglob('README.md'))]
 LINKED = re.compile(r'\]\(([^)\s#]+)(#[^)\s]*)?\)')
 
 
