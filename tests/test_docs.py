@@ -37,7 +37,14 @@ def commands(page: Path) -> list[list[str]]:
     return [line[next((i for i, word in enumerate(line) if not re.match(r'\w+=', word)), 0):] for line in words if line]
 
 
-ALL = [pytest.param(line, id=f'{page.stem}: {shlex.join(line)[:60]}') for page in PAGES for line in commands(page)]
+def inline_commands(page: Path) -> list[list[str]]:
+    """The same of the commands within sentences and tables that can be typed as they stand."""
+    found = re.findall(r'`(?:\w+=\w+ )?((?:python|bash) tools/[^`]+)`', page.read_text())
+    return [shlex.split(command) for command in found if '--help' not in command]
+
+
+ALL = [pytest.param(line, id=f'{page.parent.name}/{page.stem}: {shlex.join(line)[:60]}')
+       for page in PAGES for line in [*commands(page), *inline_commands(page)]]
 
 
 class HasParsedError(Exception):
@@ -91,8 +98,8 @@ def test_commands_can_be_typed(words, monkeypatch, capsys):
     elif program.endswith('.py'):
         read_command_line(ROOT / program, arguments, monkeypatch)
     else:
-        assert program in ('cd', 'codespell', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff', 'sphinx-build',
-                           'source', '.ci/run')
+        assert program in ('cd', 'codespell', 'curl', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff',
+                           'sphinx-build', 'source', '.ci/run')
 
 
 def test_a_command_that_cannot_be_typed(monkeypatch, capsys):
@@ -117,7 +124,7 @@ def needs_what_is_not_here(words: list[str]) -> bool:
     return not reads_settings_alone and any(re.search(wanted, word) for word in words)
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: f'{page.parent.name}/{page.stem}')
 def test_commands_are_run_by_tests_or_said_not_to_be(page):
     """What needs full-size data or weights comes behind a sentence about that; the other tools have tests of their own,
     which run them."""
@@ -135,7 +142,7 @@ def test_commands_are_run_by_tests_or_said_not_to_be(page):
             assert Path(words[1]).stem in tested, words[1]
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: f'{page.parent.name}/{page.stem}')
 def test_files_that_are_linked_are_there(page):
     for target, _ in LINKED.findall(page.read_text()):
         assert re.match(r'https?://|mailto:', target) or (page.parent / target).exists(), target
