@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import key_of
 from .expression_changes import CHANGES, Questions
 from .image_once import prepare_samples
 from .seeding import seeded
@@ -77,8 +78,8 @@ class ChangedExpressions(Dataset):
     def _questions(self) -> Questions:
         columns = [], [], []
         for info in map(self.dataset.get_data_info, range(len(self.dataset))):  # only three of its values are kept
-            for column, value in zip(columns, (info['image_id'], info['text'], info.get('category_id', -1)),
-                                     strict=True):
+            about = key_of(info['image_id']), info['text'], info.get('category_id', -1)
+            for column, value in zip(columns, about, strict=True):
                 column.append(value)
         told = self.dataset.object_categories() if hasattr(self.dataset, 'object_categories') else ({}, {})
         return Questions(*columns, *told)
