@@ -154,7 +154,7 @@ def _set_data(config: Config, base: Config, data: OwnData) -> None:
         loader.batch_size = base[f'{name}_dataloader'].batch_size
         loader.dataset.update(data_root=str(data.folder), split=own)
         if square is not None:
-            loader.dataset.pipeline = [dict(square) if step['type'] == 'Letterbox' else step
+            loader.dataset.pipeline = [dict(square) if type_name(step['type']) == 'Letterbox' else step
                                        for step in loader.dataset.pipeline]
     config.train_dataloader.batch_size = min(config.train_dataloader.batch_size, data.train)
     for name in ('dataset', 'train_pipeline', 'test_pipeline', 'image_dir', 'split_by', 'input_size', 'batch_size'):

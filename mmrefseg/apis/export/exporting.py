@@ -1,7 +1,6 @@
 """Writing a model into a folder that stands alone."""
 from __future__ import annotations
 
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import mmrefseg
 from mmrefseg.datasets.transforms.geometry import BORDER, Letterbox
 from mmrefseg.errors import InputError
 from mmrefseg.models.data_preprocessor import ReferringDataPreProcessor
-from mmrefseg.utils.files import check_writable, read_regular, sha256_of, write_atomically, write_json
+from mmrefseg.utils.files import check_writable, read_json, read_regular, sha256_of, write_atomically, write_json
 
 from ..inference import RefSegInferencer
 from .graphs import trace
@@ -112,11 +111,12 @@ def _remove_earlier(folder: Path) -> None:
     if not notes.is_file():
         return
     try:
-        files = list(json.loads(notes.read_text(encoding='utf-8'))['files'])
-    except (ValueError, LookupError, TypeError):
-        files = []
+        content = read_json(notes)
+    except InputError:
+        content = None
+    files = content.get('files') if isinstance(content, dict) else None
     notes.unlink()
-    for name in files:
+    for name in files if isinstance(files, dict) else ():
         if isinstance(name, str) and Path(name).name == name and (folder / name).is_file():
             (folder / name).unlink()
 

@@ -1,7 +1,6 @@
 """The folder of a shared model: ``config.json``, ``model.safetensors`` and ``README.md``."""
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import JSON_ENCODING, check_writable, read_regular, sha256_of, write_atomically, write_json
+from mmrefseg.utils.json_text import decode_json
 from mmrefseg.version import __version__
 
 from ..building import build_model
@@ -87,7 +87,7 @@ def read_model_folder(folder: str | Path) -> tuple[Config, str]:
     path, weights = os.path.join(folder, CONFIG), os.path.join(folder, WEIGHTS)
     text = read_regular(path, _MOST_BYTES)
     try:
-        content = json.loads(text.decode(JSON_ENCODING))
+        content = decode_json(text.decode(JSON_ENCODING))
     except (ValueError, RecursionError) as error:
         raise InputError(f'{path} is no whole JSON file ({error}). Get it again') from None
     if not isinstance(content, dict) or content.get('format') != _FORMAT:

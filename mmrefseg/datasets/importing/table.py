@@ -14,6 +14,7 @@ from mmrefseg.utils.files import JSON_ENCODING, MAX_IMAGE_BYTES, open_regular, r
 from mmrefseg.utils.json_text import decode_json
 
 from .coco import outline_of
+from .parquet_bounds import bounded_batches
 from .recognising import files_of
 from .records import Annotation, Notes, Options, image_size_of, split_in, words_of
 
@@ -22,7 +23,6 @@ _MASKS = ('mask', 'mask_path', 'mask_file', 'segmentation', 'polygons', 'polygon
 _EXPRESSIONS = ('expression', 'expressions', 'sentence', 'sentences', 'text', 'caption', 'description', 'phrase')
 _NOTHING = ('none', 'null')
 _MAX_BYTES = 1 << 30
-_ROWS = 64
 
 
 def read_table(source: Path, options: Options, notes: Notes, scratch: Path) -> Iterator[Annotation]:
@@ -130,16 +130,19 @@ def _rows_of_csv(file: Path) -> Iterator[tuple[int, dict]]:
 
 def _rows_of_parquet(file: Path) -> Iterator[tuple[int, dict]]:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException
     except ImportError as error:
         raise MissingPackageError(f'{file} is Parquet, which pyarrow reads; it is not installed: pip install '
                                   'pyarrow') from error
     number = 0
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, {name.lower(): value for name, value in row.items()}
+        with open_regular(file) as opened:
+            for batch in bounded_batches(opened):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, {name.lower(): value for name, value in row.items()}
+    except InputError as error:
+        raise InputError(f'{file}: {error}') from error
     except (ArrowException, OSError) as error:
         raise InputError(f'{file} is no whole Parquet file ({str(error)[:200]}). Get it again.') from error
 
