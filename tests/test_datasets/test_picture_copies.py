@@ -56,3 +56,11 @@ def test_a_file_is_looked_at_upright(tmp_path):
     image.rotate(90, expand=True).save(tmp_path / 'turned.png', exif=exif)
     plain, turned = (read_picture(str(tmp_path / f'{name}.png')) for name in ('plain', 'turned'))
     assert plain.name.endswith('plain.png') and plain.sha256 != turned.sha256 and plain.hash == turned.hash
+
+
+def test_as_many_pairs_as_can_be_told(monkeypatch):
+    monkeypatch.setattr('mmrefseg.datasets.picture_copies.MOST_COPIES', 7)
+    for sha256 in ('a', 'b'):
+        blank = [Picture(str(place), sha256, 0) for place in range(1000)]
+        found = find_copies([Picture(str(place), 'a', 0) for place in range(1000)], blank)
+        assert len(found) == 7 and all(copy.is_exact == (sha256 == 'a') for copy in found)

@@ -261,6 +261,24 @@ def test_yolo_with_its_splits(tmp_path):
     assert np.array_equal(masks(lines)[0], inside())
 
 
+@pytest.mark.parametrize(('text', 'message'), [
+    ('image,mask,expression\na.jpg,none,the cup, red\n', r'row 2: it has more cells than the table has columns'),
+    ('image,mask,Mask,expression\na.jpg,none,b.png,x\n', "the column 'mask' twice"),
+    ('image,mask,expression,expression \na.jpg,none,x,y\n', "the column 'expression' twice"),
+    ('\n', 'no column of the image|holds nothing'), ('', 'no column of the image|holds nothing')])
+def test_cells_that_would_be_lost(source, text, message):
+    (source / 'x.csv').write_text(text)
+    with pytest.raises(InputError, match=message):
+        run('table', source)
+
+
+def test_columns_without_a_name_and_empty_cells_behind_the_last(source):
+    """As pandas writes its index, and spreadsheets end their lines."""
+    (source / 'x.csv').write_text(',,image,mask,expression\n0,1,a.jpg,none,the cup,,\n')
+    _, lines = run('table', source)
+    assert [line['expressions'] for line in lines] == [['the cup']]
+
+
 def test_table_of_mask_files(source):
     (source / 'masks').mkdir()
     palette = Image.fromarray(inside(), 'P')
