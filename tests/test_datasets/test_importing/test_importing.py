@@ -261,11 +261,19 @@ def test_yolo_with_its_splits(tmp_path):
     assert np.array_equal(masks(lines)[0], inside())
 
 
+def test_categories_of_one_id(source):
+    """The last would be said of all."""
+    content = coco([{'segmentation': [SQUARE]}])
+    content['categories'].append({'id': 3, 'name': 'dog'})
+    save_json(source / 'x.json', content)
+    with pytest.raises(InputError, match="category id 3 is that of 'cup' and of 'dog'"):
+        run('coco', source)
+
+
 @pytest.mark.parametrize(('text', 'message'), [
     ('image,mask,expression\na.jpg,none,the cup, red\n', r'row 2: it has more cells than the table has columns'),
     ('image,mask,Mask,expression\na.jpg,none,b.png,x\n', "the column 'mask' twice"),
-    ('image,mask,expression,expression \na.jpg,none,x,y\n', "the column 'expression' twice"),
-    ('\n', 'no column of the image|holds nothing'), ('', 'no column of the image|holds nothing')])
+    ('image,mask,expression,expression \na.jpg,none,x,y\n', "the column 'expression' twice")])
 def test_cells_that_would_be_lost(source, text, message):
     (source / 'x.csv').write_text(text)
     with pytest.raises(InputError, match=message):
