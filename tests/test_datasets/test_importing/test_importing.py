@@ -1,4 +1,5 @@
 """What annotation tools write, with their oddities, as JSON Lines."""
+import csv
 import json
 import pickle
 
@@ -278,6 +279,15 @@ def test_cells_that_would_be_lost(source, text, message):
     (source / 'x.csv').write_text(text)
     with pytest.raises(InputError, match=message):
         run('table', source)
+
+
+def test_masks_of_many_numbers(source):
+    """A cell may have more characters than Python's reader takes by itself."""
+    rle = json.dumps({'size': [10, 20], 'counts': [0, 200]}) + ' ' * 200_000
+    with (source / 'x.csv').open('w', newline='') as file:
+        csv.writer(file).writerows([['image', 'mask', 'expression'], ['a.jpg', rle, 'x']])
+    _, lines = run('table', source)
+    assert masks(lines)[0].all()
 
 
 def test_columns_without_a_name_and_empty_cells_behind_the_last(source):
