@@ -165,7 +165,7 @@ def distributed_training(folder: Path) -> str:
     options = [f'train_dataloader.dataset.data_root={folder}/data', 'train_dataloader.batch_size=8',
                'train_cfg.max_iters=6', 'default_hooks.logger.interval=1', 'val_cfg=None', 'val_dataloader=None',
                'val_evaluator=None', 'sync_bn=torch']
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
+    command = [sys.executable, str(ROOT / 'tools/launch.py'), '--standalone', '--nproc_per_node', '2',
                str(ROOT / 'tools/train.py'), 'sera_tiny_refshapes', '--launcher', 'pytorch', '--work-dir',
                str(folder / 'run'), '--cfg-options', *options]
     try:
