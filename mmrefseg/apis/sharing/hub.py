@@ -8,7 +8,7 @@ from pathlib import Path
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.optional_packages import need_extra
 
-from .model_folder import FILES, is_model_folder
+from .model_folder import FILES, is_model_folder, refuse_foreign_folder
 
 HUB = 'hf:'
 """What names on the hub begin with, as in ``hf:owner/name`` or ``hf:owner/name@revision``."""

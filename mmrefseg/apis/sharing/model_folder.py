@@ -1,6 +1,7 @@
 """The folder of a shared model: ``config.json``, ``model.safetensors`` and ``README.md``."""
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

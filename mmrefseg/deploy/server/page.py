@@ -21,7 +21,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
-from .reading import read_form
+from .request_reading import read_form
 
 FOLDER = Path(__file__).parents[1] / 'page'
 
