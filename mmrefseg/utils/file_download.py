@@ -17,6 +17,7 @@ from mmrefseg.errors import FileError, InputError
 from mmrefseg.version import __version__
 
 from .files import sha256_of
+from .locks import locked_file
 from .web import NoWayIn, is_url
 
 MAX_BYTES = 1 << 36
@@ -108,7 +109,8 @@ def download(address: str, path: str | Path, sha256: str | None = None, size: in
     """Download a file, with a progress bar; go on where an earlier attempt from the same address stopped.
 
     The file appears once it is complete and verified; until then it grows under its name, a mark of the address, and
-    ``.part``. Redirections lead to http and https alone, and from the internet into no private network.
+    ``.part``. Redirections lead to http and https alone, and from the internet into no private network. Of several
+    processes that want it at the same time one fetches it, and the others wait.
 
     Args:
         address: where from, http or https.
@@ -128,21 +130,28 @@ def download(address: str, path: str | Path, sha256: str | None = None, size: in
     part = path.with_name(f'{path.name}.{hashlib.sha256(address.encode()).hexdigest()[:8]}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _complete(address, part, size)
+        was_there = path.exists()
+        with locked_file(path.with_name(f'.{path.name}.lock'), f'{path} is being downloaded', wait=True):
+            if was_there or not path.exists():  # else another process has brought it
+                _complete(address, part, size)
+                _check(address, part, sha256, trouble_of)
+                part.replace(path)
     except FileError:
         raise
     except (OSError, HTTPException) as error:
         raise FileError(f'{address} cannot be downloaded to {path}: {error}. Run the same command again to go on, or '
                         'put the file there yourself') from error
-    wrong = f'its SHA-256 is not {sha256}' if sha256 and sha256_of(part) != sha256 else (trouble_of or _none)(part)
+
+
+def _check(address: str, part: Path, sha256: str | None, trouble_of: Callable[[Path], str | None] | None) -> None:
+    wrong = None
+    if sha256 and sha256_of(part) != sha256:
+        wrong = f'its SHA-256 is not {sha256}'
+    elif trouble_of:
+        wrong = trouble_of(part)
     if wrong:
         part.unlink()
         raise InputError(f'what came from {address} is damaged, or another file: {wrong}. It was removed; try again')
-    part.replace(path)
-
-
-def _none(_: Path) -> None:
-    return None
 
 
 def _complete(address: str, part: Path, size: int | None) -> None:

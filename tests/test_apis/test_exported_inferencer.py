@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmrefseg.apis.inference import exported
-from mmrefseg.apis.inference.answerer import brings_weights, identity_of, load_answerer
+from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
 from mmrefseg.errors import InputError, MissingPackageError
 
 IMAGES = [np.full((40, 80, 3), value, np.uint8) for value in (10, 200)]
@@ -58,7 +58,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_answers_are_the_inferencers_kind(folder):
-    ask = load_answerer(folder, device='cpu')
+    ask = load_inferencer(folder, device='cpu')
     assert ask._exported.providers == ['CPUExecutionProvider']
     pairs = list(zip(IMAGES, (['left', 'right'], ['the left']), strict=True))
     results = list(ask.stream(pairs, batch_size=2, progress=False))
@@ -79,15 +79,15 @@ def test_it_is_known_by_its_file(folder):
 
 def test_mistakes(folder):
     with pytest.raises(InputError, match="not on 'mps'"):
-        load_answerer(folder, device='mps')
+        load_inferencer(folder, device='mps')
     (folder / 'damaged').mkdir()
     (folder / 'damaged/refseg.json').write_text('{}')
     with pytest.raises(InputError, match='SHA-256'):
-        load_answerer(folder / 'damaged', device='cpu')
+        load_inferencer(folder / 'damaged', device='cpu')
 
 
 def test_without_onnxruntime(tmp_path, monkeypatch):
     (tmp_path / 'refseg.json').write_text('{}')
-    monkeypatch.setattr('mmrefseg.utils.extras.find_spec', lambda name: None)
+    monkeypatch.setattr('mmrefseg.utils.optional_packages.find_spec', lambda name: None)
     with pytest.raises(MissingPackageError, match=r'onnxruntime is not installed: pip install "mmrefseg\[onnx\]"'):
-        load_answerer(tmp_path)
+        load_inferencer(tmp_path)

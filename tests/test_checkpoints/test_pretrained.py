@@ -6,7 +6,6 @@ from mmrefseg.models import PlainViT
 
 
 @pytest.mark.parametrize(('path', 'address'), [
-
     ('pretrained/dinov2_vitb14_reg4_pretrain.pth',
      'https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth'),
     ('/weights/dinov2_vitg14_pretrain.pth',

@@ -1,5 +1,7 @@
 """Downloads from servers that drop, truncate, redirect and lie."""
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,7 @@ from helpers.file_server import Served, serving
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils import file_download, web
 from mmrefseg.utils.file_download import RemoteFile, download, remote_file, verify_download
+from mmrefseg.utils.locks import locked_file
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -42,6 +45,17 @@ def test_goes_on_where_it_stopped(server, tmp_path, trick):
     download(server.url, tmp_path / 'weights.pth', SHA256)
     assert server.asked == [('/weights.pth', None), ('/weights.pth', 'bytes=1000-')]
     assert (tmp_path / 'weights.pth').read_bytes() == CONTENT
+
+
+def test_of_two_at_a_time_one_fetches(server, tmp_path, monkeypatch):
+    """Both would append to the same unfinished file."""
+    both = threading.Barrier(2)
+    monkeypatch.setattr(file_download, 'locked_file', lambda *args, **kwargs: (
+        both.wait(10), locked_file(*args, **kwargs))[1])
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: download(server.url, tmp_path / 'weights.pth', SHA256), range(2)))
+    assert (tmp_path / 'weights.pth').read_bytes() == CONTENT and server.asked == [('/weights.pth', None)]
+    assert [path.name for path in tmp_path.iterdir()] == ['weights.pth']
 
 
 @pytest.mark.parametrize('size', [None, len(CONTENT)])

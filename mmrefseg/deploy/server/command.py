@@ -5,10 +5,10 @@ import os
 from argparse import ArgumentParser, Namespace
 from functools import partial
 
-from mmrefseg.apis.inference.answerer import load_answerer
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
+from mmrefseg.apis.inference.model_loading import load_inferencer
 from mmrefseg.errors import InputError
-from mmrefseg.utils.extras import need_extra
+from mmrefseg.utils.optional_packages import need_extra
 
 from .messages import Limits
 
@@ -83,7 +83,7 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
 
     limits, metrics = limits_of(args), Metrics()
     fetch = partial(download, longest=limits.seconds, limit=limits.image_bytes, public_only=True)
-    load = partial(load_answerer, args.model, args.weights, args.device, args.dtype)
+    load = partial(load_inferencer, args.model, args.weights, args.device, args.dtype)
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:
         app = create_app(pool, limits, metrics, fetch if allow_urls else None)
