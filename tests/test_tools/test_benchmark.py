@@ -101,7 +101,7 @@ def test_several_configs_parts_and_training(tool, command, capsys, monkeypatch):
     rates, times = figures['expressions_per_second'], figures['latency']['network']
     assert rates['1'] == pytest.approx(times['images_per_second']) and rates['8'] > 0
     reached = figures['flops_per_image'] * times['images_per_second']
-    assert figures['share_of_matmul_limit'] == pytest.approx(reached / figures['matmul_limit'])
+    assert figures['share_of_limit'] == pytest.approx(reached / figures['product_limit'])
     assert figures['training']['training step']['images_per_second'] == pytest.approx(
         2000 / figures['training']['training step']['median_ms'])
     printed = capsys.readouterr().out

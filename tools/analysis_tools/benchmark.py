@@ -25,7 +25,7 @@ from benchmarking.model_calls import (
     training,
 )
 from benchmarking.reporting import add_out_argument, check_least, circumstances, report
-from benchmarking.timing import latency, matmul_limit, peak_memory, ratio, reset_peak, time_calls
+from benchmarking.timing import latency, peak_memory, product_limit, ratio, reset_peak, time_calls
 from mmengine.config import Config
 from mmengine.device import get_device
 from rich import box
@@ -75,7 +75,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--compile', action='store_true', help='run the model under torch.compile')
     parser.add_argument('--parts', action='store_true', help='also text encoder, backbone, neck and head alone')
     parser.add_argument('--training', action='store_true',
-                        help='also training steps with and without mixed precision, and with --compile compiled, too')
+                        help='also training steps, with --amp in float32 and under mixed precision, with --compile '
+                             'also compiled')
     parser.add_argument('--evaluation', action='store_true',
                         help="also one pass over the config's test data: reading, prediction and figures")
     parser.add_argument('--warmup', type=int, default=5, help='calls before those that count (default: 5)')
@@ -97,7 +98,7 @@ def prepare(name: str, device: torch.device, args: Namespace) -> Subject:
     if args.parts:
         calls |= parts(model, data, args.amp)
     if args.training:
-        calls |= training(model, make_batch(config, training_batch(args)), args.compile)
+        calls |= training(model, make_batch(config, training_batch(args)), args.compile, args.amp)
     return Subject(config, model, data, calls)
 
 
@@ -121,7 +122,7 @@ def describe(subject: Subject, seconds: dict[str, list[float]], memory: dict[str
         'expressions_per_second': {
             '1': args.batch / median(seconds[NETWORK]),
             str(SHARING): SHARING * args.batch / median(seconds[SHARED])},
-        'share_of_matmul_limit': flops / median(seconds[NETWORK]) / limit,
+        'share_of_limit': flops / median(seconds[NETWORK]) / limit,
         'training': {name: times[name] for name in times if name.startswith(TRAINING)},
         'parts': {name: times[name] for name in times if not name.startswith((TRAINING, SHARED))},
         'peak_memory': memory,
@@ -150,7 +151,7 @@ def measure(args: Namespace) -> dict[str, Any]:
     calls = {(name, call): run for name in names for call, run in subjects[name].calls.items()}
     seconds = time_calls(calls, device, args.warmup, args.repeats)
     memory = memory or {args.config: peak_memory(device)}
-    limit = matmul_limit(device, dtype)
+    limit = product_limit(device, dtype)
     found = {name: describe(subjects[name], {call: values for (other, call), values in seconds.items()
                                              if other == name}, memory[name], limit, args) for name in names}
     for name in names:
@@ -169,7 +170,7 @@ def measure(args: Namespace) -> dict[str, Any]:
         'original_size': list(IMAGE_SIZE),
         'warmup': args.warmup,
         'repeats': args.repeats,
-        'matmul_limit': limit,
+        'product_limit': limit,
         **found.pop(names[0]),
         'against': found,
         'machine': {**machine(), 'threads': torch.get_num_threads()},
@@ -195,8 +196,8 @@ def to_text(figures: dict[str, Any]) -> str:
     rates = figures['expressions_per_second']
     lines += [f'questions  {rates["1"]:.2f} expressions per second one by one, {rates[str(SHARING)]:.2f} with '
               f'{SHARING} about each image, which is encoded once',
-              f'limit      {100 * figures["share_of_matmul_limit"]:.1f} % of the {figures["matmul_limit"] / 1e12:.3g} '
-              f'TFLOP/s that a large matrix product in {figures["precision"]} reaches here (network)']
+              f'limit      {100 * figures["share_of_limit"]:.1f} % of the {figures["product_limit"] / 1e12:.3g} '
+              f'TFLOP/s that a large matrix product or convolution in {figures["precision"]} reaches here (network)']
     if figures['parts']:
         whole = figures['latency'][NETWORK]['median_ms']
         lines.append('parts      ' + ', '.join(f'{name} {times["median_ms"]:.2f} ms ({times["median_ms"] / whole:.0%})'

@@ -95,8 +95,8 @@ def parts(model: ReferringSegmentor, data: dict[str, Any], amp: bool) -> dict[st
     return {name: under(call, amp, device) for name, call in calls.items()}
 
 
-def training(model: ReferringSegmentor, data: dict[str, Any], compiled: bool) -> dict[str, Call]:
-    """A training step without and with mixed precision, and both again with the compiled model, where it is one."""
+def training(model: ReferringSegmentor, data: dict[str, Any], compiled: bool, amp: bool) -> dict[str, Call]:
+    """A training step in float32, also under mixed precision if asked for, and each again with a compiled model."""
     size = tuple(data['inputs'][0].shape[-2:])
     masks = torch.zeros(1, *size, dtype=torch.uint8)
     masks[:, :size[0] // 2, :size[1] // 2] = 1
@@ -105,9 +105,9 @@ def training(model: ReferringSegmentor, data: dict[str, Any], compiled: bool) ->
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.0)
     calls = {}
     for way, forward in {'': model.forward, **({', compiled': model} if compiled else {})}.items():
-        for amp in (False, True):
-            precision = f', {mixed_precision_dtype()}'.replace('torch.', '') if amp else ''
-            calls[f'{TRAINING}{precision}{way}'] = partial(_step, model, forward, data, optimizer, amp)
+        for mixed in (False, True) if amp else (False, ):
+            precision = f', {mixed_precision_dtype()}'.replace('torch.', '') if mixed else ''
+            calls[f'{TRAINING}{precision}{way}'] = partial(_step, model, forward, data, optimizer, mixed)
     return calls
 
 
