@@ -159,6 +159,33 @@ def test_brush_strokes_are_those_that_are_imported(mask):
     assert (decode_brush(code, *mask.shape, '') == (mask != 0)).all()
 
 
+def test_brush_strokes_as_label_studio_reads_them():
+    """Bit by bit: number of values, size of a value and of lengths; then 4 values of 0 and 8 of 255."""
+    header = f'{12:032b}' + f'{7:05b}' + f'{2:04b}{3:04b}{7:04b}{15:04b}'
+    runs = ('1', '00', f'{4 - 1:03b}', f'{0:08b}'), ('1', '00', f'{8 - 1:03b}', f'{255:08b}')
+    bits = header + ''.join(map(''.join, runs))
+    code = encode_brush(np.array([[0, 1, 1]]))
+    assert ''.join(f'{byte:08b}' for byte in code) == bits.ljust(88, '0')
+
+
+@pytest.mark.parametrize('length', [2, 4, 64, 65, 16384, 16385, 40000])
+def test_brush_strokes_of_every_length(length):
+    """Read by the rules of the code alone, as Label Studio does, one value after the other."""
+    mask = np.arange(length + 3) < length
+    bits, place = ''.join(f'{byte:08b}' for byte in encode_brush(mask[None])), 0
+
+    def take(count: int) -> int:
+        nonlocal place
+        place += count
+        return int(bits[place - count:place], 2)
+
+    number, width, sizes, values = take(32), take(5) + 1, [take(4) + 1 for _ in range(4)], []
+    while len(values) < number:
+        is_run, count = take(1), take(sizes[take(2)]) + 1
+        values += [take(width)] * count if is_run else [take(width) for _ in range(count)]
+    assert values == np.repeat(255 * mask, 4).tolist()
+
+
 def test_without_an_address_of_label_studio():
     fetch = label_studio_fetch(None, None, LIMITS, None)
     with pytest.raises(InputError, match='name its address with --label-studio'):
