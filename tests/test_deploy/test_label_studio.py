@@ -14,6 +14,7 @@ from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.datasets.importing.label_studio import decode_brush  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
+from mmrefseg.deploy.server.command import version_of  # noqa: E402
 from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     add_label_studio,
     encode_brush,
@@ -81,7 +82,7 @@ def label_studio():
 def client(label_studio):
     app = create_app(None, LIMITS, Metrics())
     asking = app.state.asking = Asking()
-    add_label_studio(app, LIMITS, label_studio_fetch(label_studio, 'secret', LIMITS, None))
+    add_label_studio(app, LIMITS, label_studio_fetch(label_studio, 'secret', LIMITS, None), 'tiny 0a1b')
     with running(app) as address, httpx.Client(base_url=address) as client:
         client.questions = asking.questions
         yield client
@@ -92,6 +93,7 @@ def predict(client, *tasks: dict, **more) -> list[dict]:
                 model_version=None, **more)
     response = client.post('/predict', json=body)
     assert response.status_code == 200, response.text
+    assert response.json()['model_version'] == client.post('/setup', json={}).json()['model_version'] == 'tiny 0a1b'
     return response.json()['results']
 
 
@@ -139,9 +141,18 @@ def test_damaged_requests(client, body, status):
 
 def test_setup_and_health(client):
     answer = client.post('/setup', json=dict(project='1', schema=CONFIG, hostname='http://a', access_token='t'))
-    assert answer.status_code == 200 and answer.json()['model_version'].startswith('mmrefseg ')
+    assert answer.status_code == 200 and answer.json() == {'model_version': 'tiny 0a1b'}
     assert client.post('/setup', json={}).status_code == 200
     assert client.post('/webhook', json=dict(action='START_TRAINING')).status_code == 200
+
+
+def test_other_weights_are_another_version(tmp_path):
+    versions = []
+    for content in (b'a', b'b'):
+        (tmp_path / 'w.pth').write_bytes(content)
+        versions.append(version_of('configs/sera/sera_tiny_refshapes.py', str(tmp_path / 'w.pth')))
+    assert versions == ['sera_tiny_refshapes ca978112ca1b', 'sera_tiny_refshapes 3e23e8160039']
+    assert version_of('hf:me/tiny', None) == 'tiny'
 
 
 def test_tags():
