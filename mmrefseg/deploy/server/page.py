@@ -70,7 +70,7 @@ def named_examples(inputs: list[str]) -> list[Example]:
     for task in read_tasks(inputs, ['']):
         if len(examples) == _MOST_EXAMPLES:
             raise InputError(f'the page shows up to {_MOST_EXAMPLES} examples')
-        examples.append(Example(task.file_name, read_regular(task.image, MAX_IMAGE_BYTES),
+        examples.append(Example(Path(task.file_name).name, read_regular(task.image, MAX_IMAGE_BYTES),
                                 [text for text in task.expressions if text]))
     return examples
 
