@@ -18,11 +18,9 @@ from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, l
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.apis.predicting.predict_shards import PICTURES
-from mmrefseg.apis.predicting.shards import PREDICTIONS, UNREADABLE
+from mmrefseg.apis.predicting.shards import COCO, PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
-
-COCO = 'instances.json'
 
 
 def make_parser() -> ArgumentParser:

@@ -19,16 +19,18 @@ from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import MODELS, TRANSFORMS, type_name
 from mmrefseg.utils.shipped_files import config_path
 
+from .named_types import with_names
+
 # A question brings its image along, and comes without an answer.
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')
 
 
 def read_config(config: str | Path | Config, options: Mapping[str, Any] | None = None,
                 needs_model: bool = True) -> Config:
-    """Read a config.
+    """Read a config, with names where it has classes (see :func:`~.named_types.with_names`).
 
     Args:
-        config: path of a config, the name of one that comes with mmrefseg, or a config.
+        config: path of a config, the name of one that comes with mmrefseg, or a config, which stays as it is.
         options: settings to override, such as ``{'model.backbone.tuning': 'none'}``. Default None.
         needs_model: whether a config of data alone is refused. Default True.
 
@@ -38,6 +40,7 @@ def read_config(config: str | Path | Config, options: Mapping[str, Any] | None =
     """
     if not isinstance(config, Config):
         config = _load(str(config) if Path(config).is_file() else config_path(str(config)))
+    config = with_names(config)
     if options:
         config.merge_from_dict(dict(options))
     if needs_model and 'model' not in config:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
 
 import numpy as np
 
@@ -10,9 +9,10 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.type_hints import Share
 
+from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
 from .dataset_wrapper import DatasetWrapper
-from .expression_changes import names_said
+from .expression_changes import NameIndex
 from .expression_kind import nouns_of
 
 _TRIES = 32
@@ -46,7 +46,7 @@ class AbsentExpressions(DatasetWrapper):
         if not isinstance(self.dataset, BaseReferringDataset):
             raise InputError(f'AbsentExpressions wraps the data sets of mmrefseg, got {type(self.dataset).__name__}')
         self.rate, self.seed = rate, seed
-        self._there: dict[Hashable, set] | None = None
+        self._there: dict[str, set[str]] | None = None
         self._others: list[tuple[dict, frozenset]] = []
         if not lazy_init:
             self.full_init()
@@ -57,12 +57,13 @@ class AbsentExpressions(DatasetWrapper):
             return
         self.dataset.full_init()
         names, on_image = self.dataset.object_categories()
+        index = NameIndex.of(names)
         there = defaultdict(set, {image: set(categories) for image, categories in on_image.items()})
         for referent in self.dataset.referents():
             for sentence in referent['sentences']:
-                said = names_said(sentence['text'], names) if names else frozenset(nouns_of(sentence['text']).split())
-                there[referent['image_id']] |= said
-                own = said & {referent['category_id']} if names else said
+                said = index.said(sentence['text']) if names else frozenset(nouns_of(sentence['text']).split())
+                there[key_of(referent['image_id'])] |= said
+                own = said & {key_of(referent['category_id'])} if names else said
                 if own and referent['segmentation'] is not None:
                     self._others.append((sentence, frozenset(own)))
         self._there = dict(there)
@@ -85,7 +86,7 @@ class AbsentExpressions(DatasetWrapper):
         generator = np.random.default_rng(getattr(idx, 'seed', (self.seed, int(idx))))
         if generator.random() >= self.rate:
             return info
-        sentence = self._absent(info['image_id'], generator)
+        sentence = self._absent(key_of(info['image_id']), generator)
         if sentence is None:
             return info
         info.update(segmentation=None, category_id=-1)
@@ -93,7 +94,7 @@ class AbsentExpressions(DatasetWrapper):
             return {**info, 'sentences': [{**sentence, 'sent_id': info['sentences'][0]['sent_id']}]}
         return {**info, 'text': sentence['text'], 'kind': sentence['kind']}
 
-    def _absent(self, image: Hashable, generator: np.random.Generator) -> dict | None:
+    def _absent(self, image: str, generator: np.random.Generator) -> dict | None:
         if not self._others:
             return None
         for index in generator.integers(len(self._others), size=_TRIES):

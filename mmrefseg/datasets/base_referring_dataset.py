@@ -133,10 +133,11 @@ class BaseReferringDataset(BaseDataset, ABC):
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split that the files know, by the split's name; ``train`` is for training."""
 
-    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
-        """Names of the categories by their id, and ids of the categories of all objects by image id.
+    def object_categories(self) -> tuple[dict[str, str], dict[str, set[str]]]:
+        """Names of the categories by the key of their id, and these keys of all objects by the key of the image's id.
 
-        Both are empty where the files don't name the category of every object, as here.
+        Keys are those of :func:`~.annotation_fields.key_of`. Both are empty where the files don't name the category of
+        every object, as here.
         """
         return {}, {}
 
@@ -172,14 +173,16 @@ class BaseReferringDataset(BaseDataset, ABC):
             self._referents = referents
         return self._referents
 
-    def objects(self) -> dict[int, list[AnnotatedObject]]:
-        """What is annotated on the images of this split, by ``image_id``: here, what its expressions refer to."""
-        found: dict[int, dict[Any, AnnotatedObject]] = {}
+    def objects(self) -> dict[str, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by the key of ``image_id`` (see
+        :func:`~.annotation_fields.key_of`): here, what its expressions refer to.
+        """
+        found: dict[str, dict[str, AnnotatedObject]] = {}
         for referent in self.referents():
-            of_image = found.setdefault(referent['image_id'], {})
+            of_image = found.setdefault(key_of(referent['image_id']), {})
             if referent['segmentation'] is not None:
                 ann_id = referent['ann_id']
-                of_image[ann_id] = AnnotatedObject(ann_id, referent['category_id'], referent['segmentation'])
+                of_image[key_of(ann_id)] = AnnotatedObject(ann_id, referent['category_id'], referent['segmentation'])
         return {image_id: list(of_image.values()) for image_id, of_image in found.items()}
 
     def parse_each(self, elements: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:

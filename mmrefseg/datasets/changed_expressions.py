@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import key_of
 from .dataset_wrapper import DatasetWrapper
 from .expression_changes import CHANGES, Questions
 from .image_sharing import prepare_samples
@@ -71,8 +72,8 @@ class ChangedExpressions(DatasetWrapper):
     def _questions(self) -> Questions:
         columns = [], [], []
         for info in map(self.dataset.get_data_info, range(len(self.dataset))):  # only three of its values are kept
-            for column, value in zip(columns, (info['image_id'], info['text'], info.get('category_id', -1)),
-                                     strict=True):
+            about = key_of(info['image_id']), info['text'], info.get('category_id', -1)
+            for column, value in zip(columns, about, strict=True):
                 column.append(value)
         told = self.dataset.object_categories() if hasattr(self.dataset, 'object_categories') else ({}, {})
         return Questions(*columns, *told)

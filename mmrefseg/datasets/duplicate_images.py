@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 import cv2
@@ -13,6 +14,9 @@ from .transforms.loading import decode_image, image_bytes
 
 NEAR = 4
 """Bits in which the hashes of two pictures that look nearly the same may differ."""
+
+MOST_COPIES = 100_000
+"""Pairs that are told; of ten thousand blank pictures in each of two sets there would be a hundred million."""
 
 _HASHED_SIDE, _KEPT_SIDE = 32, 8
 _ONES = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
@@ -90,6 +94,8 @@ def read_fingerprint(path: str) -> Fingerprint:
 def find_copies(first: Iterable[Fingerprint], second: Sequence[Fingerprint]) -> list[Copy]:
     """Pairs of pictures of two sets that are one: those of the same content first, then those that look it.
 
+    At most :data:`MOST_COPIES` are told.
+
     Args:
         first: pictures.
         second: others.
@@ -97,8 +103,8 @@ def find_copies(first: Iterable[Fingerprint], second: Sequence[Fingerprint]) -> 
     first, by_content = list(first), defaultdict(list)
     for picture in second:
         by_content[picture.sha256].append(picture)
-    exact = [Copy(picture, other, True) for picture in first for other in by_content[picture.sha256]]
-    return [*exact, *_near(first, second)]
+    exact = (Copy(picture, other, True) for picture in first for other in by_content[picture.sha256])
+    return list(islice(chain(exact, _near(first, second)), MOST_COPIES))
 
 
 def _near(first: Iterable[Fingerprint], second: Sequence[Fingerprint]) -> Iterator[Copy]:

@@ -32,6 +32,7 @@ TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
 _SIDE = 360
+_MOST_COMPARED = 1000  # expressions of an image with which each of its others is compared
 _EMPTY_WORDS = frozenset(('the', 'a', 'an', 'of', 'is', 'that', 'one'))
 
 
@@ -189,8 +190,13 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
 def _ambiguous(lines_of: Mapping[str, list[int]]) -> Iterator[tuple[str, int, str, int]]:
     """Expressions all of whose words are said of another object of the image, too: "the cup" and "the red cup"."""
     said = [(frozenset(text.split()) - _EMPTY_WORDS, text, lines[0]) for text, lines in lines_of.items()]
+    with_word: dict[str, list[int]] = defaultdict(list)
+    for place, (words, *_) in enumerate(said):
+        for word in words:
+            with_word[word].append(place)
     for words, text, line in said:
-        for others, longer, other in said:
+        candidates = min((with_word[word] for word in words), key=len, default=range(len(said)))
+        for others, longer, other in (said[place] for place in candidates[:_MOST_COMPARED]):
             if words < others and line != other:
                 yield text, line, longer, other
                 break

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
+from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
 
 
@@ -112,21 +113,21 @@ class InstancePromptDataset(BaseReferringDataset):
     def load_instances(self) -> list[Instance]:
         """Parse the files of the data set: all instances of the split, crowds included."""
 
-    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+    def object_categories(self) -> tuple[dict[str, str], dict[str, set[str]]]:
         """Categories of all instances of the split."""
-        names: dict[int, str] = {}
-        on_image: dict[int, set[int]] = defaultdict(set)
+        names: dict[str, str] = {}
+        on_image: dict[str, set[str]] = defaultdict(set)
         for instance in self.load_instances():
-            category_id = instance.referent['category_id']
-            names[category_id] = instance.category
-            on_image[instance.referent['image_id']].add(category_id)
+            category = key_of(instance.referent['category_id'])
+            names[category] = instance.category
+            on_image[key_of(instance.referent['image_id'])].add(category)
         return names, dict(on_image)
 
     def load_referents(self) -> list[dict]:
         """Make the prompts."""
         groups = defaultdict(list)
         for instance in self.load_instances():
-            groups[instance.referent['image_id'], instance.category].append(instance)
+            groups[key_of(instance.referent['image_id']), instance.category].append(instance)
         referents = []
         for group in groups.values():
             for i, instance in enumerate(group):

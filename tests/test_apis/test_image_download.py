@@ -1,5 +1,7 @@
 """What is fetched for strangers: from the internet alone."""
 import socket
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -51,7 +53,6 @@ def test_what_was_looked_at_is_connected_to(monkeypatch):
 
 def test_redirections_are_looked_at_too(monkeypatch):
     """A server on the internet, as which this machine is let pass, leads to this machine, and to other schemes."""
-    import threading
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     asked = []
@@ -86,3 +87,37 @@ def test_redirections_are_looked_at_too(monkeypatch):
 def test_other_schemes(url):
     with pytest.raises((FileError, InputError)):
         download(url, public_only=True)
+
+
+DRIPS = {
+    'headers': (b'HTTP/1.1 200 OK\r\nX: ', b'a'),
+    'interim answers': (b'', b'HTTP/1.1 100 Continue\r\n\r\n'),
+    'the length of a chunk': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', b'0'),
+    'trailers': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n', b'X: y\r\n'),
+    'a body of unknown length': (b'HTTP/1.1 200 OK\r\n\r\n', b'a'),
+}
+
+
+@pytest.mark.parametrize('kind', DRIPS)
+@pytest.mark.parametrize('public_only', [False, True])
+def test_servers_that_never_end(monkeypatch, kind, public_only):
+    """Each byte comes long before the server counts as silent."""
+    monkeypatch.setattr(module, '_is_public', lambda host: True)
+    begin, drip = DRIPS[kind]
+    over = threading.Event()
+
+    def serve(listening):
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(begin)
+            while not over.wait(0.02):
+                connection.sendall(drip)
+
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        threading.Thread(target=serve, args=(listening, ), daemon=True).start()
+        try:
+            with pytest.raises(FileError, match='took more than 0 seconds and was given up'):
+                download(f'http://127.0.0.1:{listening.getsockname()[1]}/a.png', longest=0.2, public_only=public_only)
+        finally:
+            over.set()

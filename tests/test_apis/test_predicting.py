@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mmrefseg.apis import RefSegInferencer
+from mmrefseg.apis.inference.model_loading import identity_of
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
@@ -204,3 +205,47 @@ def test_answers_of_others_as_coco(code, message):
     assert coco_of([answer])['annotations'][0]['bbox'] == [0, 0, 4, 3]
     with pytest.raises(InputError, match=message):
         coco_of([{**answer, 'segmentation': code}])
+
+
+@pytest.mark.parametrize('name', ['predictions.jsonl', 'unreadable.jsonl', 'instances.json', 'masks', 'shards'])
+def test_files_of_others_are_not_replaced(photos, tmp_path, name):
+    """As where answers are to lie in the folder of a data set."""
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / name).write_text('precious')
+    with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+        folder_of(out, [photos])
+    assert (out / name).read_text() == 'precious' and not (out / 'plan.json').exists()
+
+
+@pytest.mark.parametrize('change', [
+    lambda line: line.pop('segmentation'), lambda line: line.pop('score'), lambda line: line.update(score='x'),
+    lambda line: line.update(segmentation=None)])
+def test_a_join_finds_answers_that_are_none(ask, photos, tmp_path, change):
+    folder = folder_of(tmp_path / 'out', [photos])
+    run(ask, folder)
+    lines = list(map(json.loads, folder.path(0).read_text().splitlines()))
+    change(lines[1])
+    folder.path(0).write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    with pytest.raises(InputError, match='not those that were asked for'):
+        folder.merge()
+
+
+def test_what_tells_models_apart(tmp_path, monkeypatch):
+    """Answers of one must not be joined with those of another of the same name."""
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = __import__('mmrefseg').config_path({CONFIG!r})\n")
+    before = identity_of(path)
+    assert identity_of(path) == before and before['weights'] is None
+    with path.open('a') as file:
+        file.write('model = dict(test_cfg=dict(threshold=0.2))\n')
+    assert identity_of(path) != before
+    pack = tmp_path / 'pack'
+    pack.mkdir()
+    (pack / 'model.safetensors').touch()
+    monkeypatch.setattr('mmrefseg.apis.inference.model_loading.pull', lambda name: str(pack))
+    found = []
+    for weights in 'ab':
+        (pack / 'config.json').write_text(weights)
+        found.append(identity_of('hf:me/model'))
+    assert found[0] != found[1] and found[0]['model'] == 'hf:me/model'

@@ -220,3 +220,51 @@ def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
     capsys.readouterr()
     with pytest.raises(SystemExit, match='no name on the hub'):
         command(monkeypatch, 'model_converters/pull_model', 'me/tiny', '--out', tmp_path / 'other')
+
+
+@pytest.mark.parametrize('edit', [
+    lambda model: model['backbone'].update(depth=10**9), lambda model: model['decode_head'].update(num_layers=10**9),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**9),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(context_length=10**5)])
+def test_models_out_of_proportion(copied, edit):
+    """A few bytes would have millions of layers built, or a mask of attention that fills the memory."""
+    change(copied, lambda content: edit(content['config']['model']))
+    with pytest.raises(InputError, match='far more parts than|would have 10000000000 numbers'):
+        read_model_folder(copied)
+
+
+def test_squares_out_of_proportion(copied):
+
+    def enlarge(content):
+        for step in content['config']['test_dataloader']['dataset']['pipeline']:
+            if 'size' in step:
+                step['size'] = 8 * 10**6
+
+    change(copied, enlarge)
+    with pytest.raises(InputError, match='size must be a positive number of pixels up to'):
+        RefSegInferencer(copied, device='cpu')
+
+
+@pytest.mark.parametrize('settings', [dict(trust_remote_code=True), dict(cache_dir='/tmp'), dict(tokenizer_file='/a'),
+                                      dict(clean='lower', subfolder='x'), ['trust_remote_code']])
+def test_tokenizers_run_no_code(copied, settings):
+    """transformers runs the code of a repository where a setting tells it to."""
+    change(copied, lambda content: content['config']['model']['text_encoder'].update(arch=dict(
+        embed_dim=16, text_cfg=dict(hf_model_name='a/b', hf_tokenizer_name='a/b', tokenizer_kwargs=settings))))
+    with pytest.raises(InputError, match='tokenizer_kwargs of .* its settings are'):
+        read_model_folder(copied)
+
+
+@pytest.mark.parametrize('name', ['README.md', 'config.json', 'model.safetensors'])
+def test_files_of_others_are_not_replaced(hub, ask, pack, tmp_path, name):
+    push(pack, 'hf:me/tiny')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / name).write_text('{"model_type": "bert"}')
+    for write in (lambda: write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'mine', 'card'),
+                  lambda: pull('hf:me/tiny', tmp_path / 'mine')):
+        with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+            write()
+    assert [path.read_text() for path in (tmp_path / 'mine').iterdir()] == ['{"model_type": "bert"}']
+    write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'again', 'one')
+    write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'again', 'two')
+    assert (tmp_path / 'again/README.md').read_text() == 'two'

@@ -57,3 +57,11 @@ def test_a_file_is_looked_at_upright(tmp_path):
     image.rotate(90, expand=True).save(tmp_path / 'turned.png', exif=exif)
     plain, turned = (read_fingerprint(str(tmp_path / f'{name}.png')) for name in ('plain', 'turned'))
     assert plain.name.endswith('plain.png') and plain.sha256 != turned.sha256 and plain.hash == turned.hash
+
+
+def test_as_many_pairs_as_can_be_told(monkeypatch):
+    monkeypatch.setattr('mmrefseg.datasets.duplicate_images.MOST_COPIES', 7)
+    for sha256 in ('a', 'b'):
+        blank = [Fingerprint(str(index), sha256, 0) for index in range(1000)]
+        found = find_copies([Fingerprint(str(index), 'a', 0) for index in range(1000)], blank)
+        assert len(found) == 7 and all(copy.is_exact == (sha256 == 'a') for copy in found)

@@ -11,6 +11,8 @@ from helpers.refclef_files import tiny_refclef
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets import (
+    AbsentExpressions,
+    BaseReferringDataset,
     CocoPromptDataset,
     GRefCOCODataset,
     JSONLinesDataset,
@@ -177,6 +179,18 @@ def test_ids_are_told_apart_by_text(tmp_path):
     instances = InstancesFile(root / 'instances.json')
     assert {*map(type, (*instances.images, *instances.annotations))} == {str}
     assert instances.image(1, 'x') is instances.images['1'] and instances.annotation(11, 1, 'x')['id'] == 11
+
+
+def test_what_is_on_images_is_told_apart_by_text(tmp_path):
+    content = tiny_refcoco()
+    root = write_refcoco(tmp_path, content)
+    (root / 'instances.json').write_text(json.dumps(dict(content, categories=[dict(id=1, name='cup')])))
+    for found in (RefCOCODataset(str(root)).objects(), BaseReferringDataset.objects(RefCOCODataset(str(root)))):
+        assert list(found) == ['1', '2', '3'] and [one.ann_id for one in found['1']] == [11]
+    names, on_image = RefCOCODataset(str(root)).object_categories()
+    assert names == {'1': 'cup'} and on_image == {'1': {'1'}, '2': {'1'}, '3': {'1'}}
+    absent = AbsentExpressions(RefCOCODataset(str(root)))
+    assert absent._there.keys() == {'1', '2', '3'} and {*map(type, set().union(*absent._there.values()))} == {str}
 
 
 def test_a_list_of_annotations_that_a_pickle_repeats(tmp_path):

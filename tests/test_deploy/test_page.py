@@ -191,3 +191,19 @@ def test_examples(server, tmp_path):
     assert [example.expressions for example in named_examples([str(tmp_path / 'a.jsonl')])][:2] == [['x', 'y'], []]
     with pytest.raises(InputError, match='up to 24'):
         named_examples([str(tmp_path / 'a.jsonl')] * 2)
+    (tmp_path / 'secret').write_text('password')
+    (tmp_path / 'b.jsonl').write_text(json.dumps(dict(image='secret', expression='x')))
+    with pytest.raises(InputError, match='secret cannot be decoded'):
+        named_examples([str(tmp_path / 'b.jsonl')])
+
+
+def test_noise_is_no_mask(server):
+    """Each of its pixels would be an outline: a few megabytes would take all of the memory."""
+    pixels = (np.indices((2000, 2000)).sum(0) % 2 * 255).astype(np.uint8)
+    for noise in (pixels, np.where(np.arange(2000)[:, None] % 2, 0, pixels)):
+        mask = cv2.imencode('.png', noise)[1].tobytes()
+        response = httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60)
+        assert response.status_code == 422 and 'too many pieces' in response.json()['detail']
+    stripes = np.repeat(np.arange(2000)[:, None] % 2 * 255, 300, axis=1).astype(np.uint8)
+    mask = cv2.imencode('.png', stripes)[1].tobytes()
+    assert len(httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60).json()['polygons']) == 1000

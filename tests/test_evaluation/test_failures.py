@@ -10,7 +10,7 @@ from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, summarise_iou
 from mmrefseg.evaluation.failures import RULES, choose_examples, classify_failure, collect_facts, report_failures
-from mmrefseg.evaluation.failures.facts import same_category
+from mmrefseg.evaluation.failures.facts import ids_by_category, same_category
 from mmrefseg.evaluation.failures.router_choices import routing_by_kind
 from mmrefseg.evaluation.functional import iou_ratios
 from mmrefseg.evaluation.predictions.prediction import read_entry
@@ -152,11 +152,20 @@ def test_what_stands_out_is_beyond_chance(dataset, infos):
 
 
 def test_same_category_where_annotations_tell(dataset, infos):
-    objects = dataset.objects()
+    objects = ids_by_category(dataset.objects())
     assert [same_category(info, objects) for info in infos] == [0, 0, 0, 1]
     assert same_category({**infos[3], 'ann_ids': [13, 14]}, objects) == 0
     assert same_category({**infos[3], 'category_id': -1}, objects) is None
     assert same_category({**infos[3], 'image_id': 77}, objects) == 0
+
+
+def test_annotations_without_number_are_refused(dataset, infos):
+    """Their masks would take gigabytes."""
+    other = dataset.objects()['3'][1]
+    wrong = answer(np.eye(24, 32, dtype=np.uint8))
+    crowded = {'3': [other] * ((1 << 31) // (24 * 32) + 1)}
+    with pytest.raises(InputError, match='objects are annotated on its 24 x 32 pixels'):
+        collect_facts(infos[3:], [wrong], crowded, PROTOCOLS['cris'])
 
 
 def test_no_target(infos):

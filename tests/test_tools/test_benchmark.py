@@ -86,7 +86,8 @@ def test_compile_reaches_the_network(command, monkeypatch):
 
 
 def test_several_configs_parts_and_training(tool, command, capsys, monkeypatch):
-    monkeypatch.setattr(tool, 'training', lambda model, data, compiled, amp: {'training step': lambda: len(data['inputs'])})
+    monkeypatch.setattr(tool, 'training',
+                        lambda model, data, compiled, amp: {'training step': lambda: len(data['inputs'])})
     phrases = 'segvlm_tiny_refshapes-phrasecut'
     figures = command('segvlm_tiny_refshapes', *QUICK, '--against', 'segvlm_tiny_refshapes', phrases, '--parts',
                       '--training')

@@ -14,6 +14,7 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.failures import Facts, choose_examples, collect_facts, report_failures
@@ -97,7 +98,7 @@ def analyze(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
     report = {
         'predictions': args.predictions, 'on': args.on, 'split': split.name, 'protocol': protocol.to_dict(),
         'protocol_text': str(protocol), 'expressions': len(rows),
-        'images': len({info['image_id'] for info in split.infos}),
+        'images': len({key_of(info['image_id']) for info in split.infos}),
         'without_target': int(np.count_nonzero(facts.scores.areas == 0)),
         'missing': answers.count(None), 'unmatched': unmatched,
         'other_texts': [prediction.where for prediction in other_texts],

@@ -77,7 +77,7 @@ def area_share(referent: Mapping[str, Any]) -> float:
     """The share of its image that a referent takes up."""
     try:
         return float(draw_mask(referent['segmentation'], referent['height'], referent['width']).mean())
-    except (ValueError, TypeError, OverflowError) as error:
+    except InputError as error:
         raise InputError(f'the mask of annotation {referent["ann_id"]} of the image {referent["img_path"]} cannot be '
                          f'drawn: {error}') from error
 

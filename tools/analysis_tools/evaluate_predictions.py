@@ -18,6 +18,7 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset, ShuffledExpressions
+from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.dataset_configs import build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
@@ -225,7 +226,7 @@ def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Match
     if split.published and not theirs:
         others = [ratios_of(score_predictions(split.published, matched.answers, protocols, boundary), metrics)
                   for matched in ours]
-    images = [info['image_id'] for info in split.infos]
+    images = [key_of(info['image_id']) for info in split.infos]
     report: dict[str, Any] = {
         'expressions': len(images), 'images': len(set(images)),
         'without_target': int(np.count_nonzero(scores[0][protocols[0].name].areas == 0)),

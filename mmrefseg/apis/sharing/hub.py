@@ -8,7 +8,7 @@ from pathlib import Path
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.optional_packages import need_extra
 
-from .model_folder import FILES, is_model_folder
+from .model_folder import FILES, is_model_folder, refuse_foreign_folder
 
 HUB = 'hf:'
 """What names on the hub begin with, as in ``hf:owner/name`` or ``hf:owner/name@revision``."""
@@ -26,12 +26,14 @@ def pull(name: str, folder: str | Path | None = None) -> str:
 
     Raises:
         MissingPackageError: huggingface_hub isn't installed.
-        FileError: it cannot be downloaded.
+        FileError: it cannot be downloaded, or the folder holds files of the same names that are not of a shared model.
         InputError: the repository holds no model of mmrefseg.
     """
     need_extra('hub', 'huggingface_hub')
     import huggingface_hub
     repository, _, revision = name.removeprefix(HUB).partition('@')
+    if folder is not None:
+        refuse_foreign_folder(folder)
     with _explained(name):
         found = huggingface_hub.snapshot_download(repository, revision=revision or None, local_dir=folder,
                                                   allow_patterns=list(FILES))

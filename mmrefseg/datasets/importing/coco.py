@@ -34,9 +34,7 @@ def read_coco(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     content = read_json(file, mend='Export it again.')
     images = images_of(content, file)
-    categories = {str(entry['id']): entry.get('name')
-                  for entry in get_field({**content, 'categories': content.get('categories') or []}, 'categories', list,
-                                         str(file)) if isinstance(entry, dict) and 'id' in entry}
+    categories = _categories_of(content, file)
     seen = set()
     for index, element in enumerate(get_field(content, 'annotations', list, str(file))):
         where = f'{file}, annotations[{index}]'
@@ -55,6 +53,19 @@ def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterat
             with_category = {**element, 'category': categories.get(str(element.get('category_id')))}
             words = words_at(with_category, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
             yield Annotation(image[0], image[1], words, segmentation, where, split, options.in_shares)
+
+
+def _categories_of(content: dict, file: Path) -> dict[str, Any]:
+    """Names of the categories by their ids as text."""
+    categories: dict[str, Any] = {}
+    for entry in get_field({**content, 'categories': content.get('categories') or []}, 'categories', list, str(file)):
+        if isinstance(entry, dict) and 'id' in entry:
+            name, key = entry.get('name'), str(entry['id'])
+            if categories.setdefault(key, name) != name:
+                raise InputError(f'{file}: the category id {key[:40]} is that of {str(categories[key])[:40]!r} and of '
+                                 f'{str(name)[:40]!r}, so that nobody can tell which one an annotation means. Give '
+                                 'every category an id of its own.')
+    return categories
 
 
 def images_of(content: Any, file: Path) -> dict[str, tuple[str, tuple[int, int] | None]]:

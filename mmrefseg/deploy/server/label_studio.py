@@ -21,6 +21,7 @@ from .messages import Limits, Question
 from .request_reading import Fetch, check_texts, of_base64, parse_json_object
 
 _MOST_TASKS = 64
+_LONGEST_NAME = 200  # of tags and tasks, which stand in every region
 _RUN_BITS = (3, 4, 8, 16)
 _BASE = 'http://labelstudio.invalid'  # of addresses that name no machine, where none was named
 
@@ -52,7 +53,7 @@ def read_tags(config: Any) -> Tags:
         config: its XML.
 
     Raises:
-        InputError: it is none, or lacks an image or a brush.
+        InputError: it is none, lacks an image or a brush, or has endless names.
     """
     if not isinstance(config, str):
         raise InputError('label_config must be the XML of a labelling configuration')
@@ -68,10 +69,13 @@ def read_tags(config: Any) -> Tags:
     label = brush.find('Label')
     texts = root.findall('.//TextArea')
     fields = [(text.get('value') or '').removeprefix('$') for text in texts]
-    return Tags(str(brush.get('name')), (label is not None and label.get('value')) or 'referent',
+    tags = Tags(str(brush.get('name')), (label is not None and label.get('value')) or 'referent',
                 str(image.get('name')), str(image.get('value'))[1:],
                 next((text.get('name') for text in texts if text.get('perRegion') == 'true'), None),
                 (*filter(None, fields), 'expressions', 'expression', 'prompt'))
+    if any(len(name or '') > _LONGEST_NAME for name in (tags.brush, tags.label, tags.image, tags.text)):
+        raise InputError(f'label_config has tags with names of more than {_LONGEST_NAME} characters')
+    return tags
 
 
 def encode_brush(mask: np.ndarray) -> list[int]:
@@ -159,12 +163,13 @@ def regions_of(content: Mapping[str, Any], tags: Tags, number: Any) -> list[dict
         number: id of the task.
     """
     height, width = content['size']
+    name = str(number)[:_LONGEST_NAME] if isinstance(number, str | int) else ''
     regions: list[dict[str, Any]] = []
     for i, answer in enumerate(content['answers']):
         mask = rle_to_mask(answer['rle'], height, width)
         if not mask.any():
             continue
-        common = dict(id=f'mmrefseg-{number}-{i}', to_name=tags.image, original_width=width, original_height=height,
+        common = dict(id=f'mmrefseg-{name}-{i}', to_name=tags.image, original_width=width, original_height=height,
                       image_rotation=0, score=answer['score'])
         regions.append(dict(common, from_name=tags.brush, type='brushlabels', value=dict(
             format='rle', rle=encode_brush(mask), brushlabels=[tags.label]), meta=dict(text=[answer['expression']])))

@@ -38,8 +38,7 @@ async def read_question(request: Request, limits: Limits, fetch: Fetch | None) -
     """
     kind = request.headers.get('content-type', '').partition(';')[0].strip().lower()
     if kind == 'multipart/form-data':
-        form = await request.form(max_files=1, max_fields=limits.expressions + 16)  # answers 400 itself
-        fields = await _of_form(form)
+        fields = await _of_form(await read_form(request, limits.expressions + 16))
     elif kind == 'application/json':
         fields = parse_json_object(await request.body())
     else:
@@ -49,6 +48,22 @@ async def read_question(request: Request, limits: Limits, fetch: Fetch | None) -
     texts = check_texts(fields.get('expressions'), limits)
     return Question(await _image(fields, limits, fetch), texts, _threshold(fields.get('threshold')),
                     _include(fields.get('include')))
+
+
+async def read_form(request: Request, most_fields: int) -> FormData:
+    """A form with up to one file.
+
+    Args:
+        request: the request, whose body is within limits.
+        most_fields: fields that it may have beside the file.
+
+    Raises:
+        HTTPException: it is damaged.
+    """
+    try:
+        return await request.form(max_files=1, max_fields=most_fields)  # answers 400 itself
+    except UnicodeError:  # some of Python's codecs, which its head may name, fail in a way of their own
+        raise HTTPException(400, 'the form is in no known encoding of characters; send UTF-8') from None
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
@@ -73,8 +88,8 @@ async def _of_form(form: FormData) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            fields[name] = await value.read()
-        elif name in ('expressions', 'include'):
+            value = await value.read()
+        if name in ('expressions', 'include'):
             fields.setdefault(name, []).append(value)
         else:
             fields[name] = value

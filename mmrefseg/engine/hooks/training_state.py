@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mmrefseg.checkpoints.weights import is_finite
 from mmrefseg.errors import InputError
 
 _LARGEST = 1 << 53
@@ -73,7 +74,7 @@ def check_average(checkpoint: Mapping[str, Any], runner: Runner) -> None:
             continue
         own = hook.ema_model.state_dict()
         if found.keys() != own.keys() or not all(isinstance(found[name], Tensor) and found[name].shape == value.shape
-                                                 and (found[name].isfinite() | ~value.isfinite()).all()
+                                                 and (found[name].to(value.dtype).isfinite() | ~value.isfinite()).all()
                                                  for name, value in own.items()):
             raise InputError(f'{runner._load_from} cannot be resumed: its ema_state_dict does not fit the model that '
                              'EMAHook averages, or is not finite. Resume with the config that it was trained with, or '
@@ -215,7 +216,7 @@ def _check_like(found: Any, own: Any, where: str) -> None:
 
 def _check_finite(value: Any, where: str) -> None:
     if isinstance(value, Tensor):
-        _expect(bool(value.isfinite().all()), where, 'finite')
+        _expect(is_finite(value), where, 'finite')
     elif isinstance(value, dict):
         for key, part in value.items():
             _check_finite(part, f'{where}.{key}')

@@ -94,7 +94,7 @@ class _Index:
 
     def __init__(self, infos: Sequence[Mapping[str, Any]], image_folder: str) -> None:
         self._texts = [_normal(info['text']) for info in infos]
-        self._referents = [(info['image_id'], info['ref_id']) for info in infos]
+        self._referents = [f'{info["image_id"]} {info["ref_id"]}' for info in infos]
         self._indices: dict[str, dict[str, set[int]]] = {
             field: defaultdict(set) for field in (*_UNIQUE, *_OTHERS, 'text')}
         for index, info in enumerate(infos):
