@@ -100,7 +100,7 @@ def test_commands_can_be_typed(words, monkeypatch, capsys):
         read_command_line(ROOT / program, arguments, monkeypatch)
     else:
         assert program in ('cd', 'codespell', 'curl', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff',
-                           'sphinx-build', 'source', '.ci/run')
+                           'sphinx-build', 'source', 'unzip', '.ci/run')
 
 
 def test_a_command_that_cannot_be_typed(monkeypatch, capsys):

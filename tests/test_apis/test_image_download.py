@@ -70,12 +70,12 @@ def test_redirections_are_looked_at_too(monkeypatch):
 
     server = HTTPServer(('127.0.0.1', 0), Redirecting)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(module, '_is_public', lambda host, seen=[]: not seen.append(host) and len(seen) % 2 == 1)
+    monkeypatch.setattr(module, 'is_public', lambda host, seen=[]: not seen.append(host) and len(seen) % 2 == 1)
     for target in (f'http://127.0.0.1:{server.server_port}/secret', f'http://localhost:{server.server_port}/secret'):
         with pytest.raises(InputError, match='private network'):
             download(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
     for target in ('ftp://127.0.0.1/a', 'file:///etc/passwd', 'data:,a'):
-        monkeypatch.setattr(module, '_is_public', lambda host: True)
+        monkeypatch.setattr(module, 'is_public', lambda host: True)
         with pytest.raises(FileError):
             download(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
     assert len(asked) == 5 and '/secret' not in asked
@@ -102,7 +102,7 @@ DRIPS = {
 @pytest.mark.parametrize('public_only', [False, True])
 def test_servers_that_never_end(monkeypatch, kind, public_only):
     """Each byte comes long before the server counts as silent."""
-    monkeypatch.setattr(module, '_is_public', lambda host: True)
+    monkeypatch.setattr(module, 'is_public', lambda host: True)
     begin, drip = DRIPS[kind]
     over = threading.Event()
 

@@ -11,8 +11,8 @@ import torch
 from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, image_decoding, image_download, sources_of
-from mmrefseg.apis.inference.image_download import is_url
 from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError, UserError
+from mmrefseg.utils.web import is_url
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -78,7 +78,8 @@ def test_the_first_picture_of_an_animation(kind, monkeypatch):
 
 
 @pytest.mark.parametrize(('content', 'message'), [
-    (b'', 'empty'), (b'\n<!DOCTYPE html><html>', 'HTML'), (b'<svg/>', 'SVG'), (PNG[:40], 'cannot be decoded'),
+    (b'', 'empty'), (b'\n<!DOCTYPE html><html>', 'HTML'), (b'<svg/>', 'SVG'),
+    (PNG[:40], '^The image given as bytes cannot be decoded'),
     (b'GIF89a' + bytes(20), 'cannot be decoded'),
 ])
 def test_bytes_that_are_no_image(content, message):

@@ -1,5 +1,4 @@
 """Shared models: written, read as data, pushed to and pulled from what stands for the hub."""
-import inspect
 import json
 import runpy
 import shutil
@@ -11,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
+from helpers.hub_server import hub_server, imported_afresh
 from mmengine.config import Config
 
 from mmrefseg.apis import RefSegInferencer
@@ -126,54 +126,25 @@ def test_a_program_is_no_data():
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A folder that stands for the hub; its functions take what huggingface_hub's own take."""
-    huggingface_hub = pytest.importorskip('huggingface_hub')
-    folder = tmp_path / 'hub'
-
-    def stands_for(owner, name, double):
-        signature = inspect.signature(getattr(owner, name))
-
-        def call(*args, **kwargs):
-            return double(**{key: value for key, value in signature.bind(*args, **kwargs).arguments.items()
-                             if key != 'self'})
-
-        monkeypatch.setattr(owner, name, call)
-
-    def create(repo_id, private, exist_ok):
-        (folder / repo_id).mkdir(parents=True, exist_ok=exist_ok)
-        return f'https://huggingface.co/{repo_id}'
-
-    def upload(repo_id, folder_path, allow_patterns, commit_message):
-        for name in allow_patterns:
-            shutil.copy(Path(folder_path) / name, folder / repo_id / name)
-
-    def snapshot(repo_id, revision, local_dir, allow_patterns):
-        if not (folder / repo_id).is_dir():
-            raise OSError('404 Client Error')
-        if local_dir is None:
-            return str(folder / repo_id)
-        Path(local_dir).mkdir()
-        for name in allow_patterns:
-            shutil.copy(folder / repo_id / name, Path(local_dir) / name)
-        return str(local_dir)
-
-    stands_for(huggingface_hub.HfApi, 'create_repo', create)
-    stands_for(huggingface_hub.HfApi, 'upload_folder', upload)
-    stands_for(huggingface_hub, 'snapshot_download', snapshot)
-    return folder
+    """What stands for the hub, asked by the hub's own library."""
+    pytest.importorskip('huggingface_hub')
+    with hub_server() as server, imported_afresh('huggingface_hub'):
+        for name, value in dict(HF_ENDPOINT=server.address, HF_HOME=str(tmp_path / 'home'), HF_TOKEN='hf_made_up',
+                                HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_TELEMETRY='1', HF_HUB_OFFLINE='0').items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 def test_from_one_user_to_another(hub, ask, pack, tmp_path):
-    assert push(pack, 'hf:me/tiny') == 'https://huggingface.co/me/tiny'
-    assert sorted(path.name for path in (hub / 'me/tiny').iterdir()) == [
-        'README.md', 'config.json', 'model.safetensors']
+    assert push(pack, 'hf:me/tiny') == f'{hub.address}/me/tiny'
+    assert hub.repositories == {'me/tiny': {path.name: path.read_bytes() for path in pack.iterdir()}}
     [expected] = ask(IMAGE, 'a')
     for name in ('hf:me/tiny', pull('hf:me/tiny@main', tmp_path / 'out')):
         [result] = RefSegInferencer(name, device='cpu')(IMAGE, 'a')
         assert torch.equal(result.logits, expected.logits)
     with pytest.raises(FileError, match='hf:me/other: .*404'):
         pull('hf:me/other')
-    (hub / 'me/tiny/model.safetensors').unlink()
+    del hub.repositories['me/tiny']['model.safetensors']
     with pytest.raises(InputError, match='no model of mmrefseg'):
         pull('hf:me/tiny')
 
@@ -213,7 +184,7 @@ def command(monkeypatch, name: str, *arguments: object) -> None:
 def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
     torch.save(ask.model.state_dict(), tmp_path / 'w.pth')
     command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', 'hf:me/tiny', '--licence', 'mit')
-    assert 'license: mit' in (hub / 'me/tiny/README.md').read_text()
+    assert b'license: mit' in hub.repositories['me/tiny']['README.md']
     command(monkeypatch, 'model_converters/pull_model', 'hf:me/tiny', '--out', tmp_path / 'got')
     assert safetensors.torch.load_file(tmp_path / 'got/model.safetensors').keys() == ask.model.state_dict().keys()
     command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', tmp_path / 'folder')

@@ -78,7 +78,7 @@ def named_examples(inputs: list[str]) -> list[Example]:
             raise InputError(f'the page shows up to {_MOST_EXAMPLES} examples')
         content = read_regular(task.image, MAX_IMAGE_BYTES)
         decode_image(content, task.image)  # a list of others may name what nobody shall see
-        examples.append(Example(task.file_name, content, [text for text in task.expressions if text]))
+        examples.append(Example(Path(task.file_name).name, content, [text for text in task.expressions if text]))
     return examples
 
 
