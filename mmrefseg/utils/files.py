@@ -188,7 +188,8 @@ def write_json(content: Any, path: str | Path) -> None:
     Raises:
         FileError: it cannot be written; the old one is untouched.
     """
-    write_atomically((json.dumps(_plain(content), indent=2) + '\n').encode(), path)
+    text = json.dumps(_plain(content), ensure_ascii=False, indent=2)
+    write_atomically(f'{text}\n'.encode(errors='backslashreplace'), path)  # half a character as JSON escapes it
 
 
 def _plain(value: Any) -> Any:

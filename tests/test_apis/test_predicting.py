@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.apis.inference.answerer import identity_of
-from mmrefseg.apis.predicting import Settings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
-from mmrefseg.apis.predicting.coco import coco_of
+from mmrefseg.apis.inference.model_loading import identity_of
+from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
+from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.structures.masks import mask_to_rle
 
@@ -44,7 +44,8 @@ def folder_of(out, inputs, expressions=('the cup', 'all of it'), size=2, **setti
 
 
 def run(ask, folder: ShardFolder, shards=None, **settings):
-    predict_shards(ask, folder, folder.missing() if shards is None else shards, Settings(**settings), lambda *_: None)
+    shards = folder.missing() if shards is None else shards
+    predict_shards(ask, folder, shards, AnswerSettings(**settings), lambda *_: None)
     return [json.loads(line) for line in (folder.folder / 'predictions.jsonl').read_text().splitlines()
             ] if not folder.missing() and folder.merge() else None
 
@@ -57,7 +58,7 @@ def test_folders_lists_and_lines_are_read_in_order(photos, tmp_path):
     tasks = list(read_tasks([str(photos), str(tmp_path / 'list.txt')], ['the cup']))
     assert [task.file_name for task in tasks] == [
         'a.png', 'b.png', 'bb.jpg', 'c.png', 'd.png', 'photos/d.png', 'photos/deep/e.png']
-    assert [task.place for task in tasks] == list(range(7))
+    assert [task.number for task in tasks] == list(range(7))
     assert all(os.path.exists(task.image) and task.expressions == ['the cup'] for task in tasks)
     tasks = list(read_tasks([str(tmp_path / 'lines.jsonl')], ['other'], str(photos)))
     assert tasks[0] == Task(0, str(photos / 'a.png'), 'a.png', ['x', 'y'], [7, 9])
@@ -146,7 +147,7 @@ def test_a_join_finds_what_is_missing_or_twice(ask, photos, tmp_path, change, me
 
 def slow(ask, folder: ShardFolder) -> None:
     torch.set_num_threads(1)
-    predict_shards(ask, folder, folder.missing(), Settings(workers=0), lambda *_: time.sleep(0.2))
+    predict_shards(ask, folder, folder.missing(), AnswerSettings(workers=0), lambda *_: time.sleep(0.2))
 
 
 def test_a_killed_run_goes_on(ask, photos, tmp_path):
@@ -242,7 +243,7 @@ def test_what_tells_models_apart(tmp_path, monkeypatch):
     pack = tmp_path / 'pack'
     pack.mkdir()
     (pack / 'model.safetensors').touch()
-    monkeypatch.setattr('mmrefseg.apis.inference.answerer.pull', lambda name: str(pack))
+    monkeypatch.setattr('mmrefseg.apis.inference.model_loading.pull', lambda name: str(pack))
     found = []
     for weights in 'ab':
         (pack / 'config.json').write_text(weights)

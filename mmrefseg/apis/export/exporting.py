@@ -1,7 +1,6 @@
 """Writing a model into a folder that stands alone."""
 from __future__ import annotations
 
-import json
 import platform
 import re
 from pathlib import Path
@@ -21,6 +20,7 @@ from mmrefseg.utils.files import (
     refuse_foreign_files,
     sha256_of,
     write_atomically,
+    write_json,
 )
 
 from ..inference import RefSegInferencer
@@ -82,7 +82,7 @@ def export_model(ask: RefSegInferencer,
         from .pt2_files import write_pt2
 
         files = [name for graph in graphs for name in write_pt2(graph, out)]
-    _write_json(vocabulary, out / 'tokenizer.json')
+    write_json(vocabulary, out / 'tokenizer.json')
     files.append('tokenizer.json')
     info = dict(
         format=FORMAT, kind=kind, graph='split' if split else 'whole', precision=precision,
@@ -93,7 +93,7 @@ def export_model(ask: RefSegInferencer,
         made_by=f'mmrefseg {mmrefseg.__version__}', python=platform.python_version(), torch=torch.__version__,
         **_versions(kind), licence=LICENCE, files={name: sha256_of(out / name) for name in files})
     write_atomically(_readme(info).encode(), out / 'README.md')
-    _write_json(info, out / _NOTES)  # the last: a folder without it is no exported model
+    write_json(info, out / _NOTES)  # the last: a folder without it is no exported model
     return out
 
 
@@ -146,10 +146,6 @@ def _versions(kind: str) -> dict[str, str]:
     import onnxruntime
 
     return dict(onnxruntime=onnxruntime.__version__)
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    write_atomically((json.dumps(content, ensure_ascii=False, indent=1) + '\n').encode(), path)
 
 
 def _readme(info: dict[str, Any]) -> str:

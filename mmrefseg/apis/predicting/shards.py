@@ -92,7 +92,7 @@ class ShardFolder:
             shards: which ones.
         """
         wanted = set(shards)
-        for shard, group in groupby(self.tasks(), lambda task: task.place // self.size):
+        for shard, group in groupby(self.tasks(), lambda task: task.number // self.size):
             if shard in wanted:
                 yield shard, list(group)
 
@@ -139,20 +139,20 @@ class ShardFolder:
         """The entries of each task: exactly one per expression, or one that says why there is none."""
         path = self.path(shard)
         entries = [decode_line(line, f'{path}, line {number}') for number, line in iterate_lines(path)]
-        place = 0
+        start = 0
         for task in tasks:
-            failed = place < len(entries) and 'error' in entries[place]
+            failed = start < len(entries) and 'error' in entries[start]
             expected = [task.names()] if failed else [
                 {**task.names(), 'expression': text} for text in task.expressions]
-            found = entries[place:place + len(expected)]
-            place += len(expected)
+            found = entries[start:start + len(expected)]
+            start += len(expected)
             if [{key: entry.get(key) for key in names} for names, entry in zip(expected, found, strict=False)
                     ] != expected or not (failed or all(map(_is_answer, found))):
-                raise self._damaged(path, f'its answers about image {task.place} ({task.image}) are not those that '
+                raise self._damaged(path, f'its answers about image {task.number} ({task.image}) are not those that '
                                           'were asked for')
             yield found
-        if place != len(entries):
-            raise self._damaged(path, f'it holds {len(entries)} answers where {place} were asked for')
+        if start != len(entries):
+            raise self._damaged(path, f'it holds {len(entries)} answers where {start} were asked for')
 
     def _damaged(self, path: Path, what: str) -> InputError:
         return InputError(f'{path}: {what}. Remove this file and run the command again with --resume')

@@ -11,14 +11,13 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
-from mmrefseg.version import __version__
 
 from .messages import Limits, Question
-from .reading import Fetch, check_texts, of_base64, read_json
+from .request_reading import Fetch, check_texts, of_base64, parse_json_object
 
 _MOST_TASKS = 64
 _LONGEST_NAME = 200  # of tags and tasks, which stand in every region
@@ -179,21 +178,22 @@ def regions_of(content: Mapping[str, Any], tags: Tags, number: Any) -> list[dict
     return regions
 
 
-def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
+def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch, version: str) -> None:
     """Let Label Studio ask the server.
 
     Args:
         app: the server.
         limits: what it takes.
         fetch: as :func:`label_studio_fetch` makes it.
+        version: of the model; Label Studio asks again about tasks that have no prediction of this one.
     """
     answer: Callable = app.state.asking.answer
 
     @app.post('/setup', include_in_schema=False)
     async def setup(request: Request) -> dict[str, Any]:
         with suppress(InputError):  # what a connection test sends has no configuration
-            read_tags(read_json(await request.body()).get('schema'))
-        return dict(model_version=f'mmrefseg {__version__}')
+            read_tags(parse_json_object(await request.body()).get('schema'))
+        return dict(model_version=version)
 
     @app.post('/webhook', include_in_schema=False)
     async def webhook() -> dict[str, Any]:
@@ -201,7 +201,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
 
     @app.post('/predict', include_in_schema=False)
     async def predict(request: Request) -> dict[str, Any]:
-        body = read_json(await request.body())
+        body = parse_json_object(await request.body())
         tasks, parameters = body.get('tasks'), body.get('params')
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise HTTPException(422, '`tasks` must be a list of tasks')
@@ -213,7 +213,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
             raise HTTPException(422, str(error)) from None
         context = parameters.get('context') if isinstance(parameters, dict) else None
         results = [await predict_one(request, task, tags, context) for task in tasks]
-        return dict(results=results, model_version=f'mmrefseg {__version__}')
+        return dict(results=results, model_version=version)
 
     async def predict_one(request: Request, task: dict, tags: Tags, context: Any) -> dict[str, Any]:
         """Of one task; what cannot be answered is said beside it, so that the others are."""

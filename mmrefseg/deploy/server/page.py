@@ -22,7 +22,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
-from .reading import read_form
+from .request_reading import read_form
 
 FOLDER = Path(__file__).parents[1] / 'page'
 
@@ -79,7 +79,7 @@ def named_examples(inputs: list[str]) -> list[Example]:
             raise InputError(f'the page shows up to {_MOST_EXAMPLES} examples')
         content = read_regular(task.image, MAX_IMAGE_BYTES)
         of_bytes(content, task.image)  # a list of others may name what nobody shall see
-        examples.append(Example(task.file_name, content, [text for text in task.expressions if text]))
+        examples.append(Example(Path(task.file_name).name, content, [text for text in task.expressions if text]))
     return examples
 
 

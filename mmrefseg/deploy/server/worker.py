@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmrefseg.apis.inference import ImageSource, RefSegInferencer, RefSegResult
-from mmrefseg.apis.inference.routing import routing_weights
+from mmrefseg.apis.inference.router_weights import routing_weights
 from mmrefseg.errors import UserError
 from mmrefseg.utils.worker_processes import die_with
 
