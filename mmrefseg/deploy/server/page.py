@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from mmrefseg.apis.inference.decoding import of_bytes
+from mmrefseg.apis.inference.image_decoding import of_bytes
 from mmrefseg.apis.inference.result import outer_outlines
 from mmrefseg.apis.predicting import read_tasks
 from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
