@@ -1,13 +1,14 @@
 """From a config to a model and its pipeline, without a Runner."""
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.config.utils import ConfigParsingError
 from mmengine.dataset import Compose
 from mmengine.model import BaseModel
@@ -46,6 +47,17 @@ def read_config(config: str | Path | Config, options: Mapping[str, Any] | None =
         raise InputError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
                          'whole config.')
     return config
+
+
+def add_cfg_options(parser: ArgumentParser, example: str) -> None:
+    """Add the option that gives :func:`read_config` its ``options``.
+
+    Args:
+        parser: the tool's parser, which is changed.
+        example: one or several of them, such as ``'train_dataloader.batch_size=8'``.
+    """
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help=f'override settings of configs, such as {example}')
 
 
 def _load(path: str) -> Config:

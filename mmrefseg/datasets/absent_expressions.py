@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
@@ -13,15 +11,15 @@ from mmrefseg.utils.type_hints import Share
 
 from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
+from .dataset_wrapper import DatasetWrapper
 from .expression_changes import NameIndex
 from .expression_kind import nouns_of
-from .seeding import seeded
 
 _TRIES = 32
 
 
 @DATASETS.register_module()
-class AbsentExpressions(Dataset):
+class AbsentExpressions(DatasetWrapper):
     """Gives some samples an expression of another image that names nothing on theirs, and the empty mask.
 
     A model that only ever saw what is there answers with a mask whatever is asked; trained on these, it learns to give
@@ -44,7 +42,7 @@ class AbsentExpressions(Dataset):
 
     def __init__(self, dataset: BaseReferringDataset | dict, rate: Share = 0.2, seed: int = 0,
                  lazy_init: bool = False) -> None:
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        super().__init__(dataset)
         if not isinstance(self.dataset, BaseReferringDataset):
             raise InputError(f'AbsentExpressions wraps the data sets of mmrefseg, got {type(self.dataset).__name__}')
         self.rate, self.seed = rate, seed
@@ -52,11 +50,6 @@ class AbsentExpressions(Dataset):
         self._others: list[tuple[dict, frozenset]] = []
         if not lazy_init:
             self.full_init()
-
-    @property
-    def metainfo(self) -> dict:
-        """Meta information of the data set inside."""
-        return self.dataset.metainfo
 
     def full_init(self) -> None:
         """Load the data set inside, and learn what is on each image and which expressions say what they mean."""
@@ -104,12 +97,8 @@ class AbsentExpressions(Dataset):
     def _absent(self, image: str, generator: np.random.Generator) -> dict | None:
         if not self._others:
             return None
-        for place in generator.integers(len(self._others), size=_TRIES):
-            sentence, said = self._others[place]
+        for index in generator.integers(len(self._others), size=_TRIES):
+            sentence, said = self._others[index]
             if not said & self._there[image]:
                 return sentence
         return None
-
-    def __getitem__(self, idx: int) -> Any:
-        with seeded(idx):
-            return self.dataset.pipeline(self.get_data_info(idx))

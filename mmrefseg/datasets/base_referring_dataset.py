@@ -19,7 +19,7 @@ from mmrefseg.utils.safe_names import refuse_links_out
 
 from .annotation_fields import key_of
 from .coordinate_units import CoordinateUnits
-from .image_once import prepare_samples
+from .image_sharing import prepare_samples
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
@@ -235,18 +235,18 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
         """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
-        pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
+        pipeline allows it (see :func:`~mmrefseg.datasets.image_sharing.split_pipeline`).
         """
         return prepare_samples(self, indices, self.pipeline.transforms)
 
     @force_full_init
     def image_numbers(self) -> np.ndarray:
         """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
-        used, place = np.unique(self.data_list[:, 0], return_inverse=True)
+        used, inverse = np.unique(self.data_list[:, 0], return_inverse=True)
         paths = [self._referents[referent]['img_path'] for referent in used]
-        places = [paths[i] for i in place]
-        numbers = {path: number for number, path in enumerate(dict.fromkeys(places))}
-        return np.array([numbers[path] for path in places], np.int64)
+        path_of = [paths[i] for i in inverse]
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(path_of))}
+        return np.array([numbers[path] for path in path_of], np.int64)
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

@@ -106,24 +106,24 @@ def absent_partners(asked: Questions, seed: int) -> np.ndarray:
     partners = np.full(len(asked.texts), -1)
     if not asked.names:
         return partners
-    index, numbers = NameIndex.of(asked.names), {key: number for number, key in enumerate(asked.names)}
-    said = [index.said(text) for text in asked.texts]
+    name_index, numbers = NameIndex.of(asked.names), {key: number for number, key in enumerate(asked.names)}
+    said = [name_index.said(text) for text in asked.texts]
     there = {image: set(categories) for image, categories in asked.on_image.items()}
-    places_of = defaultdict(list)
-    for place, (image, names) in enumerate(zip(asked.images, said, strict=True)):
+    indices_of = defaultdict(list)
+    for index, (image, names) in enumerate(zip(asked.images, said, strict=True)):
         there.setdefault(image, set()).update(names)
-        places_of[image].append(place)
+        indices_of[image].append(index)
     keys = [key_of(category) for category in asked.categories]
     categories = np.array([numbers.get(key, -1) for key in keys])
-    donors = np.array([place for place, names in enumerate(said) if keys[place] in names], np.int64)
+    donors = np.array([index for index, names in enumerate(said) if keys[index] in names], np.int64)
     generator = np.random.default_rng(seed)
-    for image, places in places_of.items():
+    for image, indices in indices_of.items():
         if image not in asked.on_image:
             continue
         present = [numbers[key] for key in there[image] if key in numbers]
         absent = donors[~np.isin(categories[donors], present)]
         if len(absent):
-            partners[places] = generator.choice(absent, len(places))
+            partners[indices] = generator.choice(absent, len(indices))
     return partners
 
 
@@ -176,7 +176,7 @@ def shuffle_words(text: str, generator: np.random.Generator) -> str | None:
     words = text.split()
     if len(set(words)) < 2:
         return None
-    shuffled = [words[place] for place in generator.permutation(len(words))]
+    shuffled = [words[index] for index in generator.permutation(len(words))]
     return ' '.join(words[1:] + words[:1] if shuffled == words else shuffled)
 
 

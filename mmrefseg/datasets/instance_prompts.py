@@ -52,7 +52,7 @@ _WORDS = {
 }
 # What a prompt may say, and the words which that asserts; the first that is clear is said.
 _SIZES = {'large': ('large', ), 'small': ('small', ), '': ()}
-_PLACES = {
+_LOCATIONS = {
     'at the top left': ('top', 'left'),
     'at the top right': ('top', 'right'),
     'at the bottom left': ('bottom', 'left'),
@@ -85,11 +85,11 @@ def make_prompt(instance: Instance, others: Sequence[Instance]) -> tuple[str, st
         The prompt and its kind (``'location'`` with a place, else ``'attribute'``), or None if it would be ambiguous.
     """
     size = next(text for text, words in _SIZES.items() if _fits(instance, words, 'clear'))
-    place = next(text for text, words in _PLACES.items() if _fits(instance, words, 'clear'))
-    if any(other.crowd or _fits(other, _SIZES[size] + _PLACES[place], 'possible') for other in others):
+    location = next(text for text, words in _LOCATIONS.items() if _fits(instance, words, 'clear'))
+    if any(other.crowd or _fits(other, _SIZES[size] + _LOCATIONS[location], 'possible') for other in others):
         return None
-    text = ' '.join(part for part in ('the', size, instance.category, place) if part)
-    return text, 'location' if place else 'attribute'
+    text = ' '.join(part for part in ('the', size, instance.category, location) if part)
+    return text, 'location' if location else 'attribute'
 
 
 def _fits(instance: Instance, words: Sequence[str], how: str) -> bool:

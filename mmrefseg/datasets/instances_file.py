@@ -166,5 +166,5 @@ def object_categories(path: Path) -> tuple[dict[str, str], dict[str, set[str]]]:
         return {}, {}
     categories = get_field(content, 'categories', list, str(path))
     where = [f'{path}: categories[{index}]' for index in range(len(categories))]
-    return {key_of(get_field(category, 'id', int, place)): get_field(category, 'name', str, place)
-            for category, place in zip(categories, where, strict=True)}, dict(on_image)
+    return {key_of(get_field(category, 'id', int, at)): get_field(category, 'name', str, at)
+            for category, at in zip(categories, where, strict=True)}, dict(on_image)

@@ -119,7 +119,7 @@ def test_words_in_another_order(seed):
 
 
 def texts(dataset):
-    return [dataset.get_data_info(place)['text'] for place in range(len(dataset))]
+    return [dataset.get_data_info(index)['text'] for index in range(len(dataset))]
 
 
 @pytest.fixture(scope='module')
@@ -136,8 +136,8 @@ def test_what_is_absent_in_refshapes_by_construction(shapes):
     drawn = {}
     for annotation in json.loads((shapes / 'instances.json').read_text())['annotations']:
         drawn.setdefault(annotation['image_id'], set()).add(SHAPES[annotation['category_id'] - 1])
-    for place in range(len(absent)):
-        info = absent.get_data_info(place)
+    for index in range(len(absent)):
+        info = absent.get_data_info(index)
         assert any(shape in info['text'].split() for shape in set(SHAPES) - drawn[info['image_id']])
     assert texts(absent) == texts(ChangedExpressions(dataset, 'absent', seed=1))
     assert texts(absent) != texts(ChangedExpressions(dataset, 'absent', seed=2))
@@ -149,16 +149,16 @@ def test_only_the_words_change(shapes, change):
     changed = ChangedExpressions(dataset, change)
     own = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
     assert 0 < len(changed) <= len(dataset)
-    for place in range(len(changed)):
-        info = changed.get_data_info(place)
+    for index in range(len(changed)):
+        info = changed.get_data_info(index)
         before = own[info['sent_id']]
         assert info['text'] != before['text']
         assert {**info, 'text': 0, 'kind': 0} == {**before, 'text': 0, 'kind': 0}
         assert change in ('permuted', 'absent') or info['kind'] == before['kind']
     order = list(SameImageSampler(changed))
-    assert [changed.image_numbers()[place] for place in order] == sorted(changed.image_numbers())
+    assert [changed.image_numbers()[index] for index in order] == sorted(changed.image_numbers())
     items = changed.__getitems__(order[:6])
-    assert [item['data_samples'].text for item in items] == [texts(changed)[place] for place in order[:6]]
+    assert [item['data_samples'].text for item in items] == [texts(changed)[index] for index in order[:6]]
     assert len({id(item['inputs']) for item in items}) == len({item['data_samples'].image_id for item in items})
     assert (changed[0]['inputs'] == items[0]['inputs']).all()
 

@@ -102,7 +102,7 @@ def test_test_pipeline_keeps_the_size_of_the_ground_truth(root):
     assert (sample.text, sample.sent_id, sample.ref_id, sample.image_id, sample.ann_id) == ('everything', 4, 3, 3, 14)
 
 
-@pytest.mark.parametrize('context, workers', [('fork', 2), ('spawn', 1)])
+@pytest.mark.parametrize('context, workers', [('fork', 2), ('forkserver', 1)])
 def test_workers(root, context, workers):
     dataset = RefCOCODataset(root, pipeline=_TEST)
     loader = DataLoader(dataset, batch_size=2, num_workers=workers, multiprocessing_context=context, collate_fn=list)

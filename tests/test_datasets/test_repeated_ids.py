@@ -44,7 +44,7 @@ def _read(kind, root, broken=None):
     dataset = kind(str(root), split='train', lazy_init=True)
     dataset.broken = broken
     dataset.full_init()
-    return [dataset.get_data_info(place) for place in range(len(dataset))]
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 @pytest.mark.parametrize('name', SETS)
@@ -198,7 +198,7 @@ def test_a_list_of_annotations_that_a_pickle_repeats(tmp_path):
     content = tiny_refcoco()
     ids = list(range(100_000))
     root = write_refcoco(tmp_path, content)
-    refs = [{**content['refs'][0], 'ref_id': place, 'ann_id': ids} for place in range(1000)]
+    refs = [{**content['refs'][0], 'ref_id': index, 'ann_id': ids} for index in range(1000)]
     (root / 'refs(unc).p').write_bytes(pickle.dumps(refs, protocol=2))
     with pytest.raises(InputError, match="ref_id 0: 'ann_id' must be of type int, got list"):
         _read(RefCOCODataset, root)

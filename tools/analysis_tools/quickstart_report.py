@@ -20,7 +20,7 @@ from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically, write_json
-from mmrefseg.utils.markdown import markdown_table
+from mmrefseg.utils.text_formatting import markdown_table
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12

@@ -114,8 +114,8 @@ def _check_optimizer(wrapper: OptimWrapper, found: Any, where: str) -> None:
     _expect(isinstance(found, dict), where, 'a dict')
     groups, number = found.get('param_groups'), len(own['param_groups'])
     _expect(type(groups) is list and len(groups) == number, f'{where}.param_groups', f'a list of {number}')
-    for place, (group, own_group) in enumerate(zip(groups, own['param_groups'], strict=True)):
-        _check_group(wrapper.optimizer, group, own_group, f'{where}.param_groups[{place}]')
+    for index, (group, own_group) in enumerate(zip(groups, own['param_groups'], strict=True)):
+        _check_group(wrapper.optimizer, group, own_group, f'{where}.param_groups[{index}]')
     if 'base_param_settings' in found:
         _check_group(wrapper.optimizer, found['base_param_settings'], own.get('base_param_settings'),
                      f'{where}.base_param_settings')
@@ -159,12 +159,12 @@ def _check_parameters(optimizer: Optimizer, groups: Sequence[dict], found: Any, 
     _expect(isinstance(found, dict) and all(type(index) is int and index in own for index in found), where,
             'a dict by the numbers of the parameters')
     for index, state in found.items():
-        place = f'{where}[{index}]'
+        name = f'{where}[{index}]'
         if _is_pytorchs(optimizer):
-            _check_like(state, _state_after_a_step(optimizer, *own[index]), place)
+            _check_like(state, _state_after_a_step(optimizer, *own[index]), name)
         else:
-            _expect(isinstance(state, dict), place, 'a dict')
-            _check_finite(state, place)
+            _expect(isinstance(state, dict), name, 'a dict')
+            _check_finite(state, name)
 
 
 def _state_after_a_step(optimizer: Optimizer, parameter: nn.Parameter, group: Mapping) -> dict[str, Any]:
@@ -196,8 +196,8 @@ def _check_like(found: Any, own: Any, where: str) -> None:
     elif isinstance(own, list | tuple):
         _expect(type(found) is type(own) and len(found) == len(own), where,
                 f'a {type(own).__name__} of {len(own)} as in this run')
-        for place, (part, own_part) in enumerate(zip(found, own, strict=True)):
-            _check_like(part, own_part, f'{where}[{place}]')
+        for index, (part, own_part) in enumerate(zip(found, own, strict=True)):
+            _check_like(part, own_part, f'{where}[{index}]')
     elif type(own) is int or (type(own) is float and isfinite(own)):
         _expect(type(found) in _NUMBERS, where, 'a number')
         _check_finite(found, where)

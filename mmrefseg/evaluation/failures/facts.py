@@ -18,11 +18,11 @@ from mmrefseg.structures.masks import draw_mask
 
 from ..functional import pixel_counts, truth_mask
 from ..predictions import Prediction
-from ..predictions.scoring import Pair, draw_pairs, scores_of
+from ..predictions.scoring import MaskPair, mask_pairs, scores_of
 from ..protocols import Protocol
 from ..scores import Scores, unions_of
 from .classes import MISSING, classify_failure
-from .sweep import ThresholdSweep
+from .threshold_sweep import ThresholdSweep
 
 Objects = Mapping[str, Sequence[AnnotatedObject]]
 
@@ -73,7 +73,7 @@ def collect_facts(infos: Sequence[Mapping[str, Any]], answers: Sequence[Predicti
     sweep = ThresholdSweep(protocol.empty_union)
     rows, areas, failures, positions = [], [], [], []
     referent, position = None, ''
-    for info, answer, pair in zip(infos, answers, draw_pairs(infos, answers, [protocol]), strict=True):
+    for info, answer, pair in zip(infos, answers, mask_pairs(infos, answers, [protocol]), strict=True):
         mask, truth = pair.frames[protocol.name]
         rows.append(pixel_counts(mask, truth).tolist())
         areas.append(pair.area)
@@ -96,7 +96,7 @@ def _ious(counts: np.ndarray, min_pixels: int) -> np.ndarray:
     return np.where(unions == 0, 1, counts[:, 0] / np.maximum(unions, 1))
 
 
-def _failure(counts: Sequence[int], info: Mapping[str, Any], answer: Prediction | None, pair: Pair, others: _Others,
+def _failure(counts: Sequence[int], info: Mapping[str, Any], answer: Prediction | None, pair: MaskPair, others: _Others,
              protocol: Protocol, min_pixels: int) -> str | None:
     if answer is None:
         return MISSING

@@ -33,7 +33,7 @@ class Ratio(NamedTuple):
         """The same of some expressions.
 
         Args:
-            chosen: boolean (N, ), or their places (M, ).
+            chosen: boolean (N, ), or their indices (M, ).
         """
         return Ratio(self.numerators[chosen], self.denominators[chosen])
 
