@@ -17,7 +17,7 @@ import torch
 from benchmarking.coco_like import write_coco_like
 from benchmarking.evaluation import evaluate
 from benchmarking.model_calls import NETWORK, PREDICTION, Call, answering, build, make_batch, training, under
-from benchmarking.timing import matmul_limit, peak_memory, reset_peak, time_calls
+from benchmarking.timing import peak_memory, product_limit, reset_peak, time_calls
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch import Tensor
@@ -29,9 +29,9 @@ from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, usable_cores, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.markdown import markdown_table
 from mmrefseg.utils.mmcv_operators import compiled_for_cuda
 from mmrefseg.utils.model_complexity import count_flops
+from mmrefseg.utils.text_formatting import markdown_table
 
 ROOT = Path(__file__).parents[2]
 Rows = list[tuple[Any, ...]]
@@ -217,7 +217,7 @@ def report(args: Namespace) -> None:
     device, start = torch.device(get_device()), time.monotonic()
     plan = (SMALL if args.small else FULL)._replace(amp=computes_in_bfloat16(device.type) or device.type == 'cuda')
     dtype = mixed_precision_dtype() if plan.amp else torch.float32
-    limit = matmul_limit(device, dtype)
+    limit = product_limit(device, dtype)
     hardware = machine()
     parts = [f'# {hardware["gpu"] or hardware["cpu"]}\n',
              ', '.join(f'{library} {number}' for library, number in versions().items())
