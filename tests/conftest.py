@@ -1,3 +1,4 @@
+import multiprocessing
 import signal
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from hypothesis import settings
 # The same examples on every run, and no file of those that failed.
 settings.register_profile('mmrefseg', max_examples=50, derandomize=True, deadline=None, database=None)
 settings.load_profile('mmrefseg')
+
+# Processes of the method 'forkserver' are forks of one that has imported this; mmengine logs what the latter tells.
+multiprocessing.set_forkserver_preload(['mmrefseg.apis', 'torch.utils.cpp_extension'])
 
 
 @pytest.fixture(scope='session', autouse=True)

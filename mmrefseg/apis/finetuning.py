@@ -14,6 +14,7 @@ from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.datasets.dataset_configs import build_unread, dataset_config
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import type_name
+from mmrefseg.utils.safe_names import split_name
 from mmrefseg.utils.shipped_files import config_path, shipped_folder
 
 from .building import read_config
@@ -46,10 +47,11 @@ def look_at(folder: str | Path) -> OwnData:
 
     Raises:
         MissingInputError: it, or its split ``train``, is missing.
-        InputError: a line is broken, or there is nothing to validate on.
+        InputError: a line is broken, a split has no name that files and commands take, or there is nothing to validate
+            on.
     """
     dataset = JSONLinesDataset(str(folder), lazy_init=True)
-    splits = dataset.splits()
+    splits = [split_name(split, f'{folder}: a split') for split in dataset.splits()]
     number = len(dataset.referents())
     others = sorted(set(splits) - {'train'}, key=lambda split: (split != 'val', split))
     if not others:
@@ -154,7 +156,7 @@ def _set_data(config: Config, base: Config, data: OwnData) -> None:
         loader.batch_size = base[f'{name}_dataloader'].batch_size
         loader.dataset.update(data_root=str(data.folder), split=own)
         if square is not None:
-            loader.dataset.pipeline = [dict(square) if step['type'] == 'Letterbox' else step
+            loader.dataset.pipeline = [dict(square) if type_name(step['type']) == 'Letterbox' else step
                                        for step in loader.dataset.pipeline]
     config.train_dataloader.batch_size = min(config.train_dataloader.batch_size, data.train)
     for name in ('dataset', 'train_pipeline', 'test_pipeline', 'image_dir', 'split_by', 'input_size', 'batch_size'):

@@ -15,6 +15,7 @@ from rich.progress import wrap_file
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import sha256_of
+from mmrefseg.utils.locks import locked_file
 
 # The end of a local path and the address of that file.
 _SOURCES = (
@@ -189,7 +190,8 @@ def verify_download(path: str | Path, expected: RemoteFile) -> None:
 def download(address: str, path: str | Path, sha256: str | None = None) -> None:
     """Download a file, with a progress bar; go on where an earlier attempt stopped.
 
-    The file appears once it is complete and verified; until then it grows under its name and ``.part``.
+    The file appears once it is complete and verified; until then it grows under its name and ``.part``. Of several
+    processes that want it at the same time one fetches it, and the others wait.
 
     Args:
         address: where from.
@@ -204,17 +206,23 @@ def download(address: str, path: str | Path, sha256: str | None = None) -> None:
     part = path.with_name(f'{path.name}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        start = part.stat().st_size if part.exists() else 0
-        _get(address, part, start)
+        was_there = path.exists()
+        with locked_file(path.with_name(f'.{path.name}.lock'), f'{path} is being downloaded', wait=True):
+            if was_there or not path.exists():  # else another process has brought it
+                _fetch(address, part, sha256)
+                part.replace(path)
     except FileError:
         raise
     except (OSError, HTTPException) as error:
         raise FileError(f'{address} cannot be downloaded to {path}: {error}. Run the same command again to go on, or '
                         'put the file there yourself') from error
+
+
+def _fetch(address: str, part: Path, sha256: str | None) -> None:
+    _get(address, part, part.stat().st_size if part.exists() else 0)
     if sha256 and sha256_of(part) != sha256:
         part.unlink()
         raise InputError(f'what came from {address} is damaged: its SHA-256 is not {sha256}. It was removed; try again')
-    part.replace(path)
 
 
 def _get(address: str, part: Path, start: int) -> None:

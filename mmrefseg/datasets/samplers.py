@@ -90,8 +90,8 @@ class ImageGroupsInfiniteSampler(SeededInfiniteSampler):
                     yield SampleIndex(index, (self.seed, number, index, turn // len(samples)))
 
     def _indices_of_rank(self) -> Iterator[SampleIndex]:
-        for place, index in enumerate(self._infinite_indices()):
-            if place // self.per_image % self.world_size == self.rank:
+        for position, index in enumerate(self._infinite_indices()):
+            if position // self.per_image % self.world_size == self.rank:
                 yield index
 
 

@@ -97,7 +97,7 @@ def read_value(file: str | Path, key: str) -> bytes | None:
         raise _damaged(file, error) from error
 
 
-def read_header(file: str | Path) -> dict[str, Any]:
+def read_lmdb_header(file: str | Path) -> dict[str, Any]:
     """The header of an LMDB file, checked.
 
     Args:
@@ -133,7 +133,7 @@ def check_content(file: str | Path) -> None:
         MissingInputError: there is no such file.
         InputError: anything in it is damaged.
     """
-    expected = read_header(file).get('content_sha256')
+    expected = read_lmdb_header(file).get('content_sha256')
     pages = _pages(str(file))
     try:
         found = _content_sha256(pages.items())

@@ -325,3 +325,34 @@ def test_a_folder_that_cannot_be_written(sera, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(FileError, match='name a folder that you may write to'):
         export_model(sera, tmp_path / 'file', 'sera_tiny_refshapes', None)
+
+
+@pytest.mark.parametrize('name', ['README.md', 'tokenizer.json', 'refseg_onnx.py', 'model.onnx'])
+def test_files_of_others_are_not_replaced(sera, tmp_path, name):
+    (tmp_path / name).write_text('precious')
+    with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+        export_model(sera, tmp_path, 'sera_tiny_refshapes', None)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['precious']
+
+
+def test_an_export_replaces_an_earlier_one_alone(sera, exported, graphs, tmp_path, monkeypatch):
+    """Its notes may come from somebody else, and name what an export never writes; what fails removes nothing."""
+    folder = copied(exported, tmp_path / 'a')
+    notes = json.loads((folder / 'refseg.json').read_text())
+    notes['files'] |= {'thesis.tex': '', '../outside': '', 'model.onnx': ''}
+    (folder / 'refseg.json').write_text(json.dumps(notes))
+    for path in (folder / 'thesis.tex', folder / 'model.onnx', tmp_path / 'outside'):
+        path.write_text('')
+
+    def fail(*_):
+        raise InputError('cannot be traced')
+
+    monkeypatch.setattr('mmrefseg.apis.export.exporting.trace', fail)
+    before = sorted(folder.iterdir())
+    with pytest.raises(InputError, match='traced'):
+        export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
+    assert sorted(folder.iterdir()) == before
+    monkeypatch.setattr('mmrefseg.apis.export.exporting.trace', lambda *args: graphs)
+    export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
+    assert (folder / 'thesis.tex').exists() and (tmp_path / 'outside').exists()
+    assert not (folder / 'model.onnx').exists() and Model(folder)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.running_server import running
 
-from mmrefseg.apis.inference.answerer import brings_weights, identity_of, load_answerer
+from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
 from mmrefseg.deploy.server.app import create_app
 from mmrefseg.deploy.server.messages import Limits
 from mmrefseg.deploy.server.metrics import Metrics
@@ -26,7 +26,7 @@ TEXTS = ['the red car', 'a dog']
 
 @pytest.fixture(scope='module')
 def ask(exported):
-    return load_answerer(exported, device='cpu')
+    return load_inferencer(exported, device='cpu')
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_answers_are_the_originals(sera, ask, image):
 
 
 def test_a_server_answers_with_it(sera, exported, picture):
-    with WorkerPool(partial(load_answerer, exported, None, 'cpu'), Metrics(), start_method='fork') as pool, running(
+    with WorkerPool(partial(load_inferencer, exported, None, 'cpu'), Metrics(), start_method='fork') as pool, running(
             create_app(pool, Limits(), Metrics())) as address:
         response = httpx.post(f'{address}/v1/segment', timeout=60, files=dict(image=picture.read_bytes()), data=dict(
             expressions=TEXTS, include=['rle', 'routing']))
@@ -86,19 +86,19 @@ def test_it_is_known_by_its_file(exported, tmp_path):
 
 def test_mistakes(exported, tmp_path):
     with pytest.raises(InputError, match="not on 'mps'"):
-        load_answerer(exported, device='mps')
+        load_inferencer(exported, device='mps')
     damaged = copied(exported, tmp_path / 'damaged')
     with (damaged / 'text_and_mask.onnx').open('ab') as file:
         file.write(b'1')
     with pytest.raises(InputError, match='SHA-256'):
-        load_answerer(damaged, device='cpu')
+        load_inferencer(damaged, device='cpu')
     later = copied(exported, tmp_path / 'later', format=9)
     with pytest.raises(UserError, match='format 9'), WorkerPool(
-            partial(load_answerer, later, None, 'cpu'), Metrics(), start_method='fork'):
+            partial(load_inferencer, later, None, 'cpu'), Metrics(), start_method='fork'):
         pass
 
 
 def test_without_onnxruntime(exported, monkeypatch):
-    monkeypatch.setattr('mmrefseg.utils.extras.find_spec', lambda name: None)
+    monkeypatch.setattr('mmrefseg.utils.optional_packages.find_spec', lambda name: None)
     with pytest.raises(MissingPackageError, match=r'onnxruntime is not installed: pip install "mmrefseg\[onnx\]"'):
-        load_answerer(exported)
+        load_inferencer(exported)

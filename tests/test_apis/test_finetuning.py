@@ -1,5 +1,6 @@
 """Configs of fine-tunings, and one that is trained."""
 import json
+import shutil
 
 import pytest
 import torch
@@ -57,6 +58,16 @@ def test_what_is_in_a_folder(folder, tmp_path):
     (tmp_path / 'annotations/train.jsonl').rename(tmp_path / 'annotations/val.jsonl')
     with pytest.raises(MissingInputError, match='train.jsonl is missing'):
         look_at(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['--cfg-options', '-o', '.hidden'])
+def test_splits_that_commands_would_take_for_options(folder, tmp_path, name):
+    """Others may have made the folder, and the names of its splits go to the command that tests."""
+    shutil.copytree(folder, tmp_path / 'own')
+    shutil.copy(folder / 'annotations/val.jsonl', tmp_path / f'own/annotations/{name}.jsonl')
+    shutil.copy(folder / 'annotations/val.jsonl', tmp_path / 'own/annotations/default_hooks.x.type=os.system.jsonl')
+    with pytest.raises(InputError, match="must be a split's name"):
+        look_at(tmp_path / 'own')
 
 
 def test_the_config_is_known_by_its_name_alone(checkpoint, tmp_path):

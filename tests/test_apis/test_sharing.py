@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.sharing import pull, push, read_pack, write_pack
+from mmrefseg.apis.sharing import pull, push, read_model_folder, write_model_folder
 from mmrefseg.apis.sharing.model_card import write_card
 from mmrefseg.apis.sharing.plain_config import check_plain, flatten
 from mmrefseg.errors import FileError, InputError
@@ -35,7 +35,7 @@ def ask() -> RefSegInferencer:
 @pytest.fixture(scope='module')
 def pack(ask, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('shared')
-    write_pack(read_config(CONFIG), ask.model, folder, 'card')
+    write_model_folder(read_config(CONFIG), ask.model, folder, 'card')
     return folder
 
 
@@ -73,7 +73,7 @@ def test_nothing_of_others_is_built(copied, kind, monkeypatch):
     change(copied, lambda content: content['config']['model'].update(neck=dict(type=kind, command='true')))
     before = set(sys.modules)
     with pytest.raises(InputError, match='no part of mmrefseg'):
-        read_pack(copied)
+        read_model_folder(copied)
     assert 'antigravity' not in sys.modules and set(sys.modules) - before <= set(), 'nothing is imported for it'
 
 
@@ -100,17 +100,17 @@ def test_damaged_files_are_refused(copied):
     weights = copied / 'model.safetensors'
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match='SHA-256 differ'):
-        read_pack(copied)
+        read_model_folder(copied)
     change(copied, lambda content: content.update(weights_sha256=sha256_of(weights)))
     with pytest.raises(InputError, match='no whole safetensors'):
-        read_pack(copied)
+        read_model_folder(copied)
     for content in (b'{', b'[' * 100000, b'\xff', b'null'):
         (copied / 'config.json').write_bytes(content)
         with pytest.raises(InputError, match='config.json'):
-            read_pack(copied)
+            read_model_folder(copied)
     (copied / 'config.json').write_bytes(b' ' * (1 << 21))
     with pytest.raises(InputError, match='more than 1048576'):
-        read_pack(copied)
+        read_model_folder(copied)
 
 
 def test_a_program_is_no_data():
@@ -191,3 +191,51 @@ def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
     capsys.readouterr()
     with pytest.raises(SystemExit, match='no name on the hub'):
         command(monkeypatch, 'model_converters/pull_model', 'me/tiny', '--out', tmp_path / 'other')
+
+
+@pytest.mark.parametrize('edit', [
+    lambda model: model['backbone'].update(depth=10**9), lambda model: model['decode_head'].update(num_layers=10**9),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**9),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(context_length=10**5)])
+def test_models_out_of_proportion(copied, edit):
+    """A few bytes would have millions of layers built, or a mask of attention that fills the memory."""
+    change(copied, lambda content: edit(content['config']['model']))
+    with pytest.raises(InputError, match='far more parts than|would have 10000000000 numbers'):
+        read_model_folder(copied)
+
+
+def test_squares_out_of_proportion(copied):
+
+    def enlarge(content):
+        for step in content['config']['test_dataloader']['dataset']['pipeline']:
+            if 'size' in step:
+                step['size'] = 8 * 10**6
+
+    change(copied, enlarge)
+    with pytest.raises(InputError, match='size must be a positive number of pixels up to'):
+        RefSegInferencer(copied, device='cpu')
+
+
+@pytest.mark.parametrize('settings', [dict(trust_remote_code=True), dict(cache_dir='/tmp'), dict(tokenizer_file='/a'),
+                                      dict(clean='lower', subfolder='x'), ['trust_remote_code']])
+def test_tokenizers_run_no_code(copied, settings):
+    """transformers runs the code of a repository where a setting tells it to."""
+    change(copied, lambda content: content['config']['model']['text_encoder'].update(arch=dict(
+        embed_dim=16, text_cfg=dict(hf_model_name='a/b', hf_tokenizer_name='a/b', tokenizer_kwargs=settings))))
+    with pytest.raises(InputError, match='tokenizer_kwargs of .* its settings are'):
+        read_model_folder(copied)
+
+
+@pytest.mark.parametrize('name', ['README.md', 'config.json', 'model.safetensors'])
+def test_files_of_others_are_not_replaced(hub, ask, pack, tmp_path, name):
+    push(pack, 'hf:me/tiny')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / name).write_text('{"model_type": "bert"}')
+    for write in (lambda: write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'mine', 'card'),
+                  lambda: pull('hf:me/tiny', tmp_path / 'mine')):
+        with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+            write()
+    assert [path.read_text() for path in (tmp_path / 'mine').iterdir()] == ['{"model_type": "bert"}']
+    write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'again', 'one')
+    write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'again', 'two')
+    assert (tmp_path / 'again/README.md').read_text() == 'two'

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -19,6 +20,7 @@ from mmrefseg.checkpoints.pretrained import (
 )
 from mmrefseg.errors import FileError
 from mmrefseg.models import PlainViT
+from mmrefseg.utils.locks import locked_file
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -82,6 +84,17 @@ def test_goes_on_where_it_stopped(address, tmp_path, monkeypatch):
     download(address, tmp_path / 'weights.pth', SHA256)
     assert Server.asked == (None, 'bytes=1000-')
     assert (tmp_path / 'weights.pth').read_bytes() == CONTENT
+
+
+def test_of_two_at_a_time_one_fetches(address, tmp_path, monkeypatch):
+    """Both would append to the same unfinished file."""
+    both = threading.Barrier(2)
+    monkeypatch.setattr('mmrefseg.checkpoints.pretrained.locked_file', lambda *args, **kwargs: (
+        both.wait(10), locked_file(*args, **kwargs))[1])
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: download(address, tmp_path / 'weights.pth', SHA256), range(2)))
+    assert (tmp_path / 'weights.pth').read_bytes() == CONTENT and Server.asked == (None, )
+    assert [path.name for path in tmp_path.iterdir()] == ['weights.pth']
 
 
 def test_a_complete_part_is_only_verified(address, tmp_path):

@@ -120,7 +120,7 @@ def test_every_process_draws_its_share_of_the_same_samples(dataset, monkeypatch)
 
 def test_infinite_sampler_counts_passes(dataset):
     indices = [index for index, _ in zip(SeededInfiniteSampler(dataset, seed=3), range(12), strict=False)]
-    assert [index.seed for index in indices] == [(3, place // 4, index) for place, index in enumerate(indices)]
+    assert [index.seed for index in indices] == [(3, position // 4, index) for position, index in enumerate(indices)]
     assert sorted(indices[4:8]) == [0, 1, 2, 3]
     assert indices[:4] != indices[4:8]
 

@@ -20,6 +20,7 @@ from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     encode_brush,
     label_studio_fetch,
     read_tags,
+    regions_of,
 )
 from mmrefseg.deploy.server.messages import Limits  # noqa: E402
 from mmrefseg.deploy.server.metrics import Metrics  # noqa: E402
@@ -152,7 +153,6 @@ def test_other_weights_are_another_version(tmp_path):
         (tmp_path / 'w.pth').write_bytes(content)
         versions.append(version_of('configs/sera/sera_tiny_refshapes.py', str(tmp_path / 'w.pth')))
     assert versions == ['sera_tiny_refshapes ca978112ca1b', 'sera_tiny_refshapes 3e23e8160039']
-    assert version_of('hf:me/tiny', None) == 'tiny'
 
 
 def test_tags():
@@ -206,3 +206,14 @@ def test_without_an_address_of_label_studio():
 def test_its_token_is_needed(label_studio):
     with pytest.raises(FileError, match='401'):
         label_studio_fetch(label_studio, None, LIMITS, None)('/data/a.png')
+
+
+@pytest.mark.parametrize('name', ['strokes', 'thing', 'picture', 'said'])
+def test_names_stand_in_every_region(name):
+    """One of a megabyte would stand in each of thousands."""
+    tags = read_tags(CONFIG)
+    with pytest.raises(InputError, match='names of more than 200 characters'):
+        read_tags(CONFIG.replace(name, name * 100))
+    content = dict(size=[6, 9], answers=[dict(expression='x', score=0.5, rle=mask_to_rle(MASK))])
+    for number, expected in ((17, '17'), ('x' * 10**6, 'x' * 200), ([1] * 10**6, '')):
+        assert {region['id'] for region in regions_of(content, tags, number)} == {f'mmrefseg-{expected}-0'}

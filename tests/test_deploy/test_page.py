@@ -92,11 +92,11 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
     asked = page.run(requests)
     for step in (70, 96, 101):
         set_threshold(page, step)
-        for place, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
+        for index, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
             stem = result.expression.replace(' ', '_')
             saved = {}
             for kind, ending in (('png', 'png'), ('rle', 'json'), ('polygons', 'json')):
-                page.click(f'.answer:nth-child({place}) [data-kind={kind}]')
+                page.click(f'.answer:nth-child({index}) [data-kind={kind}]')
                 saved[kind] = downloaded(page, f'{stem}_{kind}.{ending}')
             mask = cv2.imdecode(np.frombuffer(saved['png'], np.uint8), cv2.IMREAD_GRAYSCALE)
             assert set(np.unique(mask)) <= {0, 255} and ((mask > 0) == result.mask).mean() > 0.998
@@ -105,7 +105,7 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
             if ((mask > 0) == result.mask).all():
                 assert rle['rle'] == result.rle
                 assert polygons['polygons'] == [outline.ravel().tolist() for outline in result.polygons]
-            shown = page.run(f'document.querySelector(".answer:nth-child({place}) .score").textContent')
+            shown = page.run(f'document.querySelector(".answer:nth-child({index}) .score").textContent')
             assert shown == 'nothing found' if not (mask > 0).any() else float(shown.split()[1]) == pytest.approx(
                 result.score, abs=0.011)
     assert page.run(requests) == asked == 1, 'the threshold asks nobody'
@@ -194,7 +194,7 @@ def test_examples(server, tmp_path):
     assert httpx.get(f'{server}/../setup.py').status_code == 404
     assert httpx.post(f'{server}/page/outlines', data={}).status_code == 422
     assert httpx.post(f'{server}/page/outlines', files=dict(mask=b'<html>')).status_code == 422
-    (tmp_path / 'a.png').write_bytes(b'1')
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / 'a.jsonl').write_text(12 * (
         f'{{"image": "{tmp_path}/a.png", "expressions": ["x", "y"]}}\n{{"image": "a.png"}}\n'))
     examples = named_examples([str(tmp_path / 'a.jsonl')])
@@ -202,3 +202,19 @@ def test_examples(server, tmp_path):
     assert {example.name for example in examples} == {'a.png'}, 'visitors see no path of this machine'
     with pytest.raises(InputError, match='up to 24'):
         named_examples([str(tmp_path / 'a.jsonl')] * 2)
+    (tmp_path / 'secret').write_text('password')
+    (tmp_path / 'b.jsonl').write_text(json.dumps(dict(image='secret', expression='x')))
+    with pytest.raises(InputError, match='secret cannot be decoded'):
+        named_examples([str(tmp_path / 'b.jsonl')])
+
+
+def test_noise_is_no_mask(server):
+    """Each of its pixels would be an outline: a few megabytes would take all of the memory."""
+    pixels = (np.indices((2000, 2000)).sum(0) % 2 * 255).astype(np.uint8)
+    for noise in (pixels, np.where(np.arange(2000)[:, None] % 2, 0, pixels)):
+        mask = cv2.imencode('.png', noise)[1].tobytes()
+        response = httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60)
+        assert response.status_code == 422 and 'too many pieces' in response.json()['detail']
+    stripes = np.repeat(np.arange(2000)[:, None] % 2 * 255, 300, axis=1).astype(np.uint8)
+    mask = cv2.imencode('.png', stripes)[1].tobytes()
+    assert len(httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60).json()['polygons']) == 1000

@@ -1,7 +1,6 @@
 """Prepare a data set for training: tools/dataset_converters/prepare.py NAME --src DIR... --out DIR."""
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 
@@ -12,6 +11,7 @@ import mmrefseg.datasets  # noqa: F401 - registers the data sets
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.preparation import RECIPES, prepare, read_manifest, verify
 from mmrefseg.errors import InputError
+from mmrefseg.utils.collect_env import usable_cores
 
 LEFT_OUT = 3
 """Exit status if entries were left out."""
@@ -40,7 +40,7 @@ def make_parser(name: str | None) -> ArgumentParser:
     parser.add_argument('--ignore-orientation', action='store_true',
                         help='of jsonl: masks were made on the images as they are stored, not on the upright ones that '
                              'an EXIF orientation makes of them')
-    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
+    parser.add_argument('--workers', type=int, default=usable_cores(), metavar='N',
                         help='processes (default: all cores)')
     return parser
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import Segmentation, draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
-from mmrefseg.utils.image_header import ImageHeader, read_header, read_image_size
+from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 
 from ..coordinate_units import CoordinateUnits
-from .pictures import Pictures
+from .image_files import Pictures
 from .records import Annotation, Notes
 
 _NO_WORDS = 'objects have no expression; they are skipped'
@@ -96,7 +96,7 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
 def _header(path: Path) -> ImageHeader:
     with open_regular(path, MAX_IMAGE_BYTES) as file:
         try:
-            return read_header(file)
+            return read_image_header(file)
         except InputError as error:
             raise InputError(f'the image {path}: {error}') from error
 

@@ -12,9 +12,9 @@ from mmrefseg.utils.files import read_json
 
 from ..annotation_fields import get_field
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
+from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 
-_PLACES = ('description', 'text', 'label')
+_EXPRESSION_PATHS = ('description', 'text', 'label')
 _CORNERS = 64
 
 
@@ -35,7 +35,7 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
     content = read_json(file, mend='Save it again.')
     folder = file.parent.relative_to(source).as_posix() if source.is_dir() else '.'
     image = get_field(content, 'imagePath', str, str(file)).replace('\\', '/')
-    size = size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
+    size = image_size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
     # It is relative to the file, and may lead out of its folder; the name tells which image of the source it is.
     name = PurePosixPath(image).name if '..' in image or image.startswith('/') else image
     split = split_in(file.relative_to(source).parent.as_posix()) if source.is_dir() else ''
@@ -46,7 +46,7 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
             polygon = _outline(shape, options, notes, where)
             if polygon is None:
                 continue
-            words = words_at(shape, [options.expression] if options.expression else _PLACES, where)
+            words = words_at(shape, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
             group = shape.get('group_id')
             key = (index,) if group is None else ('group', str(group), words)
             groups[key].append((words, polygon, where))
@@ -60,7 +60,7 @@ def _outline(shape: dict, options: Options, notes: Notes, where: str) -> Segment
     kind = get_field({'shape_type': 'polygon', **shape}, 'shape_type', str, where) if isinstance(shape, dict) else ''
     if not kind:
         raise InputError(f'{where}: expected an object {{...}}')
-    points = numbers_of(shape.get('points'), f'{where}: points')
+    points = parse_numbers(shape.get('points'), f'{where}: points')
     if len(points) % 2:
         raise InputError(f'{where}: points must be [x, y] pairs')
     if kind == 'polygon' and len(points) >= 6:

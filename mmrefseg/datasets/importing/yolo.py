@@ -10,7 +10,7 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, read_regular
 from mmrefseg.utils.safe_names import refuse_links_out
 
-from .records import Annotation, Notes, Options, box_polygon, number_of, split_in, words_of
+from .records import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
 
 _MAX_BYTES = 1 << 26
 _MAX_SETTINGS = 1 << 17  # PyYAML reads 50 kB per second
@@ -43,8 +43,8 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
         raise MissingInputError(f'{source} holds no labels/*.txt. Name the exported folder.')
     for file in files:
         inside = file.relative_to(source).with_suffix('')
-        place = inside.parts.index('labels')
-        image = '/'.join((*inside.parts[:place], 'images', *inside.parts[place + 1:]))
+        index = inside.parts.index('labels')
+        image = '/'.join((*inside.parts[:index], 'images', *inside.parts[index + 1:]))
         with notes.element():
             for number, line in enumerate(_text(file, _MAX_BYTES).splitlines(), 1):
                 if line.strip():
@@ -55,7 +55,7 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 def _of_line(line: str, where: str, image: str, names: dict[str, str], options: Options,
              notes: Notes) -> Iterator[Annotation]:
     key, *words = line.split()
-    numbers = [number_of(word, where) for word in words]
+    numbers = [parse_number(word, where) for word in words]
     if key not in names:
         raise InputError(f'{where}: there is no class {key[:20]!r} in data.yaml')
     if any(not -0.05 <= number <= 1.05 for number in numbers):

@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
-from mmrefseg.apis.inference.answerer import identity_of, load_answerer
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
+from mmrefseg.apis.inference.model_loading import identity_of, load_inferencer
 from mmrefseg.errors import InputError
-from mmrefseg.utils.extras import need_extra
+from mmrefseg.utils.optional_packages import need_extra
 
 from .messages import Limits
 
@@ -66,8 +66,8 @@ def version_of(model: str, weights: str | None) -> str:
     """A name that changes with the model and its weights.
 
     Args:
-        model: as :func:`load_answerer` takes it.
-        weights: as :func:`load_answerer` takes it.
+        model: as :func:`load_inferencer` takes it.
+        weights: as :func:`load_inferencer` takes it.
     """
     identity = identity_of(model, weights)
     return ' '.join(filter(None, [Path(model).stem, Path(identity['weights'] or '').name[:12]]))
@@ -95,7 +95,7 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
 
     limits, metrics = limits_of(args), Metrics()
     fetch = partial(download, longest=limits.seconds, limit=limits.image_bytes, public_only=True)
-    load = partial(load_answerer, args.model, args.weights, args.device, args.dtype)
+    load = partial(load_inferencer, args.model, args.weights, args.device, args.dtype)
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:
         app = create_app(pool, limits, metrics, fetch if allow_urls else None)

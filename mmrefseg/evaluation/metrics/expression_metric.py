@@ -15,9 +15,9 @@ from mmrefseg.errors import InputError
 
 from ..functional import Ratio, percentages, pixel_counts, predicted_mask, truth_mask
 from ..functional.boundary import boundary_counts
-from ..functional.groups import Grouping
+from ..functional.expression_groups import Grouping
 from ..protocols import PROTOCOLS, Protocol, ProtocolSetting, resolve_protocols
-from ..scores import Scores, complete_ratios
+from ..scores import Scores, extend_ratios
 
 _ORIGIN = ('image_id', 'ref_id', 'sent_id')
 
@@ -64,7 +64,7 @@ class ExpressionMetric(BaseMetric):
             scores: what was counted.
             protocol: the rules.
         """
-        return complete_ratios(self.own_ratios(scores.counts, protocol), scores, protocol, self.by)
+        return extend_ratios(self.own_ratios(scores.counts, protocol), scores, protocol, self.by)
 
     @property
     def figures(self) -> list[str]:

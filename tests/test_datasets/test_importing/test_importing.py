@@ -1,4 +1,5 @@
 """What annotation tools write, with their oddities, as JSON Lines."""
+import csv
 import json
 import pickle
 
@@ -259,6 +260,41 @@ def test_yolo_with_its_splits(tmp_path):
     assert [(line['image'], line['expressions']) for line in lines] == [
         ('train/images/a.jpg', ['red pen']), ('valid/images/a.jpg', ['red pen'])]
     assert np.array_equal(masks(lines)[0], inside())
+
+
+def test_categories_of_one_id(source):
+    """The last would be said of all."""
+    content = coco([{'segmentation': [SQUARE]}])
+    content['categories'].append({'id': 3, 'name': 'dog'})
+    save_json(source / 'x.json', content)
+    with pytest.raises(InputError, match="category id 3 is that of 'cup' and of 'dog'"):
+        run('coco', source)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('image,mask,expression\na.jpg,none,the cup, red\n', r'row 2: it has more cells than the table has columns'),
+    ('image,mask,Mask,expression\na.jpg,none,b.png,x\n', "the column 'mask' twice"),
+    ('image,mask,expression,expression \na.jpg,none,x,y\n', "the column 'expression' twice")])
+def test_cells_that_would_be_lost(source, text, message):
+    (source / 'x.csv').write_text(text)
+    with pytest.raises(InputError, match=message):
+        run('table', source)
+
+
+def test_masks_of_many_numbers(source):
+    """A cell may have more characters than Python's reader takes by itself."""
+    rle = json.dumps({'size': [10, 20], 'counts': [0, 200]}) + ' ' * 200_000
+    with (source / 'x.csv').open('w', newline='') as file:
+        csv.writer(file).writerows([['image', 'mask', 'expression'], ['a.jpg', rle, 'x']])
+    _, lines = run('table', source)
+    assert masks(lines)[0].all()
+
+
+def test_columns_without_a_name_and_empty_cells_behind_the_last(source):
+    """As pandas writes its index, and spreadsheets end their lines."""
+    (source / 'x.csv').write_text(',,image,mask,expression\n0,1,a.jpg,none,the cup,,\n')
+    _, lines = run('table', source)
+    assert [line['expressions'] for line in lines] == [['the cup']]
 
 
 def test_table_of_mask_files(source):

@@ -15,7 +15,7 @@ from mmrefseg.apis.building import build_model, inference_pipeline
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError
 from mmrefseg.models import ReferringSegmentor
-from mmrefseg.models.segmentors.image_sharing import steps, takes_text
+from mmrefseg.models.segmentors.image_sharing import parts_in_row, takes_text
 
 IMAGE_SIZE = (480, 640)  # height and width of most of COCO's images
 EXPRESSION = 'the tall man in a red shirt on the left'
@@ -88,15 +88,15 @@ def parts(model: ReferringSegmentor, data: dict[str, Any], amp: bool) -> dict[st
     with torch.no_grad(), torch.autocast(device.type, mixed_precision_dtype(), enabled=amp):
         text = calls['text_encoder']()
         for name in ('backbone', 'neck', 'decode_head'):
-            for number, step in enumerate(steps(getattr(model, name))):
+            for number, step in enumerate(parts_in_row(getattr(model, name))):
                 call = partial(step, x, text) if takes_text(step) else partial(step, x)
                 calls[f'{name}.{number}' if number else name] = call
                 x = call()
     return {name: under(call, amp, device) for name, call in calls.items()}
 
 
-def training(model: ReferringSegmentor, data: dict[str, Any], compiled: bool) -> dict[str, Call]:
-    """A training step without and with mixed precision, and both again with the compiled model, where it is one."""
+def training(model: ReferringSegmentor, data: dict[str, Any], compiled: bool, amp: bool) -> dict[str, Call]:
+    """A training step in float32, also under mixed precision if asked for, and each again with a compiled model."""
     size = tuple(data['inputs'][0].shape[-2:])
     masks = torch.zeros(1, *size, dtype=torch.uint8)
     masks[:, :size[0] // 2, :size[1] // 2] = 1
@@ -105,9 +105,9 @@ def training(model: ReferringSegmentor, data: dict[str, Any], compiled: bool) ->
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.0)
     calls = {}
     for way, forward in {'': model.forward, **({', compiled': model} if compiled else {})}.items():
-        for amp in (False, True):
-            precision = f', {mixed_precision_dtype()}'.replace('torch.', '') if amp else ''
-            calls[f'{TRAINING}{precision}{way}'] = partial(_step, model, forward, data, optimizer, amp)
+        for mixed in (False, True) if amp else (False, ):
+            precision = f', {mixed_precision_dtype()}'.replace('torch.', '') if mixed else ''
+            calls[f'{TRAINING}{precision}{way}'] = partial(_step, model, forward, data, optimizer, mixed)
     return calls
 
 

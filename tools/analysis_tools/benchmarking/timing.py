@@ -10,6 +10,7 @@ from statistics import median, quantiles
 from typing import TypeVar
 
 import torch
+from torch.nn.functional import conv2d
 
 Name = TypeVar('Name', bound=Hashable)
 
@@ -53,14 +54,23 @@ def ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
     return median(a / b for a, b in zip(seconds, others, strict=True))
 
 
-def matmul_limit(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> float:
-    """Operations per second of a matrix product that is large for the device, the fastest of a few."""
-    side, fastest = _SMALLEST_PRODUCT, 0.0
+def product_limit(device: torch.device, dtype: torch.dtype, repeats: int = 5) -> float:
+    """Operations per second of a matrix product or of a 3×3 convolution, both large for the device: of the faster one.
+
+    On a processor they come from different libraries, either of which may be slow on it.
+    """
+    side, fastest, limit = _SMALLEST_PRODUCT, 0.0, 0.0
     while fastest < _LONG_PRODUCT and side < _LARGEST_PRODUCT:
         side *= 2
         square = torch.randn(side, side, device=device).to(dtype)
-        fastest = min(time_calls({'product': partial(torch.matmul, square, square)}, device, 1, repeats)['product'])
-    return 2 * side**3 / fastest
+        maps = torch.randn(1, side // 4, 64, 64, device=device).to(dtype)
+        kernels = torch.randn(side // 4, side // 4, 3, 3, device=device).to(dtype)
+        operations = {partial(torch.matmul, square, square): 2 * side**3,
+                      partial(conv2d, maps, kernels, padding=1): 2 * 9 * (side // 4)**2 * 64 * 64}
+        seconds = time_calls({call: call for call in operations}, device, 1, repeats)
+        fastest = max(min(values) for values in seconds.values())
+        limit = max(limit, *(count / min(seconds[call]) for call, count in operations.items()))
+    return limit
 
 
 def reset_peak(device: torch.device) -> None:
