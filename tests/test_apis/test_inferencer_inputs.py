@@ -78,7 +78,8 @@ def test_the_first_picture_of_an_animation(kind, monkeypatch):
 
 
 @pytest.mark.parametrize(('content', 'message'), [
-    (b'', 'empty'), (b'\n<!DOCTYPE html><html>', 'HTML'), (b'<svg/>', 'SVG'), (PNG[:40], 'cannot be decoded'),
+    (b'', 'empty'), (b'\n<!DOCTYPE html><html>', 'HTML'), (b'<svg/>', 'SVG'),
+    (PNG[:40], '^The image given as bytes cannot be decoded'),
     (b'GIF89a' + bytes(20), 'cannot be decoded'),
 ])
 def test_bytes_that_are_no_image(content, message):

@@ -1,5 +1,4 @@
 """Shared models: written, read as data, pushed to and pulled from what stands for the hub."""
-import inspect
 import json
 import runpy
 import shutil
@@ -11,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
+from helpers.hub_server import hub_server, imported_afresh
 from mmengine.config import Config
 
 from mmrefseg.apis import RefSegInferencer
@@ -126,54 +126,25 @@ def test_a_program_is_no_data():
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A folder that stands for the hub; its functions take what huggingface_hub's own take."""
-    huggingface_hub = pytest.importorskip('huggingface_hub')
-    folder = tmp_path / 'hub'
-
-    def stands_for(owner, name, double):
-        signature = inspect.signature(getattr(owner, name))
-
-        def call(*args, **kwargs):
-            return double(**{key: value for key, value in signature.bind(*args, **kwargs).arguments.items()
-                             if key != 'self'})
-
-        monkeypatch.setattr(owner, name, call)
-
-    def create(repo_id, private, exist_ok):
-        (folder / repo_id).mkdir(parents=True, exist_ok=exist_ok)
-        return f'https://huggingface.co/{repo_id}'
-
-    def upload(repo_id, folder_path, allow_patterns, commit_message):
-        for name in allow_patterns:
-            shutil.copy(Path(folder_path) / name, folder / repo_id / name)
-
-    def snapshot(repo_id, revision, local_dir, allow_patterns):
-        if not (folder / repo_id).is_dir():
-            raise OSError('404 Client Error')
-        if local_dir is None:
-            return str(folder / repo_id)
-        Path(local_dir).mkdir()
-        for name in allow_patterns:
-            shutil.copy(folder / repo_id / name, Path(local_dir) / name)
-        return str(local_dir)
-
-    stands_for(huggingface_hub.HfApi, 'create_repo', create)
-    stands_for(huggingface_hub.HfApi, 'upload_folder', upload)
-    stands_for(huggingface_hub, 'snapshot_download', snapshot)
-    return folder
+    """What stands for the hub, asked by the hub's own library."""
+    pytest.importorskip('huggingface_hub')
+    with hub_server() as server, imported_afresh('huggingface_hub'):
+        for name, value in dict(HF_ENDPOINT=server.address, HF_HOME=str(tmp_path / 'home'), HF_TOKEN='hf_made_up',
+                                HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_TELEMETRY='1', HF_HUB_OFFLINE='0').items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 def test_from_one_user_to_another(hub, ask, pack, tmp_path):
-    assert push(pack, 'hf:me/tiny') == 'https://huggingface.co/me/tiny'
-    assert sorted(path.name for path in (hub / 'me/tiny').iterdir()) == [
-        'README.md', 'config.json', 'model.safetensors']
+    assert push(pack, 'hf:me/tiny') == f'{hub.address}/me/tiny'
+    assert hub.repositories == {'me/tiny': {path.name: path.read_bytes() for path in pack.iterdir()}}
     [expected] = ask(IMAGE, 'a')
     for name in ('hf:me/tiny', pull('hf:me/tiny@main', tmp_path / 'out')):
         [result] = RefSegInferencer(name, device='cpu')(IMAGE, 'a')
         assert torch.equal(result.logits, expected.logits)
     with pytest.raises(FileError, match='hf:me/other: .*404'):
         pull('hf:me/other')
-    (hub / 'me/tiny/model.safetensors').unlink()
+    del hub.repositories['me/tiny']['model.safetensors']
     with pytest.raises(InputError, match='no model of mmrefseg'):
         pull('hf:me/tiny')
 
@@ -213,7 +184,7 @@ def command(monkeypatch, name: str, *arguments: object) -> None:
 def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
     torch.save(ask.model.state_dict(), tmp_path / 'w.pth')
     command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', 'hf:me/tiny', '--licence', 'mit')
-    assert 'license: mit' in (hub / 'me/tiny/README.md').read_text()
+    assert b'license: mit' in hub.repositories['me/tiny']['README.md']
     command(monkeypatch, 'model_converters/pull_model', 'hf:me/tiny', '--out', tmp_path / 'got')
     assert safetensors.torch.load_file(tmp_path / 'got/model.safetensors').keys() == ask.model.state_dict().keys()
     command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', tmp_path / 'folder')
@@ -223,13 +194,23 @@ def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('edit', [
-    lambda model: model['backbone'].update(depth=10**9), lambda model: model['decode_head'].update(num_layers=10**9),
-    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**9),
+    lambda model: model['backbone'].update(depth=10**4), lambda model: model['decode_head'].update(num_layers=10**4),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**4),
     lambda model: model['text_encoder']['arch']['text_cfg'].update(context_length=10**5)])
-def test_models_out_of_proportion(copied, edit):
-    """A few bytes would have millions of layers built, or a mask of attention that fills the memory."""
+def test_models_out_of_proportion(copied, edit, monkeypatch):
+    """A few bytes would have a million layers built, or a mask of attention that fills the memory."""
+    monkeypatch.setattr('mmrefseg.apis.sharing.model_folder._PER_WEIGHT', 10)
+    monkeypatch.setattr('mmrefseg.apis.sharing.model_folder._MORE', 0)
     change(copied, lambda content: edit(content['config']['model']))
     with pytest.raises(InputError, match='far more parts than|would have 10000000000 numbers'):
+        read_model_folder(copied)
+
+
+@pytest.mark.parametrize('value', [10**9, 1e300, -10**7, [[1, 10**9]]])
+def test_numbers_out_of_proportion(copied, value):
+    """Libraries make lists of as many entries as there are to be layers."""
+    change(copied, lambda content: content['config']['model']['backbone'].update(depth=value))
+    with pytest.raises(InputError, match="'depth' with a number above 1048576"):
         read_model_folder(copied)
 
 
@@ -238,7 +219,7 @@ def test_squares_out_of_proportion(copied):
     def enlarge(content):
         for step in content['config']['test_dataloader']['dataset']['pipeline']:
             if 'size' in step:
-                step['size'] = 8 * 10**6
+                step['size'] = 8 * 10**5
 
     change(copied, enlarge)
     with pytest.raises(InputError, match='size must be a positive number of pixels up to'):

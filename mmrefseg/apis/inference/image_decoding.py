@@ -34,7 +34,7 @@ def of_bytes(content: bytes, where: str) -> np.ndarray:
         raise InputError(f'{where} is no image but a text in HTML, XML or SVG: perhaps the page that shows the image. '
                          "Name the image itself (in a browser: 'copy image address')")
     first = _first_of_several(content, where)
-    return decode_image(content, where) if first is None else first
+    return decode_image(content, where.removeprefix('the image ')) if first is None else first
 
 
 def _first_of_several(content: bytes, where: str) -> np.ndarray | None:

@@ -15,7 +15,6 @@ from mmrefseg.apis.inference.image_download import download
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
-from mmrefseg.version import __version__
 
 from .messages import Limits, Question
 from .request_reading import Fetch, check_texts, of_base64, parse_json_object
@@ -179,13 +178,14 @@ def regions_of(content: Mapping[str, Any], tags: Tags, number: Any) -> list[dict
     return regions
 
 
-def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
+def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch, version: str) -> None:
     """Let Label Studio ask the server.
 
     Args:
         app: the server.
         limits: what it takes.
         fetch: as :func:`label_studio_fetch` makes it.
+        version: of the model; Label Studio asks again about tasks that have no prediction of this one.
     """
     answer: Callable = app.state.asking.answer
 
@@ -193,7 +193,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
     async def setup(request: Request) -> dict[str, Any]:
         with suppress(InputError):  # what a connection test sends has no configuration
             read_tags(parse_json_object(await request.body()).get('schema'))
-        return dict(model_version=f'mmrefseg {__version__}')
+        return dict(model_version=version)
 
     @app.post('/webhook', include_in_schema=False)
     async def webhook() -> dict[str, Any]:
@@ -213,7 +213,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
             raise HTTPException(422, str(error)) from None
         context = parameters.get('context') if isinstance(parameters, dict) else None
         results = [await predict_one(request, task, tags, context) for task in tasks]
-        return dict(results=results, model_version=f'mmrefseg {__version__}')
+        return dict(results=results, model_version=version)
 
     async def predict_one(request: Request, task: dict, tags: Tags, context: Any) -> dict[str, Any]:
         """Of one task; what cannot be answered is said beside it, so that the others are."""
