@@ -19,10 +19,10 @@ httpx = pytest.importorskip('httpx')
 from fastapi import FastAPI  # noqa: E402
 from fastapi.responses import StreamingResponse  # noqa: E402
 from helpers.running_server import running  # noqa: E402
-from mmrefseg.deploy.server.connections import ImpatientProtocol  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
+from mmrefseg.deploy.server.connections import ImpatientProtocol  # noqa: E402
 from mmrefseg.deploy.server.messages import Limits, Question, Reply  # noqa: E402
 from mmrefseg.deploy.server.metrics import Metrics  # noqa: E402
 from mmrefseg.deploy.server.pool import BusyError, WorkerPool  # noqa: E402
