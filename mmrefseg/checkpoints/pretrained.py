@@ -86,7 +86,7 @@ def require_weights(path: str, owner: str, config: str = 'CONFIG', setting: str 
     if is_address(path) or Path(path).is_file():
         return
     address = source_of(path)
-    mend = (f'Run `python tools/download_weights.py {config}`, or put the file there from {address}.'
+    mend = (f'Run `mmrefseg weights {config}`, or put the file there from {address}.'
             if address else f'Put the file there, or name another in {setting}.')
     raise MissingInputError(f'{owner} needs the weights {path}, but there is no file {Path(path).resolve()}. {mend} '
                             f'Only {setting}=None, which --cfg-options can set, trains from random weights.')

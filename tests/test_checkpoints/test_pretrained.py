@@ -48,7 +48,7 @@ def test_all_missing_files_of_a_config_are_named(tmp_path, monkeypatch):
         require_files(Config.fromfile('config.py'))
     first, second = str(error.value).splitlines()
     assert first.startswith(f'model.parts.0 needs the weights mine.pth, but there is no file {tmp_path}/mine.pth. Put')
-    assert 'python tools/download_weights.py config.py' in second and 'model.parts.4.init_cfg=None' in second
+    assert 'mmrefseg weights config.py' in second and 'model.parts.4.init_cfg=None' in second
     require_files(Config(dict(model=dict(parts=parts[1:4]))))
 
 
@@ -58,7 +58,7 @@ def test_missing_weights_stop_the_model(tmp_path, monkeypatch):
     model = PlainViT(embed_dim=16, depth=1, num_heads=2, img_size=28, init_cfg=dict(type='Pretrained', checkpoint=path))
     with pytest.raises(FileNotFoundError) as error:
         model.init_weights()
-    for words in ('PlainViT', str(tmp_path / path), source_of(path), 'download_weights.py', 'init_cfg=None'):
+    for words in ('PlainViT', str(tmp_path / path), source_of(path), 'mmrefseg weights ', 'init_cfg=None'):
         assert words in str(error.value)
     require_weights('https://example.org/weights.pth', 'PlainViT')
     with pytest.raises(FileNotFoundError, match=r'mine\.pth.*name another in init_cfg'):

@@ -181,7 +181,7 @@ def test_missing_weights_are_told_before_anything_is_read(monkeypatch, tmp_path)
                        ('backbone', 'dinov2_vitb14_reg4_pretrain.pth')):
         assert f'model.{part} needs the weights pretrained/{file}, but there is no file {pretrained}' in message
         assert f'Only model.{part}.init_cfg=None, which --cfg-options can set, trains from random weights' in message
-    assert f'Run `python tools/download_weights.py {config_path("sera_dinov2_refcoco")}`' in message
+    assert f'Run `mmrefseg weights {config_path("sera_dinov2_refcoco")}`' in message
 
 
 def test_a_config_of_data_alone(monkeypatch, tmp_path):
