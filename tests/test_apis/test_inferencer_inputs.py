@@ -11,8 +11,8 @@ import torch
 from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, image_decoding, image_download, sources_of
-from mmrefseg.apis.inference.image_download import is_url
 from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError, UserError
+from mmrefseg.utils.web import is_url
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

@@ -6,11 +6,9 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
-from ipaddress import IPv4Address, ip_address, ip_network
-from typing import IO, Any
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -25,6 +23,7 @@ from urllib.request import (
 
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
+from mmrefseg.utils.web import NoWayIn, is_public, is_url
 from mmrefseg.version import __version__
 
 TIMEOUT = 20.0
@@ -33,17 +32,6 @@ TIMEOUT = 20.0
 LONGEST = 120.0
 """Seconds that a whole download may take."""
 
-_SCHEMES = ('http://', 'https://')
-_NAT64 = ip_network('64:ff9b::/96')  # holds every address of IPv4, private ones too
-
-
-def is_url(name: str) -> bool:
-    """Whether a name is the address of something on the web.
-
-    Args:
-        name: of a file or an address.
-    """
-    return name.lower().startswith(_SCHEMES)
 
 
 def download(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit: int = MAX_IMAGE_BYTES,
@@ -156,7 +144,7 @@ class _Connections:
 def _opener(connections: _Connections, public_only: bool, has_headers: bool) -> OpenerDirector:
     own = _HTTP(connections), _HTTPS(connections)
     if not public_only:
-        return build_opener(_NoRedirections if has_headers else _NoWayIn, *own)
+        return build_opener(_NoRedirections if has_headers else NoWayIn, *own)
     opener = OpenerDirector()  # of nothing but http and https, and without proxies
     for handler in (*own, HTTPRedirectHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler(), UnknownHandler()):
         opener.add_handler(handler)
@@ -166,43 +154,10 @@ def _opener(connections: _Connections, public_only: bool, has_headers: bool) -> 
 def _public_address(host: str, port: int) -> tuple[str, int]:
     """What a name stands for, looked at; connected to is just that, whatever the name says later."""
     for _family, _kind, _protocol, _name, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not _is_public(str(address[0])):
+        if not is_public(str(address[0])):
             raise InputError(f'{host} is on a private network or is this machine, where nothing is fetched from. Send '
                              'the image itself')
     return str(address[0]), port
-
-
-def _is_public(host: str) -> bool:
-    address = ip_address(host.partition('%')[0])
-    inner = getattr(address, 'ipv4_mapped', None) or getattr(address, 'sixtofour', None)
-    if address in _NAT64:
-        inner = IPv4Address(int(address) & 0xffffffff)
-    return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
-
-
-class _NoWayIn(HTTPRedirectHandler):
-    """Follows no redirection to another kind of address, or from the internet into the user's own network.
-
-    There, a page of the web could have things fetched that it cannot reach itself: of a router, or of a cloud's host.
-    """
-
-    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage,
-                         newurl: str) -> Request | None:
-        if not is_url(newurl):
-            raise InputError(f'{req.full_url} leads to {newurl[:200]!r}, which is no address on the web')
-        if _is_on_internet(req.full_url) and not _is_on_internet(newurl):
-            raise InputError(f'{req.full_url} leads to {newurl[:200]!r} in a private network, where no page of the '
-                             'web should lead. Name that address itself if you trust it')
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _is_on_internet(url: str) -> bool:
-    """Whether all that the name of an address's machine stands for can be reached from anywhere, or nobody knows it."""
-    try:
-        found = socket.getaddrinfo(urlsplit(url).hostname, None)
-    except OSError:
-        return True
-    return all(_is_public(str(host_port[0])) for *_, host_port in found)
 
 
 class _NoRedirections(HTTPRedirectHandler):

@@ -14,9 +14,10 @@ from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
 from mmrefseg.utils.lmdb_file import is_lmdb_address
+from mmrefseg.utils.web import is_url
 
 from .image_decoding import of_array, of_bytes, of_pillow, of_tensor
-from .image_download import download, is_url
+from .image_download import download
 
 SUFFIXES = ('.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 """Of the files that are taken from a folder."""

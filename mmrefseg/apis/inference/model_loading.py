@@ -25,7 +25,7 @@ def brings_weights(model: str | Path) -> bool:
 
 
 def load_inferencer(model: str | Path, weights: str | Path | None = None, device: str = 'auto',
-                  dtype: str = 'float32') -> RefSegInferencer:
+                    dtype: str = 'float32') -> RefSegInferencer:
     """Load what answers.
 
     Args:

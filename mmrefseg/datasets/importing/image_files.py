@@ -16,6 +16,7 @@ MAX_FILES = 1 << 22
 
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.img')
 _UPLOAD = re.compile('[0-9a-f]{8}-')  # what Label Studio puts before the names of uploaded files
+_CLEANED = re.compile(r'[^-\w.]')  # and these it takes out, after it made spaces to underscores
 _OF_MASKS = re.compile('mask|segm|label', re.IGNORECASE)
 
 
@@ -35,6 +36,7 @@ class Pictures:
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._by_name: dict[str, list[tuple[Path, PurePosixPath]]] = defaultdict(list)
+        self._by_upload: dict[str, list[tuple[Path, PurePosixPath]]] = defaultdict(list)
         number = 0
         for root in roots:
             if not root.is_dir():
@@ -50,6 +52,7 @@ class Pictures:
                         inside = PurePosixPath(Path(folder, file).relative_to(root).as_posix())
                         for key in {file, inside.stem}:
                             self._by_name[key].append((root, inside))
+                        self._by_upload[_CLEANED.sub('', file.strip().replace(' ', '_'))].append((root, inside))
         self.find = lru_cache(None)(self._find)
 
     def _find(self, name: str, is_mask: bool = False) -> tuple[Path, str]:
@@ -68,7 +71,8 @@ class Pictures:
         parts = [part for part in name.replace('\\', '/').split('/') if part not in ('', '.', '..')]
         if not parts:
             raise InputError(f'an image has the empty name {name[:80]!r}')
-        found = self._by_name.get(parts[-1]) or self._by_name.get(_UPLOAD.sub('', parts[-1], count=1)) or []
+        original = _UPLOAD.sub('', parts[-1], count=1)
+        found = self._by_name.get(parts[-1]) or self._by_name.get(original) or self._by_upload.get(original) or []
         fits = defaultdict(list)
         for root, inside in found:
             looks_like_mask = any(_OF_MASKS.search(part) for part in inside.parts[:-1])

@@ -21,7 +21,8 @@ from .records import Annotation, Notes, Options, image_size_of, split_in, words_
 
 _IMAGES = ('image', 'image_path', 'file_name', 'filename', 'img', 'picture', 'path')
 _MASKS = ('mask', 'mask_path', 'mask_file', 'segmentation', 'polygons', 'polygon', 'rle')
-_EXPRESSIONS = ('expression', 'expressions', 'sentence', 'sentences', 'text', 'caption', 'description', 'phrase')
+_EXPRESSIONS = ('expression', 'expressions', 'sentence', 'sentences', 'text', 'caption', 'description', 'phrase',
+                'answer')
 _BEYOND = 'cells beyond the last column'
 _NOTHING = ('none', 'null')
 _MAX_BYTES = 1 << 30
@@ -31,7 +32,8 @@ def read_table(source: Path, options: Options, notes: Notes, scratch: Path) -> I
     """The rows of CSV and Parquet files.
 
     Columns are known by their names, whatever their case. A mask is the path of an image file, the JSON of polygons or
-    of an RLE, or ``none``: the expression refers to nothing. Parquet may hold images and masks themselves.
+    of an RLE, or ``none``: the expression refers to nothing. Parquet may hold images and masks themselves, and a row a
+    list ``samples`` of what is said of its image.
 
     Args:
         source: a file, or a folder of them, one or several per split.
@@ -45,13 +47,18 @@ def read_table(source: Path, options: Options, notes: Notes, scratch: Path) -> I
             is_parquet = opened.read(4) == b'PAR1'
         rows = _rows_of_parquet(file) if is_parquet else _rows_of_csv(file)
         columns: tuple[str, str, str] | None = None
-        for number, row in rows:
+        for number, row in ((number, part) for number, whole in rows for part in _parts(whole)):
             columns = columns or _columns(row, options.expression, file)
             with notes.element():
                 where = f'{file}, row {number}'
                 annotation = _of_row(row, columns, where, split, options, notes, scratch)
                 if annotation is not None:
                     yield annotation
+
+
+def _parts(row: dict) -> list[dict]:
+    samples = row.get('samples')
+    return [{**row, **sample} for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else [row]
 
 
 def _of_row(row: dict, columns: tuple[str, str, str], where: str, split: str, options: Options, notes: Notes,
@@ -122,7 +129,6 @@ def _rows_of_csv(file: Path) -> Iterator[tuple[int, dict]]:
         raise InputError(f'{file} is not in UTF-8 ({error}). Save it as "CSV UTF-8".') from None
     first = text.partition('\n')[0]
     delimiter = max(',;\t', key=first.count)
-    limit = csv.field_size_limit(_MAX_BYTES)  # Python's own is less than some masks have
     try:
         reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
         header = _lower(next(reader, []), file)
@@ -132,8 +138,6 @@ def _rows_of_csv(file: Path) -> Iterator[tuple[int, dict]]:
                 yield reader.line_num, dict(zip(header, row, strict=False)) | beyond
     except csv.Error as error:
         raise InputError(f'{file} is no CSV ({error}). Save it again.') from error
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _lower(names: Sequence[str], file: Path) -> list[str]:
@@ -174,6 +178,7 @@ def _put(image: dict, scratch: Path, where: str) -> str:
     ending = {b'\x89PNG': '.png', b'\xff\xd8\xff': '.jpg', b'RIFF': '.webp'}
     suffix = next((suffix for magic, suffix in ending.items() if content.startswith(magic)), '.img')
     file = scratch / 'embedded' / f'{hashlib.sha256(content).hexdigest()[:32]}{suffix}'
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     return f'embedded/{file.name}'

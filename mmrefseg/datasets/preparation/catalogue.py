@@ -129,6 +129,14 @@ class Catalogue:
         found = [file for file in self._by_name.get(parts[-1], ()) if file.full_path.parts[-len(parts):] == parts]
         return sorted(found, key=lambda location: (location.member is not None, location.path, location.member))
 
+    def has_folder(self, name: str) -> bool:
+        """Whether a folder of a name holds any file, in an archive or not.
+
+        Args:
+            name: the folder's name.
+        """
+        return any(name in file.full_path.parts[:-1] for files in self._by_name.values() for file in files)
+
     def folders_with(self, names: Iterable[str]) -> list[PurePosixPath]:
         """The folders, also in archives, that hold all of several files.
 
