@@ -165,6 +165,9 @@ def test_parquet_that_unfolds(source, monkeypatch, bound, least, column, message
         'image': ['a.jpg'] * len(values), 'mask': ['none'] * len(values), 'expression': ['x'] * len(values),
         'other': values}), source / 'x.parquet')
     assert (source / 'x.parquet').stat().st_size < 1 << 16
+    with (source / 'x.parquet').open('rb') as file:
+        batch = next(parquet_bounds.bounded_batches(file))
+    assert pyarrow.types.is_dictionary(batch.column('image').type), 'what repeats must not be unfolded to be counted'
     assert run('table', source)
     monkeypatch.setattr(parquet_bounds, bound, least - 1)
     refuse('table', source, message)
