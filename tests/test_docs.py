@@ -39,7 +39,8 @@ def commands(page: Path) -> list[list[str]]:
 
 def inline_commands(page: Path) -> list[list[str]]:
     """The same of the commands within sentences and tables that can be typed as they stand."""
-    found = re.findall(r'`(?:\w+=\w+ )?((?:python|bash) tools/[^`]+|mmrefseg \w+ CONFIG[^`]*)`', page.read_text())
+    pattern = r'`(?:\w+=\w+ )?((?:python|bash) tools/[\w/.]+ [^`]+|mmrefseg \w+ CONFIG[^`]*)`'
+    found = re.findall(pattern, page.read_text())
     return [shlex.split(command) for command in found if '--help' not in command]
 
 

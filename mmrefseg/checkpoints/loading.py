@@ -27,9 +27,16 @@ def find_weights(checkpoint: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
 
     Returns:
         Name → tensor, with the versions of the modules (``_metadata``) that a state dict brings along.
+
+    Raises:
+        InputError: a weight is there twice, with and without the wrapper's ``module.``.
     """
     state_dict = checkpoint.get('state_dict', checkpoint)
     weights = OrderedDict((name.removeprefix('module.'), value) for name, value in state_dict.items())
+    if len(weights) < len(state_dict):
+        twice = next(name for name in weights if {name, f'module.{name}'} <= state_dict.keys())
+        raise InputError(f'the checkpoint has {twice} twice, with and without "module." before it: nobody can tell '
+                         'which one is meant')
     # By the versions in there, modules tell whether they must convert what an older one of them saved.
     weights._metadata = getattr(state_dict, '_metadata', None)
     return weights

@@ -18,7 +18,7 @@ class DatasetWrapper(Dataset):
     """
 
     def __init__(self, dataset: Dataset | dict) -> None:
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.dataset: Any = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
     @property
     def metainfo(self) -> dict:

@@ -28,7 +28,7 @@ def stands_for(monkeypatch, *addresses: str) -> list:
 @pytest.mark.parametrize('address', [
     '127.0.0.1', '10.1.2.3', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '224.0.0.1',
     '255.255.255.255', '::1', '::', 'fe80::1%eth0', 'fc00::1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '2002:7f00:1::',
-    'ff02::1', '64:ff9b::a00:1'])
+    'ff02::1', '64:ff9b::a00:1', '64:ff9b:1::a00:1', '::ffff:0:a00:1', '::10.0.0.1', 'fec0::1'])
 def test_private_addresses_are_not_connected_to(monkeypatch, address):
     connected = stands_for(monkeypatch, address)
     for scheme in ('http', 'https'):
@@ -42,6 +42,14 @@ def test_one_private_address_among_others_is_enough(monkeypatch):
     with pytest.raises(InputError, match='private network'):
         download('http://example.org/a.png', public_only=True)
     assert not connected
+
+
+@pytest.mark.parametrize('address', ['93.184.216.34', '2606:2800:220:1::1', '64:ff9b::5db8:d822', '::ffff:8.8.8.8'])
+def test_public_addresses_are_connected_to(monkeypatch, address):
+    connected = stands_for(monkeypatch, address)
+    with pytest.raises(FileError, match='nobody there'):
+        download('http://example.org/a.png', public_only=True)
+    assert connected == [(address, 80)]
 
 
 def test_what_was_looked_at_is_connected_to(monkeypatch):

@@ -194,13 +194,23 @@ def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('edit', [
-    lambda model: model['backbone'].update(depth=10**9), lambda model: model['decode_head'].update(num_layers=10**9),
-    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**9),
+    lambda model: model['backbone'].update(depth=10**4), lambda model: model['decode_head'].update(num_layers=10**4),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**4),
     lambda model: model['text_encoder']['arch']['text_cfg'].update(context_length=10**5)])
-def test_models_out_of_proportion(copied, edit):
-    """A few bytes would have millions of layers built, or a mask of attention that fills the memory."""
+def test_models_out_of_proportion(copied, edit, monkeypatch):
+    """A few bytes would have a million layers built, or a mask of attention that fills the memory."""
+    monkeypatch.setattr('mmrefseg.apis.sharing.model_folder._PER_WEIGHT', 10)
+    monkeypatch.setattr('mmrefseg.apis.sharing.model_folder._MORE', 0)
     change(copied, lambda content: edit(content['config']['model']))
     with pytest.raises(InputError, match='far more parts than|would have 10000000000 numbers'):
+        read_model_folder(copied)
+
+
+@pytest.mark.parametrize('value', [10**9, 1e300, -10**7, [[1, 10**9]]])
+def test_numbers_out_of_proportion(copied, value):
+    """Libraries make lists of as many entries as there are to be layers."""
+    change(copied, lambda content: content['config']['model']['backbone'].update(depth=value))
+    with pytest.raises(InputError, match="'depth' with a number above 1048576"):
         read_model_folder(copied)
 
 
@@ -209,7 +219,7 @@ def test_squares_out_of_proportion(copied):
     def enlarge(content):
         for step in content['config']['test_dataloader']['dataset']['pipeline']:
             if 'size' in step:
-                step['size'] = 8 * 10**6
+                step['size'] = 8 * 10**5
 
     change(copied, enlarge)
     with pytest.raises(InputError, match='size must be a positive number of pixels up to'):

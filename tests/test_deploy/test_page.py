@@ -194,7 +194,7 @@ def test_examples(server, tmp_path):
     assert httpx.get(f'{server}/../setup.py').status_code == 404
     assert httpx.post(f'{server}/page/outlines', data={}).status_code == 422
     assert httpx.post(f'{server}/page/outlines', files=dict(mask=b'<html>')).status_code == 422
-    (tmp_path / 'a.png').write_bytes(b'1')
+    (tmp_path / 'a.png').write_bytes(made_examples(1, 96)[0].content)
     (tmp_path / 'a.jsonl').write_text(12 * (
         f'{{"image": "{tmp_path}/a.png", "expressions": ["x", "y"]}}\n{{"image": "a.png"}}\n'))
     examples = named_examples([str(tmp_path / 'a.jsonl')])
@@ -215,6 +215,6 @@ def test_noise_is_no_mask(server):
         mask = cv2.imencode('.png', noise)[1].tobytes()
         response = httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60)
         assert response.status_code == 422 and 'too many pieces' in response.json()['detail']
-    stripes = np.repeat(np.arange(2000)[:, None] % 2 * 255, 300, axis=1).astype(np.uint8)
+    stripes = np.repeat(np.arange(2000)[:, None] % 2 * 255, 200, axis=1).astype(np.uint8)
     mask = cv2.imencode('.png', stripes)[1].tobytes()
     assert len(httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60).json()['polygons']) == 1000

@@ -8,6 +8,7 @@ import pytest
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from helpers.tools import load_script
 
+from mmrefseg.datasets import preparation
 from mmrefseg.datasets.refshapes import make_refshapes
 
 
@@ -44,6 +45,19 @@ def test_prepare_verify_and_nothing_to_do(command, source, tmp_path, capsys):
     (out / 'annotations/val.jsonl').write_text('')
     message = command('prepare', *arguments, '--verify')
     assert 'is not well (troubles: 1). Bring its files back' in message and 'images' not in message
+
+
+def test_what_is_downloaded_is_prepared(command, source, tmp_path, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(preparation, 'fetch', lambda name, folders: fetched.append((name, folders)))
+    arguments = ('refshapes', '--src', source, '--out', tmp_path / 'out', '--workers', 1)
+    assert command('prepare', *arguments, '--download') == 0
+    assert fetched == [('refshapes', [str(source)])]
+
+
+def test_what_no_program_may_download(command, tmp_path):
+    message = command('prepare', 'voc-prompts', '--download', '--src', tmp_path, '--out', tmp_path / 'out')
+    assert message.startswith('prepare: voc-prompts is not among the data sets') and 'by hand' in message
 
 
 def test_broken_entries_have_a_status_of_their_own(command, source, tmp_path, capsys):

@@ -98,7 +98,8 @@ def test_writes_four_files(command, work_dir, capsys):
     for name in ('curves.png', 'samples.png'):
         assert cv2.imread(str(work_dir / name)).std() > 10
     text = (work_dir / 'report.md').read_text()
-    assert f'| val | {metrics["val"]["mIoU"]:.1f} |' in text
+    answers = json.loads((work_dir / 'predictions.json').read_text())['val']
+    assert f'| val | {len(answers)} | {metrics["val"]["mIoU"]:.1f} |' in text
     assert 'it reads its expressions' in text and 'minutes for training | 1.5' in text
     assert report['probe'] == {} and 'mmrefseg probe' not in text
     assert '![' in text and '](samples.png)' in text and '](curves.png)' in text
@@ -184,5 +185,6 @@ def test_mistakes_get_a_message(command, work_dir, name, content, message):
 def test_figures_that_one_split_lacks_leave_a_gap(tool):
     report = {'machine': {'gpu': '', 'cpu': 'x', 'cores': 2}, 'iterations': 1, 'seconds_per_step': 1.0, 'seed': 0,
               'durations': {}, 'versions': {}, 'probe': {}}
-    text = tool.to_markdown(report, {'val': {'mIoU': 50.0}, 'val_absent': {'mIoU': 20.0, 'N-acc': 60.0}}, 'run')
-    assert '| val | 50.0 |  |' in text and '| val_absent | 20.0 | 60.0 |' in text
+    text = tool.to_markdown(report, {'val': {'mIoU': 50.0}, 'val_absent': {'mIoU': 20.0, 'N-acc': 60.0}},
+                            {'val': 7}, 'run')
+    assert '| val | 7 | 50.0 |  |' in text and '| val_absent |  | 20.0 | 60.0 |' in text

@@ -188,6 +188,13 @@ def test_a_config_of_data_alone(monkeypatch, tmp_path):
     assert 'has no model' in run(monkeypatch, tmp_path, 'train', config_path('_base_/datasets/refcoco'))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+@pytest.mark.parametrize('kind', ['AmpOptimWrapper', 'mmengine.AmpOptimWrapper', 'ApexOptimWrapper'])
+def test_wrappers_of_gpus_alone(monkeypatch, tmp_path, kind):
+    message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes', '--cfg-options', f'optim_wrapper.type={kind}')
+    assert 'computes on GPUs alone, and there is none here. --amp trains' in message
+
+
 @pytest.fixture
 def on_pretrained(tmp_path):
     """A config whose backbone has pretrained weights, though not in this folder."""

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import struct
+from pathlib import Path
 
 import lmdb
 import numpy as np
@@ -36,6 +37,19 @@ def test_round_trip(file):
     assert read_value(file, 'other') == b'' and read_value(file, 'images/big') == bytes(100_000)
     assert read_value(file, 'nothing') is None and read_value(file, 'x' * 600) is None
     check_content(file)
+
+
+def test_no_more_than_so_many_files_stay_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_file, '_MOST_OPEN', 2)
+    for name in 'abc':
+        writer = LMDBWriter(tmp_path / name)
+        writer.write([('key', name.encode())])
+        writer.finish({})
+    for name in 'abcabc':
+        assert read_value(tmp_path / name, 'key') == name.encode()
+        targets = [Path(os.path.realpath(path)) for path in Path('/proc/self/fd').iterdir()]
+        still_open = [target.name for target in targets if target.parent == tmp_path]
+        assert name in still_open and len(still_open) <= 2
 
 
 def test_content_checksum_by_hand(tmp_path):

@@ -135,11 +135,11 @@ def warning(found: dict[str, Any]) -> str:
             'expressions per picture, on several things per picture, for fewer epochs, or with old data mixed in.\n\n')
 
 
-def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], name: str) -> str:
-    """The report for people."""
+def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], counts: dict[str, int], name: str) -> str:
+    """The report for people; figures stand beside the number of expressions that they are of, where it is known."""
     names = tuple(dict.fromkeys(figure for figures in metrics.values() for figure in figures))
     # A figure that no expression of a split bears on is left out there.
-    rows = [(split, *(f'{figures[figure]:.1f}' if figure in figures else '' for figure in names))
+    rows = [(split, counts.get(split, ''), *(f'{figures[figure]:.1f}' if figure in figures else '' for figure in names))
             for split, figures in metrics.items()]
     gpu = report['machine']['gpu']
     training = [
@@ -152,7 +152,7 @@ def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], na
     ]
     return '\n'.join([
         f'# {name}\n', 'Figures in percent, over all expressions of a split.\n',
-        markdown_table(('split', *names), rows) + '\n',
+        markdown_table(('split', 'expressions', *names), rows) + '\n',
         control_line(metrics), probe_lines(report['probe']), '## Training\n', markdown_table(('', ''), training) + '\n',
         '![loss, learning rate and routing over the iterations](curves.png)\n', '## Samples\n',
         'Drawn at random, in turn from each kind of expression and split; none was chosen by hand.\n',
@@ -166,6 +166,7 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     predictions = read_json_object(predictions_file, 'tools/test.py --out')
     for content in (metrics, predictions):
         content.pop(PROTOCOLS_KEY, None)  # beside the splits
+    counts = {split: len(answers) for split, answers in predictions.items()}
     log = read_log(work_dir)
     config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
     report = {**collect(metrics, log, config, durations), 'probe': read_probe(work_dir)}
@@ -173,7 +174,7 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
         draw_samples(pick_samples(predictions, config), work_dir / 'samples.png')
     draw_curves(log, work_dir / 'curves.png')
     write_json(report, work_dir / 'report.json')
-    write_atomically(to_markdown(report, metrics, work_dir.resolve().name).encode(), work_dir / 'report.md')
+    write_atomically(to_markdown(report, metrics, counts, work_dir.resolve().name).encode(), work_dir / 'report.md')
     return metrics
 
 

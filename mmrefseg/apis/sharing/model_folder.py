@@ -37,7 +37,7 @@ FILES = (CONFIG, WEIGHTS, CARD)
 _FORMAT, _LIBRARY = 1, 'mmrefseg'
 _MOST_BYTES = 1 << 20  # of a config
 _MOST_BUFFERED = 1 << 26  # numbers in a buffer that no file holds, such as a mask of attention
-_PER_WEIGHT = 100  # parts that may be built per weight in the file; most of them are cut off again at most
+_PER_WEIGHT, _MORE = 100, 1000  # parts that may be built per weight in the file, as some are cut off again
 
 
 def is_model_folder(folder: str | Path) -> bool:
@@ -154,7 +154,7 @@ def _check_shapes(config: Config, path: str) -> None:
 @contextmanager
 def _in_proportion(number: int, path: str) -> Iterator[None]:
     """While a model is built: give up where it gets far more parts than the file has weights, or endless buffers."""
-    left = _PER_WEIGHT * number + 10_000
+    left = _PER_WEIGHT * number + _MORE
 
     def count(_module: nn.Module, name: str, value: Any) -> None:
         nonlocal left

@@ -18,6 +18,8 @@ from ..annotation_fields import get_field
 from .recognising import files_of
 from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 
+_IMAGES = ('image', 'img', 'url')
+_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
 _OUTLINES = {'polygon', 'polygonlabels', 'brush', 'brushlabels', 'rectangle', 'rectanglelabels', 'ellipse',
              'ellipselabels'}
 
@@ -40,11 +42,7 @@ def read_label_studio(source: Path, options: Options, notes: Notes) -> Iterator[
 
 def _of_task(task: dict, where: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     data = get_field(task, 'data', dict, where)
-    addresses = [value for key, value in data.items() if isinstance(value, str)
-                 and (key in ('image', 'img', 'url') or value.lower().endswith(('.jpg', '.jpeg', '.png', '.webp')))]
-    if not addresses:
-        raise InputError(f'{where}: its data name no image')
-    name = image_name(addresses[0])
+    name = image_name(_address(data, where))
     annotations = {'annotations': task.get('annotations') or task.get('completions') or []}
     for number, annotation in enumerate(get_field(annotations, 'annotations', list, where)):
         inside = f'{where}, annotations[{number}]'
@@ -53,6 +51,19 @@ def _of_task(task: dict, where: str, options: Options, notes: Notes) -> Iterator
             notes.counts['annotations were skipped by their annotators'] += 1
             continue
         yield from _of_results(results, name, inside, options, notes)
+
+
+def _address(data: dict, where: str) -> str:
+    """Of the task's image: in a field that is called so, or the only one that looks like an address of one."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    called = [texts[key] for key in _IMAGES if key in texts]
+    looks = sorted({value for value in texts.values() if value.lower().endswith(_ENDINGS)})
+    if not called and not looks:
+        raise InputError(f'{where}: its data name no image')
+    if not called and len(looks) > 1:
+        raise InputError(f'{where}: its data name several images, {looks[0][:80]!r} and {looks[1][:80]!r}; call the '
+                         f'field of the one that was labelled {_IMAGES[0]!r}')
+    return (called or looks)[0]
 
 
 def _of_results(results: list, name: str, where: str, options: Options, notes: Notes) -> Iterator[Annotation]:

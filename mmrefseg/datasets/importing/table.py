@@ -129,7 +129,6 @@ def _rows_of_csv(file: Path) -> Iterator[tuple[int, dict]]:
         raise InputError(f'{file} is not in UTF-8 ({error}). Save it as "CSV UTF-8".') from None
     first = text.partition('\n')[0]
     delimiter = max(',;\t', key=first.count)
-    limit = csv.field_size_limit(_MAX_BYTES)  # Python's own is less than some masks have
     try:
         reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
         header = _lower(next(reader, []), file)
@@ -139,8 +138,6 @@ def _rows_of_csv(file: Path) -> Iterator[tuple[int, dict]]:
                 yield reader.line_num, dict(zip(header, row, strict=False)) | beyond
     except csv.Error as error:
         raise InputError(f'{file} is no CSV ({error}). Save it again.') from error
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _lower(names: Sequence[str], file: Path) -> list[str]:

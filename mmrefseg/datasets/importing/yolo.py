@@ -1,6 +1,7 @@
 """Ultralytics' segmentation folders, as Roboflow exports them: one text file per image, and a ``data.yaml``."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 
     Raises:
         MissingInputError: there is no ``data.yaml``, or no file of labels.
-        InputError: ``data.yaml`` names no classes, or a file is a link to a place outside.
+        InputError: ``data.yaml`` names no classes, or is one of several, or a file is a link to a place outside.
     """
     settings = sorted([*source.glob('*.yaml'), *source.glob('*.yml')])
     files = sorted(file for file in source.rglob('*.txt') if 'labels' in file.relative_to(source).parts)
@@ -38,7 +39,11 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
         refuse_links_out(str(file), str(source))
     if not settings:
         raise MissingInputError(f'{source} holds no data.yaml, which names the classes. Name the exported folder.')
-    names = _names(settings[0])
+    named = [file for file in settings if file.stem == 'data'] or settings
+    if len(named) > 1:
+        raise InputError(f'{source} holds {", ".join(file.name for file in named)}, and nobody can tell which names '
+                         'the classes. Leave one, and call it data.yaml.')
+    names = _names(named[0])
     if not files:
         raise MissingInputError(f'{source} holds no labels/*.txt. Name the exported folder.')
     for file in files:
@@ -79,7 +84,7 @@ def _names(file: Path) -> dict[str, str]:
     try:
         text = _text(file, _MAX_SETTINGS)
         _check_tokens(text)
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f'{file} is no YAML that is read ({str(error)[:200]}). Export it again.') from error
     names = content.get('names') if isinstance(content, dict) else None
@@ -88,7 +93,26 @@ def _names(file: Path) -> dict[str, str]:
         raise InputError(f"{file}: 'names' must list the classes. Export it again.")
     if not all(isinstance(value, int | float | str) for entry in entries.items() for value in entry):
         raise InputError(f"{file}: 'names' must give each class one name. Export it again.")
-    return {str(key): str(name) for key, name in entries.items()}
+    found = {str(key): str(name) for key, name in entries.items()}
+    if len(found) < len(entries):
+        raise InputError(f'{file}: a class stands twice in names. Export it again.')
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping with the same key twice, of which the last would count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """A mapping.
+
+        Args:
+            node: as it is written.
+            deep: whether all inside it is made at once, too. Default False.
+        """
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key, number in Counter(keys).items() if number > 1]:
+            raise InputError(f'it has the key {twice[0][:80]!r} twice')
+        return super().construct_mapping(node, deep)
 
 
 def _check_tokens(text: str) -> None:

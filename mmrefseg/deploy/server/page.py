@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from mmrefseg.apis.inference.image_decoding import of_bytes
 from mmrefseg.apis.inference.result import outer_outlines
 from mmrefseg.apis.predicting import read_tasks
 from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
@@ -77,7 +78,7 @@ def named_examples(inputs: list[str]) -> list[Example]:
         if len(examples) == _MOST_EXAMPLES:
             raise InputError(f'the page shows up to {_MOST_EXAMPLES} examples')
         content = read_regular(task.image, MAX_IMAGE_BYTES)
-        decode_image(content, task.image)  # a list of others may name what nobody shall see
+        of_bytes(content, task.image)  # a list of others may name what nobody shall see
         examples.append(Example(Path(task.file_name).name, content, [text for text in task.expressions if text]))
     return examples
 

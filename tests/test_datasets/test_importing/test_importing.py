@@ -1,5 +1,4 @@
 """What annotation tools write, with their oddities, as JSON Lines."""
-import csv
 import json
 import pickle
 
@@ -221,6 +220,45 @@ def test_names_in_label_studio():
     assert image_name('s3://bucket/pets/cat.jpg?x=1') == 'pets/cat.jpg'
 
 
+def test_a_task_of_several_images(source):
+    """That of another field would get the masks."""
+    save_image(source / 'thumb.jpg')
+    task = {'id': 1, 'data': {'preview': '/t/thumb.jpg', 'image': '/t/a.jpg'}, 'annotations': [{'result': [{
+        'id': 'r', 'type': 'polygonlabels', 'original_width': 20, 'original_height': 10, 'value': {
+            'points': [[10, 10], [30, 10], [30, 50], [10, 50]], 'polygonlabels': ['cup']}}]}]}
+    save_json(source / 'x.json', [task])
+    _, lines = run('label-studio', source)
+    assert [line['image'] for line in lines] == ['a.jpg']
+    task['data'] = {'preview': '/t/thumb.jpg', 'photo': '/t/a.jpg'}
+    save_json(source / 'x.json', [task])
+    with pytest.raises(InputError, match='name several images'):
+        import_annotations('label-studio', source, source.parent / 'other')
+
+
+@pytest.mark.parametrize(('files', 'message'), [
+    ({'data.yaml': 'names: {0: cup, 0: dog}'}, "the key '0' twice"),
+    ({'data.yaml': 'names: {0: cup, "0": dog}'}, "the key '0' twice|a class stands twice"),
+    ({'data.yaml': 'names: [cup]\nnames: [dog]'}, "the key 'names' twice"),
+    ({'a.yaml': 'names: [cup]', 'b.yml': 'names: [dog]'}, 'nobody can tell which names the classes'),
+    ({'data.yml': 'names: [cup]', 'data.yaml': 'names: [dog]'}, 'nobody can tell which names the classes')])
+def test_classes_that_nobody_can_tell(source, files, message):
+    (source / 'labels').mkdir()
+    (source / 'images').mkdir()
+    (source / 'a.jpg').rename(source / 'images/a.jpg')
+    (source / 'labels/a.txt').write_text('0 0.1 0.1 0.5 0.1 0.5 0.6\n')
+    for name, content in files.items():
+        (source / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        run('yolo', source)
+
+
+def test_data_yaml_goes_before_others(source):
+    test_classes_that_nobody_can_tell(source, {'data.yaml': 'names: [cup', 'args.yaml': 'lr: 1'}, 'is no YAML')
+    (source / 'data.yaml').write_text('names: [cup]')
+    _, lines = run('yolo', source)
+    assert lines[0]['expressions'] == ['cup']
+
+
 def test_names_that_label_studio_cleans(tmp_path):
     save_image(tmp_path / 'src/day 1/my cup (2).jpg')
     result = {'id': 'r', 'type': 'polygonlabels', 'original_width': 20, 'original_height': 10,
@@ -279,15 +317,6 @@ def test_cells_that_would_be_lost(source, text, message):
     (source / 'x.csv').write_text(text)
     with pytest.raises(InputError, match=message):
         run('table', source)
-
-
-def test_masks_of_many_numbers(source):
-    """A cell may have more characters than Python's reader takes by itself."""
-    rle = json.dumps({'size': [10, 20], 'counts': [0, 200]}) + ' ' * 200_000
-    with (source / 'x.csv').open('w', newline='') as file:
-        csv.writer(file).writerows([['image', 'mask', 'expression'], ['a.jpg', rle, 'x']])
-    _, lines = run('table', source)
-    assert masks(lines)[0].all()
 
 
 def test_columns_without_a_name_and_empty_cells_behind_the_last(source):

@@ -76,6 +76,12 @@ def test_killed_anywhere(root, tmp_path, lmdb):
     assert point > 15
 
 
+def test_archives_are_closed_afterwards(root, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / 'src/a'), 'zip', root)
+    prepare('refshapes', [tmp_path / 'src'], tmp_path / 'out')
+    assert archive not in [os.path.realpath(path) for path in Path('/proc/self/fd').iterdir()]
+
+
 def test_finished_splits_are_not_done_again(root, tmp_path, monkeypatch):
     done = []
     check = splits.check_image
