@@ -1,3 +1,5 @@
+import logging
+import multiprocessing
 import signal
 from pathlib import Path
 
@@ -5,10 +7,14 @@ import pytest
 import torch
 import torch.distributed as dist
 from hypothesis import settings
+from mmengine.logging import MMLogger
 
 # The same examples on every run, and no file of those that failed.
 settings.register_profile('mmrefseg', max_examples=50, derandomize=True, deadline=None, database=None)
 settings.load_profile('mmrefseg')
+
+# Processes of the method 'forkserver' are forks of one that has imported this; mmengine logs what the latter tells.
+multiprocessing.set_forkserver_preload(['mmrefseg.apis', 'torch.utils.cpp_extension'])
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -27,6 +33,16 @@ def forks_can_train():
 def ctrl_c():
     # Shells start what runs in the background with interruptions ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def log_files_are_closed():
+    # mmengine keeps the logger of each run, and its file, as long as the process lives.
+    yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
 
 
 @pytest.fixture(scope='session')

@@ -26,8 +26,8 @@ def main() -> None:
     logging.disable()
     print(f'{"kind":<40}{"fine":>8}{"refused":>9}{"unclear":>9}')
     failed = False
-    for place, kind in enumerate(kinds):
-        number = args.inputs // len(kinds) + (place < args.inputs % len(kinds))
+    for index, kind in enumerate(kinds):
+        number = args.inputs // len(kinds) + (index < args.inputs % len(kinds))
         with tempfile.TemporaryDirectory() as folder:
             attempt = SURFACES[kind](Path(folder))
             attempt(None)

@@ -21,7 +21,8 @@ from mmrefseg.registry import DATASETS, HOOKS, MODELS, VISBACKENDS
 from mmrefseg.utils.shipped_files import config_path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')),
+         *sorted((ROOT / 'configs').rglob('README.md'))]
 LINKED = re.compile(r'\]\(([^)\s#]+)(#[^)\s]*)?\)')
 
 
@@ -36,7 +37,15 @@ def commands(page: Path) -> list[list[str]]:
     return [line[next((i for i, word in enumerate(line) if not re.match(r'\w+=', word)), 0):] for line in words if line]
 
 
-ALL = [pytest.param(line, id=f'{page.stem}: {shlex.join(line)[:60]}') for page in PAGES for line in commands(page)]
+def inline_commands(page: Path) -> list[list[str]]:
+    """The same of the commands within sentences and tables that can be typed as they stand."""
+    pattern = r'`(?:\w+=\w+ )?((?:python|bash) tools/[\w/.]+ [^`]+|mmrefseg \w+ CONFIG[^`]*)`'
+    found = re.findall(pattern, page.read_text())
+    return [shlex.split(command) for command in found if '--help' not in command]
+
+
+ALL = [pytest.param(line, id=f'{page.parent.name}/{page.stem}: {shlex.join(line)[:60]}')
+       for page in PAGES for line in [*commands(page), *inline_commands(page)]]
 
 
 class HasParsedError(Exception):
@@ -90,8 +99,8 @@ def test_commands_can_be_typed(words, monkeypatch, capsys):
     elif program.endswith('.py'):
         read_command_line(ROOT / program, arguments, monkeypatch)
     else:
-        assert program in ('cd', 'codespell', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff', 'sphinx-build',
-                           'source', '.ci/run')
+        assert program in ('cd', 'codespell', 'curl', 'docker', 'git', 'mypy', 'pip', 'pre-commit', 'ruff',
+                           'sphinx-build', 'source', 'unzip', '.ci/run')
 
 
 def test_a_command_that_cannot_be_typed(monkeypatch, capsys):
@@ -116,7 +125,7 @@ def needs_what_is_not_here(words: list[str]) -> bool:
     return not reads_settings_alone and any(re.search(wanted, word) for word in words)
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: f'{page.parent.name}/{page.stem}')
 def test_commands_are_run_by_tests_or_said_not_to_be(page):
     """What needs full-size data or weights comes behind a sentence about that; the other tools have tests of their own,
     which run them."""
@@ -134,26 +143,32 @@ def test_commands_are_run_by_tests_or_said_not_to_be(page):
             assert Path(words[1]).stem in tested, words[1]
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: f'{page.parent.name}/{page.stem}')
 def test_files_that_are_linked_are_there(page):
     for target, _ in LINKED.findall(page.read_text()):
         assert re.match(r'https?://|mailto:', target) or (page.parent / target).exists(), target
 
 
-def paper_parts() -> list[tuple[list[str], list[str]]]:
-    """Of each row of the tables of papers' parts: the classes and switches, and the files."""
-    text = (ROOT / 'docs/concepts.md').read_text().partition("## Where the papers' parts are")[2].partition('\n## ')[0]
-    rows = [line.strip('|').split('|') for line in text.splitlines() if line.startswith('| ') and '`' in line]
+def mapped_parts() -> list[tuple[list[str], list[str]]]:
+    """Of each row of the tables of parts: the classes, functions and switches, and the files."""
+    tables = re.search(r"^## Where the papers' parts are\n(.*?)^## Rules", (ROOT / 'docs/concepts.md').read_text(),
+                       re.MULTILINE | re.DOTALL)[1]
+    rows = [line.strip('|').split('|') for line in tables.splitlines() if line.startswith('| ') and '`' in line]
     return [tuple(re.findall('`(.*?)`', column) for column in row[1:]) for row in rows]
 
 
-def test_papers_parts_are_where_the_map_says():
-    parts = paper_parts()
-    assert len(parts) > 15
+def test_parts_are_where_the_map_says():
+    parts = mapped_parts()
+    assert len(parts) > 30
     for names, files in parts:
-        source = '\n'.join((ROOT / 'mmrefseg/models' / file).read_text() for file in files)
+        paths = [path for file in files for path in (ROOT / 'mmrefseg/models' / file, ROOT / 'mmrefseg' / file)
+                 if path.is_file()]
+        assert len(paths) == len(files), files
+        source = '\n'.join(path.read_text() for path in paths)
         for name in names:
             pattern = rf'^class {name}\b' if name[0].isupper() else rf'\b{name}: '
+            if name.endswith('()'):
+                pattern = rf'^def {re.escape(name[:-1])}'
             assert re.search(pattern, source, re.MULTILINE), f'{name} is not in {files}'
 
 

@@ -72,12 +72,21 @@ def test_relative_imports_are_seen(tmp_path):
 
 
 def test_models_stand_alone():
-    """Without the packages that data sets, metrics and drawing need, and without MMPretrain."""
+    """Built and run without the packages that data sets, metrics and drawing need, and without MMPretrain."""
     code = '''
 import sys
 for name in {blocked}:
     sys.modules[name] = None
-import mmrefseg.models
+import torch
+from mmengine.config import Config
+import mmrefseg
+from mmrefseg.models import ReferringSegmentor
+model = dict(Config.fromfile(mmrefseg.config_path('sera_tiny_refshapes')).model)
+assert model.pop('type') == 'ReferringSegmentor'
+model = ReferringSegmentor(**model).eval()
+with torch.inference_mode():
+    logits = model(torch.zeros(1, 3, 112, 112), None, *model.text_encoder.tokenize(['the red car']))
+assert logits.shape[:2] == (1, 1)
 loaded = [name for name in sys.modules if name.startswith('mmrefseg.')]
 print(*sorted({{name.split('.')[1] for name in loaded}}))
 '''.format(blocked=('lmdb', 'pycocotools', 'matplotlib', 'mmpretrain'))

@@ -61,6 +61,7 @@ _VALID: dict[str, dict[str, Any]] = dict(
     DynamicKernelHead={key: value for key, value in _PARTS['decode_head'].items() if key != 'type'},
     PlainViT=_VIT,
     ImageGroupsInfiniteSampler=dict(dataset=_Samples(), per_image=2),
+    ImageGroupsSampler=dict(dataset=_Samples()),
     OpenCLIPTextEncoder=dict(arch=_CLIP, num_tokens=8),
     RefSegInferencer=dict(config=Config(dict(model=dict(type=_Tokenizer), test_dataloader=dict(
         dataset=dict(pipeline=[])))), weights=None, device='cpu'),

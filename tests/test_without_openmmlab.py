@@ -27,7 +27,7 @@ PYTHON = PLAIN + """
 import json
 import numpy as np
 import mmrefseg
-from mmrefseg.evaluation.arrays import evaluate
+from mmrefseg.evaluation.evaluate_arrays import evaluate
 
 truth = np.zeros((4, 4), bool)
 truth[:2] = True

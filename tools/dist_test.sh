@@ -9,7 +9,7 @@ checkpoint=${2:?usage: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments
 processes=${3:?usage: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]}
 # The processes end when this one does, however it dies.
 export MMREFSEG_LAUNCHER=$$
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" "$(dirname "$0")/launch.py" \
   --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" --nproc_per_node "$processes" \
   --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${MASTER_PORT:-29500}" \
   "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "${@:4}"

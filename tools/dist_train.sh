@@ -8,7 +8,7 @@ config=${1:?usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/trai
 processes=${2:?usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]}
 # The processes end when this one does, however it dies.
 export MMREFSEG_LAUNCHER=$$
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" "$(dirname "$0")/launch.py" \
   --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" --nproc_per_node "$processes" \
   --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${MASTER_PORT:-29500}" \
   "$(dirname "$0")/train.py" "$config" --launcher pytorch "${@:3}"

@@ -1,7 +1,6 @@
 """Say what is installed here, what a config needs, and how to mend what is wrong: tools/doctor.py [CONFIG]."""
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from argparse import ArgumentParser, Namespace
@@ -15,7 +14,7 @@ import torch
 
 from mmrefseg.apis import command_line
 from mmrefseg.errors import UserError
-from mmrefseg.utils.collect_env import cpu_name, machine_memory
+from mmrefseg.utils.collect_env import cpu_name, machine_memory, usable_cores
 from mmrefseg.utils.requirements import why_not
 from mmrefseg.utils.supported_versions import STACKS
 from mmrefseg.version import __version__
@@ -86,8 +85,7 @@ def operators() -> Findings:
 
 def machine() -> Findings:
     """Processor, GPUs, memory and disk."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    yield f'CPU: {cpu_name()}, {cores} cores', None
+    yield f'CPU: {cpu_name()}, {usable_cores()} cores', None
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
         yield (f'GPU {i}: {properties.name}, {properties.total_memory / GIBI:.0f} GiB, CUDA {torch.version.cuda}', None)

@@ -7,16 +7,9 @@ from pathlib import Path
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.checkpoints.mmengine_readers import downloaded_path
-from mmrefseg.checkpoints.pretrained import (
-    download,
-    is_address,
-    is_tag,
-    remote_file,
-    source_of,
-    verify_download,
-    weight_files,
-)
+from mmrefseg.checkpoints.pretrained import is_address, is_tag, source_of, weight_files
 from mmrefseg.errors import FileError, UserError
+from mmrefseg.utils.file_download import download, remote_file, verify_download
 from mmrefseg.utils.files import check_writable
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
@@ -17,10 +18,11 @@ from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
 from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError
-from mmrefseg.utils.files import check_writable, read_json_object, write_atomically
+from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically
 from mmrefseg.utils.shipped_files import shipped_folder
 
 CONFIG = 'finetune.py'
+WEIGHTS = 'finetuned.pth'
 KEPT = 0.9
 
 
@@ -70,6 +72,13 @@ def trained_checkpoint(work_dir: Path) -> Path:
     return found
 
 
+def write_final(work_dir: Path, checkpoint: Path) -> Path:
+    """Copy a checkpoint to the one name that doesn't tell the epoch."""
+    with open_regular(checkpoint) as source, open_atomically(work_dir / WEIGHTS) as target:
+        shutil.copyfileobj(source, target)
+    return work_dir / WEIGHTS
+
+
 def write_interpolated(config: Path, before: str, after: Path, share: float) -> Path:
     """Write the weights between two checkpoints beside the second."""
     weights = []
@@ -77,7 +86,7 @@ def write_interpolated(config: Path, before: str, after: Path, share: float) -> 
         model = build_model(read_config(config))
         weights.append(OrderedDict(find_weights(load_checkpoint(model, path))))
     meta = dict(mmrefseg_version=mmrefseg.__version__, interpolated=share)
-    target = after.with_name('interpolated.pth')
+    target = after.with_name(WEIGHTS)
     write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=interpolate(*weights, share))), target)
     return target
 
@@ -138,13 +147,17 @@ def finetune(args: Namespace) -> None:
     """Make the config, train, test and report."""
     if args.interpolate is not None and (args.start is None or not 0 <= args.interpolate <= 1):
         raise InputError('--interpolate takes a share from 0 to 1, and needs --from')
+    if args.interpolate is not None and (args.absent or args.may_differ):
+        raise InputError('--interpolate needs the same weights before and after: leave --absent and --may-differ out')
     name = re.sub(r'\W+', '_', Path(args.folder).absolute().name)
     work_dir = args.work_dir or Path('work_dirs', f'finetune_{name}')
     check_writable(work_dir)
     config, base, splits = prepare(args, work_dir)
     run_tool('train.py', config, '--work-dir', work_dir, *(['--resume'] if args.resume else []))
     checkpoint = trained_checkpoint(work_dir)
-    if args.interpolate is not None:
+    if args.interpolate is None:
+        checkpoint = write_final(work_dir, checkpoint)
+    else:
         checkpoint = write_interpolated(config, args.start, checkpoint, args.interpolate)
     report_on(config, checkpoint, work_dir, splits, bool(args.absent))
     if args.start and (args.keep or args.interpolate is not None):

@@ -14,15 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.inference.answerer import brings_weights, identity_of, load_answerer
-from mmrefseg.apis.predicting import Settings, ShardFolder, predict_shards, read_expressions, read_tasks
-from mmrefseg.apis.predicting.coco import coco_of
-from mmrefseg.apis.predicting.many import PICTURES
-from mmrefseg.apis.predicting.shards import PREDICTIONS, UNREADABLE
+from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
+from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, predict_shards, read_expressions, read_tasks
+from mmrefseg.apis.predicting.coco_annotations import coco_of
+from mmrefseg.apis.predicting.predict_shards import PICTURES
+from mmrefseg.apis.predicting.shards import COCO, PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
-
-COCO = 'instances.json'
 
 
 def make_parser() -> ArgumentParser:
@@ -68,7 +66,7 @@ def own_device(device: str) -> str:
     return device
 
 
-def settings_of(args: Namespace) -> dict[str, str | float | list[str] | None]:
+def answer_settings(args: Namespace) -> dict[str, str | float | list[str] | None]:
     """What answers depend on beside the questions."""
     return dict(identity_of(args.model, args.weights), threshold=args.threshold, dtype=args.dtype,
                 save=[kind for kind in args.save if kind != 'coco'])
@@ -109,7 +107,7 @@ def predict(args: Namespace) -> None:
     out = Path(args.out)
     check_writable(out)
     expressions = read_expressions(args.expressions)
-    folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images), settings_of(args),
+    folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images), answer_settings(args),
                          args.images_per_shard)
     # torchrun starts all processes again when one has ended.
     resume = args.resume or int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
@@ -125,8 +123,8 @@ def predict(args: Namespace) -> None:
 
 def answer(args: Namespace, folder: ShardFolder, pending: list[int], rank: int) -> None:
     """Load the model and answer shards."""
-    ask = load_answerer(args.model, args.weights, own_device(args.device), args.dtype)
-    settings = Settings(tuple(kind for kind in args.save if kind != 'coco'), args.batch_size, args.threshold,
+    ask = load_inferencer(args.model, args.weights, own_device(args.device), args.dtype)
+    settings = AnswerSettings(tuple(kind for kind in args.save if kind != 'coco'), args.batch_size, args.threshold,
                         args.workers)
     columns = (TextColumn('shards'), BarColumn(), MofNCompleteColumn(),
                TextColumn('{task.fields[images]:.1f} images/s'), TimeRemainingColumn())

@@ -43,7 +43,7 @@ Done in ${SECONDS} seconds, set-up included: ${durations[*]}.
 Read $out/report.md, and look at $out/curves.png and $out/samples.png.
 
 What next? Activate the environment (source $prefix/bin/activate, unless it is already), then
-  ask the model:       python tools/image_demo.py data/refshapes/images/COCO_train2014_000000000001.jpg "the red circle" \\
+  ask the model:       python tools/image_demo.py data/refshapes/images/COCO_train2014_000000000001.jpg "the red star" \\
                          --config $config --weights $(<"$out/last_checkpoint") --out $out/answer.png
   train it on 2 cores: tools/dist_train.sh $config 2
   train on RefCOCO:    see docs/train.md

@@ -27,10 +27,10 @@ from mmrefseg.apis.running import (
     tell_speed,
 )
 from mmrefseg.datasets.dataset_configs import OTHERWISE, with_split
-from mmrefseg.engine.answering import answered_samples, spread_places
+from mmrefseg.engine.answering import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
-from mmrefseg.evaluation.config import evaluators, protocols_of
+from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.utils.run_processes import leave_process_group
@@ -63,7 +63,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--out-routing', action='store_true', help='write what the routers decide, too')
     parser.add_argument('--show-dir', type=Path, metavar='DIR',
                         help='write pictures of samples here: expression, truth, answer and probabilities, and routing '
-                             'with --out-routing; DIR/SPLIT/PLACE.png')
+                             'with --out-routing; DIR/SPLIT/INDEX.png')
     parser.add_argument('--show-number', type=int, default=100, metavar='N',
                         help='pictures per split, at equal distances in it (default: 100)')
     add_compile_argument(parser)
@@ -113,10 +113,10 @@ def rules_of_masks(evaluator: list[dict], args: Namespace) -> dict[str, dict]:
 def show_samples(runner: Runner, folder: Path, number: int, amp: bool) -> None:
     """Draw samples of the split that was tested."""
     loader, visualizer = runner.test_loop.dataloader, ReferringVisualizer('shown')
-    places = spread_places(len(loader.dataset), number)
+    indices = spread_indices(len(loader.dataset), number)
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
-        for place, (image, sample) in zip(places, answered_samples(runner, loader, places), strict=True):
-            visualizer.add_datasample('', image, sample, out_file=folder / f'{place:06d}.png')
+        for index, (image, sample) in zip(indices, answered_samples(runner, loader, indices), strict=True):
+            visualizer.add_datasample('', image, sample, out_file=folder / f'{index:06d}.png')
 
 
 def test(args: Namespace) -> None:

@@ -24,6 +24,8 @@ from mmrefseg.apis.running import (
 )
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.pretrained import require_files
+from mmrefseg.errors import InputError
+from mmrefseg.registry import type_name
 from mmrefseg.utils.locks import locked_folder
 from mmrefseg.utils.run_processes import is_first_process, leave_process_group
 
@@ -52,6 +54,18 @@ def use_mixed_precision(cfg: Config) -> None:
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def refuse_gpu_wrappers(cfg: Config) -> None:
+    """Refuse, without a GPU, what MMEngine would end of in an assertion.
+
+    Raises:
+        InputError: the config's optimizer wrapper computes on GPUs alone.
+    """
+    kind = type_name((cfg.get('optim_wrapper') or {}).get('type', ''))
+    if kind in ('AmpOptimWrapper', 'ApexOptimWrapper') and not torch.cuda.is_available():
+        raise InputError(f'optim_wrapper is an {kind}, which computes on GPUs alone, and there is none here. --amp '
+                         'trains in mixed precision on CPUs, too')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
@@ -104,6 +118,7 @@ def run(args: Namespace) -> None:
     require_files(cfg)
     if args.amp:
         use_mixed_precision(cfg)
+    refuse_gpu_wrappers(cfg)
     if args.resume:
         resume_from(cfg, args.resume)
     # One process keeps the others of its run in the folder, and those of other runs out.

@@ -1,13 +1,14 @@
 """From a config to a model and its pipeline, without a Runner."""
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.config.utils import ConfigParsingError
 from mmengine.dataset import Compose
 from mmengine.model import BaseModel
@@ -18,16 +19,18 @@ from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import MODELS, TRANSFORMS, type_name
 from mmrefseg.utils.shipped_files import config_path
 
+from .named_types import with_names
+
 # A question brings its image along, and comes without an answer.
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')
 
 
 def read_config(config: str | Path | Config, options: Mapping[str, Any] | None = None,
                 needs_model: bool = True) -> Config:
-    """Read a config.
+    """Read a config, with names where it has classes (see :func:`~.named_types.with_names`).
 
     Args:
-        config: path of a config, the name of one that comes with mmrefseg, or a config.
+        config: path of a config, the name of one that comes with mmrefseg, or a config, which stays as it is.
         options: settings to override, such as ``{'model.backbone.tuning': 'none'}``. Default None.
         needs_model: whether a config of data alone is refused. Default True.
 
@@ -37,12 +40,24 @@ def read_config(config: str | Path | Config, options: Mapping[str, Any] | None =
     """
     if not isinstance(config, Config):
         config = _load(str(config) if Path(config).is_file() else config_path(str(config)))
+    config = with_names(config)
     if options:
         config.merge_from_dict(dict(options))
     if needs_model and 'model' not in config:
         raise InputError(f'{config.filename or "the config"} has no model: it is a part for others to inherit. Name a '
                          'whole config.')
     return config
+
+
+def add_cfg_options(parser: ArgumentParser, example: str) -> None:
+    """Add the option that gives :func:`read_config` its ``options``.
+
+    Args:
+        parser: the tool's parser, which is changed.
+        example: one or several of them, such as ``'train_dataloader.batch_size=8'``.
+    """
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help=f'override settings of configs, such as {example}')
 
 
 def _load(path: str) -> Config:

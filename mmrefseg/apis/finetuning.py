@@ -14,11 +14,13 @@ from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.datasets.dataset_configs import build_unread, dataset_config
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import type_name
+from mmrefseg.utils.safe_names import split_name
 from mmrefseg.utils.shipped_files import config_path, shipped_folder
 
 from .building import read_config
 
 _GRES = dict(type='GRESMetric', prefix='gres', min_pixels=1)
+_AVERAGED = 10  # over the last tenth of the steps
 TUNINGS = ('none', 'norm_bias', 'all')
 
 
@@ -46,10 +48,11 @@ def look_at(folder: str | Path) -> OwnData:
 
     Raises:
         MissingInputError: it, or its split ``train``, is missing.
-        InputError: a line is broken, or there is nothing to validate on.
+        InputError: a line is broken, a split has no name that files and commands take, or there is nothing to validate
+            on.
     """
     dataset = JSONLinesDataset(str(folder), lazy_init=True)
-    splits = dataset.splits()
+    splits = [split_name(split, f'{folder}: a split') for split in dataset.splits()]
     number = len(dataset.referents())
     others = sorted(set(splits) - {'train'}, key=lambda split: (split != 'val', split))
     if not others:
@@ -124,10 +127,12 @@ def finetune_config(base: str | Path | Config,
     config.randomness = dict(seed=0)
     _set_epochs(config, epochs)
     _set_data(config, base, data)
+    samples = data.train
     if absent:
         may_differ = [*may_differ, *_ask_for_absent(config, absent)]
     if keep:
-        _mix_in(config, base, data, keep)
+        samples += _mix_in(config, base, data, keep)
+    _set_averaging(config, samples)
     if tune is not None:
         _set_tuning(config.model, tune)
     _set_start(config, checkpoint, may_differ)
@@ -142,8 +147,15 @@ def _set_epochs(config: Config, epochs: int | None) -> None:
     warm_up, decay = config.param_scheduler
     warm_up.end = decay.begin = config.warm_up = max(1, round(epochs * config.warm_up / config.epochs))
     decay.end, decay.T_max = max(epochs, warm_up.end + 1), max(epochs - warm_up.end, 1)
-    config.epochs = config.train_cfg.max_epochs = config.default_hooks.checkpoint.interval = epochs
+    config.epochs = config.train_cfg.max_epochs = epochs
     config.train_cfg.val_interval = min(config.train_cfg.val_interval, epochs)
+
+
+def _set_averaging(config: Config, samples: int) -> None:
+    """Average weights over the last tenth of the steps, so that a short training doesn't end near its beginning."""
+    steps = config.train_cfg.max_epochs * max(samples // config.train_dataloader.batch_size, 1)
+    average = next(hook for hook in config.custom_hooks if hook.type == 'EMAHook')
+    average.momentum = min(_AVERAGED / steps, 0.5)
 
 
 def _set_data(config: Config, base: Config, data: OwnData) -> None:
@@ -154,9 +166,11 @@ def _set_data(config: Config, base: Config, data: OwnData) -> None:
         loader.batch_size = base[f'{name}_dataloader'].batch_size
         loader.dataset.update(data_root=str(data.folder), split=own)
         if square is not None:
-            loader.dataset.pipeline = [dict(square) if step['type'] == 'Letterbox' else step
+            loader.dataset.pipeline = [dict(square) if type_name(step['type']) == 'Letterbox' else step
                                        for step in loader.dataset.pipeline]
     config.train_dataloader.batch_size = min(config.train_dataloader.batch_size, data.train)
+    if type_name(base.train_dataloader.get('sampler', {}).get('type', '')) == 'ImageGroupsInfiniteSampler':
+        config.train_dataloader.sampler = dict(type='ImageGroupsSampler')
     for name in ('dataset', 'train_pipeline', 'test_pipeline', 'image_dir', 'split_by', 'input_size', 'batch_size'):
         config.pop(name, None)  # what the parts computed the rest from
     if data.has_empty:
@@ -175,8 +189,8 @@ def _ask_for_absent(config: Config, rate: float) -> list[str]:
     return ['decode_head.presence']
 
 
-def _mix_in(config: Config, base: Config, data: OwnData, keep: float) -> None:
-    """Train on samples of the base's data, too: evenly picked, as many as asked for."""
+def _mix_in(config: Config, base: Config, data: OwnData, keep: float) -> int:
+    """Train on samples of the base's data, too: evenly picked, as many as asked for; returns their number."""
     if not 0 < keep <= 100:
         raise InputError(f'the number of old samples per own one must lie above 0 and be at most 100, got {keep}')
     old = deepcopy(dataset_config(base, 'train'))
@@ -188,6 +202,8 @@ def _mix_in(config: Config, base: Config, data: OwnData, keep: float) -> None:
     config.train_dataloader.dataset = dict(
         type='ConcatDataset', datasets=[own, old],
         ignore_keys=['dataset_type', 'split', 'split_by'])
+    config.train_dataloader.sampler = dict(type='SeededSampler')  # which needn't know the images
+    return wanted
 
 
 def _set_tuning(model: Mapping[str, Any], tune: str) -> None:

@@ -21,7 +21,7 @@ _METHODS: dict[str, tuple[frozenset[str], Callable[[Mapping[str, Any]], Conversi
 }
 
 
-def recognise(checkpoint: Mapping[str, Any]) -> str | None:
+def recognise_method(checkpoint: Mapping[str, Any]) -> str | None:
     """The method whose official code saved a checkpoint; None if it is neither.
 
     Args:
@@ -43,7 +43,7 @@ def load_any_checkpoint(model: nn.Module, weights: str | Path) -> None:
     """
     source = str(weights)
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
-    method = recognise(checkpoint)
+    method = recognise_method(checkpoint)
     if method is not None:
         try:
             converted = _METHODS[method][1](checkpoint).weights

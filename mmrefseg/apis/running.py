@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -21,7 +21,7 @@ from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.run_processes import tie_to_launcher
 
-from .building import read_config
+from .building import add_cfg_options, read_config
 
 # What mmengine's Runner adds by itself, and takes None for.
 _RUNNERS_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -36,12 +36,7 @@ def add_common_arguments(parser: ArgumentParser) -> None:
     """
     parser.add_argument('--work-dir', help='folder for logs and results (default: work_dirs/<name of the config>)')
     parser.add_argument('--amp', action='store_true', help='run the model under mixed precision')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as train_dataloader.batch_size=8 randomness.seed=1')
+    add_cfg_options(parser, 'train_dataloader.batch_size=8 randomness.seed=1')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how several processes were started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
 

@@ -26,8 +26,9 @@ def find_clip_config(arch: str | dict, *needed: str) -> dict:
     Raises:
         InputError: open_clip has no such architecture, or something is missing in the config.
     """
-    config = open_clip.get_model_config(arch) if isinstance(arch, str) else arch
-    if config is None:
+    # By other names open_clip would read a folder, or the hub.
+    config = open_clip.get_model_config(arch) if arch in open_clip.list_models() else arch
+    if isinstance(config, str):
         raise InputError(f'open_clip has no architecture {arch!r}; open_clip.list_models() lists those it has')
     if missing := [part for part in needed if part not in config]:
         raise InputError(f'arch is {arch!r}; {" and ".join(missing)} must be in there')

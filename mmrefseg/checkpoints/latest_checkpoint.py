@@ -8,7 +8,9 @@ from pathlib import Path, PureWindowsPath
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 
+from .loading import find_weights
 from .reading import load_from_local
+from .weights import first_not_finite, is_finite, tensors_in
 
 _NOTE = 'last_checkpoint'
 _LONGEST_NOTE = 1 << 16
@@ -69,8 +71,8 @@ def _step(path: Path, template: str) -> int | None:
 
 
 def latest_whole_checkpoint(work_dir: str | Path, folder: str | Path, template: str, parts: Collection[str],
-                            warn: Callable[[str], None]) -> Path | None:
-    """The checkpoint that a run noted as its last, or where that isn't whole the latest one before it that is.
+                            warn: Callable[[str], None], parameters: Collection[str] = ()) -> Path | None:
+    """The checkpoint that a run noted as its last, or where that isn't whole and finite the latest before it that is.
 
     Args:
         work_dir: the run's work folder, which has the note.
@@ -78,13 +80,15 @@ def latest_whole_checkpoint(work_dir: str | Path, folder: str | Path, template: 
         template: their name, ``{}`` standing for the step.
         parts: entries that one needs to be whole.
         warn: is called with a sentence on each thing that isn't as it should be.
+        parameters: names of the model's parameters. These, averages of them and the state of the optimizer must be
+            finite. Default none.
 
     Returns:
         Its path; None where the folder is that of no run.
 
     Raises:
         MissingInputError: the folder has a note or best checkpoints, but no checkpoint to go on from.
-        InputError: none of its checkpoints is whole.
+        InputError: none of its checkpoints is whole and finite.
     """
     folder, noted = Path(folder), _read_note(work_dir)
     steps = {path: step for path in (folder.iterdir() if folder.is_dir() else ())
@@ -104,7 +108,7 @@ def latest_whole_checkpoint(work_dir: str | Path, folder: str | Path, template: 
                                             'is missing or empty') + '; the latest whole checkpoint is taken instead')
     refused = []
     for path in candidates:
-        reason = _why_not_whole(path, parts)
+        reason = _why_not(path, parts, parameters)
         if reason is None:
             return path
         warn(f'{reason}. It is passed over; the checkpoint before it is taken')
@@ -113,12 +117,24 @@ def latest_whole_checkpoint(work_dir: str | Path, folder: str | Path, template: 
                      + '\nName another work folder to start from the beginning, or remove these files.')
 
 
-def _why_not_whole(path: Path, parts: Collection[str]) -> str | None:
+def _why_not(path: Path, parts: Collection[str], parameters: Collection[str]) -> str | None:
+    """Why a checkpoint cannot be resumed; None where it can."""
     try:
-        missing = missing_parts(load_from_local(str(path), map_location='cpu'), parts)
+        checkpoint = load_from_local(str(path), map_location='cpu')
     except UserError as error:
         return str(error)
-    return f'{path} lacks {", ".join(missing)}' if missing else None
+    if missing := missing_parts(checkpoint, parts):
+        return f'{path} lacks {", ".join(missing)}'
+    spoilt = _first_spoilt(checkpoint, parameters)
+    return f'{path} holds NaN or infinity in {spoilt}, as after a training that went wrong' if spoilt else None
+
+
+def _first_spoilt(checkpoint: Mapping, parameters: Collection[str]) -> str | None:
+    for part in ('state_dict', 'ema_state_dict'):
+        if part in checkpoint and (name := first_not_finite(find_weights(checkpoint[part]), parameters)):
+            return f'{part}: {name}'
+    state = tensors_in(checkpoint.get('optimizer'))
+    return None if all(is_finite(value) for _, value in state) else "the optimizer's state"
 
 
 def _refuse_remains(work_dir: str | Path, folder: Path, noted: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmrefseg.errors import InputError
 
 from .trained_only import add_frozen_weights
-from .weights import load_weights
+from .weights import first_not_finite, load_weights
 
 
 def find_weights(checkpoint: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
@@ -27,9 +27,16 @@ def find_weights(checkpoint: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
 
     Returns:
         Name → tensor, with the versions of the modules (``_metadata``) that a state dict brings along.
+
+    Raises:
+        InputError: a weight is there twice, with and without the wrapper's ``module.``.
     """
     state_dict = checkpoint.get('state_dict', checkpoint)
     weights = OrderedDict((name.removeprefix('module.'), value) for name, value in state_dict.items())
+    if len(weights) < len(state_dict):
+        twice = next(name for name in weights if {name, f'module.{name}'} <= state_dict.keys())
+        raise InputError(f'the checkpoint has {twice} twice, with and without "module." before it: nobody can tell '
+                         'which one is meant')
     # By the versions in there, modules tell whether they must convert what an older one of them saved.
     weights._metadata = getattr(state_dict, '_metadata', None)
     return weights
@@ -61,10 +68,10 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
     source = source or 'the checkpoint'
     add_frozen_weights(checkpoint, model, source)
     weights = find_weights(checkpoint)
-    for name, _ in model.named_parameters():  # buffers may be infinite on purpose
-        if isinstance(weights.get(name), Tensor) and not weights[name].isfinite().all():
-            raise InputError(f'{source} cannot be used: its {name} holds NaN or infinity, as after a training that '
-                             'went wrong, or in a damaged file. Take an earlier checkpoint')
+    # Buffers may be infinite on purpose.
+    if spoilt := first_not_finite(weights, (name for name, _ in model.named_parameters())):
+        raise InputError(f'{source} cannot be used: its {spoilt} holds NaN or infinity, as after a training that went '
+                         'wrong, or in a damaged file. Take an earlier checkpoint')
     load_weights(model, weights, source)
     return checkpoint
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -61,6 +61,45 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: st
     if report:
         raise InputError(f'{source} is of another architecture than {type(module).__name__}:{report}\n'
                          'Use the config that these weights were trained with, or other weights.')
+
+
+def tensors_in(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
+    """The tensors in nested dicts and sequences, each with a name for people.
+
+    Args:
+        value: a tensor, or what may hold some.
+        name: what stands before the keys of a tensor. Default empty.
+    """
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from tensors_in(part, f'{name}{key}')
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors_in(part, name)
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether all numbers of a tensor are finite.
+
+    Args:
+        value: of any type.
+    """
+    if value.is_floating_point() and value.element_size() == 1:
+        value = value.float()  # PyTorch doesn't look at numbers of 8 bits
+    return bool(value.isfinite().all())
+
+
+def first_not_finite(weights: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    """The first of some weights that holds NaN or infinity; None where all are finite.
+
+    Args:
+        weights: name → tensor; other values are passed over.
+        names: which weights must be finite, those that are missing aside.
+    """
+    spoilt = (name for name in names if isinstance(weights.get(name), Tensor) and not is_finite(weights[name]))
+    return next(spoilt, None)
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:

@@ -3,10 +3,11 @@ from mmrefseg.utils.requirements import refuse, why_not
 __all__ = [
     'AbsentExpressions', 'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset',
     'ConcatSentences', 'DropExpression', 'FastLetterbox', 'FlipReferring', 'GRefCOCODataset',
-    'ImageGroupsInfiniteSampler', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage', 'LoadReferringMask',
-    'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox', 'RandomReferentCrop', 'RefCLEFDataset',
-    'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture', 'SameImageSampler', 'SampleSentence',
-    'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch', 'VOCPromptDataset',
+    'ImageGroupsInfiniteSampler', 'ImageGroupsSampler', 'JSONLinesDataset', 'Letterbox', 'LoadReferringImage',
+    'LoadReferringMask', 'PackRefSegInputs', 'PhraseCutDataset', 'RandomErasing', 'RandomLetterbox',
+    'RandomReferentCrop', 'RefCLEFDataset', 'RefCOCODataset', 'ReferringLMDBDataset', 'ReferringMixture',
+    'SameImageSampler', 'SampleSentence', 'SeededInfiniteSampler', 'SeededSampler', 'ShuffledExpressions', 'Stretch',
+    'VOCPromptDataset',
 ]
 
 if why_not():
@@ -23,7 +24,13 @@ else:
     from .refcoco import RefCOCODataset
     from .refer_lmdb import ReferringLMDBDataset
     from .referring_mixture import ReferringMixture
-    from .samplers import ImageGroupsInfiniteSampler, SameImageSampler, SeededInfiniteSampler, SeededSampler
+    from .samplers import (
+        ImageGroupsInfiniteSampler,
+        ImageGroupsSampler,
+        SameImageSampler,
+        SeededInfiniteSampler,
+        SeededSampler,
+    )
     from .transforms import (
         Albumentations,
         ConcatSentences,

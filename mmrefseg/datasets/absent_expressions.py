@@ -2,26 +2,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.type_hints import Share
 
+from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
-from .expression_changes import names_said
+from .dataset_wrapper import DatasetWrapper
+from .expression_changes import NameIndex
 from .expression_kind import nouns_of
-from .seeding import seeded
 
 _TRIES = 32
 
 
 @DATASETS.register_module()
-class AbsentExpressions(Dataset):
+class AbsentExpressions(DatasetWrapper):
     """Gives some samples an expression of another image that names nothing on theirs, and the empty mask.
 
     A model that only ever saw what is there answers with a mask whatever is asked; trained on these, it learns to give
@@ -44,19 +42,14 @@ class AbsentExpressions(Dataset):
 
     def __init__(self, dataset: BaseReferringDataset | dict, rate: Share = 0.2, seed: int = 0,
                  lazy_init: bool = False) -> None:
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        super().__init__(dataset)
         if not isinstance(self.dataset, BaseReferringDataset):
             raise InputError(f'AbsentExpressions wraps the data sets of mmrefseg, got {type(self.dataset).__name__}')
         self.rate, self.seed = rate, seed
-        self._there: dict[Hashable, set] | None = None
+        self._there: dict[str, set[str]] | None = None
         self._others: list[tuple[dict, frozenset]] = []
         if not lazy_init:
             self.full_init()
-
-    @property
-    def metainfo(self) -> dict:
-        """Meta information of the data set inside."""
-        return self.dataset.metainfo
 
     def full_init(self) -> None:
         """Load the data set inside, and learn what is on each image and which expressions say what they mean."""
@@ -64,12 +57,13 @@ class AbsentExpressions(Dataset):
             return
         self.dataset.full_init()
         names, on_image = self.dataset.object_categories()
+        index = NameIndex.of(names)
         there = defaultdict(set, {image: set(categories) for image, categories in on_image.items()})
         for referent in self.dataset.referents():
             for sentence in referent['sentences']:
-                said = names_said(sentence['text'], names) if names else frozenset(nouns_of(sentence['text']).split())
-                there[referent['image_id']] |= said
-                own = said & {referent['category_id']} if names else said
+                said = index.said(sentence['text']) if names else frozenset(nouns_of(sentence['text']).split())
+                there[key_of(referent['image_id'])] |= said
+                own = said & {key_of(referent['category_id'])} if names else said
                 if own and referent['segmentation'] is not None:
                     self._others.append((sentence, frozenset(own)))
         self._there = dict(there)
@@ -92,7 +86,7 @@ class AbsentExpressions(Dataset):
         generator = np.random.default_rng(getattr(idx, 'seed', (self.seed, int(idx))))
         if generator.random() >= self.rate:
             return info
-        sentence = self._absent(info['image_id'], generator)
+        sentence = self._absent(key_of(info['image_id']), generator)
         if sentence is None:
             return info
         info.update(segmentation=None, category_id=-1)
@@ -100,15 +94,11 @@ class AbsentExpressions(Dataset):
             return {**info, 'sentences': [{**sentence, 'sent_id': info['sentences'][0]['sent_id']}]}
         return {**info, 'text': sentence['text'], 'kind': sentence['kind']}
 
-    def _absent(self, image: Hashable, generator: np.random.Generator) -> dict | None:
+    def _absent(self, image: str, generator: np.random.Generator) -> dict | None:
         if not self._others:
             return None
-        for place in generator.integers(len(self._others), size=_TRIES):
-            sentence, said = self._others[place]
+        for index in generator.integers(len(self._others), size=_TRIES):
+            sentence, said = self._others[index]
             if not said & self._there[image]:
                 return sentence
         return None
-
-    def __getitem__(self, idx: int) -> Any:
-        with seeded(idx):
-            return self.dataset.pipeline(self.get_data_info(idx))

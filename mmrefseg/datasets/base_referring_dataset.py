@@ -19,7 +19,7 @@ from mmrefseg.utils.safe_names import refuse_links_out
 
 from .annotation_fields import key_of
 from .coordinate_units import CoordinateUnits
-from .image_once import prepare_samples
+from .image_sharing import prepare_samples
 from .prepared_folder import MANIFEST
 from .referents import Referents, ReferentsInMemory
 from .seeding import seeded
@@ -133,10 +133,11 @@ class BaseReferringDataset(BaseDataset, ABC):
     def images_by_split(self) -> dict[str, set[str]]:
         """Keys of the images of every split that the files know, by the split's name; ``train`` is for training."""
 
-    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
-        """Names of the categories by their id, and ids of the categories of all objects by image id.
+    def object_categories(self) -> tuple[dict[str, str], dict[str, set[str]]]:
+        """Names of the categories by the key of their id, and these keys of all objects by the key of the image's id.
 
-        Both are empty where the files don't name the category of every object, as here.
+        Keys are those of :func:`~.annotation_fields.key_of`. Both are empty where the files don't name the category of
+        every object, as here.
         """
         return {}, {}
 
@@ -172,14 +173,16 @@ class BaseReferringDataset(BaseDataset, ABC):
             self._referents = referents
         return self._referents
 
-    def objects(self) -> dict[int, list[AnnotatedObject]]:
-        """What is annotated on the images of this split, by ``image_id``: here, what its expressions refer to."""
-        found: dict[int, dict[Any, AnnotatedObject]] = {}
+    def objects(self) -> dict[str, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by the key of ``image_id`` (see
+        :func:`~.annotation_fields.key_of`): here, what its expressions refer to.
+        """
+        found: dict[str, dict[str, AnnotatedObject]] = {}
         for referent in self.referents():
-            of_image = found.setdefault(referent['image_id'], {})
+            of_image = found.setdefault(key_of(referent['image_id']), {})
             if referent['segmentation'] is not None:
                 ann_id = referent['ann_id']
-                of_image[ann_id] = AnnotatedObject(ann_id, referent['category_id'], referent['segmentation'])
+                of_image[key_of(ann_id)] = AnnotatedObject(ann_id, referent['category_id'], referent['segmentation'])
         return {image_id: list(of_image.values()) for image_id, of_image in found.items()}
 
     def parse_each(self, elements: Iterable, parse: Callable[[Any], dict]) -> Iterator[dict]:
@@ -232,18 +235,18 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
         """Several samples, as PyTorch's data loader asks for them: each image is read and prepared once, where the
-        pipeline allows it (see :func:`~mmrefseg.datasets.image_once.split_pipeline`).
+        pipeline allows it (see :func:`~mmrefseg.datasets.image_sharing.split_pipeline`).
         """
         return prepare_samples(self, indices, self.pipeline.transforms)
 
     @force_full_init
     def image_numbers(self) -> np.ndarray:
         """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
-        used, place = np.unique(self.data_list[:, 0], return_inverse=True)
+        used, inverse = np.unique(self.data_list[:, 0], return_inverse=True)
         paths = [self._referents[referent]['img_path'] for referent in used]
-        places = [paths[i] for i in place]
-        numbers = {path: number for number, path in enumerate(dict.fromkeys(places))}
-        return np.array([numbers[path] for path in places], np.int64)
+        path_of = [paths[i] for i in inverse]
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(path_of))}
+        return np.array([numbers[path] for path in path_of], np.int64)
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

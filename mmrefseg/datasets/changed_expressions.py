@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from torch.utils.data import Dataset
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 
+from .annotation_fields import key_of
+from .dataset_wrapper import DatasetWrapper
 from .expression_changes import CHANGES, Questions
-from .image_once import prepare_samples
-from .seeding import seeded
+from .image_sharing import prepare_samples
 
 
 @DATASETS.register_module()
-class ChangedExpressions(Dataset):
+class ChangedExpressions(DatasetWrapper):
     """Asks about every sample in other words; image, ground truth and ids stay.
 
     A model that reads its expressions answers otherwise. Samples that a change has no effect on, such as expressions of
@@ -46,21 +46,16 @@ class ChangedExpressions(Dataset):
     def __init__(self, dataset: BaseDataset | dict, change: str, seed: int = 0, lazy_init: bool = False) -> None:
         if change not in CHANGES:
             raise InputError(f'there is no change {str(change)[:80]!r} of expressions; there are {", ".join(CHANGES)}')
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        super().__init__(dataset)
         self.change, self.seed = change, seed
-        self._places: np.ndarray | None = None
+        self._indices: np.ndarray | None = None
         self._partners: np.ndarray | None = None
         if not lazy_init:
             self.full_init()
 
-    @property
-    def metainfo(self) -> dict:
-        """Meta information of the data set inside."""
-        return self.dataset.metainfo
-
     def full_init(self) -> None:
         """Load the data set inside and draw what is asked."""
-        if self._places is not None:
+        if self._indices is not None:
             return
         self.dataset.full_init()
         size, change = len(self.dataset), CHANGES[self.change]
@@ -70,31 +65,31 @@ class ChangedExpressions(Dataset):
         partners = change.partners(self._questions(), self.seed) if change.partners else np.arange(size)
         kept = partners >= 0
         if change.reword:
-            kept = [self._reword(place, self.dataset.get_data_info(place)['text']) is not None for place in range(size)]
-        self._places = np.flatnonzero(kept)
-        self._partners = partners[self._places]
+            kept = [self._reword(index, self.dataset.get_data_info(index)['text']) is not None for index in range(size)]
+        self._indices = np.flatnonzero(kept)
+        self._partners = partners[self._indices]
 
     def _questions(self) -> Questions:
         columns = [], [], []
         for info in map(self.dataset.get_data_info, range(len(self.dataset))):  # only three of its values are kept
-            for column, value in zip(columns, (info['image_id'], info['text'], info.get('category_id', -1)),
-                                     strict=True):
+            about = key_of(info['image_id']), info['text'], info.get('category_id', -1)
+            for column, value in zip(columns, about, strict=True):
                 column.append(value)
         told = self.dataset.object_categories() if hasattr(self.dataset, 'object_categories') else ({}, {})
         return Questions(*columns, *told)
 
-    def _reword(self, place: int, text: str) -> str | None:
+    def _reword(self, index: int, text: str) -> str | None:
         reword = CHANGES[self.change].reword
-        return reword(text, np.random.default_rng((self.seed, place))) if reword else text
+        return reword(text, np.random.default_rng((self.seed, index))) if reword else text
 
     def __len__(self) -> int:
         self.full_init()
-        return len(self._places)
+        return len(self._indices)
 
     def image_numbers(self) -> np.ndarray:
         """(N,) integers: samples of one image have the same."""
         self.full_init()
-        return self.dataset.image_numbers()[self._places]
+        return self.dataset.image_numbers()[self._indices]
 
     def get_data_info(self, idx: int) -> dict:
         """A sample with another ``text``; one from another sample comes with its ``kind``.
@@ -103,13 +98,9 @@ class ChangedExpressions(Dataset):
             idx: the sample's index.
         """
         self.full_init()
-        place = int(self._places[idx])
-        info, partner = self.dataset.get_data_info(place), self.dataset.get_data_info(int(self._partners[idx]))
-        return {**info, 'text': self._reword(place, partner['text']), 'kind': partner['kind']}
-
-    def __getitem__(self, idx: int) -> Any:
-        with seeded(idx):
-            return self.dataset.pipeline(self.get_data_info(idx))
+        index = int(self._indices[idx])
+        info, partner = self.dataset.get_data_info(index), self.dataset.get_data_info(int(self._partners[idx]))
+        return {**info, 'text': self._reword(index, partner['text']), 'kind': partner['kind']}
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Several samples, as PyTorch's data loader asks for them; each image is read once where possible."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.logging import print_log
 
+from .annotation_fields import key_of
 from .expression_kind import nouns_of
 from .transforms.text import swap_left_right, swap_top_bottom
 
 _WORD = re.compile(r'\w+')
+_LONGEST_NAME = 16  # words
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,15 @@ class Questions:
         images: a key per expression; those with equal keys are about the same image.
         texts: the expressions.
         categories: id of the referent's category per expression; -1 where there is none.
-        names: names of the categories by their id. Default {}: the files don't tell.
-        on_image: ids of the categories of all objects by image, those that nothing refers to included. Default {}.
+        names: names of the categories by the key of their id. Default {}: the files don't tell.
+        on_image: these keys of all objects by image, those that nothing refers to included. Default {}.
     """
 
-    images: Sequence[Hashable]
+    images: Sequence[str]
     texts: Sequence[str]
     categories: Sequence[int]
-    names: Mapping[int, str] = field(default_factory=dict)
-    on_image: Mapping[Hashable, set[int]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    on_image: Mapping[str, set[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,34 +106,64 @@ def absent_partners(asked: Questions, seed: int) -> np.ndarray:
     partners = np.full(len(asked.texts), -1)
     if not asked.names:
         return partners
-    said = [names_said(text, asked.names) for text in asked.texts]
+    name_index, numbers = NameIndex.of(asked.names), {key: number for number, key in enumerate(asked.names)}
+    said = [name_index.said(text) for text in asked.texts]
     there = {image: set(categories) for image, categories in asked.on_image.items()}
-    places_of = defaultdict(list)
-    for place, (image, names) in enumerate(zip(asked.images, said, strict=True)):
+    indices_of = defaultdict(list)
+    for index, (image, names) in enumerate(zip(asked.images, said, strict=True)):
         there.setdefault(image, set()).update(names)
-        places_of[image].append(place)
-    categories = np.array(asked.categories)
-    donors = np.array([place for place, names in enumerate(said) if categories[place] in names], np.int64)
+        indices_of[image].append(index)
+    keys = [key_of(category) for category in asked.categories]
+    categories = np.array([numbers.get(key, -1) for key in keys])
+    donors = np.array([index for index, names in enumerate(said) if keys[index] in names], np.int64)
     generator = np.random.default_rng(seed)
-    for image, places in places_of.items():
+    for image, indices in indices_of.items():
         if image not in asked.on_image:
             continue
-        absent = donors[~np.isin(categories[donors], list(there[image]))]
+        present = [numbers[key] for key in there[image] if key in numbers]
+        absent = donors[~np.isin(categories[donors], present)]
         if len(absent):
-            partners[places] = generator.choice(absent, len(places))
+            partners[indices] = generator.choice(absent, len(indices))
     return partners
 
 
-def names_said(text: str, names: Mapping[int, str]) -> set[int]:
-    """Ids of the categories that a text names, in singular or plural.
+class NameIndex(NamedTuple):
+    """Names of categories, for finding them in a text whose words alone count, however many categories there are.
 
     Args:
-        text: a referring expression.
-        names: names of the categories by their id.
+        meant: keys of the categories by what may be said: a name in singular or plural.
+        longest: words of the longest of these.
     """
-    words = f' {" ".join(_WORD.findall(text.lower()))} '
-    return {number for number, name in names.items()
-            if any(f' {name.lower()}{end} ' in words for end in ('', 's', 'es'))}
+
+    meant: Mapping[str, set[str]]
+    longest: int
+
+    @classmethod
+    def of(cls, names: Mapping[str, str]) -> NameIndex:
+        """The index of names of up to 16 words.
+
+        Args:
+            names: names of the categories by their keys.
+        """
+        meant, longest = defaultdict(set), 0
+        for key, name in names.items():
+            words = name.lower().split(' ')
+            if len(words) <= _LONGEST_NAME:
+                longest = max(longest, len(words))
+                for end in ('', 's', 'es'):
+                    meant[f'{name.lower()}{end}'].add(key)
+        return cls(meant, longest)
+
+    def said(self, text: str) -> set[str]:
+        """Keys of the categories that a text names.
+
+        Args:
+            text: a referring expression.
+        """
+        words = _WORD.findall(text.lower())
+        spans = (' '.join(words[start:start + length]) for start in range(len(words))
+                 for length in range(1, self.longest + 1))
+        return set().union(*(self.meant.get(span, ()) for span in spans))
 
 
 def shuffle_words(text: str, generator: np.random.Generator) -> str | None:
@@ -143,7 +176,7 @@ def shuffle_words(text: str, generator: np.random.Generator) -> str | None:
     words = text.split()
     if len(set(words)) < 2:
         return None
-    shuffled = [words[place] for place in generator.permutation(len(words))]
+    shuffled = [words[index] for index in generator.permutation(len(words))]
     return ' '.join(words[1:] + words[:1] if shuffled == words else shuffled)
 
 

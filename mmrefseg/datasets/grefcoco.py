@@ -67,12 +67,12 @@ class GRefCOCODataset(RefCOCODataset):
         if not outlines:
             raise InputError(f"{where}: 'ann_id' names no annotation but those of crowds. It must name at least one "
                              'object, or be [-1] where the expression refers to nothing.')
-        categories = {instances.field(annotation, 'category_id', int) for annotation in annotations}
+        categories = [instances.field(annotation, 'category_id', int) for annotation in annotations]
         return {
             'segmentation': {'union': outlines} if len(outlines) > 1 else outlines[0],
             'ann_id': _only(ids),
             'ann_ids': ids,
-            'category_id': _only(list(categories)),
+            'category_id': categories[0] if categories.count(categories[0]) == len(categories) else -1,
         }
 
 

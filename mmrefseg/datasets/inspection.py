@@ -18,11 +18,11 @@ from mmrefseg.errors import MissingInputError, UserError
 from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
-from mmrefseg.utils.wording import counted
+from mmrefseg.utils.text_formatting import counted
 
+from .duplicate_images import Fingerprint, find_copies, fingerprint_of
 from .expression_kind import nouns_of
 from .json_lines import OwnLines
-from .picture_copies import Picture, find_copies, picture_of
 from .preparation import validate
 from .prepared_folder import ANNOTATIONS, IMAGES
 from .referent_lines import iterate_lines
@@ -32,6 +32,7 @@ TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
 _SIDE = 360
+_MOST_COMPARED = 1000  # expressions of an image with which each of its others is compared
 _EMPTY_WORDS = frozenset(('the', 'a', 'an', 'of', 'is', 'that', 'one'))
 
 
@@ -158,7 +159,7 @@ def _read(file: Path, folder: Path) -> dict[str, dict[int, dict]]:
     return by_image
 
 
-def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: Findings) -> Picture | None:
+def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: Findings) -> Fingerprint | None:
     try:
         content = read_regular(path, MAX_IMAGE_BYTES)
         image = decode_image(content, path)
@@ -183,14 +184,19 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
                           for text, lines in lines_of.items() if len(lines) > 1]
     findings.ambiguous += [f'{file.name}, line {line}: {text!r} may also mean line {other}, {longer!r}'
                            for text, line, longer, other in _ambiguous(lines_of)]
-    return picture_of(content, image, Path(path).name)
+    return fingerprint_of(content, image, Path(path).name)
 
 
 def _ambiguous(lines_of: Mapping[str, list[int]]) -> Iterator[tuple[str, int, str, int]]:
     """Expressions all of whose words are said of another object of the image, too: "the cup" and "the red cup"."""
     said = [(frozenset(text.split()) - _EMPTY_WORDS, text, lines[0]) for text, lines in lines_of.items()]
+    with_word: dict[str, list[int]] = defaultdict(list)
+    for place, (words, *_) in enumerate(said):
+        for word in words:
+            with_word[word].append(place)
     for words, text, line in said:
-        for others, longer, other in said:
+        candidates = min((with_word[word] for word in words), key=len, default=range(len(said)))
+        for others, longer, other in (said[place] for place in candidates[:_MOST_COMPARED]):
             if words < others and line != other:
                 yield text, line, longer, other
                 break

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
+from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
 
 
@@ -51,7 +52,7 @@ _WORDS = {
 }
 # What a prompt may say, and the words which that asserts; the first that is clear is said.
 _SIZES = {'large': ('large', ), 'small': ('small', ), '': ()}
-_PLACES = {
+_LOCATIONS = {
     'at the top left': ('top', 'left'),
     'at the top right': ('top', 'right'),
     'at the bottom left': ('bottom', 'left'),
@@ -84,11 +85,11 @@ def make_prompt(instance: Instance, others: Sequence[Instance]) -> tuple[str, st
         The prompt and its kind (``'location'`` with a place, else ``'attribute'``), or None if it would be ambiguous.
     """
     size = next(text for text, words in _SIZES.items() if _fits(instance, words, 'clear'))
-    place = next(text for text, words in _PLACES.items() if _fits(instance, words, 'clear'))
-    if any(other.crowd or _fits(other, _SIZES[size] + _PLACES[place], 'possible') for other in others):
+    location = next(text for text, words in _LOCATIONS.items() if _fits(instance, words, 'clear'))
+    if any(other.crowd or _fits(other, _SIZES[size] + _LOCATIONS[location], 'possible') for other in others):
         return None
-    text = ' '.join(part for part in ('the', size, instance.category, place) if part)
-    return text, 'location' if place else 'attribute'
+    text = ' '.join(part for part in ('the', size, instance.category, location) if part)
+    return text, 'location' if location else 'attribute'
 
 
 def _fits(instance: Instance, words: Sequence[str], how: str) -> bool:
@@ -112,21 +113,21 @@ class InstancePromptDataset(BaseReferringDataset):
     def load_instances(self) -> list[Instance]:
         """Parse the files of the data set: all instances of the split, crowds included."""
 
-    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+    def object_categories(self) -> tuple[dict[str, str], dict[str, set[str]]]:
         """Categories of all instances of the split."""
-        names: dict[int, str] = {}
-        on_image: dict[int, set[int]] = defaultdict(set)
+        names: dict[str, str] = {}
+        on_image: dict[str, set[str]] = defaultdict(set)
         for instance in self.load_instances():
-            category_id = instance.referent['category_id']
-            names[category_id] = instance.category
-            on_image[instance.referent['image_id']].add(category_id)
+            category = key_of(instance.referent['category_id'])
+            names[category] = instance.category
+            on_image[key_of(instance.referent['image_id'])].add(category)
         return names, dict(on_image)
 
     def load_referents(self) -> list[dict]:
         """Make the prompts."""
         groups = defaultdict(list)
         for instance in self.load_instances():
-            groups[instance.referent['image_id'], instance.category].append(instance)
+            groups[key_of(instance.referent['image_id']), instance.category].append(instance)
         referents = []
         for group in groups.values():
             for i, instance in enumerate(group):

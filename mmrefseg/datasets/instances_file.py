@@ -141,8 +141,8 @@ class InstancesFile:
         return table[key_of(key)]
 
 
-def object_categories(path: Path) -> tuple[dict[int, str], dict[int, set[int]]]:
-    """Names of the categories by their id, and ids of the categories of all annotations by image id.
+def object_categories(path: Path) -> tuple[dict[str, str], dict[str, set[str]]]:
+    """Names of the categories by the key of their id, and these keys of all annotations by the key of the image's id.
 
     Args:
         path: a file in COCO's schema. Annotations without such ids are passed over; without a table of categories, both
@@ -151,14 +151,14 @@ def object_categories(path: Path) -> tuple[dict[int, str], dict[int, set[int]]]:
     Raises:
         InputError: the file is no JSON, or a category has no id or name.
     """
-    on_image: dict[int, set[int]] = defaultdict(set)
+    on_image: dict[str, set[str]] = defaultdict(set)
 
     def note_category(element: dict) -> dict | None:
         if 'segmentation' not in element:
             return element
         image_id, category_id = element.get('image_id'), element.get('category_id')
         if is_int64(image_id) and is_int64(category_id):
-            on_image[image_id].add(category_id)
+            on_image[key_of(image_id)].add(key_of(category_id))
         return None  # the outlines of all objects would take gigabytes
 
     content = read_json(path, note_category)
@@ -166,5 +166,5 @@ def object_categories(path: Path) -> tuple[dict[int, str], dict[int, set[int]]]:
         return {}, {}
     categories = get_field(content, 'categories', list, str(path))
     where = [f'{path}: categories[{index}]' for index in range(len(categories))]
-    return {get_field(category, 'id', int, place): get_field(category, 'name', str, place)
-            for category, place in zip(categories, where, strict=True)}, dict(on_image)
+    return {key_of(get_field(category, 'id', int, at)): get_field(category, 'name', str, at)
+            for category, at in zip(categories, where, strict=True)}, dict(on_image)

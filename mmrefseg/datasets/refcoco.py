@@ -86,16 +86,15 @@ class RefCOCODataset(BaseReferringDataset):
 
         return self.parse_each(refs, parse)
 
-    def objects(self) -> dict[int, list[AnnotatedObject]]:
-        """What is annotated on the images of this split, by ``image_id``: all of ``instances.json`` but crowds."""
-        found: dict[int, list[AnnotatedObject]] = {referent['image_id']: [] for referent in self.referents()}
-        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE,
-                                  image_ids={key_of(image_id) for image_id in found})
+    def objects(self) -> dict[str, list[AnnotatedObject]]:
+        """What is annotated on the images of this split, by their ids' keys: all of ``instances.json`` but crowds."""
+        found: dict[str, list[AnnotatedObject]] = {key_of(referent['image_id']): [] for referent in self.referents()}
+        instances = InstancesFile(self._files()[1], ann_id_type=self.ANN_ID_TYPE, image_ids=found)
         for annotation in instances.annotations.values():
             image_id, category_id = (instances.field(annotation, key, int) for key in ('image_id', 'category_id'))
-            if image_id in found and not annotation.get('iscrowd'):
+            if key_of(image_id) in found and not annotation.get('iscrowd'):
                 outline = self._united(instances.outline(annotation))
-                found[image_id].append(AnnotatedObject(annotation['id'], category_id, outline))
+                found[key_of(image_id)].append(AnnotatedObject(annotation['id'], category_id, outline))
         return found
 
     def image_key(self, referent: Mapping) -> str:
@@ -109,7 +108,7 @@ class RefCOCODataset(BaseReferringDataset):
             self._images = self._images_of(self._refs(refs_file), refs_file)
         return self._images
 
-    def object_categories(self) -> tuple[dict[int, str], dict[int, set[int]]]:
+    def object_categories(self) -> tuple[dict[str, str], dict[str, set[str]]]:
         """Categories of all annotations of ``instances.json``, crowds included; empty where it names none."""
         return object_categories(self._files()[1])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_header, read_value
+from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_lmdb_header, read_value
 
 from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
@@ -63,7 +63,7 @@ class ReferringLMDBDataset(BaseReferringDataset):
 
     def _splits(self) -> list[str]:
         check_finished(self.data_root)
-        return list(get_field(read_header(self._file), 'splits', dict, f'{self._file}, header'))
+        return list(get_field(read_lmdb_header(self._file), 'splits', dict, f'{self._file}, header'))
 
 
 class _ReferentsInLMDB(ReferentsOfLines):

@@ -52,6 +52,42 @@ class SeededInfiniteSampler(InfiniteSampler):
             yield SampleIndex(index, (self.seed, number // self.size, index))
 
 
+def _samples_by_image(dataset: Sized, sampler: str, instead: str) -> list[np.ndarray]:
+    """Indices of each image's samples."""
+    if not hasattr(dataset, 'image_numbers'):
+        raise InputError(f'{type(dataset).__name__} says not which samples share an image: {sampler} needs '
+                         f'image_numbers(), as the data sets of mmrefseg have it; take {instead}')
+    numbers = dataset.image_numbers()
+    return np.split(np.argsort(numbers, kind='stable'), np.cumsum(np.bincount(numbers))[:-1])
+
+
+@DATA_SAMPLERS.register_module()
+class ImageGroupsSampler(SeededSampler):
+    """For training by epochs: all samples of an image in a row, images in another order in each epoch.
+
+    Each sample comes once in an epoch; :class:`ImageGroupsInfiniteSampler` says what it is good for.
+
+    Args:
+        dataset: the data set; it says which samples share an image (``image_numbers``).
+        shuffle: whether images and their samples come in another order in each epoch. Default True.
+        seed: of the order and of the samples; the runner gives its own. Default None, a random one.
+
+    Raises:
+        InputError: the data set has no ``image_numbers``.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        self._samples = _samples_by_image(dataset, 'ImageGroupsSampler', 'SeededSampler')
+        super().__init__(dataset, shuffle, seed)
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation if self.shuffle else np.asarray
+        indices = np.concatenate([order(self._samples[image]) for image in order(np.arange(len(self._samples)))])
+        # Neighbours stay in one process; the first ones come again where they don't share out evenly.
+        own = np.resize(indices, self.total_size)[self.rank * self.num_samples:][:self.num_samples]
+        return (SampleIndex(index, (self.seed, self.epoch, index)) for index in own.tolist())
+
+
 @DATA_SAMPLERS.register_module()
 class ImageGroupsInfiniteSampler(SeededInfiniteSampler):
     """For training: several samples of an image in a row, so that batches hold what tells its objects apart.
@@ -71,12 +107,7 @@ class ImageGroupsInfiniteSampler(SeededInfiniteSampler):
 
     def __init__(self, dataset: Sized, per_image: Count, shuffle: bool = True, seed: int | None = None) -> None:
         self.per_image = per_image
-        if not hasattr(dataset, 'image_numbers'):
-            raise InputError(f'{type(dataset).__name__} says not which samples share an image: '
-                             'ImageGroupsInfiniteSampler needs image_numbers(), as the data sets of mmrefseg have it; '
-                             'take SeededInfiniteSampler')
-        numbers = dataset.image_numbers()
-        self._samples = np.split(np.argsort(numbers, kind='stable'), np.cumsum(np.bincount(numbers))[:-1])
+        self._samples = _samples_by_image(dataset, 'ImageGroupsInfiniteSampler', 'SeededInfiniteSampler')
         super().__init__(dataset, shuffle, seed)
 
     def _infinite_indices(self) -> Iterator[SampleIndex]:
@@ -90,8 +121,8 @@ class ImageGroupsInfiniteSampler(SeededInfiniteSampler):
                     yield SampleIndex(index, (self.seed, number, index, turn // len(samples)))
 
     def _indices_of_rank(self) -> Iterator[SampleIndex]:
-        for place, index in enumerate(self._infinite_indices()):
-            if place // self.per_image % self.world_size == self.rank:
+        for position, index in enumerate(self._infinite_indices()):
+            if position // self.per_image % self.world_size == self.rank:
                 yield index
 
 

@@ -23,7 +23,7 @@ from mmrefseg.registry import type_name
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import machine_memory
 
-from .checks import find_squares
+from .setup_checks import find_squares
 
 PROCESS = 400 * 2**20
 """Bytes of a process with Python and all libraries that no other process shares with it."""

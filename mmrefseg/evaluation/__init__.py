@@ -1,6 +1,6 @@
 from mmrefseg.utils.requirements import refuse, why_not
 
-from .arrays import evaluate
+from .evaluate_arrays import evaluate
 from .functional import intersection_and_union, summarise_gres, summarise_iou
 from .protocols import PROTOCOLS, Protocol, resolve_protocol
 

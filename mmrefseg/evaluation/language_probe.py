@@ -72,14 +72,14 @@ def compare_scores(asked: Scores, changed: Mapping[str, Scores], protocol: Proto
     Raises:
         InputError: a change has an expression that ``asked`` hasn't.
     """
-    places = {key: place for place, key in enumerate(_keys(asked))}
+    index_of = {key: index for index, key in enumerate(_keys(asked))}
     ratios = _ratios(asked, protocol)
     rows = {AS_ASKED: _compare(ratios, ratios, asked)}
     for name, scores in changed.items():
         if not len(scores):
             continue
         try:
-            same = np.array([places[key] for key in _keys(scores)])
+            same = np.array([index_of[key] for key in _keys(scores)])
         except KeyError as error:
             raise InputError(f'{name} asks about image, ref and sentence {error}, which is not asked about as it is; '
                              'both must be of one split') from error

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_type_hints
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.type_hints import MISFIT, Range, describe, fit
+from mmrefseg.utils.type_hints import MISFIT, Range, fit, in_words
 
 Side = Annotated[int, Range(1, 4096)]
 Probability = Annotated[float, Range(0, 1)]
@@ -53,7 +53,7 @@ class Protocol:
             value = fit(getattr(self, rule), hint)
             if value is MISFIT or (rule == 'name' and not (value and value.isprintable() and '/' not in value)):
                 raise InputError(f'{rule} of the protocol {str(self.name)[:80]!r} is {str(getattr(self, rule))[:80]!r};'
-                                 f' it must be {describe(hint)}' + ", not empty and without '/'" * (rule == 'name'))
+                                 f' it must be {in_words(hint)}' + ", not empty and without '/'" * (rule == 'name'))
             object.__setattr__(self, rule, value)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from mmrefseg.errors import InputError
 
 from .functional import Ratio, group_expressions
-from .functional.groups import Grouping
+from .functional.expression_groups import Grouping
 from .protocols import Protocol
 
 
@@ -60,8 +60,8 @@ def unions_of(counts: np.ndarray) -> np.ndarray:
     return counts[:, 1] + counts[:, 2] - counts[:, 0]
 
 
-def complete_ratios(ratios: dict[str, Ratio], scores: Scores, protocol: Protocol,
-                    by: Sequence[Grouping]) -> dict[str, Ratio]:
+def extend_ratios(ratios: dict[str, Ratio], scores: Scores, protocol: Protocol,
+                  by: Sequence[Grouping]) -> dict[str, Ratio]:
     """Add the figures of groups to a metric's own, and leave out sentences that a protocol leaves out.
 
     Args:

@@ -53,13 +53,30 @@ def file_to_mask(path: str, height: int, width: int) -> np.ndarray:
     except UserError as error:
         raise InputError(f'the mask {error}') from error
     try:
-        header = header_of(content)  # first, for a small file may be the picture of a hundred million pixels
-        if (size := (header.height, header.width)) != (height, width):
-            raise InputError(f'it is {size} (H, W), but its image {(height, width)}')
-        _check_kind(header)
-        return _inside(_pixels(content, header), _indices(content, header)).astype(np.uint8)
+        return content_to_mask(content, height, width)
     except InputError as error:
         raise InputError(f'the mask {path}: {error}') from error
+
+
+def content_to_mask(content: bytes, height: int, width: int) -> np.ndarray:
+    """Read a mask from what an image file holds; see :func:`file_to_mask`.
+
+    Args:
+        content: the file's bytes.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
+
+    Returns:
+        (H, W), uint8, 1 inside.
+
+    Raises:
+        InputError: it is no image, of another size, or refused.
+    """
+    header = header_of(content)  # first, for a small file may be the picture of a hundred million pixels
+    if (size := (header.height, header.width)) != (height, width):
+        raise InputError(f'it is {size} (H, W), but its image {(height, width)}')
+    _check_kind(header)
+    return _inside(_pixels(content, header), _indices(content, header)).astype(np.uint8)
 
 
 def _check_kind(header: ImageHeader) -> None:

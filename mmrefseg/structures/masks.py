@@ -171,7 +171,7 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
         raise InputError(f'its polygons are more than {_LONGEST_OUTLINE} pixels long, as no outline is')
     codes = mask_utils.frPyObjects(outlines, height, width)
     while len(codes) > 1:  # of a hundred thousand, one after the other would take minutes
-        codes = [mask_utils.merge(codes[place:place + _AT_ONCE]) for place in range(0, len(codes), _AT_ONCE)]
+        codes = [mask_utils.merge(codes[start:start + _AT_ONCE]) for start in range(0, len(codes), _AT_ONCE)]
     runs = _runs_of(codes[0]['counts'])
     _check_runs(runs, height, width)
     return _fill(runs, height, width)

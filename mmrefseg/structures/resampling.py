@@ -32,7 +32,7 @@ def interpolation_taps(size: int, positions: np.ndarray, interpolation: str = 'b
     """Which of some samples make up the value at each of some positions between them, and how much they count.
 
     Args:
-        size: number of samples; their places are 0, 1, …
+        size: number of samples; their positions are 0, 1, …
         positions: (N,), where values are wanted.
         interpolation: ``'bilinear'`` or ``'bicubic'``. Default ``'bicubic'``.
         outside: what stands beyond the samples: ``'edge'`` for the nearest one, ``'zero'`` for 0. Default ``'edge'``.
@@ -73,16 +73,16 @@ def resampling_matrix(size: int, new_size: int, interpolation: str = 'bicubic',
     Raises:
         InputError: ``interpolation`` is unknown.
     """
-    places = np.arange(new_size)
+    pixels = np.arange(new_size)
     if align_corners:
-        positions = places * ((size - 1) / max(new_size - 1, 1))
+        positions = pixels * ((size - 1) / max(new_size - 1, 1))
     else:
-        positions = (places + 0.5) * (size / new_size) - 0.5
+        positions = (pixels + 0.5) * (size / new_size) - 0.5
         if interpolation == 'bilinear':
             positions = positions.clip(0, None)
     taps, weights = interpolation_taps(size, positions, interpolation)
     matrix = np.zeros((new_size, size))
-    np.add.at(matrix, (places[:, None], taps), weights)
+    np.add.at(matrix, (pixels[:, None], taps), weights)
     return matrix
 
 

@@ -21,6 +21,11 @@ def cpu_name() -> str:
     return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
 
 
+def usable_cores() -> int:
+    """How many cores this process may use or, where the system doesn't tell, as on a Mac, how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def machine_memory() -> int:
     """Bytes of memory that this machine has, or that its container may take."""
     sizes = [os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')]
@@ -37,7 +42,7 @@ def computes_in_bfloat16(device: str) -> bool:
         device: type of the device, such as ``'cuda'``.
     """
     if device == 'cpu':
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return device != 'cuda' or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
@@ -45,7 +50,7 @@ def machine() -> dict[str, str | int | None]:
     """Processor, how many of its cores this process may use, and the GPU, if there is one."""
     return {
         'cpu': cpu_name(),
-        'cores': len(os.sched_getaffinity(0)),
+        'cores': usable_cores(),
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 

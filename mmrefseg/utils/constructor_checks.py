@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, get_type_hints
 
 from mmrefseg.errors import InputError, InputTypeError
 
-from .type_hints import MISFIT, describe, fit
+from .type_hints import MISFIT, fit, in_words
 
 
-class Settings(NamedTuple):
+class ConstructorSettings(NamedTuple):
     """What a constructor takes.
 
     Args:
@@ -29,7 +29,7 @@ class Settings(NamedTuple):
 
 
 @cache
-def settings_of(kind: type, owner: type | None = None) -> Settings:
+def settings_of(kind: type, owner: type | None = None) -> ConstructorSettings:
     """The settings of a class: those of its constructor and, as long as one takes ``**kwargs``, of the next in line.
 
     Args:
@@ -56,7 +56,7 @@ def settings_of(kind: type, owner: type | None = None) -> Settings:
         if not is_open or vars(base).get('takes_any_setting'):
             break
     hints = {name: hint for name, hint in hints.items() if name in parameters}
-    return Settings(parameters, hints, types, is_open)
+    return ConstructorSettings(parameters, hints, types, is_open)
 
 
 def check_constructor(kind: type) -> type:
@@ -94,7 +94,7 @@ def check_constructor(kind: type) -> type:
     return kind
 
 
-def _bind(name: str, signature: inspect.Signature, settings: Settings, args: tuple,
+def _bind(name: str, signature: inspect.Signature, settings: ConstructorSettings, args: tuple,
           kwargs: dict[str, Any]) -> inspect.BoundArguments:
     known = list(settings.parameters)
     unknown = [] if settings.open else [setting for setting in kwargs if setting not in known]
@@ -111,7 +111,7 @@ def _bind(name: str, signature: inspect.Signature, settings: Settings, args: tup
     return bound
 
 
-def _fitted(name: str, setting: str, value: Any, settings: Settings) -> Any:
+def _fitted(name: str, setting: str, value: Any, settings: ConstructorSettings) -> Any:
     hint = settings.hints[setting]
     fitted = fit(value, hint)
     if fitted is not MISFIT:
@@ -120,4 +120,4 @@ def _fitted(name: str, setting: str, value: Any, settings: Settings) -> Any:
     if value is None and settings.parameters[setting].default is None:
         return None
     kind = InputTypeError if fit(value, settings.types[setting]) is MISFIT else InputError
-    raise kind(f'{setting} of {name} is {reprlib.repr(value)}; it must be {describe(hint)}')
+    raise kind(f'{setting} of {name} is {reprlib.repr(value)}; it must be {in_words(hint)}')

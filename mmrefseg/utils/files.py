@@ -77,6 +77,21 @@ def refuse_overwriting(out: str | Path, inputs: Iterable[str | Path]) -> None:
         raise FileError(f'{out} is a file that is read, and would be lost; name another to write')
 
 
+def refuse_foreign_files(folder: str | Path, names: Iterable[str]) -> None:
+    """Refuse to write into a folder where files of these names lie, which somebody else's work may be.
+
+    Args:
+        folder: the folder; need not be there.
+        names: of files and folders that would be written.
+
+    Raises:
+        FileError: one is there.
+    """
+    if there := [name for name in names if os.path.lexists(os.path.join(folder, name))]:
+        raise FileError(f'{folder} holds {", ".join(sorted(there)[:5])}, which is not of such a run and would be lost; '
+                        'name another folder')
+
+
 def _is_same_file(first: str | Path, second: str | Path) -> bool:
     try:
         return os.path.samefile(first, second)
@@ -173,7 +188,8 @@ def write_json(content: Any, path: str | Path) -> None:
     Raises:
         FileError: it cannot be written; the old one is untouched.
     """
-    write_atomically((json.dumps(_plain(content), indent=2) + '\n').encode(), path)
+    text = json.dumps(_plain(content), ensure_ascii=False, indent=2)
+    write_atomically(f'{text}\n'.encode(errors='backslashreplace'), path)  # half a character as JSON escapes it
 
 
 def _plain(value: Any) -> Any:

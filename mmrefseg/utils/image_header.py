@@ -134,13 +134,13 @@ def read_image_size(file: str | Path | BinaryIO, ignore_orientation: bool = Fals
     """
     if isinstance(file, str | Path):
         with open_regular(file, MAX_IMAGE_BYTES) as opened:
-            header = read_header(opened)
+            header = read_image_header(opened)
     else:
-        header = read_header(file)
+        header = read_image_header(file)
     return (header.height, header.width) if ignore_orientation else header.upright_size
 
 
-def read_header(file: BinaryIO) -> ImageHeader:
+def read_image_header(file: BinaryIO) -> ImageHeader:
     """Read the header of an image, and refuse what no single picture of a sensible size follows.
 
     Args:
@@ -230,7 +230,7 @@ def _too_large(size: str) -> InputError:
 
 
 def header_of(content: bytes) -> ImageHeader:
-    """The header of an image of which the whole file is at hand; see :func:`read_header`.
+    """The header of an image of which the whole file is at hand; see :func:`read_image_header`.
 
     The parts of a PNG are looked at, too: for one that claims 4 GB, OpenCV would make room.
 
@@ -238,10 +238,10 @@ def header_of(content: bytes) -> ImageHeader:
         content: the whole file.
 
     Raises:
-        InputError: as :func:`read_header`, or a part of a PNG is longer than the file.
+        InputError: as :func:`read_image_header`, or a part of a PNG is longer than the file.
     """
     file = BytesIO(content)
-    header = read_header(file)
+    header = read_image_header(file)
     offset, kind = 8, b''
     while header.format == 'PNG' and kind != b'IEND' and offset + 8 <= len(content):
         kind = content[offset + 4:offset + 8]

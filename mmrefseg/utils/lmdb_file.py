@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,7 +33,9 @@ _HEADER = b'header'
 _LONGEST_KEY = 511
 _BATCH = 1 << 25
 
-# By device and inode, for another file may take a file's name.
+_MOST_OPEN = 64
+
+# By device and inode, for another file may take a file's name; the oldest makes room for others.
 _opened: dict[tuple[int, int], LMDBPages] = {}
 
 
@@ -75,9 +78,10 @@ def read_image_bytes(address: str) -> bytes:
 def read_value(file: str | Path, key: str) -> bytes | None:
     """A value of an LMDB file; None if there is no such key.
 
-    The file is opened once, without a lock, so that it may lie on a read-only file system and be read by any number of
-    processes. LMDB itself isn't asked, which a damaged page sends out of the file, and the process with it: each page
-    is checked when it is read, which takes longer than LMDB itself does.
+    The file is opened once, unless a process reads more than 64 of them, and without a lock, so that it may lie on a
+    read-only file system and be read by any number of processes. LMDB itself isn't asked, which a damaged page sends
+    out of the file, and the process with it: each page is checked when it is read, which takes longer than LMDB itself
+    does.
 
     Args:
         file: path of the LMDB file.
@@ -97,7 +101,7 @@ def read_value(file: str | Path, key: str) -> bytes | None:
         raise _damaged(file, error) from error
 
 
-def read_header(file: str | Path) -> dict[str, Any]:
+def read_lmdb_header(file: str | Path) -> dict[str, Any]:
     """The header of an LMDB file, checked.
 
     Args:
@@ -133,7 +137,7 @@ def check_content(file: str | Path) -> None:
         MissingInputError: there is no such file.
         InputError: anything in it is damaged.
     """
-    expected = read_header(file).get('content_sha256')
+    expected = read_lmdb_header(file).get('content_sha256')
     pages = _pages(str(file))
     try:
         found = _content_sha256(pages.items())
@@ -246,8 +250,11 @@ def _pages(file: str) -> LMDBPages:
     except InputError as error:
         opened.close()
         raise _damaged(file, error) from error
+    weakref.finalize(pages, opened.close)  # when no thread reads them any more
     status = os.fstat(opened.fileno())
     _opened[status.st_dev, status.st_ino] = pages
+    for oldest in list(_opened)[:-_MOST_OPEN]:
+        _opened.pop(oldest, None)
     return pages
 
 

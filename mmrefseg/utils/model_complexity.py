@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 
-class Count(NamedTuple):
+class ParameterCount(NamedTuple):
     """Parameters of one kind.
 
     Args:
@@ -36,7 +36,7 @@ def _pretrained(module: nn.Module) -> dict[int, nn.Parameter]:
     return {key: p for child in module.children() for key, p in _pretrained(child).items()}
 
 
-def count_parameters(module: nn.Module) -> tuple[Count, Count]:
+def count_parameters(module: nn.Module) -> tuple[ParameterCount, ParameterCount]:
     """Count the pretrained and the new parameters of a model or a part of it; a shared one counts once.
 
     Pretrained is what a module holds whose ``init_cfg`` names pretrained weights, beside its ``new_parts()`` where it
@@ -48,12 +48,13 @@ def count_parameters(module: nn.Module) -> tuple[Count, Count]:
     """
     pretrained = _pretrained(module)
     new = {id(p): p for p in module.parameters() if id(p) not in pretrained}
-    pretrained, new = (Count(sum(p.numel() for p in kind.values()),
-                             sum(p.numel() for p in kind.values() if p.requires_grad)) for kind in (pretrained, new))
+    pretrained, new = (ParameterCount(sum(p.numel() for p in kind.values()),
+                                      sum(p.numel() for p in kind.values() if p.requires_grad))
+                       for kind in (pretrained, new))
     return pretrained, new
 
 
-def parameter_rows(model: nn.Module) -> list[tuple[str, Count]]:
+def parameter_rows(model: nn.Module) -> list[tuple[str, ParameterCount]]:
     """The rows of :func:`parameter_table`: a name and a count each.
 
     Args:
@@ -62,7 +63,7 @@ def parameter_rows(model: nn.Module) -> list[tuple[str, Count]]:
     rows = []
     for name, part in (*model.named_children(), ('whole model', model)):
         kinds = dict(zip(('pretrained', 'new'), count_parameters(part), strict=True))
-        whole = Count(*map(sum, zip(*kinds.values(), strict=True)))
+        whole = ParameterCount(*map(sum, zip(*kinds.values(), strict=True)))
         if whole.total:
             rows.append((name, whole))
         if kinds['pretrained'].total:

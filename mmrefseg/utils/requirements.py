@@ -17,9 +17,6 @@ from mmrefseg.errors import MissingPackageError
 
 from .supported_versions import OPTIONAL, PURE_MMCV, STACKS, TIMM, TORCH
 
-MEND = ('Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set. Without a compiler: '
-        f'pip install "mmrefseg[openmmlab]" {PURE_MMCV}=={STACKS["openmmlab"]["mmcv"][2]}')
-
 
 def _installed(module: str) -> dict[str, str]:
     """The distributions that bring a module of this name, with their versions; imports nothing."""
@@ -56,13 +53,29 @@ def find_problems() -> list[str]:
     return [problem for problem in (_check_torch(), _check_timm(), *_openmmlab_problems()) if problem]
 
 
+def _nearest_stack(installed: dict[str, dict[str, str]]) -> str:
+    """The line of OpenMMLab's packages of which least is missing."""
+    return min(STACKS, key=lambda name: len(list(_unmet(installed, STACKS[name]))))
+
+
+def _openmmlab_packages() -> dict[str, dict[str, str]]:
+    return {module: _installed(module) for module in STACKS['openmmlab']}
+
+
 def _openmmlab_problems() -> list[str]:
-    installed = {module: _installed(module) for module in STACKS['openmmlab']}
-    # Told is what is missing from the line that is nearest to what is here.
-    problems = min((list(_unmet(installed, stack)) for stack in STACKS.values()), key=len)
+    installed = _openmmlab_packages()
+    problems = list(_unmet(installed, STACKS[_nearest_stack(installed)]))
     problems += [f'{" and ".join(found)} are both installed, and overwrite each other: pip uninstall -y '
                  f'{" ".join(found)}, then install one' for found in installed.values() if len(found) > 1]
     return problems
+
+
+def _mend() -> str:
+    """How to get what is missing."""
+    stack = _nearest_stack(_openmmlab_packages())
+    name, _, number = STACKS[stack]['mmcv']
+    return ('Run `bash tools/install.sh` in a clone of mmrefseg: it installs a tested set. Without a compiler: '
+            f'pip install "mmrefseg[{stack}]" {PURE_MMCV if stack == "openmmlab" else name}=={number}')
 
 
 def _check_torch() -> str | None:
@@ -122,7 +135,7 @@ def check_requirements() -> None:
     """
     if problems := find_problems():
         raise MissingPackageError('mmrefseg cannot run here:\n' + ''.join(f'  - {problem}\n' for problem in problems) +
-                                  MEND)
+                                  _mend())
 
 
 @cache

@@ -15,7 +15,7 @@ _RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RA
 
 
 def tie_to_launcher(launcher: str) -> None:
-    """Let this process end with torchrun, which started it, and its data loaders' workers with this process.
+    """Let this process end with torchrun, which started it, and its data loaders' workers with this process, on Linux.
 
     Args:
         launcher: how it was started. Slurm and MPI end their processes themselves, and without a launcher nobody else
@@ -26,7 +26,7 @@ def tie_to_launcher(launcher: str) -> None:
         die_with(os.getppid())
         # The parent may be the one that took over from a launcher that died before; tools/dist_*.sh say who that was.
         launcher_id = os.environ.get('MMREFSEG_LAUNCHER')
-        if launcher_id and not is_running(int(launcher_id)):
+        if launcher_id and sys.platform == 'linux' and not is_running(int(launcher_id)):
             sys.exit(1)
 
 

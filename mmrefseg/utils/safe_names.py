@@ -57,10 +57,10 @@ def split_name(name: str, where: str) -> str:
         where: file and field, for errors.
 
     Raises:
-        InputError: it is not as :func:`relative_name` has it, has folders, starts with a dot, is longer than 100 bytes,
-            or is what Windows calls a device.
+        InputError: it is not as :func:`relative_name` has it, has folders, starts with a dot or, as options of commands
+            do, with a dash, is longer than 100 bytes, or is what Windows calls a device.
     """
-    if (relative_name(name, where) != name or '/' in name or name.startswith('.') or _size(name) > _LONGEST_SPLIT
+    if (relative_name(name, where) != name or '/' in name or name.startswith(('.', '-')) or _size(name) > _LONGEST_SPLIT
             or _DEVICE.fullmatch(name)):
         raise InputError(f"{where} must be a split's name that files can be called after, such as train or testA, got "
                          f'{name[:200]!r}')

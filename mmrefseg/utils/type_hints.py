@@ -95,7 +95,7 @@ def fit(value: Any, hint: Any) -> Any:
     return value
 
 
-def describe(hint: Any) -> str:
+def in_words(hint: Any) -> str:
     """A type hint in words, to stand behind 'it must be'.
 
     Args:
@@ -103,9 +103,9 @@ def describe(hint: Any) -> str:
     """
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
-        return ' '.join(map(str, (describe(arguments[0]), *arguments[1:])))
+        return ' '.join(map(str, (in_words(arguments[0]), *arguments[1:])))
     if origin in (Union, types.UnionType):
-        return ' or '.join(describe(option) for option in arguments)
+        return ' or '.join(in_words(option) for option in arguments)
     if origin is Literal:
         return ' or '.join(map(repr, arguments))
     if origin in _NUMBERS:
@@ -113,10 +113,10 @@ def describe(hint: Any) -> str:
     if origin in _WORDS:
         return _WORDS[origin]
     if origin is tuple and arguments[1:] and arguments[-1] is not Ellipsis:
-        kinds = ' and '.join(describe(option) for option in dict.fromkeys(arguments))
+        kinds = ' and '.join(in_words(option) for option in dict.fromkeys(arguments))
         return f'a list of {len(arguments)} items, each {kinds}' if len(set(arguments)) == 1 else f'a list of {kinds}'
     if isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, np.ndarray | Tensor):
-        items = f' with {describe(arguments[0])} each' if arguments and arguments[0] is not Any else ''
+        items = f' with {in_words(arguments[0])} each' if arguments and arguments[0] is not Any else ''
         return f'a list{items}'
     return f'a {getattr(origin, "__name__", origin)}'
 

@@ -23,7 +23,7 @@ _NARROWEST, _WIDEST, _MOST = 630, 1440, 60_000_000
 _GAP, _CAPTION, _FONT, _LETTER = 18, 70, 21, 11
 
 
-class Answer(NamedTuple):
+class Panel(NamedTuple):
     """A mask on an image, and the words above it.
 
     Args:
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
     caption: str
 
 
-def draw_answers(answers: Iterable[Answer], path: str | Path, number: int | None = None) -> None:
+def draw_answers(answers: Iterable[Panel], path: str | Path, number: int | None = None) -> None:
     """Draw a panel for each answer, up to three in a row.
 
     Args:
@@ -57,7 +57,7 @@ def draw_answers(answers: Iterable[Answer], path: str | Path, number: int | None
     write_atomically(_as_svg(data, picture.size) if suffix == '.svg' else data, path)
 
 
-def compose_answers(answers: Iterable[Answer], number: int | None = None) -> Image.Image:
+def compose_answers(answers: Iterable[Panel], number: int | None = None) -> Image.Image:
     """The picture that :func:`draw_answers` writes.
 
     Args:

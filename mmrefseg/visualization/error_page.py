@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .html_page import Cell, Markup, html_table, page, text, thumbnail
 from .masks import MASK_COLOUR, TRUTH_COLOUR, overlay_mask, shrink
-from .page import Cell, Markup, page, table, text, thumbnail
 
 SIDE = 240  # pixels of a picture's longer side
 
@@ -107,7 +107,7 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
            f'{report["images"]} images, {report["without_target"]} of them without a target; '
            f'{report["missing"]} have no prediction and count 0.</p>')
     yield f'<p><small>Protocol {text(report["protocol_text"])}</small></p><h2>Figures</h2>'
-    yield table(('figure', 'percent, 95 % interval'), (
+    yield html_table(('figure', 'percent, 95 % interval'), (
         (name, _estimate(figure)) for name, figure in report['figures'].items()))
     yield ('<p><small>Intervals by bootstrap over images: what other images of the same kind might give.</small></p>')
 
@@ -119,7 +119,7 @@ def _outstanding(report: Mapping[str, Any]) -> Iterator[str]:
     if not report['stands_out']:
         yield '<p>None does.</p>'
         return
-    yield table(('group', 'expressions', 'failed, percent', 'failures beyond'), (
+    yield html_table(('group', 'expressions', 'failed, percent', 'failures beyond'), (
         (f'{_TITLES[entry["grouping"]]}: {entry["name"]}', entry['expressions'], _failed(_estimate(entry['failed'])),
          f'{entry["beyond"]:.0f}') for entry in report['stands_out']))
 
@@ -127,13 +127,13 @@ def _outstanding(report: Mapping[str, Any]) -> Iterator[str]:
 def _failures(report: Mapping[str, Any]) -> Iterator[str]:
     failures = report['failures']
     yield f'<h2>How it fails</h2><p>{failures["number"]} failures, by the first class that fits.</p>'
-    yield table(('class', 'failures', 'percent of them'), (
+    yield html_table(('class', 'failures', 'percent of them'), (
         (Markup(f'{_link(entry["name"], report)}<small class="rule">{escape(entry["rule"])}</small>'), entry['number'],
          _failed(Markup(_percent(entry['share']) + _bar(entry['share'])))) for entry in failures['classes']))
     if len(failures['by_kind']) > 1 and failures['classes']:
         names = [entry['name'] for entry in failures['classes']]
         yield '<h3>By kind of expression, in percent of its expressions</h3>'
-        yield table(('kind', *names), ((kind, *(_percent(shares[name]) for name in names))
+        yield html_table(('kind', *names), ((kind, *(_percent(shares[name]) for name in names))
                                        for kind, shares in failures['by_kind'].items()))
 
 
@@ -150,7 +150,7 @@ def _groups(report: Mapping[str, Any]) -> Iterator[str]:
         yield f'<section><h2>By {escape(_TITLES[grouping])}</h2>'
         if grouping == 'kind' and not report['kinds_are_given']:
             yield '<p><small>The data name no kinds: lists of words tell them.</small></p>'
-        yield table(('', 'expressions', f'{mean}, percent', 'failed, percent'), (
+        yield html_table(('', 'expressions', f'{mean}, percent', 'failed, percent'), (
             (entry['name'], entry['expressions'], _estimate(entry['iou']), _failed(_estimate(entry['failed'])))
             for entry in entries)) + '</section>'
     yield '</div>'
@@ -159,7 +159,7 @@ def _groups(report: Mapping[str, Any]) -> Iterator[str]:
 def _histogram(report: Mapping[str, Any]) -> Iterator[str]:
     most = max(entry['expressions'] for entry in report['histogram'])
     yield '<h2>Expressions by IoU</h2>'
-    yield table(('IoU, percent', 'expressions'), (
+    yield html_table(('IoU, percent', 'expressions'), (
         (f'{entry["from"]} to {entry["to"]}',
          Markup(f'{entry["expressions"]}{_bar(100 * entry["expressions"] / max(most, 1))}'))
         for entry in report['histogram']))
@@ -172,7 +172,7 @@ def _sweep(report: Mapping[str, Any]) -> Iterator[str]:
            'on the data that are evaluated is too good a figure. These are of the small 8-bit pictures of '
            f'{report["sweep_expressions"]} probabilities, on the original images, and differ a little from those '
            'above.</p>')
-    yield table(('threshold, percent', 'mIoU, percent', 'oIoU, percent'), (
+    yield html_table(('threshold, percent', 'mIoU, percent', 'oIoU, percent'), (
         (row['threshold'], *(Markup(_percent(row[name]) + _bar(row[name])) if name in row else '-'
                              for name in ('mIoU', 'oIoU'))) for row in report['sweep']))
 
@@ -186,7 +186,7 @@ def _routing(report: Mapping[str, Any]) -> Iterator[str]:
     for router, kinds in report['routing'].items():
         experts = list(next(iter(kinds.values())))
         yield f'<section><h3>{text(router)}</h3>'
-        yield table(('kind', *experts), ((kind, *(_expert(shares[expert]) for expert in experts))
+        yield html_table(('kind', *experts), ((kind, *(_expert(shares[expert]) for expert in experts))
                                          for kind, shares in kinds.items())) + '</section>'
     yield '</div>'
 

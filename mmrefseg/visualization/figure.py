@@ -17,7 +17,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
 
 DPI = 150
-KINDS = ('.png', '.jpg', '.jpeg', '.webp', '.pdf', '.svg')
+FILE_ENDINGS = ('.png', '.jpg', '.jpeg', '.webp', '.pdf', '.svg')
 # By Unicode's category: controls, formatting, surrogates, and what is no character.
 _STAND_INS = {'Cc': ' ', 'Cf': '', 'Cs': '\ufffd', 'Cn': '\ufffd'}
 
@@ -92,8 +92,8 @@ def check_picture(path: str | Path) -> None:
         InputError: the ending is not that of a picture.
         FileError: the folder cannot be made or written.
     """
-    if Path(path).suffix.lower() not in KINDS:
-        raise InputError(f'cannot draw into {str(path)!r}: the name must end in one of {", ".join(KINDS)}')
+    if Path(path).suffix.lower() not in FILE_ENDINGS:
+        raise InputError(f'cannot draw into {str(path)!r}: the name must end in one of {", ".join(FILE_ENDINGS)}')
     check_writable(Path(path).parent)
 
 

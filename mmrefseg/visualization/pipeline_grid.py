@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mmrefseg.errors import InputError
 
-from .answers import Answer
+from .answers import Panel
 from .figure import FAINT, INK, add_panel, save_figure, wrap
 from .masks import show_mask
 
@@ -28,8 +28,8 @@ class Pair(NamedTuple):
         origin: which sample it is; may be of any length.
     """
 
-    before: Answer
-    after: Answer
+    before: Panel
+    after: Panel
     origin: str
 
 
@@ -61,7 +61,7 @@ def draw_pairs(pairs: Sequence[Pair], path: str | Path) -> None:
     save_figure(figure, path)
 
 
-def _aspect(shown: Answer) -> float:
+def _aspect(shown: Panel) -> float:
     return shown.image.shape[0] / shown.image.shape[1]
 
 

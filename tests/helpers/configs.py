@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import mmengine.registry
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
 import mmrefseg
@@ -65,6 +66,40 @@ def _build_model(model: ConfigDict, scope: str) -> nn.Module:
     mmrefseg.register_all_modules(init_default_scope=False)
     with torch.device(device), DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(model).to('meta')
+
+
+def newer_style(config: Config) -> str:
+    """The text of a config in MMEngine's newer style: it imports classes and holds them where another has their names.
+
+    Args:
+        config: of the classic style. Its default scope, by which alone its names are known, is left out.
+    """
+    imports, settings = set(), []
+
+    def text(part: Any, key: object = None) -> str:
+        if isinstance(part, dict):
+            return f'{{{", ".join(f"{name!r}: {text(value, name)}" for name, value in part.items())}}}'
+        if isinstance(part, list | tuple):
+            inner = ''.join(f'{text(value)}, ' for value in part)
+            return f'[{inner}]' if isinstance(part, list) else f'({inner})'
+        if key == 'type' and (kind := _registered(part, config.default_scope)):
+            imports.add(f'from {kind.__module__} import {kind.__qualname__}')
+            return kind.__qualname__
+        return repr(part)
+
+    for name, value in config.items():
+        if name != 'default_scope':
+            settings.append(f'{name} = {text(value)}')
+    return '\n'.join([*sorted(imports), *settings]) + '\n'
+
+
+def _registered(name: str, scope: str) -> type | None:
+    for root in vars(mmengine.registry).values():
+        if isinstance(root, Registry) and root.parent is None:
+            with root.switch_scope_and_registry(scope) as node:
+                if kind := node.get(name):
+                    return kind
+    return None
 
 
 def differences(ours: Mapping, theirs: Mapping, prefix: str = '') -> dict[str, Any]:

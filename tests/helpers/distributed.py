@@ -28,7 +28,8 @@ def _enter(rank: int, source: str, name: str, world_size: int, rendezvous: str, 
 def run_distributed(function: Callable, folder: Path, *args: Any, world_size: int = 2) -> None:
     """Call ``function(*args)`` in each of several processes, joined in a gloo process group.
 
-    They are started anew: a fork of a process that has run a backward pass on several threads can run none.
+    They are forks of a server that has imported all, but has run nothing: a fork of a process that has run a backward
+    pass on several threads can run none, and to import all takes seconds.
 
     Args:
         function: at the top level of its module; that module is read from its file, so it need not be importable.
@@ -40,4 +41,5 @@ def run_distributed(function: Callable, folder: Path, *args: Any, world_size: in
         torch.multiprocessing.ProcessRaisedException: the function raised in a process; holds the traceback.
     """
     source = inspect.getsourcefile(function)
-    mp.spawn(_enter, (source, function.__name__, world_size, str(folder / 'rendezvous'), args), nprocs=world_size)
+    mp.start_processes(_enter, (source, function.__name__, world_size, str(folder / 'rendezvous'), args),
+                       nprocs=world_size, start_method='forkserver')

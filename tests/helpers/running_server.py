@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
-    """Serve an app and give its address."""
-    config = uvicorn.Config(app, '127.0.0.1', 0, log_level='error')
+def running(app: FastAPI, **settings) -> Iterator[str]:
+    """Serve an app, with uvicorn's settings, and give its address."""
+    config = uvicorn.Config(app, '127.0.0.1', 0, log_level='error', **settings)
     listening = config.bind_socket()
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening], ), daemon=True)

@@ -1,5 +1,6 @@
 """Exported models answer as the ones that they were made of."""
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,49 +30,6 @@ from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.utils.shipped_files import config_path
 
 TEXTS = ['the red car', 'a dog', 'the man in the blue shirt, second from the left of all who stand there and wait']
-
-
-def randomised(config: Config) -> RefSegInferencer:
-    """With weights that let each part have an effect: many start at zero."""
-    torch.manual_seed(0)
-    ask = RefSegInferencer(config, None, 'cpu')
-    with torch.no_grad():
-        for name, parameter in ask.model.named_parameters():
-            if name.endswith('weight') and not parameter.any():
-                nn.init.normal_(parameter, std=0.05)
-        for name, buffer in ask.model.named_buffers():
-            if name.endswith('running_mean'):
-                buffer.normal_(std=0.1)
-    return ask
-
-
-@pytest.fixture(scope='module')
-def sera() -> RefSegInferencer:
-    """SERA whose fusion leaves experts out, with a layer of each kind, as tracing takes its time for each."""
-    config = Config.fromfile(config_path('sera_tiny_refshapes'))
-    config.merge_from_dict({
-        'model.text_encoder.arch.text_cfg.layers': 1, 'model.decode_head.num_layers': 1,
-        'model.text_encoder.adapter.indices': (0, ), 'model.backbone.depth': 2, 'model.backbone.out_indices': (1, ),
-        'model.backbone.adapter.indices': (1, ), 'model.neck.in_channels': (96, ), 'model.neck.top_k': 2})
-    return randomised(config)
-
-
-@pytest.fixture(scope='module')
-def graphs(sera) -> list[Graph]:
-    return trace(sera.model, 112, True, 'torch')
-
-
-@pytest.fixture(scope='module')
-def exported(sera, graphs, tmp_path_factory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmrefseg.apis.export.exporting.trace', lambda *args: graphs)  # tracing takes its time
-        return export_model(sera, tmp_path_factory.mktemp('exported'), 'sera_tiny_refshapes', None, split=True)
-
-
-@pytest.fixture(scope='module')
-def image() -> np.ndarray:
-    small = np.random.default_rng(0).integers(0, 256, (5, 8, 3), np.uint8)
-    return np.asarray(Image.fromarray(small).resize((160, 100), Image.Resampling.BICUBIC))
 
 
 def assert_same(found, expected):
@@ -263,16 +221,34 @@ def test_programs_answer_as_the_original(sera, graphs, tmp_path, monkeypatch):
     torch.testing.assert_close(text(image(images), token_ids, token_mask, index), expected, atol=1e-4, rtol=1e-4)
 
 
+SMALL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+
+@pytest.fixture(scope='module')
+def small_graph() -> Graph:
+    dynamic = ({0: torch.export.Dim('images')}, )
+    program = torch.export.export(SMALL, (torch.randn(2, 3, 8, 8), ), dynamic_shapes=dynamic)
+    return Graph('model', program, ('image', ), ('y', ))
+
+
 @pytest.mark.skipif(not has_compiler(), reason='AOTInductor needs a C++ compiler')
-def test_compiled_program(tmp_path, monkeypatch):
+def test_compiled_program(small_graph, tmp_path, monkeypatch):
     monkeypatch.setattr('torch._inductor.config.aot_inductor.compile_wrapper_opt_level', 'O0')
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    image = torch.randn(2, 3, 8, 8)
-    program = torch.export.export(module, (image, ), dynamic_shapes=({0: torch.export.Dim('images')}, ))
-    assert write_pt2(Graph('model', program, ('image', ), ('y', )), tmp_path) == ['model.pt2', 'model_compiled.pt2']
+    assert write_pt2(small_graph, tmp_path) == ['model.pt2', 'model_compiled.pt2']
     compiled = torch._inductor.aoti_load_package(str(tmp_path / 'model_compiled.pt2'))
     more = torch.randn(5, 3, 8, 8)
-    torch.testing.assert_close(compiled(more), module(more))
+    torch.testing.assert_close(compiled(more), SMALL(more))
+
+
+def test_a_program_on_a_full_disk(small_graph, tmp_path, monkeypatch):
+    """PyTorch's own writer of files ends the whole process there."""
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(FileError, match='has space left'):
+        write_pt2(small_graph, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 class Deformable(nn.Module):
@@ -349,3 +325,34 @@ def test_a_folder_that_cannot_be_written(sera, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(FileError, match='name a folder that you may write to'):
         export_model(sera, tmp_path / 'file', 'sera_tiny_refshapes', None)
+
+
+@pytest.mark.parametrize('name', ['README.md', 'tokenizer.json', 'refseg_onnx.py', 'model.onnx'])
+def test_files_of_others_are_not_replaced(sera, tmp_path, name):
+    (tmp_path / name).write_text('precious')
+    with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+        export_model(sera, tmp_path, 'sera_tiny_refshapes', None)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['precious']
+
+
+def test_an_export_replaces_an_earlier_one_alone(sera, exported, graphs, tmp_path, monkeypatch):
+    """Its notes may come from somebody else, and name what an export never writes; what fails removes nothing."""
+    folder = copied(exported, tmp_path / 'a')
+    notes = json.loads((folder / 'refseg.json').read_text())
+    notes['files'] |= {'thesis.tex': '', '../outside': '', 'model.onnx': ''}
+    (folder / 'refseg.json').write_text(json.dumps(notes))
+    for path in (folder / 'thesis.tex', folder / 'model.onnx', tmp_path / 'outside'):
+        path.write_text('')
+
+    def fail(*_):
+        raise InputError('cannot be traced')
+
+    monkeypatch.setattr('mmrefseg.apis.export.exporting.trace', fail)
+    before = sorted(folder.iterdir())
+    with pytest.raises(InputError, match='traced'):
+        export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
+    assert sorted(folder.iterdir()) == before
+    monkeypatch.setattr('mmrefseg.apis.export.exporting.trace', lambda *args: graphs)
+    export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
+    assert (folder / 'thesis.tex').exists() and (tmp_path / 'outside').exists()
+    assert not (folder / 'model.onnx').exists() and Model(folder)

@@ -1,93 +1,104 @@
-"""An exported model behind the inferencer's interface; a stand-in for its runtime, as onnxruntime may be missing."""
+"""An exported model behind the inferencer's interface: as itself, behind the server, and asked about many images."""
+import json
+import runpy
+import shutil
 import sys
-from types import SimpleNamespace
-from typing import NamedTuple
+from functools import partial
 
+import cv2
 import numpy as np
 import pytest
+from helpers.running_server import running
 
-from mmrefseg.apis.inference import exported
-from mmrefseg.apis.inference.answerer import brings_weights, identity_of, load_answerer
-from mmrefseg.errors import InputError, MissingPackageError
+from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
+from mmrefseg.deploy.server.app import create_app
+from mmrefseg.deploy.server.messages import Limits
+from mmrefseg.deploy.server.metrics import Metrics
+from mmrefseg.deploy.server.pool import WorkerPool
+from mmrefseg.errors import InputError, MissingPackageError, UserError
+from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.utils.shipped_files import shipped_folder
 
-IMAGES = [np.full((40, 80, 3), value, np.uint8) for value in (10, 200)]
-MATRIX = np.array([[0.1, 0, 0], [0, 0.1, 2]])  # of 40 x 80 into the middle of 8 x 8
+httpx = pytest.importorskip('httpx')
 
-
-class RefSegError(ValueError):
-    """What the runtime raises."""
-
-
-class Prepared(NamedTuple):
-    """An image as the runtime prepares it."""
-
-    value: int
-    size: tuple[int, int]
-    matrix: np.ndarray
+TEXTS = ['the red car', 'a dog']
 
 
-class Model:
-    """Finds the left half where the expression says so, else the right one; more surely in brighter images."""
-
-    def __init__(self, folder, providers) -> None:
-        if 'damaged' in str(folder):
-            raise RefSegError('its SHA-256 is another')
-        self.providers = providers
-
-    def prepare(self, image: np.ndarray) -> Prepared:
-        return Prepared(int(image[0, 0, 0]), image.shape[:2], MATRIX)
-
-    def encode(self, prepared: list[Prepared]) -> list[np.ndarray]:
-        return [np.array([image.value for image in prepared])]
-
-    def ask(self, shared, prepared, questions, threshold):
-        sides = [np.arange(8) < 4 if 'left' in text else np.arange(8) >= 4 for _, text in questions]
-        return [SimpleNamespace(
-            size=prepared[i].size, threshold=0.35 if threshold is None else threshold, side=8,
-            matrix=prepared[i].matrix, logits=np.where(inside, shared[0][i] / 50, -9) * np.ones((8, 1)))
-            for (i, _), inside in zip(questions, sides, strict=True)]
+@pytest.fixture(scope='module')
+def ask(exported):
+    return load_inferencer(exported, device='cpu')
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'mmrefseg.apis.export.refseg_onnx',
-                        SimpleNamespace(Model=Model, RefSegError=RefSegError))
-    monkeypatch.setattr(exported, 'need_extra', lambda *_: None)
-    (tmp_path / 'refseg.json').write_text('{}')
-    return tmp_path
+def picture(image, tmp_path):
+    cv2.imwrite(str(tmp_path / 'picture.png'), image[..., ::-1])
+    return tmp_path / 'picture.png'
 
 
-def test_answers_are_the_inferencers_kind(folder):
-    ask = load_answerer(folder, device='cpu')
-    assert ask._exported.providers == ['CPUExecutionProvider']
-    pairs = list(zip(IMAGES, (['left', 'right'], ['the left']), strict=True))
+def copied(folder, target, **notes):
+    """With other notes about it."""
+    shutil.copytree(folder, target)
+    info = json.loads((target / 'refseg.json').read_text())
+    (target / 'refseg.json').write_text(json.dumps(dict(info, **notes)))
+    return target
+
+
+def test_answers_are_the_originals(sera, ask, image):
+    pairs = [(image, TEXTS), (image[:70], ['a dog'])]
     results = list(ask.stream(pairs, batch_size=2, progress=False))
-    assert [result.expression for result in results] == ['left', 'right', 'the left']
-    assert [result.size for result in results] == [(40, 80)] * 3
-    assert [result.mask[20, [10, 70]].tolist() for result in results] == [[True, False], [False, True], [True, False]]
-    assert results[0].score < results[2].score and results[0].box[0] == 0 and results[1].box[2] > 70
-    assert [result.threshold for result in ask(IMAGES[0], ['left', 'right'], threshold=0.5)] == [0.5, 0.5]
-    assert ask.image(IMAGES[1])('left').mask.sum() == results[2].mask.sum()
+    assert [(result.expression, result.size) for result in results] == [
+        ('the red car', (100, 160)), ('a dog', (100, 160)), ('a dog', (70, 160))]
+    for result, expected in zip(results, sera.stream(pairs, batch_size=2, progress=False), strict=True):
+        assert (result.logits - expected.logits).abs().max() <= 1e-4 * expected.logits.abs().max()
+        assert (result.mask != expected.mask).sum() <= 0.001 * expected.mask.sum()
+        assert result.threshold == expected.threshold and result.score == pytest.approx(expected.score, abs=1e-4)
+    again = ask.image(image)('a dog', threshold=0.9)
+    assert again.threshold == 0.9 and np.allclose(again.probability, results[1].probability, atol=1e-4)
 
 
-def test_it_is_known_by_its_file(folder):
-    assert brings_weights(folder) and not brings_weights('sera_tiny_refshapes')
-    before = identity_of(folder)
-    (folder / 'refseg.json').write_text('{"files": {}}')
-    assert identity_of(folder)['weights'] != before['weights'] and identity_of(folder)['model'] == before['model']
+def test_a_server_answers_with_it(sera, exported, picture):
+    with WorkerPool(partial(load_inferencer, exported, None, 'cpu'), Metrics(), start_method='fork') as pool, running(
+            create_app(pool, Limits(), Metrics())) as address:
+        response = httpx.post(f'{address}/v1/segment', timeout=60, files=dict(image=picture.read_bytes()), data=dict(
+            expressions=TEXTS, include=['rle', 'routing']))
+    assert response.status_code == 200, response.text
+    for answer, expected in zip(response.json()['answers'], sera(picture, TEXTS), strict=True):
+        assert (rle_to_mask(answer['rle'], *expected.size) != expected.mask).sum() <= 0.001 * expected.mask.sum()
+        assert answer['score'] == pytest.approx(expected.score, abs=1e-4) and answer['routing'] == {}
 
 
-def test_mistakes(folder):
+def test_predict_answers_with_it(sera, exported, picture, monkeypatch, tmp_path, capsys):
+    command = ['predict.py', exported, picture, '--expressions', *TEXTS, '--out', tmp_path / 'out', '--device', 'cpu']
+    monkeypatch.setattr(sys, 'argv', list(map(str, command)))
+    runpy.run_path(str(shipped_folder('tools') / 'predict.py'), run_name='__main__')
+    assert '2 answers about 1 images' in capsys.readouterr().out
+    lines = [json.loads(line) for line in (tmp_path / 'out/predictions.jsonl').read_text().splitlines()]
+    for line, expected in zip(lines, sera(picture, TEXTS), strict=True):
+        assert (rle_to_mask(line['segmentation'], *expected.size) != expected.mask).sum() <= 0.001 * expected.mask.sum()
+
+
+def test_it_is_known_by_its_file(exported, tmp_path):
+    assert brings_weights(exported) and not brings_weights('sera_tiny_refshapes')
+    other = copied(exported, tmp_path / 'other', threshold=0.5)
+    assert identity_of(other)['weights'] != identity_of(exported)['weights']
+    assert identity_of(other)['model'] == str(other)
+
+
+def test_mistakes(exported, tmp_path):
     with pytest.raises(InputError, match="not on 'mps'"):
-        load_answerer(folder, device='mps')
-    (folder / 'damaged').mkdir()
-    (folder / 'damaged/refseg.json').write_text('{}')
+        load_inferencer(exported, device='mps')
+    damaged = copied(exported, tmp_path / 'damaged')
+    with (damaged / 'text_and_mask.onnx').open('ab') as file:
+        file.write(b'1')
     with pytest.raises(InputError, match='SHA-256'):
-        load_answerer(folder / 'damaged', device='cpu')
+        load_inferencer(damaged, device='cpu')
+    later = copied(exported, tmp_path / 'later', format=9)
+    with pytest.raises(UserError, match='format 9'), WorkerPool(
+            partial(load_inferencer, later, None, 'cpu'), Metrics(), start_method='fork'):
+        pass
 
 
-def test_without_onnxruntime(tmp_path, monkeypatch):
-    (tmp_path / 'refseg.json').write_text('{}')
-    monkeypatch.setattr('mmrefseg.utils.extras.find_spec', lambda name: None)
+def test_without_onnxruntime(exported, monkeypatch):
+    monkeypatch.setattr('mmrefseg.utils.optional_packages.find_spec', lambda name: None)
     with pytest.raises(MissingPackageError, match=r'onnxruntime is not installed: pip install "mmrefseg\[onnx\]"'):
-        load_answerer(tmp_path)
+        load_inferencer(exported)

@@ -1,5 +1,6 @@
 """Configs of fine-tunings, and one that is trained."""
 import json
+import shutil
 
 import pytest
 import torch
@@ -59,6 +60,16 @@ def test_what_is_in_a_folder(folder, tmp_path):
         look_at(tmp_path)
 
 
+@pytest.mark.parametrize('name', ['--cfg-options', '-o', '.hidden'])
+def test_splits_that_commands_would_take_for_options(folder, tmp_path, name):
+    """Others may have made the folder, and the names of its splits go to the command that tests."""
+    shutil.copytree(folder, tmp_path / 'own')
+    shutil.copy(folder / 'annotations/val.jsonl', tmp_path / f'own/annotations/{name}.jsonl')
+    shutil.copy(folder / 'annotations/val.jsonl', tmp_path / 'own/annotations/default_hooks.x.type=os.system.jsonl')
+    with pytest.raises(InputError, match="must be a split's name"):
+        look_at(tmp_path / 'own')
+
+
 def test_the_config_is_known_by_its_name_alone(checkpoint, tmp_path):
     assert config_of(checkpoint).endswith('configs/sera/sera_tiny_refshapes.py')
     with pytest.raises(InputError, match='name it with --config'):
@@ -75,12 +86,19 @@ def test_settings_are_those_of_the_model_and_of_the_schedule(folder):
     assert config.train_cfg.max_epochs == config.param_scheduler[1].end == 6
     assert [scheduler.end for scheduler in config.param_scheduler] == [config.param_scheduler[1].begin, 6]
     assert config.train_dataloader.batch_size == 6, 'no batch would be whole'
+    assert config.train_dataloader.sampler == dict(type='ImageGroupsSampler'), 'which the base has for iterations'
     sizes = {step['size'] for name in ('train', 'val', 'test')
              for step in config[f'{name}_dataloader'].dataset.pipeline if 'size' in step}
     assert sizes == {112}
     assert [metric.type for metric in config.test_evaluator] == ['ReferringIoUMetric', 'GRESMetric']
     for hook in (*config.default_hooks.values(), *config.custom_hooks):
         HOOKS.build(hook)
+
+
+@pytest.mark.parametrize(('train', 'epochs', 'momentum'), [(6, 6, 0.5), (905, 6, 10 / 84), (64 * 100, 30, 10 / 3000)])
+def test_weights_are_averaged_over_the_last_tenth(folder, train, epochs, momentum):
+    config = finetune_config('sera_tiny_refshapes', look_at(folder)._replace(train=train), epochs=epochs)
+    assert config.custom_hooks[0].momentum == pytest.approx(momentum)
 
 
 @pytest.mark.parametrize('wrong', [dict(epochs=0), dict(tune='some'), dict(keep=-1)])
@@ -107,6 +125,7 @@ def test_mixing_in_what_was_trained_on(folder, tmp_path):
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         dataset = DATASETS.build(config.train_dataloader.dataset)
     assert len(dataset) == 6 + 9
+    assert config.train_dataloader.sampler == dict(type='SeededSampler'), 'a concatenation names no images'
     names = {dataset[index]['data_samples'].img_path.split('/')[-1][:5] for index in range(len(dataset))}
     assert names == {'train', 'COCO_'}
 

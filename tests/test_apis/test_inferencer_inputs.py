@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image, TiffImagePlugin
 
-from mmrefseg.apis.inference import ImageSource, decoding, download, sources_of
-from mmrefseg.apis.inference.download import is_url
+from mmrefseg.apis.inference import ImageSource, image_decoding, image_download, sources_of
 from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError, UserError
+from mmrefseg.utils.web import is_url
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -69,7 +69,7 @@ def test_exif_is_applied_to_bytes_and_pillows_images():
 @pytest.mark.parametrize('kind', ['GIF', 'PNG', 'WEBP', 'TIFF'])
 def test_the_first_picture_of_an_animation(kind, monkeypatch):
     said = []
-    monkeypatch.setattr(decoding, 'print_log', lambda message, *rest: said.append(message))
+    monkeypatch.setattr(image_decoding, 'print_log', lambda message, *rest: said.append(message))
     first = Image.new('RGB', (8, 8), (255, 0, 0))
     options = dict(lossless=True) if kind == 'WEBP' else {}
     content = encoded(first, kind, save_all=True, append_images=[Image.new('RGB', (8, 8), (0, 0, 255))], **options)
@@ -78,7 +78,8 @@ def test_the_first_picture_of_an_animation(kind, monkeypatch):
 
 
 @pytest.mark.parametrize(('content', 'message'), [
-    (b'', 'empty'), (b'\n<!DOCTYPE html><html>', 'HTML'), (b'<svg/>', 'SVG'), (PNG[:40], 'cannot be decoded'),
+    (b'', 'empty'), (b'\n<!DOCTYPE html><html>', 'HTML'), (b'<svg/>', 'SVG'),
+    (PNG[:40], '^The image given as bytes cannot be decoded'),
     (b'GIF89a' + bytes(20), 'cannot be decoded'),
 ])
 def test_bytes_that_are_no_image(content, message):
@@ -116,7 +117,7 @@ def test_pages_without_end_are_not_counted(monkeypatch):
     content = io.BytesIO()
     Image.new('L', (2, 2), 7).save(content, 'TIFF', save_all=True, append_images=[Image.new('L', (2, 2))] * 3)
     monkeypatch.setattr(TiffImagePlugin.TiffImageFile, 'n_frames', property(lambda self: 1 / 0))
-    assert (decoding.of_bytes(content.getvalue(), 'x') == 7).all()
+    assert (image_decoding.of_bytes(content.getvalue(), 'x') == 7).all()
 
 
 class Server(BaseHTTPRequestHandler):
@@ -164,22 +165,22 @@ def test_what_the_web_refuses(server):
     with pytest.raises(FileError, match='says 404'):
         ImageSource(f'{server}/none').read()
     with pytest.raises(FileError, match='no answer for 0 seconds'):
-        download.download(f'{server}/silent.png', timeout=0.1)
+        image_download.download(f'{server}/silent.png', timeout=0.1)
     with pytest.raises(FileError, match='took more than -1 seconds'):
-        download.download(f'{server}/a.png', longest=-1)
+        image_download.download(f'{server}/a.png', longest=-1)
     with pytest.raises(InputError, match='more than 20 bytes'):
-        download.download(f'{server}/a.png', limit=20)
+        image_download.download(f'{server}/a.png', limit=20)
     with pytest.raises(FileError, match='cannot be downloaded'):
-        download.download('http://127.0.0.1:1/a.png')
+        image_download.download('http://127.0.0.1:1/a.png')
     with pytest.raises(InputError, match="'file:///etc/passwd' is no address on the web"):
-        download.download('file:///etc/passwd')
+        image_download.download('file:///etc/passwd')
     assert not is_url('file:///etc/passwd') and not is_url('ftp://a/b.png') and is_url('HTTPS://a/b.png')
 
 
 @pytest.mark.parametrize('to', ['file:///etc/passwd', 'ftp://127.0.0.1/a.png', 'data:image/png;base64,', 'gopher://a'])
 def test_redirections_to_other_kinds_of_address(server, to):
     with pytest.raises(UserError, match='leads to .*, which is no address on the web|url .* is not allowed'):
-        download.download(f'{server}/moved?{to}')
+        image_download.download(f'{server}/moved?{to}')
 
 
 @pytest.mark.parametrize('private', ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', 'fd00::1', 'fe80::1%eth0'])
@@ -203,7 +204,8 @@ def test_redirections_into_private_networks(server, monkeypatch, private):
     monkeypatch.setattr(socket, 'create_connection', connect)
     Server.paths.clear()
     with pytest.raises(InputError, match="web.example.*leads to 'http://inside.example:.*in a private network"):
-        download.download(f'http://web.example:{port}/moved?http://inside.example:{port}/a.png')
+        image_download.download(f'http://web.example:{port}/moved?http://inside.example:{port}/a.png')
     assert Server.paths == [f'/moved?http://inside.example:{port}/a.png']
     for first, second in (('web', 'web'), ('inside', 'inside'), ('inside', 'web')):
-        assert download.download(f'http://{first}.example:{port}/moved?http://{second}.example:{port}/a.png') == PNG
+        moved = f'http://{first}.example:{port}/moved?http://{second}.example:{port}/a.png'
+        assert image_download.download(moved) == PNG

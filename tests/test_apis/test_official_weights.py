@@ -3,7 +3,7 @@ import pytest
 import torch
 from helpers.golden import golden_weights, read_golden
 
-from mmrefseg.apis.official_weights import load_any_checkpoint, recognise
+from mmrefseg.apis.official_weights import load_any_checkpoint, recognise_method
 from mmrefseg.errors import InputError
 from mmrefseg.models.converters import convert_cris, convert_detris
 
@@ -34,7 +34,7 @@ def test_official_checkpoints(golden_folder, tmp_path, method, name, convert, pr
     else:
         state = golden_weights(shapes)
     checkpoint = dict(epoch=3, state_dict={prefix + key: value for key, value in state.items()})
-    assert recognise(checkpoint) == recognise(state) == method
+    assert recognise_method(checkpoint) == recognise_method(state) == method
     torch.save(checkpoint, tmp_path / 'official.pth')
     model = Holder(convert(state).weights)
     load_any_checkpoint(model, tmp_path / 'official.pth')
@@ -43,8 +43,8 @@ def test_official_checkpoints(golden_folder, tmp_path, method, name, convert, pr
 
 
 def test_others_are_none():
-    assert recognise({'backbone.a': 0, 'text_encoder.a': 0, 'neck.a': 0, 'decode_head.a': 0}) is None
-    assert recognise({}) is None and recognise({'state_dict': {}}) is None
+    assert recognise_method({'backbone.a': 0, 'text_encoder.a': 0, 'neck.a': 0, 'decode_head.a': 0}) is None
+    assert recognise_method({}) is None and recognise_method({'state_dict': {}}) is None
 
 
 def test_the_wrong_config_is_told(tmp_path):

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.apis.predicting import Settings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
-from mmrefseg.apis.predicting.coco import coco_of
+from mmrefseg.apis.inference.model_loading import identity_of
+from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
+from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.structures.masks import mask_to_rle
 
@@ -43,7 +44,8 @@ def folder_of(out, inputs, expressions=('the cup', 'all of it'), size=2, **setti
 
 
 def run(ask, folder: ShardFolder, shards=None, **settings):
-    predict_shards(ask, folder, folder.missing() if shards is None else shards, Settings(**settings), lambda *_: None)
+    shards = folder.missing() if shards is None else shards
+    predict_shards(ask, folder, shards, AnswerSettings(**settings), lambda *_: None)
     return [json.loads(line) for line in (folder.folder / 'predictions.jsonl').read_text().splitlines()
             ] if not folder.missing() and folder.merge() else None
 
@@ -56,7 +58,7 @@ def test_folders_lists_and_lines_are_read_in_order(photos, tmp_path):
     tasks = list(read_tasks([str(photos), str(tmp_path / 'list.txt')], ['the cup']))
     assert [task.file_name for task in tasks] == [
         'a.png', 'b.png', 'bb.jpg', 'c.png', 'd.png', 'photos/d.png', 'photos/deep/e.png']
-    assert [task.place for task in tasks] == list(range(7))
+    assert [task.number for task in tasks] == list(range(7))
     assert all(os.path.exists(task.image) and task.expressions == ['the cup'] for task in tasks)
     tasks = list(read_tasks([str(tmp_path / 'lines.jsonl')], ['other'], str(photos)))
     assert tasks[0] == Task(0, str(photos / 'a.png'), 'a.png', ['x', 'y'], [7, 9])
@@ -145,7 +147,7 @@ def test_a_join_finds_what_is_missing_or_twice(ask, photos, tmp_path, change, me
 
 def slow(ask, folder: ShardFolder) -> None:
     torch.set_num_threads(1)
-    predict_shards(ask, folder, folder.missing(), Settings(workers=0), lambda *_: time.sleep(0.2))
+    predict_shards(ask, folder, folder.missing(), AnswerSettings(workers=0), lambda *_: time.sleep(0.2))
 
 
 def test_a_killed_run_goes_on(ask, photos, tmp_path):
@@ -203,3 +205,47 @@ def test_answers_of_others_as_coco(code, message):
     assert coco_of([answer])['annotations'][0]['bbox'] == [0, 0, 4, 3]
     with pytest.raises(InputError, match=message):
         coco_of([{**answer, 'segmentation': code}])
+
+
+@pytest.mark.parametrize('name', ['predictions.jsonl', 'unreadable.jsonl', 'instances.json', 'masks', 'shards'])
+def test_files_of_others_are_not_replaced(photos, tmp_path, name):
+    """As where answers are to lie in the folder of a data set."""
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / name).write_text('precious')
+    with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+        folder_of(out, [photos])
+    assert (out / name).read_text() == 'precious' and not (out / 'plan.json').exists()
+
+
+@pytest.mark.parametrize('change', [
+    lambda line: line.pop('segmentation'), lambda line: line.pop('score'), lambda line: line.update(score='x'),
+    lambda line: line.update(segmentation=None)])
+def test_a_join_finds_answers_that_are_none(ask, photos, tmp_path, change):
+    folder = folder_of(tmp_path / 'out', [photos])
+    run(ask, folder)
+    lines = list(map(json.loads, folder.path(0).read_text().splitlines()))
+    change(lines[1])
+    folder.path(0).write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    with pytest.raises(InputError, match='not those that were asked for'):
+        folder.merge()
+
+
+def test_what_tells_models_apart(tmp_path, monkeypatch):
+    """Answers of one must not be joined with those of another of the same name."""
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = __import__('mmrefseg').config_path({CONFIG!r})\n")
+    before = identity_of(path)
+    assert identity_of(path) == before and before['weights'] is None
+    with path.open('a') as file:
+        file.write('model = dict(test_cfg=dict(threshold=0.2))\n')
+    assert identity_of(path) != before
+    pack = tmp_path / 'pack'
+    pack.mkdir()
+    (pack / 'model.safetensors').touch()
+    monkeypatch.setattr('mmrefseg.apis.inference.model_loading.pull', lambda name: str(pack))
+    found = []
+    for weights in 'ab':
+        (pack / 'config.json').write_text(weights)
+        found.append(identity_of('hf:me/model'))
+    assert found[0] != found[1] and found[0]['model'] == 'hf:me/model'

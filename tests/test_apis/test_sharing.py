@@ -1,5 +1,4 @@
 """Shared models: written, read as data, pushed to and pulled from what stands for the hub."""
-import inspect
 import json
 import runpy
 import shutil
@@ -11,11 +10,12 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
+from helpers.hub_server import hub_server, imported_afresh
 from mmengine.config import Config
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.building import read_config
-from mmrefseg.apis.sharing import pull, push, read_pack, write_pack
+from mmrefseg.apis.sharing import pull, push, read_model_folder, write_model_folder
 from mmrefseg.apis.sharing.model_card import write_card
 from mmrefseg.apis.sharing.plain_config import check_plain, flatten
 from mmrefseg.errors import FileError, InputError
@@ -35,7 +35,7 @@ def ask() -> RefSegInferencer:
 @pytest.fixture(scope='module')
 def pack(ask, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('shared')
-    write_pack(read_config(CONFIG), ask.model, folder, 'card')
+    write_model_folder(read_config(CONFIG), ask.model, folder, 'card')
     return folder
 
 
@@ -73,7 +73,7 @@ def test_nothing_of_others_is_built(copied, kind, monkeypatch):
     change(copied, lambda content: content['config']['model'].update(neck=dict(type=kind, command='true')))
     before = set(sys.modules)
     with pytest.raises(InputError, match='no part of mmrefseg'):
-        read_pack(copied)
+        read_model_folder(copied)
     assert 'antigravity' not in sys.modules and set(sys.modules) - before <= set(), 'nothing is imported for it'
 
 
@@ -100,17 +100,17 @@ def test_damaged_files_are_refused(copied):
     weights = copied / 'model.safetensors'
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match='SHA-256 differ'):
-        read_pack(copied)
+        read_model_folder(copied)
     change(copied, lambda content: content.update(weights_sha256=sha256_of(weights)))
     with pytest.raises(InputError, match='no whole safetensors'):
-        read_pack(copied)
+        read_model_folder(copied)
     for content in (b'{', b'[' * 100000, b'\xff', b'null'):
         (copied / 'config.json').write_bytes(content)
         with pytest.raises(InputError, match='config.json'):
-            read_pack(copied)
+            read_model_folder(copied)
     (copied / 'config.json').write_bytes(b' ' * (1 << 21))
     with pytest.raises(InputError, match='more than 1048576'):
-        read_pack(copied)
+        read_model_folder(copied)
 
 
 def test_a_program_is_no_data():
@@ -126,54 +126,25 @@ def test_a_program_is_no_data():
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A folder that stands for the hub; its functions take what huggingface_hub's own take."""
-    huggingface_hub = pytest.importorskip('huggingface_hub')
-    folder = tmp_path / 'hub'
-
-    def stands_for(owner, name, double):
-        signature = inspect.signature(getattr(owner, name))
-
-        def call(*args, **kwargs):
-            return double(**{key: value for key, value in signature.bind(*args, **kwargs).arguments.items()
-                             if key != 'self'})
-
-        monkeypatch.setattr(owner, name, call)
-
-    def create(repo_id, private, exist_ok):
-        (folder / repo_id).mkdir(parents=True, exist_ok=exist_ok)
-        return f'https://huggingface.co/{repo_id}'
-
-    def upload(repo_id, folder_path, allow_patterns, commit_message):
-        for name in allow_patterns:
-            shutil.copy(Path(folder_path) / name, folder / repo_id / name)
-
-    def snapshot(repo_id, revision, local_dir, allow_patterns):
-        if not (folder / repo_id).is_dir():
-            raise OSError('404 Client Error')
-        if local_dir is None:
-            return str(folder / repo_id)
-        Path(local_dir).mkdir()
-        for name in allow_patterns:
-            shutil.copy(folder / repo_id / name, Path(local_dir) / name)
-        return str(local_dir)
-
-    stands_for(huggingface_hub.HfApi, 'create_repo', create)
-    stands_for(huggingface_hub.HfApi, 'upload_folder', upload)
-    stands_for(huggingface_hub, 'snapshot_download', snapshot)
-    return folder
+    """What stands for the hub, asked by the hub's own library."""
+    pytest.importorskip('huggingface_hub')
+    with hub_server() as server, imported_afresh('huggingface_hub'):
+        for name, value in dict(HF_ENDPOINT=server.address, HF_HOME=str(tmp_path / 'home'), HF_TOKEN='hf_made_up',
+                                HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_TELEMETRY='1', HF_HUB_OFFLINE='0').items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 def test_from_one_user_to_another(hub, ask, pack, tmp_path):
-    assert push(pack, 'hf:me/tiny') == 'https://huggingface.co/me/tiny'
-    assert sorted(path.name for path in (hub / 'me/tiny').iterdir()) == [
-        'README.md', 'config.json', 'model.safetensors']
+    assert push(pack, 'hf:me/tiny') == f'{hub.address}/me/tiny'
+    assert hub.repositories == {'me/tiny': {path.name: path.read_bytes() for path in pack.iterdir()}}
     [expected] = ask(IMAGE, 'a')
     for name in ('hf:me/tiny', pull('hf:me/tiny@main', tmp_path / 'out')):
         [result] = RefSegInferencer(name, device='cpu')(IMAGE, 'a')
         assert torch.equal(result.logits, expected.logits)
     with pytest.raises(FileError, match='hf:me/other: .*404'):
         pull('hf:me/other')
-    (hub / 'me/tiny/model.safetensors').unlink()
+    del hub.repositories['me/tiny']['model.safetensors']
     with pytest.raises(InputError, match='no model of mmrefseg'):
         pull('hf:me/tiny')
 
@@ -213,10 +184,68 @@ def command(monkeypatch, name: str, *arguments: object) -> None:
 def test_commands(hub, ask, monkeypatch, tmp_path, capsys):
     torch.save(ask.model.state_dict(), tmp_path / 'w.pth')
     command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', 'hf:me/tiny', '--licence', 'mit')
-    assert 'license: mit' in (hub / 'me/tiny/README.md').read_text()
+    assert b'license: mit' in hub.repositories['me/tiny']['README.md']
     command(monkeypatch, 'model_converters/pull_model', 'hf:me/tiny', '--out', tmp_path / 'got')
     assert safetensors.torch.load_file(tmp_path / 'got/model.safetensors').keys() == ask.model.state_dict().keys()
     command(monkeypatch, 'model_converters/push_model', CONFIG, tmp_path / 'w.pth', tmp_path / 'folder')
     capsys.readouterr()
     with pytest.raises(SystemExit, match='no name on the hub'):
         command(monkeypatch, 'model_converters/pull_model', 'me/tiny', '--out', tmp_path / 'other')
+
+
+@pytest.mark.parametrize('edit', [
+    lambda model: model['backbone'].update(depth=10**4), lambda model: model['decode_head'].update(num_layers=10**4),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(layers=10**4),
+    lambda model: model['text_encoder']['arch']['text_cfg'].update(context_length=10**5)])
+def test_models_out_of_proportion(copied, edit, monkeypatch):
+    """A few bytes would have a million layers built, or a mask of attention that fills the memory."""
+    monkeypatch.setattr('mmrefseg.apis.sharing.model_folder._PER_WEIGHT', 10)
+    monkeypatch.setattr('mmrefseg.apis.sharing.model_folder._MORE', 0)
+    change(copied, lambda content: edit(content['config']['model']))
+    with pytest.raises(InputError, match='far more parts than|would have 10000000000 numbers'):
+        read_model_folder(copied)
+
+
+@pytest.mark.parametrize('value', [10**9, 1e300, -10**7, [[1, 10**9]]])
+def test_numbers_out_of_proportion(copied, value):
+    """Libraries make lists of as many entries as there are to be layers."""
+    change(copied, lambda content: content['config']['model']['backbone'].update(depth=value))
+    with pytest.raises(InputError, match="'depth' with a number above 1048576"):
+        read_model_folder(copied)
+
+
+def test_squares_out_of_proportion(copied):
+
+    def enlarge(content):
+        for step in content['config']['test_dataloader']['dataset']['pipeline']:
+            if 'size' in step:
+                step['size'] = 8 * 10**5
+
+    change(copied, enlarge)
+    with pytest.raises(InputError, match='size must be a positive number of pixels up to'):
+        RefSegInferencer(copied, device='cpu')
+
+
+@pytest.mark.parametrize('settings', [dict(trust_remote_code=True), dict(cache_dir='/tmp'), dict(tokenizer_file='/a'),
+                                      dict(clean='lower', subfolder='x'), ['trust_remote_code']])
+def test_tokenizers_run_no_code(copied, settings):
+    """transformers runs the code of a repository where a setting tells it to."""
+    change(copied, lambda content: content['config']['model']['text_encoder'].update(arch=dict(
+        embed_dim=16, text_cfg=dict(hf_model_name='a/b', hf_tokenizer_name='a/b', tokenizer_kwargs=settings))))
+    with pytest.raises(InputError, match='tokenizer_kwargs of .* its settings are'):
+        read_model_folder(copied)
+
+
+@pytest.mark.parametrize('name', ['README.md', 'config.json', 'model.safetensors'])
+def test_files_of_others_are_not_replaced(hub, ask, pack, tmp_path, name):
+    push(pack, 'hf:me/tiny')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / name).write_text('{"model_type": "bert"}')
+    for write in (lambda: write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'mine', 'card'),
+                  lambda: pull('hf:me/tiny', tmp_path / 'mine')):
+        with pytest.raises(FileError, match=f'holds {name}, which is not of such a run'):
+            write()
+    assert [path.read_text() for path in (tmp_path / 'mine').iterdir()] == ['{"model_type": "bert"}']
+    write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'again', 'one')
+    write_model_folder(read_config(CONFIG), ask.model, tmp_path / 'again', 'two')
+    assert (tmp_path / 'again/README.md').read_text() == 'two'

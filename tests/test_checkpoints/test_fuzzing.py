@@ -1,6 +1,7 @@
 """Damaged checkpoints end in clear errors; ``python tests/fuzz.py`` tries more."""
 import pytest
-from helpers.fuzzed_surfaces import FORMATS, SURFACES, reader, whole_file
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.checkpoints import FORMATS, reader, whole_file
 from helpers.fuzzing import endings, mutate, unclear_ends
 
 from mmrefseg.errors import InputError
@@ -17,9 +18,9 @@ def test_damaged_numbers_are_noticed(tmp_path):
     content, read = whole_file('zip'), reader(tmp_path, 'zip')
     weight = read(content)['state_dict']['0.weight'].numpy().tobytes()
     start = content.index(weight)
-    for place in range(start, start + len(weight), 5):
+    for index in range(start, start + len(weight), 5):
         damaged = bytearray(content)
-        damaged[place] ^= 1
+        damaged[index] ^= 1
         with pytest.raises(InputError, match='is damaged, as its archive shows: Bad CRC-32 .*older checkpoint'):
             read(bytes(damaged))
 

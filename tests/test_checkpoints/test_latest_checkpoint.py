@@ -22,9 +22,9 @@ def cut_off(path):
 def latest(tmp_path):
     """What is chosen in the folder, by name, and the warnings."""
 
-    def choose():
+    def choose(*parameters):
         warnings = []
-        path = latest_whole_checkpoint(tmp_path, tmp_path, 'iter_{}.pth', PARTS, warnings.append)
+        path = latest_whole_checkpoint(tmp_path, tmp_path, 'iter_{}.pth', PARTS, warnings.append, parameters)
         assert path is None or path.parent == tmp_path
         return path and path.name, ' '.join(warnings)
 
@@ -69,6 +69,26 @@ def test_one_that_is_not_whole_is_passed_over(tmp_path, latest, spoil):
     name, warnings = latest()
     assert name == 'iter_2.pth', 'the one before; iter_8 is of an earlier run'
     assert 'iter_4.pth' in warnings
+
+
+@pytest.mark.parametrize(('spoilt', 'told'), [
+    (dict(state_dict={'a': torch.tensor([1, float('nan')])}), 'state_dict: a'),
+    (dict(state_dict={'module.a': torch.tensor(-float('inf'))}), 'state_dict: a'),
+    (dict(ema_state_dict={'module.a': torch.tensor(float('nan'))}), 'ema_state_dict: a'),
+    (dict(optimizer=dict(state={0: dict(step=torch.tensor(1), exp_avg=torch.tensor([float('inf')]))})),
+     "the optimizer's state"),
+    (dict(optimizer=dict(a=[dict(state=(torch.tensor(float('nan')), ))])), "the optimizer's state"),
+])
+def test_one_that_is_not_finite_is_passed_over(tmp_path, latest, spoilt, told):
+    save(tmp_path, 2, state_dict={'a': torch.ones(2), 'mask': torch.tensor(-float('inf'))})
+    save(tmp_path, 4, **spoilt)
+    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
+    name, warnings = latest('a', 'b')
+    assert name == 'iter_2.pth', 'whose mask is infinite on purpose'
+    assert f'iter_4.pth holds NaN or infinity in {told}' in warnings and 'checkpoint before it is taken' in warnings
+    (tmp_path / 'iter_2.pth').unlink()
+    with pytest.raises(InputError, match=f'(?s)can be resumed:.*iter_4.pth holds NaN or infinity in {told}'):
+        latest('a', 'b')
 
 
 def test_none_is_whole(tmp_path, latest):

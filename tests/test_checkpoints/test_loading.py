@@ -24,6 +24,12 @@ def test_forms_of_checkpoints(tmp_path, wrap):
     assert torch.equal(model.linear.weight, saved.linear.weight)
 
 
+def test_a_weight_by_both_names():
+    state = ToyModel().state_dict()
+    with pytest.raises(InputError, match='has linear.bias twice'):
+        load_checkpoint(ToyModel(), {**state, 'module.linear.bias': state['linear.bias'] + 1})
+
+
 def test_versions_of_modules_are_kept():
     state = nn.BatchNorm1d(2).state_dict()
     assert find_weights({'state_dict': state})._metadata == state._metadata

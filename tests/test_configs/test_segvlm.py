@@ -34,7 +34,7 @@ def test_phrasecut_from_files_to_figures(tmp_path, monkeypatch):
     config = load('segvlm_tiny_refshapes-phrasecut')
     make_refshapes(config.data_root, {'train': 2, 'test': 2}, layout='phrasecut')
     dataset = DATASETS.build(config.test_dataloader.dataset)
-    samples = [dataset[place]['data_samples'] for place in range(len(dataset))]
+    samples = [dataset[index]['data_samples'] for index in range(len(dataset))]
     for sample in samples:
         sample.pred_sem_seg = sample.gt_sem_seg
     evaluator = Evaluator(config.test_evaluator)

@@ -6,6 +6,7 @@ import pytest
 from mmrefseg.datasets import ChangedExpressions, RefCOCODataset, SameImageSampler, ShuffledExpressions
 from mmrefseg.datasets.expression_changes import (
     CHANGES,
+    NameIndex,
     Questions,
     absent_partners,
     exchange,
@@ -56,15 +57,39 @@ def test_impossible_exchange_still_moves_every_sample_and_warns(seed, monkeypatc
 def test_absent_by_hand(seed):
     """Image 7 has a cat; 8 dogs, one of which nobody refers to by that name; 9 a cat and a hot dog."""
     asked = Questions(
-        images=[7, 7, 8, 9, 9, 10], categories=[1, 1, 2, 1, 3, 2],
+        images=['7', '7', '8', '9', '9', '10'], categories=[1, 1, 2, 1, 3, 2],
         texts=['the CAT', 'left one', 'two Dogs', 'Cat on the right', 'bread beside a dog', 'a dog'],
-        names={1: 'cat', 2: 'dog', 3: 'hot dog'}, on_image={7: {1}, 8: {2}, 9: {1, 3}})
+        names={'1': 'cat', '2': 'dog', '3': 'hot dog'}, on_image={'7': {'1'}, '8': {'2'}, '9': {'1', '3'}})
     partners = absent_partners(asked, seed)
     assert set(partners[:2]) <= {2, 5}, 'dogs, and neither "left one", which may be anything, nor a cat'
     assert partners[2] in (0, 3)
     assert list(partners[3:5]) == [-1, -1], 'a dog is said to be there, though none is annotated'
     assert partners[5] == -1, 'nothing is known of image 10'
-    assert list(absent_partners(Questions([1, 2], ['cat', 'dog'], [1, 2]), 0)) == [-1, -1], 'the files do not tell'
+    assert list(absent_partners(Questions(['1', '2'], ['cat', 'dog'], [1, 2]), 0)) == [-1, -1], 'the files do not tell'
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('the CAT', 'a'), ('cats, and hot dogs', 'abc'), ('two buses', 'd'), ('hot cat dog', 'ac'), ('busses category', ''),
+    ('', ''), ('hot  dog!', 'bc'), ('a tv/monitor', ''), ('x ' * 15 + 'x', 'e'), ('x ' * 14 + 'x', '')])
+def test_names_said_by_hand(text, expected):
+    names = {'a': 'cat', 'b': 'Hot Dog', 'c': 'dog', 'd': 'bus', 'e': 'x ' * 15 + 'x', 'f': 'x ' * 16 + 'x',
+             'g': 'tv/monitor'}
+    assert NameIndex.of(names).said(text) == set(expected)
+
+
+def test_names_are_looked_up_by_the_words_of_a_text():
+    """However many names a file has: one word of ten thousand names is not compared with each of them."""
+
+    class Counting(dict):
+        times = 0
+
+        def get(self, *args):
+            self.times += 1
+            return super().get(*args)
+
+    index = NameIndex.of({str(number): f'name {number}' for number in range(10_000)})
+    meant = Counting(index.meant)
+    assert index._replace(meant=meant).said('the name 77 of all') == {'77'} and meant.times == 10
 
 
 @pytest.mark.parametrize(('change', 'text', 'expected'), [
@@ -94,7 +119,7 @@ def test_words_in_another_order(seed):
 
 
 def texts(dataset):
-    return [dataset.get_data_info(place)['text'] for place in range(len(dataset))]
+    return [dataset.get_data_info(index)['text'] for index in range(len(dataset))]
 
 
 @pytest.fixture(scope='module')
@@ -111,8 +136,8 @@ def test_what_is_absent_in_refshapes_by_construction(shapes):
     drawn = {}
     for annotation in json.loads((shapes / 'instances.json').read_text())['annotations']:
         drawn.setdefault(annotation['image_id'], set()).add(SHAPES[annotation['category_id'] - 1])
-    for place in range(len(absent)):
-        info = absent.get_data_info(place)
+    for index in range(len(absent)):
+        info = absent.get_data_info(index)
         assert any(shape in info['text'].split() for shape in set(SHAPES) - drawn[info['image_id']])
     assert texts(absent) == texts(ChangedExpressions(dataset, 'absent', seed=1))
     assert texts(absent) != texts(ChangedExpressions(dataset, 'absent', seed=2))
@@ -124,16 +149,16 @@ def test_only_the_words_change(shapes, change):
     changed = ChangedExpressions(dataset, change)
     own = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
     assert 0 < len(changed) <= len(dataset)
-    for place in range(len(changed)):
-        info = changed.get_data_info(place)
+    for index in range(len(changed)):
+        info = changed.get_data_info(index)
         before = own[info['sent_id']]
         assert info['text'] != before['text']
         assert {**info, 'text': 0, 'kind': 0} == {**before, 'text': 0, 'kind': 0}
         assert change in ('permuted', 'absent') or info['kind'] == before['kind']
     order = list(SameImageSampler(changed))
-    assert [changed.image_numbers()[place] for place in order] == sorted(changed.image_numbers())
+    assert [changed.image_numbers()[index] for index in order] == sorted(changed.image_numbers())
     items = changed.__getitems__(order[:6])
-    assert [item['data_samples'].text for item in items] == [texts(changed)[place] for place in order[:6]]
+    assert [item['data_samples'].text for item in items] == [texts(changed)[index] for index in order[:6]]
     assert len({id(item['inputs']) for item in items}) == len({item['data_samples'].image_id for item in items})
     assert (changed[0]['inputs'] == items[0]['inputs']).all()
 

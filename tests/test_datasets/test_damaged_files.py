@@ -3,7 +3,8 @@
 For a long run: ``python tests/fuzz.py --inputs 10000``.
 """
 import pytest
-from helpers.fuzzed_surfaces import READERS, SURFACES
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.annotations import READERS
 from helpers.fuzzing import endings
 
 DAMAGES = {'annotations: broken entries left out': 15, 'archives': 120, 'lmdb': 180, 'logs': 60, 'manifest': 60,

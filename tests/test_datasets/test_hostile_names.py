@@ -86,8 +86,8 @@ def test_names_of_images(top, name):
         with suppress(UserError):
             dataset = kind(str(top / root), split='train')
             folder = os.path.join(dataset.data_prefix['img_path'], '')
-            for place in range(len(dataset)):
-                path = dataset.get_data_info(place)['img_path']
+            for index in range(len(dataset)):
+                path = dataset.get_data_info(index)['img_path']
                 assert os.path.normpath(path).startswith(folder) and os.path.normpath(path) == path
     for recipe in ('refshapes', 'jsonl'):
         with suppress(UserError):

@@ -63,8 +63,8 @@ def test_prompts_fit_one_instance_alone():
     given = 0
     for _ in range(300):
         instances = [instance(*rng.random(2), rng.random() ** 4) for _ in range(rng.integers(1, 6))]
-        for place, one in enumerate(instances):
-            others = instances[:place] + instances[place + 1:]
+        for index, one in enumerate(instances):
+            others = instances[:index] + instances[index + 1:]
             prompt = make_prompt(one, others)
             given += prompt is not None
             alone = make_prompt(one, [])

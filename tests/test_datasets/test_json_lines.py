@@ -45,7 +45,7 @@ def _index(root, split='train'):
 def test_what_users_need_not_write(write, root):
     second = {'image': 'two.png', 'expressions': ['a', 'b'], 'kinds': ['x', ''], 'mask': None, 'my': [1]}
     dataset = write(LINE, '', second)
-    samples = [dataset.get_data_info(place) for place in range(len(dataset))]
+    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
     assert samples[0] == {
         'img_path': str(root / 'images/one.jpg'), 'height': 24, 'width': 32, 'segmentation': SQUARE, 'image_id': 0,
         'ref_id': 1, 'ann_id': 1, 'category_id': 0, 'text': 'the cup', 'sent_id': 0, 'kind': '', 'sample_idx': 0,
@@ -187,11 +187,11 @@ def test_broken_lines_can_be_left_out(write):
 def test_with_an_index_nothing_is_read_ahead(write, root):
     others = {**COMPLETE, 'ref_id': 9, 'expressions': ['ä'], 'sent_ids': [7]}
     eager = write(COMPLETE, others)
-    samples = [eager.get_data_info(place) for place in range(3)]
+    samples = [eager.get_data_info(index) for index in range(3)]
     _index(root)
     lines = root / 'annotations/train.jsonl'
     dataset = JSONLinesDataset(str(root))
-    assert [dataset.get_data_info(place) for place in (0, 1, 2)] == samples
+    assert [dataset.get_data_info(index) for index in (0, 1, 2)] == samples
     assert dataset.images_by_split() == {'train': {'coco/7'}}
     content = lines.read_bytes()
     lines.write_bytes(b'x' * len(content))  # of the same size: not noticed before the line is asked for
@@ -240,7 +240,7 @@ def test_in_a_mixture(write, root):
     write(COMPLETE, {**COMPLETE, 'image': 'two.png', 'ref_id': 9, 'image_id': 2, 'image_key': 'coco/2', 'mask': None})
     _index(root)
     mixture = ReferringMixture([{'type': 'JSONLinesDataset', 'data_root': str(root)}])
-    assert [mixture.get_data_info(place)['ref_id'] for place in range(len(mixture))] == [8, 8]
+    assert [mixture.get_data_info(index)['ref_id'] for index in range(len(mixture))] == [8, 8]
 
 
 def test_many_phrases_open_without_being_parsed(tmp_path, monkeypatch):

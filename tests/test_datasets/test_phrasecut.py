@@ -66,7 +66,7 @@ def test_in_a_mixture(tmp_path, content):
     """An image that is in val under another id of Visual Genome, but the same of COCO, is left out."""
     content['images'][2]['coco_id'] = 501
     mixture = ReferringMixture([PhraseCutDataset(write_phrasecut(tmp_path, content), lazy_init=True)])
-    assert [mixture.get_data_info(place)['text'] for place in range(len(mixture))] == ['car']
+    assert [mixture.get_data_info(index)['text'] for index in range(len(mixture))] == ['car']
 
 
 def test_workers_share_the_phrases(root):

@@ -61,7 +61,7 @@ def test_images_by_split_need_no_original(source, prepared):
     assert dataset.images_by_split() == {'train': {f'{root}/{image_id}' for image_id in (1, 2, 3)},
                                          'val': {f'{root}/3'}}
     mixture = ReferringMixture([{'type': 'ReferringLMDBDataset', 'data_root': str(prepared)}], pipeline=PIPELINE)
-    assert [mixture[place]['image_id'] for place in range(len(mixture))] == [1, 1, 2]
+    assert [mixture[index]['image_id'] for index in range(len(mixture))] == [1, 1, 2]
 
 
 def test_an_image_is_stored_once_as_it_was(source, prepared):
@@ -101,16 +101,16 @@ def test_a_missing_referent(tmp_path):
         ReferringLMDBDataset(str(tmp_path), 'other')
 
 
-@pytest.mark.parametrize('method, workers', [('fork', 2), ('spawn', 1)])
+@pytest.mark.parametrize('method, workers', [('fork', 2), ('forkserver', 1)])
 def test_many_processes_read_at_once(source, prepared, tmp_path, method, workers):
     prepare('refshapes', [source], tmp_path / 'out')
     both = ConcatDataset([ReferringLMDBDataset(str(prepared), pipeline=PIPELINE),
                           JSONLinesDataset(str(tmp_path / 'out'), pipeline=PIPELINE)])
     expected = [sample['img'] for sample in both]  # the files are open in this process when it forks
     loader = DataLoader(both, num_workers=workers, collate_fn=list, multiprocessing_context=method)
-    for place, (sample, ) in enumerate(loader):
-        np.testing.assert_array_equal(sample['img'], expected[place])
-        np.testing.assert_array_equal(both[place]['img'], expected[place])
+    for index, (sample, ) in enumerate(loader):
+        np.testing.assert_array_equal(sample['img'], expected[index])
+        np.testing.assert_array_equal(both[index]['img'], expected[index])
 
 
 def test_a_small_pickle_without_anything_open(prepared):

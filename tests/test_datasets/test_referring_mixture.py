@@ -228,7 +228,7 @@ def test_lazy_loading_and_subsets(first, second, tmp_path):
     ReferringMixture([dict(first, data_root=str(tmp_path / 'nowhere'))], lazy_init=True)  # reads nothing yet
 
 
-@pytest.mark.parametrize('context, workers', [('fork', 2), ('spawn', 1)])
+@pytest.mark.parametrize('context, workers', [('fork', 2), ('forkserver', 1)])
 def test_workers(first, second, context, workers):
     config = {'type': 'ReferringMixture', 'datasets': [first, second], 'unit': 'ref', 'pipeline': _PIPELINE}
     mixture = DATASETS.build(config)

@@ -11,6 +11,8 @@ from helpers.refclef_files import tiny_refclef
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets import (
+    AbsentExpressions,
+    BaseReferringDataset,
     CocoPromptDataset,
     GRefCOCODataset,
     JSONLinesDataset,
@@ -42,7 +44,7 @@ def _read(kind, root, broken=None):
     dataset = kind(str(root), split='train', lazy_init=True)
     dataset.broken = broken
     dataset.full_init()
-    return [dataset.get_data_info(place) for place in range(len(dataset))]
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 @pytest.mark.parametrize('name', SETS)
@@ -179,12 +181,24 @@ def test_ids_are_told_apart_by_text(tmp_path):
     assert instances.image(1, 'x') is instances.images['1'] and instances.annotation(11, 1, 'x')['id'] == 11
 
 
+def test_what_is_on_images_is_told_apart_by_text(tmp_path):
+    content = tiny_refcoco()
+    root = write_refcoco(tmp_path, content)
+    (root / 'instances.json').write_text(json.dumps(dict(content, categories=[dict(id=1, name='cup')])))
+    for found in (RefCOCODataset(str(root)).objects(), BaseReferringDataset.objects(RefCOCODataset(str(root)))):
+        assert list(found) == ['1', '2', '3'] and [one.ann_id for one in found['1']] == [11]
+    names, on_image = RefCOCODataset(str(root)).object_categories()
+    assert names == {'1': 'cup'} and on_image == {'1': {'1'}, '2': {'1'}, '3': {'1'}}
+    absent = AbsentExpressions(RefCOCODataset(str(root)))
+    assert absent._there.keys() == {'1', '2', '3'} and {*map(type, set().union(*absent._there.values()))} == {str}
+
+
 def test_a_list_of_annotations_that_a_pickle_repeats(tmp_path):
     """It is no id, and not gone through: in 400 kB there is room for a thousand million."""
     content = tiny_refcoco()
     ids = list(range(100_000))
     root = write_refcoco(tmp_path, content)
-    refs = [{**content['refs'][0], 'ref_id': place, 'ann_id': ids} for place in range(1000)]
+    refs = [{**content['refs'][0], 'ref_id': index, 'ann_id': ids} for index in range(1000)]
     (root / 'refs(unc).p').write_bytes(pickle.dumps(refs, protocol=2))
     with pytest.raises(InputError, match="ref_id 0: 'ann_id' must be of type int, got list"):
         _read(RefCOCODataset, root)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmrefseg.datasets import (
     ImageGroupsInfiniteSampler,
+    ImageGroupsSampler,
     RefCOCODataset,
     SeededInfiniteSampler,
     SeededSampler,
@@ -120,7 +121,7 @@ def test_every_process_draws_its_share_of_the_same_samples(dataset, monkeypatch)
 
 def test_infinite_sampler_counts_passes(dataset):
     indices = [index for index, _ in zip(SeededInfiniteSampler(dataset, seed=3), range(12), strict=False)]
-    assert [index.seed for index in indices] == [(3, place // 4, index) for place, index in enumerate(indices)]
+    assert [index.seed for index in indices] == [(3, position // 4, index) for position, index in enumerate(indices)]
     assert sorted(indices[4:8]) == [0, 1, 2, 3]
     assert indices[:4] != indices[4:8]
 
@@ -162,7 +163,30 @@ def test_groups_in_the_order_of_the_data():
     assert _groups(passes=2, per_image=2, shuffle=False) == [[0, 3], [4, 4], [1, 2]] * 2
 
 
+def test_images_follow_each_other_in_each_epoch():
+    sampler, numbers, orders = ImageGroupsSampler(_Grouped(), seed=3), _Grouped().image_numbers(), set()
+    for epoch in range(40):
+        sampler.set_epoch(epoch)
+        indices = list(sampler)
+        assert len(sampler) == 9 and sorted(indices) == list(range(9))
+        assert len(list(itertools.groupby(numbers[indices]))) == 3
+        assert {index.seed for index in indices} == {(3, epoch, index) for index in range(9)}
+        orders.add(tuple(indices))
+    assert len(orders) > 30
+    assert list(ImageGroupsSampler(_Grouped(), shuffle=False)) == [0, 3, 6, 4, 1, 2, 5, 7, 8]
+
+
+def test_images_stay_together_in_several_processes(monkeypatch):
+    whole, shares = list(ImageGroupsSampler(_Grouped(), seed=3)), []
+    for rank in range(2):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 2))
+        shares.append(list(ImageGroupsSampler(_Grouped(), seed=3)))
+    assert [len(share) for share in shares] == [5, 5] and [*shares[0], *shares[1]] == whole + whole[:1]
+
+
 def test_data_that_name_no_images_have_no_groups():
+    with pytest.raises(InputError, match='ImageGroupsSampler needs .* take SeededSampler'):
+        ImageGroupsSampler([0, 1])
     with pytest.raises(InputError, match='list says not which samples share an image'):
         ImageGroupsInfiniteSampler([0, 1], per_image=2)
 

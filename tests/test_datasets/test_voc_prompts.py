@@ -35,8 +35,8 @@ def test_samples(root):
 def test_masks_through_the_pipeline(root):
     dataset = DATASETS.build({'type': 'VOCPromptDataset', 'data_root': str(root), 'pipeline': _TEST})
     objects = np.asarray(Image.open(root / 'SegmentationObject' / f'{_NAME}.png'))
-    for place in range(3):
-        assert np.array_equal(dataset[place]['data_samples'].gt_sem_seg.data[0], objects == place + 1)
+    for index in range(3):
+        assert np.array_equal(dataset[index]['data_samples'].gt_sem_seg.data[0], objects == index + 1)
     assert int(dataset[1]['data_samples'].gt_sem_seg.data.sum()) == 8 * 12
 
 

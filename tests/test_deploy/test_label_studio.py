@@ -14,11 +14,13 @@ from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.datasets.importing.label_studio import decode_brush  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
+from mmrefseg.deploy.server.command import version_of  # noqa: E402
 from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     add_label_studio,
     encode_brush,
     label_studio_fetch,
     read_tags,
+    regions_of,
 )
 from mmrefseg.deploy.server.messages import Limits  # noqa: E402
 from mmrefseg.deploy.server.metrics import Metrics  # noqa: E402
@@ -81,7 +83,7 @@ def label_studio():
 def client(label_studio):
     app = create_app(None, LIMITS, Metrics())
     asking = app.state.asking = Asking()
-    add_label_studio(app, LIMITS, label_studio_fetch(label_studio, 'secret', LIMITS, None))
+    add_label_studio(app, LIMITS, label_studio_fetch(label_studio, 'secret', LIMITS, None), 'tiny 0a1b')
     with running(app) as address, httpx.Client(base_url=address) as client:
         client.questions = asking.questions
         yield client
@@ -92,6 +94,7 @@ def predict(client, *tasks: dict, **more) -> list[dict]:
                 model_version=None, **more)
     response = client.post('/predict', json=body)
     assert response.status_code == 200, response.text
+    assert response.json()['model_version'] == client.post('/setup', json={}).json()['model_version'] == 'tiny 0a1b'
     return response.json()['results']
 
 
@@ -139,9 +142,17 @@ def test_damaged_requests(client, body, status):
 
 def test_setup_and_health(client):
     answer = client.post('/setup', json=dict(project='1', schema=CONFIG, hostname='http://a', access_token='t'))
-    assert answer.status_code == 200 and answer.json()['model_version'].startswith('mmrefseg ')
+    assert answer.status_code == 200 and answer.json() == {'model_version': 'tiny 0a1b'}
     assert client.post('/setup', json={}).status_code == 200
     assert client.post('/webhook', json=dict(action='START_TRAINING')).status_code == 200
+
+
+def test_other_weights_are_another_version(tmp_path):
+    versions = []
+    for content in (b'a', b'b'):
+        (tmp_path / 'w.pth').write_bytes(content)
+        versions.append(version_of('configs/sera/sera_tiny_refshapes.py', str(tmp_path / 'w.pth')))
+    assert versions == ['sera_tiny_refshapes ca978112ca1b', 'sera_tiny_refshapes 3e23e8160039']
 
 
 def test_tags():
@@ -159,6 +170,33 @@ def test_brush_strokes_are_those_that_are_imported(mask):
     assert (decode_brush(code, *mask.shape, '') == (mask != 0)).all()
 
 
+def test_brush_strokes_as_label_studio_reads_them():
+    """Bit by bit: number of values, size of a value and of lengths; then 4 values of 0 and 8 of 255."""
+    header = f'{12:032b}' + f'{7:05b}' + f'{2:04b}{3:04b}{7:04b}{15:04b}'
+    runs = ('1', '00', f'{4 - 1:03b}', f'{0:08b}'), ('1', '00', f'{8 - 1:03b}', f'{255:08b}')
+    bits = header + ''.join(map(''.join, runs))
+    code = encode_brush(np.array([[0, 1, 1]]))
+    assert ''.join(f'{byte:08b}' for byte in code) == bits.ljust(88, '0')
+
+
+@pytest.mark.parametrize('length', [2, 4, 64, 65, 16384, 16385, 40000])
+def test_brush_strokes_of_every_length(length):
+    """Read by the rules of the code alone, as Label Studio does, one value after the other."""
+    mask = np.arange(length + 3) < length
+    bits, place = ''.join(f'{byte:08b}' for byte in encode_brush(mask[None])), 0
+
+    def take(count: int) -> int:
+        nonlocal place
+        place += count
+        return int(bits[place - count:place], 2)
+
+    number, width, sizes, values = take(32), take(5) + 1, [take(4) + 1 for _ in range(4)], []
+    while len(values) < number:
+        is_run, count = take(1), take(sizes[take(2)]) + 1
+        values += [take(width)] * count if is_run else [take(width) for _ in range(count)]
+    assert values == np.repeat(255 * mask, 4).tolist()
+
+
 def test_without_an_address_of_label_studio():
     fetch = label_studio_fetch(None, None, LIMITS, None)
     with pytest.raises(InputError, match='name its address with --label-studio'):
@@ -168,3 +206,14 @@ def test_without_an_address_of_label_studio():
 def test_its_token_is_needed(label_studio):
     with pytest.raises(FileError, match='401'):
         label_studio_fetch(label_studio, None, LIMITS, None)('/data/a.png')
+
+
+@pytest.mark.parametrize('name', ['strokes', 'thing', 'picture', 'said'])
+def test_names_stand_in_every_region(name):
+    """One of a megabyte would stand in each of thousands."""
+    tags = read_tags(CONFIG)
+    with pytest.raises(InputError, match='names of more than 200 characters'):
+        read_tags(CONFIG.replace(name, name * 100))
+    content = dict(size=[6, 9], answers=[dict(expression='x', score=0.5, rle=mask_to_rle(MASK))])
+    for number, expected in ((17, '17'), ('x' * 10**6, 'x' * 200), ([1] * 10**6, '')):
+        assert {region['id'] for region in regions_of(content, tags, number)} == {f'mmrefseg-{expected}-0'}

@@ -92,11 +92,11 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
     asked = page.run(requests)
     for step in (70, 96, 101):
         set_threshold(page, step)
-        for place, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
+        for index, result in enumerate(ask(image, ['the cup', 'ein Hund'], threshold=step / 200), 1):
             stem = result.expression.replace(' ', '_')
             saved = {}
             for kind, ending in (('png', 'png'), ('rle', 'json'), ('polygons', 'json')):
-                page.click(f'.answer:nth-child({place}) [data-kind={kind}]')
+                page.click(f'.answer:nth-child({index}) [data-kind={kind}]')
                 saved[kind] = downloaded(page, f'{stem}_{kind}.{ending}')
             mask = cv2.imdecode(np.frombuffer(saved['png'], np.uint8), cv2.IMREAD_GRAYSCALE)
             assert set(np.unique(mask)) <= {0, 255} and ((mask > 0) == result.mask).mean() > 0.998
@@ -105,7 +105,7 @@ def test_downloads_are_the_inferencers_answers(page, server, image, ask):
             if ((mask > 0) == result.mask).all():
                 assert rle['rle'] == result.rle
                 assert polygons['polygons'] == [outline.ravel().tolist() for outline in result.polygons]
-            shown = page.run(f'document.querySelector(".answer:nth-child({place}) .score").textContent')
+            shown = page.run(f'document.querySelector(".answer:nth-child({index}) .score").textContent')
             assert shown == 'nothing found' if not (mask > 0).any() else float(shown.split()[1]) == pytest.approx(
                 result.score, abs=0.011)
     assert page.run(requests) == asked == 1, 'the threshold asks nobody'
@@ -165,10 +165,18 @@ def test_mistakes_are_said(page, server, image, tmp_path):
     page.errors.clear()  # the browser logs answers of 422
 
 
-def test_at_phone_width(page, server, image):
-    page.size(360, 740, True)
+def test_at_every_width(page, server, image):
+    """A short expression stays on a line, nothing is wider than the window, and nothing lies on anything else."""
     ask_on_page(page, server, image, 'the cup', 'a very long expression that goes on and on ' * 3)
-    assert page.run('document.documentElement.scrollWidth') <= 360
+    box = '(selector => (r => [r.left, r.top, r.right, r.bottom])(document.querySelector(selector)' \
+        '.getBoundingClientRect()))'
+    for width in (360, 800, 1000, 1280):
+        page.size(width, 740, width < 500)
+        assert page.run('document.documentElement.scrollWidth') <= width
+        _, top, right, bottom = page.run(f'{box}(".answer .text")')
+        assert bottom - top < 30, width
+        left, upper, *_ = page.run(f'{box}(".answer .saves")')
+        assert left >= right or upper >= bottom, width
     page.size(1280, 900)
 
 
@@ -186,8 +194,27 @@ def test_examples(server, tmp_path):
     assert httpx.get(f'{server}/../setup.py').status_code == 404
     assert httpx.post(f'{server}/page/outlines', data={}).status_code == 422
     assert httpx.post(f'{server}/page/outlines', files=dict(mask=b'<html>')).status_code == 422
-    (tmp_path / 'a.png').write_bytes(b'1')
-    (tmp_path / 'a.jsonl').write_text('{"image": "a.png", "expressions": ["x", "y"]}\n{"image": "a.png"}\n' * 12)
-    assert [example.expressions for example in named_examples([str(tmp_path / 'a.jsonl')])][:2] == [['x', 'y'], []]
+    (tmp_path / 'a.png').write_bytes(made_examples(1, 96)[0].content)
+    (tmp_path / 'a.jsonl').write_text(12 * (
+        f'{{"image": "{tmp_path}/a.png", "expressions": ["x", "y"]}}\n{{"image": "a.png"}}\n'))
+    examples = named_examples([str(tmp_path / 'a.jsonl')])
+    assert [example.expressions for example in examples][:2] == [['x', 'y'], []]
+    assert {example.name for example in examples} == {'a.png'}, 'visitors see no path of this machine'
     with pytest.raises(InputError, match='up to 24'):
         named_examples([str(tmp_path / 'a.jsonl')] * 2)
+    (tmp_path / 'secret').write_text('password')
+    (tmp_path / 'b.jsonl').write_text(json.dumps(dict(image='secret', expression='x')))
+    with pytest.raises(InputError, match='secret cannot be decoded'):
+        named_examples([str(tmp_path / 'b.jsonl')])
+
+
+def test_noise_is_no_mask(server):
+    """Each of its pixels would be an outline: a few megabytes would take all of the memory."""
+    pixels = (np.indices((2000, 2000)).sum(0) % 2 * 255).astype(np.uint8)
+    for noise in (pixels, np.where(np.arange(2000)[:, None] % 2, 0, pixels)):
+        mask = cv2.imencode('.png', noise)[1].tobytes()
+        response = httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60)
+        assert response.status_code == 422 and 'too many pieces' in response.json()['detail']
+    stripes = np.repeat(np.arange(2000)[:, None] % 2 * 255, 200, axis=1).astype(np.uint8)
+    mask = cv2.imencode('.png', stripes)[1].tobytes()
+    assert len(httpx.post(f'{server}/page/outlines', files=dict(mask=mask), timeout=60).json()['polygons']) == 1000

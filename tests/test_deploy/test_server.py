@@ -16,14 +16,17 @@ import torch
 pytest.importorskip('fastapi')
 httpx = pytest.importorskip('httpx')
 
+from fastapi import FastAPI  # noqa: E402
+from fastapi.responses import StreamingResponse  # noqa: E402
 from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
+from mmrefseg.deploy.server.connections import ImpatientProtocol  # noqa: E402
 from mmrefseg.deploy.server.messages import Limits, Question, Reply  # noqa: E402
 from mmrefseg.deploy.server.metrics import Metrics  # noqa: E402
 from mmrefseg.deploy.server.pool import BusyError, WorkerPool  # noqa: E402
-from mmrefseg.deploy.server.worker import levels_of  # noqa: E402
+from mmrefseg.deploy.server.worker import answer_questions, levels_of  # noqa: E402
 from mmrefseg.errors import InputError, UserError  # noqa: E402
 from mmrefseg.structures.masks import rle_to_mask  # noqa: E402
 
@@ -146,24 +149,41 @@ def test_levels_keep_every_step_of_the_threshold():
      'the request is too large'),
 ])
 def test_mistakes_are_told(client, request_of, status, detail):
-    try:
-        response = client.post('/v1/segment', **request_of())
-    except httpx.TransportError:  # turned away while it still sends
-        assert detail == 'the request is too large'
-        return
+    response = client.post('/v1/segment', **request_of())
     assert response.status_code == status and detail in response.json()['detail']
 
 
+def begin(address: str, length: int) -> socket.socket:
+    """A connection on which a request of so many bytes was announced."""
+    connection = socket.create_connection(address.removeprefix('http://').split(':'), 10)
+    connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n' % length)
+    return connection
+
+
 def test_a_declared_gigabyte_is_not_waited_for(server):
-    with socket.create_connection(server.removeprefix('http://').split(':'), 10) as connection:
-        connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741824\r\n\r\nabc')
+    with begin(server, 1 << 30) as connection:
+        connection.sendall(b'abc')
         assert connection.recv(1000).startswith(b'HTTP/1.1 413 ')
+
+
+def test_who_is_turned_away_may_send_all_before_reading_why(server, pool):
+    """An answer is lost where the connection ends while its client still sends."""
+    with begin(server, 1 << 25) as connection:
+        for _ in range(1 << 9):
+            connection.sendall(bytes(1 << 16))
+        assert connection.recv(1000).startswith(b'HTTP/1.1 413 ')
+    with running(create_app(pool, LIMITS._replace(seconds=0.1), Metrics())) as address, begin(
+            address, 1 << 16) as connection:
+        for _ in range(4):
+            time.sleep(0.1)
+            connection.sendall(bytes(1 << 14))
+        assert connection.recv(1000).startswith(b'HTTP/1.1 408 ')
 
 
 def test_slow_bodies_and_slow_models_are_given_up(pool):
     with running(create_app(pool, LIMITS._replace(seconds=0.3), Metrics())) as address:
-        with socket.create_connection(address.removeprefix('http://').split(':'), 10) as connection:
-            connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc')
+        with begin(address, 100) as connection:
+            connection.sendall(b'abc')
             assert connection.recv(1000).startswith(b'HTTP/1.1 408 ')
         assert httpx.post(f'{address}/v1/segment', json=dict(image_url='http://a', expressions='x')).status_code == 403
 
@@ -314,3 +334,76 @@ def test_the_interface_is_described(client):
     assert bodies.keys() == {'multipart/form-data', 'application/json'}
     assert json.dumps(described) and client.get('/nowhere').status_code == 404
     assert client.get('/v1/segment').status_code == 405
+
+
+@pytest.mark.parametrize('fields', [('expressions', ), ('expressions', 'expressions'), ('include', 'expressions'),
+                                    ('include', 'include', 'expressions')])
+def test_files_in_the_place_of_texts(client, fields):
+    """The first one is a file."""
+    parts = [(name, (None if place else 'a.txt', b'rle')) for place, name in enumerate(fields)]
+    response = client.post('/v1/segment', files=parts, data=dict(image='aaaa'))
+    assert response.status_code == 422, response.text
+
+
+def test_a_form_in_no_encoding(client):
+    body = b'--x\r\nContent-Disposition: form-data; name="\xe4"\r\n\r\nabc\r\n--x--\r\n'
+    response = client.post('/v1/segment', content=body,
+                           headers={'content-type': 'multipart/form-data; boundary=x; charset=undefined'})
+    assert response.status_code == 400 and 'UTF-8' in response.json()['detail']
+
+
+def test_more_pixels_than_can_be_answered(monkeypatch, ask):
+    few = Question(png(1), ['a', 'b'])
+    monkeypatch.setattr('mmrefseg.deploy.server.worker._MOST_ANSWERED', 2 * 40 * 60)
+    [one, other] = answer_questions(ask, [few, few._replace(expressions=['a', 'b', 'c'])], 8)
+    assert one.content and other.refused.startswith('3 masks of 60 x 40 pixels take too long')
+
+
+@pytest.fixture
+def impatient(pool):
+    class Protocol(ImpatientProtocol):
+        seconds = 0.3
+
+    with running(create_app(pool, LIMITS, Metrics()), http=Protocol) as address:
+        yield address.removeprefix('http://').split(':')
+
+
+@pytest.mark.parametrize('begin', [b'', b'GET / HTTP/1.1\r\nX: ', b'GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /'])
+def test_clients_that_send_no_whole_head_lose_their_place(impatient, begin):
+    with socket.create_connection(impatient, 10) as connection:
+        connection.sendall(begin)
+        while connection.recv(1 << 16):
+            pass
+
+
+def test_clients_that_never_read_lose_their_place():
+    """An answer that they don't take would be kept for ever, and its place with it."""
+    app = FastAPI()
+    sent = threading.Event()
+
+    @app.get('/')
+    async def much():
+        async def blocks():
+            try:
+                for _ in range(1000):
+                    yield bytes(1 << 20)
+            finally:
+                sent.set()
+        return StreamingResponse(blocks())
+
+    class Protocol(ImpatientProtocol):
+        seconds = 0.3
+
+    with running(app, http=Protocol) as address, socket.create_connection(
+            address.removeprefix('http://').split(':'), 10) as connection:
+        connection.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+        assert sent.wait(10)
+
+
+def test_a_slow_answer_is_waited_for(gate):
+    class Protocol(ImpatientProtocol):
+        seconds = 0.1
+
+    with pool_of(Slow(gate)) as pool, running(create_app(pool, LIMITS, Metrics()), http=Protocol) as address:
+        threading.Timer(0.6, gate.touch).start()
+        assert httpx.post(f'{address}/v1/segment', timeout=30, **form(b'x', 'wait')).status_code == 422

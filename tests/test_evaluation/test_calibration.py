@@ -12,7 +12,7 @@ from mmrefseg.evaluation.functional.calibration import (
     fit_calibration,
     reliability,
 )
-from mmrefseg.structures.overlap import expected_overlap
+from mmrefseg.structures.overlap_estimate import expected_overlap
 
 
 def test_expected_overlap_by_hand():

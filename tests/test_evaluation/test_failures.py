@@ -10,8 +10,8 @@ from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, summarise_iou
 from mmrefseg.evaluation.failures import RULES, choose_examples, classify_failure, collect_facts, report_failures
-from mmrefseg.evaluation.failures.facts import same_category
-from mmrefseg.evaluation.failures.routing import routing_by_kind
+from mmrefseg.evaluation.failures.facts import ids_by_category, same_category
+from mmrefseg.evaluation.failures.router_choices import routing_by_kind
 from mmrefseg.evaluation.functional import iou_ratios
 from mmrefseg.evaluation.predictions.prediction import read_entry
 from mmrefseg.evaluation.scores import unions_of
@@ -92,7 +92,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def infos(dataset):
-    return [dataset.get_data_info(place) for place in range(len(dataset))]
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 def answer(mask, **fields):
@@ -138,9 +138,9 @@ def test_facts_and_figures(dataset, infos):
 def test_what_stands_out_is_beyond_chance(dataset, infos):
     """Of sixty images, expressions of many words all fail; one of few words by chance."""
     few, many = ({**infos[0], 'text': text, 'kind': ''} for text in ('red cup', 'the cup left of the red one there'))
-    asked = [{**(many if place % 3 else few), 'image_id': place} for place in range(60)]
+    asked = [{**(many if index % 3 else few), 'image_id': index} for index in range(60)]
     right = truth_of(infos[0])
-    answers = [answer(0 * right if place % 3 or place == 0 else right) for place in range(60)]
+    answers = [answer(0 * right if index % 3 or index == 0 else right) for index in range(60)]
     facts = collect_facts(asked, answers, {}, PROTOCOLS['cris'])
     ratios = iou_ratios(facts.scores.intersections, unions_of(facts.scores.counts))
     report = report_failures(facts, ratios, answers)
@@ -152,11 +152,20 @@ def test_what_stands_out_is_beyond_chance(dataset, infos):
 
 
 def test_same_category_where_annotations_tell(dataset, infos):
-    objects = dataset.objects()
+    objects = ids_by_category(dataset.objects())
     assert [same_category(info, objects) for info in infos] == [0, 0, 0, 1]
     assert same_category({**infos[3], 'ann_ids': [13, 14]}, objects) == 0
     assert same_category({**infos[3], 'category_id': -1}, objects) is None
     assert same_category({**infos[3], 'image_id': 77}, objects) == 0
+
+
+def test_annotations_without_number_are_refused(dataset, infos):
+    """Their masks would take gigabytes."""
+    other = dataset.objects()['3'][1]
+    wrong = answer(np.eye(24, 32, dtype=np.uint8))
+    crowded = {'3': [other] * ((1 << 31) // (24 * 32) + 1)}
+    with pytest.raises(InputError, match='objects are annotated on its 24 x 32 pixels'):
+        collect_facts(infos[3:], [wrong], crowded, PROTOCOLS['cris'])
 
 
 def test_no_target(infos):
@@ -234,7 +243,7 @@ def test_examples():
     failures = ['leak' if iou <= 0.5 else None for iou in ious]
     failures[60] = 'part'
     found = choose_examples(ious, failures, 4)
-    by_choice = {choice: [place for place, reasons in found.items() if choice in reasons]
+    by_choice = {choice: [index for index, reasons in found.items() if choice in reasons]
                  for choice in ('worst', 'median', 'best', 'of its class')}
     assert by_choice['worst'] == [100, 99, 98, 97] and by_choice['best'] == [3, 2, 1, 0]
     assert by_choice['median'] == [52, 51, 50, 49]

@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 import torch
-from helpers.fuzzed_surfaces import PREDICTIONS, SURFACES
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.predictions import PREDICTIONS
 from helpers.fuzzing import endings
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from PIL import Image
@@ -27,7 +28,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def infos(dataset):
-    return [dataset.get_data_info(place) for place in range(len(dataset))]
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 def entry(**names):
@@ -38,7 +39,7 @@ def places(infos, **names):
     """Sentences that an answer of these names belongs to, or why there are none."""
     found = match_predictions(infos, [entry(**names)], 'images')
     assert len(found.unmatched) + any(found.answers) == 1
-    return [place for place, answer in enumerate(found.answers) if answer] or found.unmatched[0][1]
+    return [index for index, answer in enumerate(found.answers) if answer] or found.unmatched[0][1]
 
 
 @pytest.mark.parametrize(('names', 'expected'), [

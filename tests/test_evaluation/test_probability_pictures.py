@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mmrefseg.errors import InputError
-from mmrefseg.evaluation.failures import sweep
-from mmrefseg.evaluation.failures.sweep import read_probability
+from mmrefseg.evaluation.failures import threshold_sweep
+from mmrefseg.evaluation.failures.threshold_sweep import read_probability
 
 
 def written(size):
@@ -22,7 +22,7 @@ def test_a_picture():
 
 @pytest.mark.parametrize('size', [(1025, 1), (1, 1025), (9000, 9900)])
 def test_a_large_picture_is_not_decoded(monkeypatch, size):
-    monkeypatch.setattr(sweep, 'decode_image', None)
+    monkeypatch.setattr(threshold_sweep, 'decode_image', None)
     with pytest.raises(InputError, match=f"^x: 'probability' is {size[0]} x {size[1]} pixels; at most 1024 a side"):
         read_probability(written(size), 'x')
 

@@ -12,7 +12,7 @@ def draws_by_hand(images):
     """Places of the expressions of every possible draw of images."""
     members = {image: [i for i, other in enumerate(images) if other == image] for image in dict.fromkeys(images)}
     for draw in itertools.product(members, repeat=len(members)):
-        yield [place for image in draw for place in members[image]]
+        yield [index for image in draw for index in members[image]]
 
 
 INTER = np.array([10, 60, 95, 0, 30, 88, 51])

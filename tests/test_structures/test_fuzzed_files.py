@@ -1,7 +1,8 @@
 """Damaged images and masks end in a picture or in a clear error."""
 import numpy as np
 import pytest
-from helpers.fuzzed_surfaces import FILES, SURFACES
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.images import FILES
 from helpers.fuzzing import endings
 
 from mmrefseg.errors import InputError

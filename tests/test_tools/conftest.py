@@ -9,7 +9,16 @@ from helpers.configs import build_model
 from helpers.tools import load_script
 from torch import Tensor
 
-from mmrefseg.apis import converting
+from mmrefseg.apis import RefSegInferencer, checkpoint_conversion
+
+
+@pytest.fixture(scope='session')
+def weights(tmp_path_factory) -> str:
+    """A file of random weights for sera_tiny_refshapes."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'weights.pth'
+    torch.save(RefSegInferencer('sera_tiny_refshapes', None, 'cpu').model.state_dict(), path)
+    return str(path)
 
 
 @pytest.fixture
@@ -20,7 +29,7 @@ def run_converter(monkeypatch) -> Callable[..., None]:
         tool = load_script(f'tools/model_converters/{name}.py')
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         # Every conversion compares with the models of the same few configs.
-        monkeypatch.setattr(converting, 'MODELS', Namespace(build=build_model))
+        monkeypatch.setattr(checkpoint_conversion, 'MODELS', Namespace(build=build_model))
         tool.main()
 
     return run

@@ -46,11 +46,11 @@ def folder(tmp_path_factory):
 def rows(folder):
     """Answers to relations are the other cup, those to every third location are empty."""
     dataset = JSONLinesDataset(str(folder), split='val')
-    infos = [dataset.get_data_info(place) for place in range(len(dataset))]
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     rows = []
-    for place, info in enumerate(infos):
-        meant = infos[place - 1] if info['kind'] == 'relation' else info
-        mask = draw_mask(meant['segmentation'], 60, 80) * (info['kind'] == 'relation' or place % 3 > 0)
+    for index, info in enumerate(infos):
+        meant = infos[index - 1] if info['kind'] == 'relation' else info
+        mask = draw_mask(meant['segmentation'], 60, 80) * (info['kind'] == 'relation' or index % 3 > 0)
         rows.append({'sent_id': info['sent_id'], 'segmentation': mask_to_rle(mask), 'text': info['text']})
     return rows
 
@@ -178,7 +178,7 @@ def test_what_the_file_lacks_is_not_shown(command, rows):
 @pytest.mark.parametrize(('change', 'arguments', 'message'), [
     (lambda rows: [{**rows[0], 'segmentation': mask_to_rle(np.ones((6, 8)))}, *rows[1:]], (),
      'predictions.json.*its RLE must have the size'),
-    (lambda rows: [{**row, 'sent_id': 900 + place} for place, row in enumerate(rows)], (), 'belong to no expression'),
+    (lambda rows: [{**row, 'sent_id': 900 + index} for index, row in enumerate(rows)], (), 'belong to no expression'),
     (lambda rows: [*rows, rows[0]], (), 'answer the same expression'),
     (lambda rows: rows, ('--split', 'nowhere'), 'nowhere'),
     (lambda rows: rows, ('--examples', '-1'), 'must be 0 or more'),

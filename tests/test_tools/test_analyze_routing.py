@@ -169,8 +169,8 @@ def test_costs_against_one_by_one(command, folder, tmp_path, capsys):
     own = ious()
     assert report['mIoU']['all'] == pytest.approx(own, abs=1e-3)
     mixture = model.neck.mixtures[1]
-    means = [sum(weights[i] for weights, _ in one_by_one(folder, 'testA')['fusion.1']['all']) / len(dataset)
-             for i in range(4)]
+    decisions = one_by_one(folder, 'testA')['fusion.1']['all']
+    means = [sum(weights[i] for weights, _ in decisions) / len(dataset) for i in range(4)]
     with monkey_router(mixture.router, lambda logits: torch.tensor([means]).expand(len(logits), -1)):
         assert report['costs']['fusion.1']['frozen']['all'] == pytest.approx(own - ious(), abs=1e-3)
 

@@ -86,7 +86,8 @@ def test_compile_reaches_the_network(command, monkeypatch):
 
 
 def test_several_configs_parts_and_training(tool, command, capsys, monkeypatch):
-    monkeypatch.setattr(tool, 'training', lambda model, data, compiled: {'training step': lambda: len(data['inputs'])})
+    monkeypatch.setattr(tool, 'training',
+                        lambda model, data, compiled, amp: {'training step': lambda: len(data['inputs'])})
     phrases = 'segvlm_tiny_refshapes-phrasecut'
     figures = command('segvlm_tiny_refshapes', *QUICK, '--against', 'segvlm_tiny_refshapes', phrases, '--parts',
                       '--training')
@@ -112,7 +113,8 @@ def test_training_steps_change_nothing(tool):
     """Steps of size 0, and the model answers as before."""
     config = read_config('segvlm_tiny_refshapes')
     model = tool.build(config).eval()
-    calls = tool.training(model, tool.make_batch(config, 2), compiled=False)
+    calls = tool.training(model, tool.make_batch(config, 2), compiled=False, amp=True)
+    assert list(calls) == ['training step', 'training step, bfloat16']
     weights = {name: p.clone() for name, p in model.named_parameters()}
     for call in calls.values():
         call()

@@ -104,12 +104,12 @@ def test_own_data(command, tmp_path, unit):
 
 def test_lmdb_holds_what_the_files_do(tool, made, tmp_path):
     files = RefCOCODataset(str(made), unit='ref')
-    infos = [files.get_data_info(place) for place in range(len(files))]
+    infos = [files.get_data_info(index) for index in range(len(files))]
     tool.write_as_lmdb(tmp_path, 'train', infos)
     from_lmdb = ReferringLMDBDataset(str(tmp_path), 'train', unit='ref')
     assert len(from_lmdb) == len(files)
-    for place, info in enumerate(infos):
-        other = from_lmdb.get_data_info(place)
+    for index, info in enumerate(infos):
+        other = from_lmdb.get_data_info(index)
         assert tool.image_bytes(other['img_path']) == tool.image_bytes(info['img_path'])
         assert (tool.draw_mask(other['segmentation'], 480, 640) == tool.draw_mask(info['segmentation'], 480, 640)).all()
         assert other['sentences'] == info['sentences']

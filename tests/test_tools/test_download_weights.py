@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmrefseg.checkpoints.pretrained import RemoteFile
 from mmrefseg.errors import FileError
+from mmrefseg.utils.file_download import RemoteFile
 
 TOOL = Path(__file__).parents[2] / 'tools/download_weights.py'
 DINOV2 = 'pretrained/dinov2_vitb14_reg4_pretrain.pth'

@@ -106,7 +106,7 @@ def test_pictures_of_each_split(folder):
     """The first sample and the last; four panels, of 360 pixels for images of 96×64."""
     numbers = {split: len(rows) for split, rows in json.loads((folder / 'predictions.json').read_text()).items()
                if split != 'protocols'}
-    expected = {f'{split}/{place:06d}.png' for split, number in numbers.items() for place in (0, number - 1)}
+    expected = {f'{split}/{index:06d}.png' for split, number in numbers.items() for index in (0, number - 1)}
     assert {str(path.relative_to(folder / 'shown')) for path in (folder / 'shown').rglob('*.png')} == expected
     for path in expected:
         with Image.open(folder / 'shown' / path) as picture:

@@ -51,7 +51,8 @@ def run(tool, tmp_path, monkeypatch):
 def test_trains_tests_and_reports(run, tmp_path, capsys):
     train, test, probe, calibrate, report, errors = run('--config', 'sera_tiny_refshapes', '--epochs', '4')
     out = tmp_path / 'out'
-    best = str(out / 'best_mIoU_epoch_3.pth')
+    best = str(out / 'finetuned.pth')
+    assert (out / 'finetuned.pth').read_bytes() == (out / 'best_mIoU_epoch_3.pth').read_bytes()
     config = Config.fromfile(out / 'finetune.py')
     assert config.train_cfg.max_epochs == 4
     assert config.model.test_cfg == dict(threshold=0.35, calibration=dict(temperature=2.0, shift=-0.5))
@@ -75,10 +76,10 @@ def test_nothing_is_overwritten_and_a_stopped_one_goes_on(run):
 
 def test_what_it_forgot_is_told(run, tool, tmp_path, monkeypatch):
     torch.save({}, tmp_path / 'start.pth')
-    monkeypatch.setattr(tool, 'write_interpolated', lambda *_: tmp_path / 'out/interpolated.pth')
+    monkeypatch.setattr(tool, 'write_interpolated', lambda *_: tmp_path / 'out/finetuned.pth')
     ran = run('--config', 'sera_tiny_refshapes', '--from', str(tmp_path / 'start.pth'), '--interpolate', '0.5')
-    assert ran[1][2] == str(tmp_path / 'out/interpolated.pth')
-    assert [line[2] for line in ran[-2:]] == [str(tmp_path / 'start.pth'), str(tmp_path / 'out/interpolated.pth')]
+    assert ran[1][2] == str(tmp_path / 'out/finetuned.pth')
+    assert [line[2] for line in ran[-2:]] == [str(tmp_path / 'start.pth'), str(tmp_path / 'out/finetuned.pth')]
     report = (tmp_path / 'out/report.md').read_text()
     assert report.startswith('# Report') and 'mIoU was 80.0 before and is 60.0 after, 75 %: it forgot' in report
 
@@ -86,6 +87,7 @@ def test_what_it_forgot_is_told(run, tool, tmp_path, monkeypatch):
 @pytest.mark.parametrize('arguments, message', [
     ([], 'name a checkpoint with --from, or with --config'),
     (['--config', 'sera_tiny_refshapes', '--interpolate', '0.5'], '--interpolate takes a share'),
+    (['--from', 'a.pth', '--interpolate', '0.5', '--absent', '0.2'], 'the same weights before and after'),
 ])
 def test_command_lines_that_make_no_sense(run, arguments, message):
     with pytest.raises(SystemExit, match=message):

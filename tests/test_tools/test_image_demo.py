@@ -7,20 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from mmrefseg.apis import RefSegInferencer
 
 TOOL = Path(__file__).parents[2] / 'tools/image_demo.py'
 CONFIG = 'sera_tiny_refshapes'
-
-
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('weights') / 'weights.pth'
-    torch.save(RefSegInferencer(CONFIG, None, 'cpu').model.state_dict(), path)
-    return str(path)
 
 
 @pytest.fixture

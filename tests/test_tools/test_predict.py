@@ -5,22 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from mmrefseg.apis import RefSegInferencer
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.evaluation.predictions import read_predictions
 
 TOOL = Path(__file__).parents[2] / 'tools/predict.py'
 CONFIG = 'sera_tiny_refshapes'
-
-
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('weights') / 'weights.pth'
-    torch.save(RefSegInferencer(CONFIG, None, 'cpu').model.state_dict(), path)
-    return str(path)
 
 
 @pytest.fixture(scope='module')

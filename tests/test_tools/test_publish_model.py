@@ -2,7 +2,6 @@
 import hashlib
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -51,15 +50,13 @@ def assert_published(path, source):
     assert all(torch.equal(value, original['state_dict'][name]) for name, value in published['state_dict'].items())
 
 
-def test_as_a_process_of_its_own(folder, tmp_path):
+def test_everything_is_published_that_belongs_to_the_model(command, folder):
     source = folder / 'full/iter_4.pth'
     assert {'optimizer', 'param_schedulers', 'message_hub', 'ema_state_dict'} < load_from_local(source).keys()
-    words = [sys.executable, TOOL, source, 'new/sera.v1.pth']
-    done = subprocess.run([*map(str, words)], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    path = re.fullmatch(r'The file to publish is (new/sera\.v1-[0-9a-f]{8}\.pth)\n', done.stdout)[1]
-    assert_published(tmp_path / path, source)
-    assert [file.name for file in (tmp_path / 'new').iterdir()] == [Path(path).name]
+    path = command('full/iter_4.pth', 'new/sera.v1.pth')
+    assert re.fullmatch(r'new/sera\.v1-[0-9a-f]{8}\.pth', str(path.relative_to(folder)))
+    assert_published(path, source)
+    assert list((folder / 'new').iterdir()) == [path]
 
 
 def test_a_checkpoint_of_what_was_trained_stays_one(command, folder):

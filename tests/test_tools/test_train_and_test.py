@@ -182,11 +182,18 @@ def test_missing_weights_are_told_before_anything_is_read(monkeypatch, tmp_path)
                        ('backbone', 'dinov2_vitb14_reg4_pretrain.pth')):
         assert f'model.{part} needs the weights pretrained/{file}, but there is no file {pretrained}' in message
         assert f'Only model.{part}.init_cfg=None, which --cfg-options can set, trains from random weights' in message
-    assert f'Run `python tools/download_weights.py {config_path("sera_dinov2_refcoco")}`' in message
+    assert f'Run `mmrefseg weights {config_path("sera_dinov2_refcoco")}`' in message
 
 
 def test_a_config_of_data_alone(monkeypatch, tmp_path):
     assert 'has no model' in run(monkeypatch, tmp_path, 'train', config_path('_base_/datasets/refcoco'))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+@pytest.mark.parametrize('kind', ['AmpOptimWrapper', 'mmengine.AmpOptimWrapper', 'ApexOptimWrapper'])
+def test_wrappers_of_gpus_alone(monkeypatch, tmp_path, kind):
+    message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes', '--cfg-options', f'optim_wrapper.type={kind}')
+    assert 'computes on GPUs alone, and there is none here. --amp trains' in message
 
 
 @pytest.fixture

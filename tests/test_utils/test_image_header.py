@@ -34,8 +34,8 @@ def _jpeg(width: int, height: int) -> bytes:
     file = BytesIO()
     Image.new('RGB', (8, 8)).save(file, 'JPEG')
     content = bytearray(file.getvalue())
-    place = content.index(b'\xff\xc0') + 5
-    content[place:place + 4] = struct.pack('>HH', height, width)
+    start = content.index(b'\xff\xc0') + 5
+    content[start:start + 4] = struct.pack('>HH', height, width)
     return bytes(content)
 
 
@@ -95,8 +95,8 @@ def test_masks_of_another_size_are_not_decoded(tmp_path, monkeypatch):
 def test_a_part_of_a_png_that_claims_gigabytes(monkeypatch, length, kind):
     """OpenCV would make room for it, of which there may be none."""
     content = _png(4, 3)
-    place = content.index(kind if kind in content else b'IEND') - 4
-    content = content[:place] + struct.pack('>I', length) + kind + content[place + 8:]
+    start = content.index(kind if kind in content else b'IEND') - 4
+    content = content[:start] + struct.pack('>I', length) + kind + content[start + 8:]
     monkeypatch.setattr(cv2, 'imdecode', None)
     with pytest.raises(InputError, match='it is damaged, cut off or not an image'):
         decode_image(content, 'a')

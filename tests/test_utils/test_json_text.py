@@ -59,7 +59,7 @@ def _repeat(path, key):
 
 def _read(kind, *args, **kwargs):
     dataset = kind(*args, **kwargs)
-    return [dataset.get_data_info(place) for place in range(len(dataset))]
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 def _lines(root):

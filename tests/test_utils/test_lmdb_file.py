@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import struct
+from pathlib import Path
 
 import lmdb
 import numpy as np
@@ -15,8 +16,8 @@ from mmrefseg.utils.lmdb_file import (
     check_content,
     image_address,
     is_lmdb_address,
-    read_header,
     read_image_bytes,
+    read_lmdb_header,
     read_value,
 )
 from mmrefseg.utils.lmdb_pages import LMDBPages
@@ -32,17 +33,30 @@ def file(tmp_path):
 
 def test_round_trip(file):
     assert os.listdir(file.parent) == ['data.lmdb']
-    assert read_header(file)['name'] == 'mine'
+    assert read_lmdb_header(file)['name'] == 'mine'
     assert read_value(file, 'other') == b'' and read_value(file, 'images/big') == bytes(100_000)
     assert read_value(file, 'nothing') is None and read_value(file, 'x' * 600) is None
     check_content(file)
+
+
+def test_no_more_than_so_many_files_stay_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_file, '_MOST_OPEN', 2)
+    for name in 'abc':
+        writer = LMDBWriter(tmp_path / name)
+        writer.write([('key', name.encode())])
+        writer.finish({})
+    for name in 'abcabc':
+        assert read_value(tmp_path / name, 'key') == name.encode()
+        targets = [Path(os.path.realpath(path)) for path in Path('/proc/self/fd').iterdir()]
+        still_open = [target.name for target in targets if target.parent == tmp_path]
+        assert name in still_open and len(still_open) <= 2
 
 
 def test_content_checksum_by_hand(tmp_path):
     writer = LMDBWriter(tmp_path / 'x')
     writer.write([('b', b'12'), ('a', b'3')])
     writer.finish({})
-    assert read_header(tmp_path / 'x')['content_sha256'] == hashlib.sha256(b'1 1 a31 2 b12').hexdigest()
+    assert read_lmdb_header(tmp_path / 'x')['content_sha256'] == hashlib.sha256(b'1 1 a31 2 b12').hexdigest()
 
 
 def test_grows_without_a_thought(tmp_path):
@@ -114,14 +128,14 @@ def _write_header(path, content, digest=None):
 def test_wrong_headers(tmp_path, content, digest, message):
     _write_header(tmp_path / 'x', content, digest)
     with pytest.raises(ValueError, match=f'(?i){message}'):
-        read_header(tmp_path / 'x')
+        read_lmdb_header(tmp_path / 'x')
 
 
 def test_a_file_of_somebody_else(tmp_path):
     with lmdb.open(str(tmp_path / 'x'), subdir=False, lock=False) as file, file.begin(write=True) as other:
         other.put(b'a', b'b')
     with pytest.raises(ValueError, match='no header'):
-        read_header(tmp_path / 'x')
+        read_lmdb_header(tmp_path / 'x')
 
 
 @pytest.mark.parametrize('damage, message', [
@@ -140,7 +154,7 @@ def test_a_changed_byte_is_found(tmp_path, file):
     content = file.read_bytes()
     assert b'images/a/#b.jpgabc' in content
     (tmp_path / 'x').write_bytes(content.replace(b'images/a/#b.jpgabc', b'images/a/#b.jpgabd'))
-    assert read_header(tmp_path / 'x')['name'] == 'mine'
+    assert read_lmdb_header(tmp_path / 'x')['name'] == 'mine'
     with pytest.raises(ValueError, match='does not fit its checksum'):
         check_content(tmp_path / 'x')
 
@@ -153,14 +167,14 @@ def test_one_file_under_several_names(file, monkeypatch):
 
 
 def test_a_replaced_file_is_opened_anew(tmp_path, file):
-    assert read_header(file)['name'] == 'mine'
+    assert read_lmdb_header(file)['name'] == 'mine'
     writer = LMDBWriter(tmp_path / 'other')
     writer.finish({'name': 'other'})
     (tmp_path / 'other').replace(file)
-    assert read_header(file)['name'] == 'other'
+    assert read_lmdb_header(file)['name'] == 'other'
     file.unlink()
     with pytest.raises(FileNotFoundError):
-        read_header(file)
+        read_lmdb_header(file)
 
 
 def test_a_page_whose_elements_are_all_one_large_value(tmp_path):

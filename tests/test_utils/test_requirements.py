@@ -82,6 +82,16 @@ def test_what_onedl_maintains(onedl):
     assert problems() == ['onedl-mmcv 2.2.0 is installed, needed is onedl-mmcv >=2.3,<2.4']
 
 
+def test_the_mend_is_of_the_line_that_is_here(installed, onedl):
+    del installed['onedl-mmcv']
+    with pytest.raises(ImportError, match=r'pip install "mmrefseg\[onedl\]" onedl-mmcv==2\.3\.6$'):
+        check_requirements()
+    installed.clear()
+    installed.update(torch='2.11.0', timm='1.0.31')
+    with pytest.raises(ImportError, match=r'pip install "mmrefseg\[openmmlab\]" mmcv-lite==2\.1\.0$'):
+        check_requirements()
+
+
 def test_the_two_lines_are_not_mixed(onedl):
     del onedl['onedl-mmsegmentation']
     onedl['mmsegmentation'] = '1.2.2'

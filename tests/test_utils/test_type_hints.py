@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 
-from mmrefseg.utils.type_hints import MISFIT, Count, Finite, Share, describe, fit
+from mmrefseg.utils.type_hints import MISFIT, Count, Finite, Share, fit, in_words
 
 
 @pytest.mark.parametrize(('hint', 'values'), [
@@ -113,4 +113,4 @@ def test_hints_that_cannot_be_checked_are_bugs() -> None:
     (torch.Tensor, 'a Tensor'),
 ])
 def test_words(hint: Any, words: str) -> None:
-    assert describe(hint) == words
+    assert in_words(hint) == words

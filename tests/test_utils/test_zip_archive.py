@@ -48,6 +48,16 @@ def test_whole_archives_are_opened(members, zip64, comment, before):
         assert {name: archive.read(name) for name in archive.namelist()} == members
 
 
+def test_a_directory_in_another_order():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        for name in 'abc':
+            archive.writestr(name, name * 9)
+        archive.filelist.reverse()
+    with open_archive(file) as archive:
+        assert [archive.read(name) for name in archive.namelist()] == [b'c' * 9, b'b' * 9, b'a' * 9]
+
+
 HEADER = struct.pack('<4s5H3L2H', b'PK\3\4', 20, 0, 0, 0, 0, 0, 100, 100, 1, 0) + b'a'
 HOSTILE = {
     'one place for all': with_directory([(b'a', 100, 0), (b'b', 100, 0)], HEADER + bytes(100)),

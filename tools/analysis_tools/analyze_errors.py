@@ -14,12 +14,13 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.failures import Facts, choose_examples, collect_facts, report_failures
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
 from mmrefseg.evaluation.predictions.matching import file_name_of
-from mmrefseg.evaluation.predictions.scoring import draw_pairs
+from mmrefseg.evaluation.predictions.scoring import mask_pairs
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically, write_json
 from mmrefseg.visualization.error_page import draw_example, error_page
 
@@ -49,26 +50,26 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def describe(place: int, info: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def describe(index: int, info: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """What the file of numbers says of each expression."""
     return {
         **{key: info.get(key) for key in ('sent_id', 'ref_id', 'image_id')},
         'text': info['text'],
         'file_name': file_name_of(info['img_path'], info.get('image_folder', '')),
-        'iou': 100 * float(facts.ious[place]),
-        'failure': facts.failures[place],
-        'kind': facts.kinds[place],
-        'words': int(facts.scores.lengths[place]),
-        'area': int(facts.scores.areas[place]),
-        'position': facts.positions[place],
-        'others_of_its_category': facts.same_category[place],
+        'iou': 100 * float(facts.ious[index]),
+        'failure': facts.failures[index],
+        'kind': facts.kinds[index],
+        'words': int(facts.scores.lengths[index]),
+        'area': int(facts.scores.areas[index]),
+        'position': facts.positions[index],
+        'others_of_its_category': facts.same_category[index],
     }
 
 
 def picture(info: Mapping[str, Any], answer: Prediction | None, protocol: Protocol) -> np.ndarray:
     """A small picture of image, truth and answer."""
     loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
-    mask, truth = next(draw_pairs([info], [answer], [protocol])).frames[protocol.name]
+    mask, truth = next(mask_pairs([info], [answer], [protocol])).frames[protocol.name]
     shown = mask.numpy().astype(np.uint8) if answer else np.zeros_like(truth, np.uint8)
     height, width = loaded['ori_shape']
     shown = cv2.resize(shown, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -93,24 +94,25 @@ def analyze(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
     answers, other_texts = matched[split.name].answers, matched[split.name].other_texts
     facts = collect_facts(split.infos, answers, split.dataset.objects(), protocol, getattr(metric, 'min_pixels', 1))
     chosen = choose_examples(facts.ious, facts.failures, args.examples) if args.examples else {}
-    rows = [describe(place, info, facts) for place, info in enumerate(split.infos)]
+    rows = [describe(index, info, facts) for index, info in enumerate(split.infos)]
     report = {
         'predictions': args.predictions, 'on': args.on, 'split': split.name, 'protocol': protocol.to_dict(),
         'protocol_text': str(protocol), 'expressions': len(rows),
-        'images': len({info['image_id'] for info in split.infos}),
+        'images': len({key_of(info['image_id']) for info in split.infos}),
         'without_target': int(np.count_nonzero(facts.scores.areas == 0)),
         'missing': answers.count(None), 'unmatched': unmatched,
         'other_texts': [prediction.where for prediction in other_texts],
         **report_failures(facts, metric.ratios(facts.scores, protocol), answers),
-        'examples': [{**rows[place], 'choice': reasons} for place, reasons in chosen.items()],
+        'examples': [{**rows[index], 'choice': reasons} for index, reasons in chosen.items()],
         'rows': rows,
     }
     return report, _pictures(split.infos, answers, list(chosen), protocol)
 
 
-def _pictures(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None], places: Sequence[int],
+def _pictures(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None], indices: Sequence[int],
               protocol: Protocol) -> list[np.ndarray]:
-    return [picture(infos[place], answers[place], protocol) for place in track(places, 'examples', disable=not places)]
+    return [picture(infos[index], answers[index], protocol)
+            for index in track(indices, 'examples', disable=not indices)]
 
 
 def write(args: Namespace) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.progress import track
 from torch import Tensor, nn
 
 from mmrefseg.apis import command_line
+from mmrefseg.apis.building import add_cfg_options
 from mmrefseg.apis.running import load_config, start_testing
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
@@ -46,8 +47,7 @@ def make_parser() -> ArgumentParser:
                         help='also measure what mIoU loses where routing is frozen to its mean, and without each '
                              'expert, by kind of expression, and draw costs.png: runs the split once per router, once '
                              'per expert, and twice more')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as test_dataloader.batch_size=8')
+    add_cfg_options(parser, 'test_dataloader.batch_size=8')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser
 

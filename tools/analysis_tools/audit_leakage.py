@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.building import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
+from mmrefseg.datasets.duplicate_images import Copy, Fingerprint, find_copies, read_fingerprint
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
-from mmrefseg.datasets.picture_copies import Copy, Picture, find_copies, read_picture
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
@@ -60,8 +60,7 @@ def make_parser() -> ArgumentParser:
                              'file, or nearly the same picture, by a 64-bit perceptual hash')
     parser.add_argument('--workers', type=int, default=2, help='processes that open images (default: 2)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the numbers')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the configs')
+    add_cfg_options(parser, 'train_dataloader.dataset.data_root=DIR')
     return parser
 
 
@@ -114,11 +113,11 @@ class Audit:
                 copies[dataset.title, split] = find_copies(self._look_at(trained.values()), self._look_at(others))
         return {split: found for split, found in copies.items() if found}
 
-    def _look_at(self, paths: Iterable[str]) -> list[Picture]:
+    def _look_at(self, paths: Iterable[str]) -> list[Fingerprint]:
         paths = list(paths)
         unread = [path for path in paths if path not in self._pictures]
         with ordered_map(self._workers) as over_workers:
-            pictures = track(over_workers(read_picture, unread), 'pictures', len(unread))
+            pictures = track(over_workers(read_fingerprint, unread), 'pictures', len(unread))
             self._pictures |= {picture.name: picture for picture in pictures}
         return [self._pictures[path] for path in paths]
 

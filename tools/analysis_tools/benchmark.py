@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -25,20 +24,20 @@ from benchmarking.model_calls import (
     parts,
     training,
 )
+from benchmarking.reporting import add_out_argument, check_least, circumstances, report
 from benchmarking.timing import latency, peak_memory, product_limit, ratio, reset_peak, time_calls
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import check_device, read_config
+from mmrefseg.apis.building import add_cfg_options, check_device, read_config
 from mmrefseg.apis.running import mixed_precision_dtype
-from mmrefseg.errors import InputError, UserError
+from mmrefseg.errors import UserError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.model_complexity import count_flops, parameter_rows, parameter_table
 
 __all__ = ['EXPRESSION', 'latency', 'make_batch', 'time_calls']
@@ -82,21 +81,9 @@ def make_parser() -> ArgumentParser:
                         help="also one pass over the config's test data: reading, prediction and figures")
     parser.add_argument('--warmup', type=int, default=5, help='calls before those that count (default: 5)')
     parser.add_argument('--repeats', type=int, default=20, help='calls that count (default: 20)')
-    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of all configs, such as model.text_encoder.num_tokens=22')
+    add_out_argument(parser)
+    add_cfg_options(parser, 'model.text_encoder.num_tokens=22')
     return parser
-
-
-def check_numbers(batch: int, warmup: int, repeats: int) -> None:
-    """Refuse numbers that nothing can be measured with.
-
-    Raises:
-        InputError: names the number, and the least that it may be.
-    """
-    for name, value, least in (('batch', batch, 1), ('warmup', warmup, 1), ('repeats', repeats, 2)):
-        if value < least:
-            raise InputError(f'--{name} is {value}; it must be at least {least}')
 
 
 def prepare(name: str, device: torch.device, args: Namespace) -> Subject:
@@ -142,14 +129,14 @@ def describe(subject: Subject, seconds: dict[str, list[float]], memory: dict[str
     }
 
 
-def measure(args: Namespace) -> tuple[ReferringSegmentor, dict[str, Any]]:
-    """The first config's model and all figures.
+def measure(args: Namespace) -> dict[str, Any]:
+    """All figures; prints the parameters of the first config's model.
 
     Raises:
         MissingInputError: there is no such config, or data to evaluate on.
         InputError: a config has no model or test pipeline, or a setting is out of range.
     """
-    check_numbers(args.batch, args.warmup, args.repeats)
+    check_least(args, batch=1, warmup=1, repeats=2)
     device = check_device(args.device or get_device())
     dtype = mixed_precision_dtype() if args.amp else torch.float32
     names = list(dict.fromkeys((args.config, *args.against)))
@@ -173,7 +160,8 @@ def measure(args: Namespace) -> tuple[ReferringSegmentor, dict[str, Any]]:
         found[name]['ratios'] = {call: ratio(values, seconds[names[0], call])
                                  for (other, call), values in seconds.items()
                                  if other == name and (names[0], call) in seconds}
-    return subjects[names[0]].model, {
+    print(parameter_table(subjects[names[0]].model))
+    return {
         'config': args.config,
         'device': str(device),
         'batch': args.batch,
@@ -223,8 +211,8 @@ def to_text(figures: dict[str, Any]) -> str:
                      f'{found["expressions_per_second"]:.1f} per second: reading, prediction and figures')
     memory = figures['peak_memory']
     return '\n'.join([
-        *lines, f'memory     {memory["bytes"] / 2**20:,.0f} MiB at most: {memory["of"]}', f'machine    {where}',
-        'versions   ' + ', '.join(f'{library} {number}' for library, number in figures['versions'].items())
+        *lines, f'memory     {memory["bytes"] / 2**20:,.0f} MiB at most: {memory["of"]}',
+        *circumstances(figures, where)
     ])
 
 
@@ -248,20 +236,20 @@ def ratio_table(figures: dict[str, Any]) -> Table:
     return table
 
 
+def show(figures: dict[str, Any]) -> None:
+    """Print the figures, and how they compare."""
+    print(to_text(figures))
+    if figures['against']:
+        Console(width=max(Console().width, TABLE_WIDTH), markup=False, emoji=False).print(ratio_table(figures))
+
+
 def benchmark(args: Namespace) -> None:
     """Measure and print."""
-    if args.out:
-        check_writable(args.out.parent)
     try:
-        model, figures = measure(args)
+        report(lambda: measure(args), show, args.out)
     except torch.OutOfMemoryError as error:
         raise UserError(f'the GPU has too little memory for batches of {args.batch}; choose a smaller --batch'
                         ) from error
-    print(parameter_table(model), to_text(figures), sep='\n')
-    if args.against:
-        Console(width=max(Console().width, TABLE_WIDTH), markup=False, emoji=False).print(ratio_table(figures))
-    if args.out:
-        write_json(figures, args.out)
 
 
 def main() -> None:

@@ -17,13 +17,14 @@ import torch
 from benchmarking.coco_like import write_coco_like
 from benchmarking.lmdb_files import write_lmdb
 from benchmarking.published_loader import PublishedLoader, write_published_lmdb
-from mmengine.config import Config, DictAction
+from benchmarking.reporting import add_out_argument, check_least, circumstances, report
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.building import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes
@@ -31,7 +32,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import draw_mask, mask_to_rle
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import check_writable, write_json
+from mmrefseg.utils.files import check_writable
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
 MEANING = {
@@ -69,9 +70,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--workers', type=int, default=1, help='processes that load; 0: the main one (default: 1)')
     parser.add_argument('--samples', type=int, default=400, help='samples of a round, drawn at random (default: 400)')
     parser.add_argument('--rounds', type=int, default=5, help='rounds that count, after one that does not (default: 5)')
-    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as train_dataloader.batch_size=16')
+    add_out_argument(parser)
+    add_cfg_options(parser, 'train_dataloader.batch_size=16')
     return parser
 
 
@@ -192,9 +192,7 @@ def measure(config: Config, args: Namespace, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: a number is out of range, or the config cannot be measured.
     """
-    for name, least in (('workers', 0), ('samples', 1), ('rounds', 1)):
-        if getattr(args, name) < least:
-            raise InputError(f'--{name} is {getattr(args, name)}; it must be at least {least}')
+    check_least(args, workers=0, samples=1, rounds=1)
     datasets, data = build_datasets(config, args.samples, folder)
     loaders = {name: build_loader(config, name, dataset, args.workers) for name, dataset in datasets.items()}
     batches = data['samples'] // config.train_dataloader.batch_size
@@ -247,8 +245,7 @@ def to_text(figures: dict[str, Any]) -> str:
     return '\n'.join([
         *lines, f'Fastest of {figures["rounds"]} rounds; CPU: processor time of a sample, workers and main process.',
         *(f'{name}: {MEANING[name]}' for name in rows),
-        f'machine    {figures["machine"]["cpu"]}, {figures["machine"]["cores"]} cores',
-        'versions   ' + ', '.join(f'{library} {number}' for library, number in figures['versions'].items()),
+        *circumstances(figures),
     ])
 
 
@@ -256,16 +253,11 @@ def benchmark(args: Namespace) -> None:
     """Measure and print."""
     cv2.setNumThreads(0)  # as the Runner does: every worker is one process on one core
     torch.set_num_threads(1)
-    if args.out:
-        check_writable(args.out.parent)
     config = read_config(args.config, args.cfg_options)
     if args.make_data:
         use_made_data(config, *args.make_data)
     with TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope('mmrefseg'):
-        figures = measure(config, args, Path(folder))
-    print(to_text(figures))
-    if args.out:
-        write_json(figures, args.out)
+        report(lambda: measure(config, args, Path(folder)), lambda figures: print(to_text(figures)), args.out)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from benchmarking.coco_like import write_coco_like
 from benchmarking.lmdb_files import write_lmdb
 from benchmarking.phrasecut_like import write_phrasecut_like
+from benchmarking.reporting import add_out_argument, check_least, circumstances, report
 from pycocotools import mask as mask_utils
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,7 +24,6 @@ from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODat
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.errors import InputError
 from mmrefseg.utils.collect_env import machine, versions
-from mmrefseg.utils.files import check_writable, write_json
 
 
 class Sizes(NamedTuple):
@@ -67,7 +67,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('sets', nargs='*', metavar='SET', help=f'some of {", ".join(SETS)} (default: all)')
     parser.add_argument('--images', type=int, help='images of each (default: as many as the published one)')
     parser.add_argument('--workers', type=int, default=2, help='worker processes, against one (default: 2)')
-    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for the figures')
+    add_out_argument(parser)
     return parser
 
 
@@ -185,10 +185,7 @@ def measure(args: Namespace) -> dict[str, Any]:
     names = args.sets or list(SETS)
     if unknown := set(names) - set(SETS):
         raise InputError(f'there is no set {sorted(unknown)}; choose from {", ".join(SETS)}')
-    for name, least in (('images', 40), ('workers', 2)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise InputError(f'--{name} is {value}; it must be at least {least}')
+    check_least(args, images=40, workers=2)
     if not Path('/proc/self/smaps_rollup').is_file():
         raise InputError('the memory of processes can be read on Linux only')
     return {'sets': {name: measure_set(name, args.images, args.workers) for name in names},
@@ -209,20 +206,13 @@ def to_text(figures: dict[str, Any]) -> str:
               for kind, row in (('built', rows['worker_built']), ('prepared', rows['worker_prepared']))),
         ]
     return '\n'.join([
-        *lines, *(f'{name}: {meaning}' for name, meaning in MEANING.items()),
-        f'machine    {figures["machine"]["cpu"]}, {figures["machine"]["cores"]} cores',
-        'versions   ' + ', '.join(f'{library} {number}' for library, number in figures['versions'].items()),
+        *lines, *(f'{name}: {meaning}' for name, meaning in MEANING.items()), *circumstances(figures)
     ])
 
 
 def benchmark(args: Namespace) -> None:
     """Measure and print."""
-    if args.out:
-        check_writable(args.out.parent)
-    figures = measure(args)
-    print(to_text(figures))
-    if args.out:
-        write_json(figures, args.out)
+    report(lambda: measure(args), lambda figures: print(to_text(figures)), args.out)
 
 
 def main() -> None:

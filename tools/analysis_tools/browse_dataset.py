@@ -9,12 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from rich.progress import track
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.building import add_cfg_options, read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.dataset_configs import config_of_split
 from mmrefseg.datasets.seeding import SampleIndex
@@ -22,7 +21,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.files import check_writable
-from mmrefseg.visualization import Answer, Pair, draw_pairs
+from mmrefseg.visualization import Pair, Panel, draw_pairs
 
 PER_PICTURE = 12
 
@@ -42,8 +41,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the choice of samples and of random transforms (default: 0)')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the pictures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as train_dataloader.dataset.data_root=DIR')
+    add_cfg_options(parser, 'train_dataloader.dataset.data_root=DIR')
     return parser
 
 
@@ -58,18 +56,18 @@ def choose(total: int, number: int, seed: int) -> list[int]:
     return sorted(random.Random(seed).sample(range(total), min(number, total)))
 
 
-def before(info: dict[str, Any]) -> Answer:
+def before(info: dict[str, Any]) -> Panel:
     """The sample as it is stored."""
     loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
     texts = [info['text']] if 'text' in info else [sentence['text'] for sentence in info['sentences']]
-    return Answer(loaded['img'], loaded['gt_seg_map'], ' / '.join(texts))
+    return Panel(loaded['img'], loaded['gt_seg_map'], ' / '.join(texts))
 
 
-def after(item: dict[str, Any]) -> Answer:
+def after(item: dict[str, Any]) -> Panel:
     """The sample as the model gets it."""
     sample, pixels = item['data_samples'], item['inputs'].numpy().transpose(1, 2, 0)
     image = np.ascontiguousarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    return Answer(image, _mask(sample, image.shape[:2]), sample.text)
+    return Panel(image, _mask(sample, image.shape[:2]), sample.text)
 
 
 def _mask(sample: RefSegDataSample, shape: tuple[int, int]) -> np.ndarray:

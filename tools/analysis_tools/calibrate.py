@@ -18,7 +18,7 @@ from mmrefseg.evaluation.functional.calibration import (
 )
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
 from mmrefseg.utils.files import write_json
-from mmrefseg.visualization.calibration import draw_calibration
+from mmrefseg.visualization.reliability_diagram import draw_calibration
 
 
 def make_parser() -> ArgumentParser:

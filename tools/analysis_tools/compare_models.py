@@ -72,7 +72,7 @@ def read_variants(variants: Sequence[Sequence[str]]) -> dict[str, dict[str, Answ
     numbers = {name: len(rest) for name, rest in files.items()}
     if 0 in numbers.values() or len(set(numbers.values())) > 1:
         raise InputError(f'expected was a file for each seed, and as many for all variants, got {numbers}')
-    read = {file: read_predictions(file) for rest in files.values() for file in rest}
+    read = {file: read_overlaps(file) for rest in files.values() for file in rest}
     first, *others = read
     for file in others:
         check_same_expressions(first, read[first], file, read[file])
@@ -80,7 +80,7 @@ def read_variants(variants: Sequence[Sequence[str]]) -> dict[str, dict[str, Answ
             for name, rest in files.items()}
 
 
-def read_predictions(file: str) -> dict[str, dict[tuple, tuple[int, int]]]:
+def read_overlaps(file: str) -> dict[str, dict[tuple, tuple[int, int]]]:
     """Read split → expression → intersection and union; the expressions are sorted.
 
     Raises:

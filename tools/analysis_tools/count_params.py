@@ -4,11 +4,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import nn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.building import add_cfg_options, build_model, read_config
 from mmrefseg.utils.model_complexity import parameter_table
 
 
@@ -18,8 +18,7 @@ def make_parser() -> ArgumentParser:
         description='Print how many parameters the model of a config has, in total and of each part, and how many of '
         'them train. Needs neither weights nor data.')
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as model.backbone.tuning=none')
+    add_cfg_options(parser, 'model.backbone.tuning=none')
     return parser
 
 

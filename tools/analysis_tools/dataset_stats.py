@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.building import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
@@ -41,8 +41,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
     parser.add_argument('--splits', nargs='+', help='only these splits, where a data set has them (default: all)')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder for the two files')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
+    add_cfg_options(parser, 'train_dataloader.dataset.data_root=DIR')
     return parser
 
 
@@ -59,7 +58,7 @@ def describe(dataset: BaseReferringDataset) -> Statistics:
         expressions[len(sentences)] += 1
         words.update(len(sentence['text'].split()) for sentence in sentences)
         kinds.update(sentence['kind'] or classify_expression(sentence['text']) for sentence in sentences)
-        shares.append(size_of(referent))
+        shares.append(area_share(referent))
     return {
         'images': len(images),
         'refs': len(shares),
@@ -74,11 +73,11 @@ def describe(dataset: BaseReferringDataset) -> Statistics:
     }
 
 
-def size_of(referent: Mapping[str, Any]) -> float:
+def area_share(referent: Mapping[str, Any]) -> float:
     """The share of its image that a referent takes up."""
     try:
         return float(draw_mask(referent['segmentation'], referent['height'], referent['width']).mean())
-    except (ValueError, TypeError, OverflowError) as error:
+    except InputError as error:
         raise InputError(f'the mask of annotation {referent["ann_id"]} of the image {referent["img_path"]} cannot be '
                          f'drawn: {error}') from error
 

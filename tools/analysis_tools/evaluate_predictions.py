@@ -18,11 +18,12 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
 from mmrefseg.datasets import BaseReferringDataset
+from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.dataset_configs import OTHERWISE, build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
-from mmrefseg.evaluation.config import counting_metrics, evaluators, protocols_of
 from mmrefseg.evaluation.functional import Ratio, compare_figures, estimate_figures
+from mmrefseg.evaluation.metric_configs import counting_metrics, evaluators, protocols_of
 from mmrefseg.evaluation.metrics.expression_metric import ExpressionMetric
 from mmrefseg.evaluation.predictions import (
     PROTOCOLS_KEY,
@@ -158,7 +159,7 @@ def _read_split(config: Mapping[str, Any], name: str) -> Split:
         dataset = build_unread(config, split=name.removesuffix(suffix), unit='sentence')
         dataset.full_init()
         asked = DATASETS.build({**OTHERWISE[suffix], 'dataset': dataset}) if suffix else dataset
-    infos = [asked.get_data_info(place) for place in range(len(dataset))]
+    infos = [asked.get_data_info(index) for index in range(len(dataset))]
     if not infos:
         raise InputError(f'{dataset.title} has no expression in its split {name}')
     return Split(name, infos, dataset.data_prefix['img_path'], dataset)
@@ -202,13 +203,13 @@ def add_reannotated(splits: Sequence[Split], matched: Sequence[dict[str, Matched
         other = reannotate(split.infos, found[split.name].answers)
         if other is None:
             continue
-        told[split.name] = {'expressions': len(other.places), 'agreement': other.agreement}
-        published = [split.infos[place] for place in other.places]
+        told[split.name] = {'expressions': len(other.indices), 'agreement': other.agreement}
+        published = [split.infos[index] for index in other.indices]
         new = [split._replace(name=f'{split.name} (published)', infos=published),
                split._replace(name=f'{split.name} (re-annotated)', infos=other.infos, published=published)]
         everything += new
         for of_file in matched:
-            answers = [of_file[split.name].answers[place] for place in other.places]
+            answers = [of_file[split.name].answers[index] for index in other.indices]
             of_file |= {part.name: Matched(answers, [], []) for part in new}
     return everything, told
 
@@ -231,7 +232,7 @@ def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Match
     if split.published and not theirs:
         others = [ratios_of(score_predictions(split.published, matched.answers, protocols, boundary), metrics)
                   for matched in ours]
-    images = [info['image_id'] for info in split.infos]
+    images = [key_of(info['image_id']) for info in split.infos]
     report: dict[str, Any] = {
         'expressions': len(images), 'images': len(set(images)),
         'without_target': int(np.count_nonzero(scores[0][protocols[0].name].areas == 0)),
@@ -261,11 +262,11 @@ def table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     for split, report in reports.items():
         for protocol, figures in report['figures'].items():
             differences = report['differences'].get(protocol, {})
-            for place, (figure, found) in enumerate(figures.items(), 1):
+            for index, (figure, found) in enumerate(figures.items(), 1):
                 row = [f'{found.mean:.2f}', _interval(found.low, found.high, '.2f')]
                 if other := differences.get(figure):
                     row += [f'{other.mean:+.2f}', _interval(other.low, other.high, '+.2f'), str(other.needed or '-')]
-                made.add_row(split, protocol, figure, *row, end_section=place == len(figures))
+                made.add_row(split, protocol, figure, *row, end_section=index == len(figures))
     return made
 
 

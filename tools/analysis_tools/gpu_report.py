@@ -1,7 +1,6 @@
 """All that a GPU must show, measured in one go and written as Markdown: gpu_report.py OUT.md [--small]."""
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -28,11 +27,11 @@ from mmrefseg.apis.building import read_config
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
-from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, versions
+from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, usable_cores, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.markdown import markdown_table
 from mmrefseg.utils.mmcv_operators import compiled_for_cuda
 from mmrefseg.utils.model_complexity import count_flops
+from mmrefseg.utils.text_formatting import markdown_table
 
 ROOT = Path(__file__).parents[2]
 Rows = list[tuple[Any, ...]]
@@ -153,7 +152,7 @@ def whole_evaluation(plan: Plan, device: torch.device, folder: Path) -> dict[str
     dataset = config.test_dataloader.dataset
     config.test_dataloader.update(
         dataset=dict(type='RefCOCODataset', data_root=str(folder), split='train', pipeline=dataset.pipeline),
-        num_workers=min(8, len(os.sched_getaffinity(0))))
+        num_workers=min(8, usable_cores()))
     return evaluate(build(config).to(device).eval(), config, plan.amp)
 
 
@@ -165,7 +164,7 @@ def distributed_training(folder: Path) -> str:
     options = [f'train_dataloader.dataset.data_root={folder}/data', 'train_dataloader.batch_size=8',
                'train_cfg.max_iters=6', 'default_hooks.logger.interval=1', 'val_cfg=None', 'val_dataloader=None',
                'val_evaluator=None', 'sync_bn=torch']
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2',
+    command = [sys.executable, str(ROOT / 'tools/launch.py'), '--standalone', '--nproc_per_node', '2',
                str(ROOT / 'tools/train.py'), 'sera_tiny_refshapes', '--launcher', 'pytorch', '--work-dir',
                str(folder / 'run'), '--cfg-options', *options]
     try:

@@ -1,16 +1,15 @@
 """Look at one's own data before training: tools/analysis_tools/inspect_dataset.py DIR --out DIR"""
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from html import escape
 from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.inspection import TINY, Findings, inspect_folder
-from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.files import check_writable, write_atomically, write_json
 from mmrefseg.visualization import tint_mask
-from mmrefseg.visualization.page import page, table, text, thumbnail
+from mmrefseg.visualization.html_page import html_table, page, text, thumbnail
 
 _LISTED = 50
 _COLOUR = '#ff5a28'
@@ -49,7 +48,7 @@ def to_html(findings: Findings, folder: Path) -> str:
     parts = ['<h2>What to mend first</h2>',
              '<ol>' + ''.join(f'<li><a href="#{key}">{text(what)}</a></li>' for what, key in found) + '</ol>'
              if found else '<p>Nothing was found.</p>',
-             '<h2>Splits</h2>', table(('split', 'images', 'lines', 'expressions', 'broken'), (
+             '<h2>Splits</h2>', html_table(('split', 'images', 'lines', 'expressions', 'broken'), (
                  (split, *numbers.values()) for split, numbers in findings.splits.items())),
              '<h2>Samples</h2><div class="grid">',
              *(f'<figure>{thumbnail(tint_mask(shown.image, shown.mask, _COLOUR))}'
@@ -62,12 +61,12 @@ def to_html(findings: Findings, folder: Path) -> str:
                   f'<li>and {more} more, in inspect.json</li>' if more > 0 else '', '</ul>']
     for split, counts in findings.classes.items():
         parts += [f'<h2>What {text(split)} asks for, by the first noun ({len(counts)})</h2>',
-                  table((), ((name, number, f'{number / counts.total():.0%}')
+                  html_table((), ((name, number, f'{number / counts.total():.0%}')
                              for name, number in counts.most_common(_LISTED)))]
     for title, counts in (('Tokens per expression', sorted(findings.tokens.items())),
                           ('Where referents lie', findings.positions.most_common()),
                           (f'Most frequent of {len(findings.words)} words', findings.words.most_common(_LISTED))):
-        parts += [f'<h2>{title}</h2>', table((), counts)]
+        parts += [f'<h2>{title}</h2>', html_table((), counts)]
     return page(folder.name, parts)
 
 
@@ -85,8 +84,7 @@ def inspect(args: Namespace) -> None:
     out = args.out or args.folder
     check_writable(out)
     findings = inspect_folder(args.folder, args.num_tokens, args.samples)
-    content = json.dumps(numbers(findings), indent=2, ensure_ascii=False)
-    write_atomically(content.encode('utf-8', 'replace'), out / 'inspect.json')
+    write_json(numbers(findings), out / 'inspect.json')
     write_atomically(to_html(findings, args.folder.absolute()).encode('utf-8', 'replace'), out / 'inspect.html')
     print('\n'.join(['', *(text for text, _ in advice(findings)), f'{out / "inspect.html"} shows more']))
 

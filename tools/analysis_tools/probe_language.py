@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.probing import probe
+from mmrefseg.apis.language_probing import probe
 from mmrefseg.apis.running import add_common_arguments, load_config, start_testing
 from mmrefseg.datasets.dataset_configs import dataset_config
 from mmrefseg.datasets.expression_changes import CHANGES
 from mmrefseg.evaluation import PROTOCOLS
-from mmrefseg.evaluation.config import evaluators, protocols_of
 from mmrefseg.evaluation.functional import Estimate, FigureDifference
 from mmrefseg.evaluation.language_probe import Probed, verdicts
+from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.run_processes import leave_process_group

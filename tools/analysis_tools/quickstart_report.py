@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
+from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.dataset_configs import OTHERWISE
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
@@ -20,7 +21,7 @@ from mmrefseg.registry import DATASETS
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically, write_json
-from mmrefseg.utils.markdown import markdown_table
+from mmrefseg.utils.text_formatting import markdown_table
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12
@@ -72,12 +73,12 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
         if split.endswith(tuple(OTHERWISE)):
             continue
         dataset = DATASETS.build({**config.test_dataloader.dataset, 'split': split, 'pipeline': []})
-        infos = {info['sent_id']: info for info in map(dataset.get_data_info, range(len(dataset)))}
+        infos = {key_of(info['sent_id']): info for info in map(dataset.get_data_info, range(len(dataset)))}
         for answer in answers:
-            if answer['sent_id'] not in infos:
+            if key_of(answer['sent_id']) not in infos:
                 raise InputError(f'the predictions for {split} hold sent_id {answer["sent_id"]}, which is not in '
                                  f'{dataset.data_root}: were they made with other data?')
-            info = infos[answer['sent_id']]
+            info = infos[key_of(answer['sent_id'])]
             groups.setdefault(info['kind'], {}).setdefault(split, []).append((split, info, answer))
     generator = random.Random(SAMPLING_SEED)
     shuffled = [

@@ -6,13 +6,13 @@ from argparse import ArgumentParser, Namespace
 
 import torch
 from benchmarking.timing import peak_memory
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.building import add_cfg_options, build_model, read_config
 from mmrefseg.datasets.dataset_configs import dataset_config
 from mmrefseg.datasets.preparation.recipes import RECIPES
 from mmrefseg.engine.training_cost import StepCost, input_size, step_cost, weights_memory
@@ -38,8 +38,7 @@ def make_parser() -> ArgumentParser:
                         help='throughputs in 10^12 operations per second, all processes together (default: 10 100)')
     parser.add_argument('--measure', type=int, metavar='BATCH',
                         help='also run two steps with batches of this size on the CPU, and print the peak memory')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as train_dataloader.batch_size=8')
+    add_cfg_options(parser, 'train_dataloader.batch_size=8')
     return parser
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.importing import FORMATS, Options, import_annotations, parse_shares
-from mmrefseg.utils.wording import counted
+from mmrefseg.utils.text_formatting import counted
 
 _TOLD = 10
 
@@ -23,7 +23,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('source', metavar='SRC', help='the exported file or folder')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='the folder to make')
     parser.add_argument('--images', type=Path, metavar='DIR', help='folder that holds the images (default: SRC)')
-    parser.add_argument('--expression', metavar='PLACE',
+    parser.add_argument('--expression', metavar='FIELD',
                         help='where the expression stands, such as attributes.expression, caption, description, label '
                              'or category (default: the first of these that holds words)')
     parser.add_argument('--boxes', action='store_true', help='take boxes as masks where there is no outline')

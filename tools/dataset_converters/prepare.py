@@ -1,7 +1,6 @@
 """Prepare a data set for training: tools/dataset_converters/prepare.py NAME --src DIR... --out DIR."""
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 
@@ -10,8 +9,9 @@ from rich.table import Table
 
 import mmrefseg.datasets  # noqa: F401 - registers the data sets
 from mmrefseg.apis import command_line
-from mmrefseg.datasets.preparation import RECIPES, prepare, read_manifest, verify
+from mmrefseg.datasets.preparation import RECIPES, fetch, prepare, read_manifest, verify
 from mmrefseg.errors import InputError
+from mmrefseg.utils.collect_env import usable_cores
 
 LEFT_OUT = 3
 """Exit status if entries were left out."""
@@ -32,6 +32,8 @@ def make_parser(name: str | None) -> ArgumentParser:
         parser.set_defaults(name=name)
     parser.add_argument('--src', nargs='+', default=[], metavar='DIR',
                         help='folders that hold annotations and images; needed unless --out is prepared')
+    parser.add_argument('--download', action='store_true',
+                        help='get first what is missing of a public data set, into the first folder of --src')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to fill')
     parser.add_argument('--lmdb', action='store_true', help='put images and annotations into one LMDB file')
     parser.add_argument('--verify', action='store_true', help='read everything again')
@@ -40,7 +42,7 @@ def make_parser(name: str | None) -> ArgumentParser:
     parser.add_argument('--ignore-orientation', action='store_true',
                         help='of jsonl: masks were made on the images as they are stored, not on the upright ones that '
                              'an EXIF orientation makes of them')
-    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
+    parser.add_argument('--workers', type=int, default=usable_cores(), metavar='N',
                         help='processes (default: all cores)')
     return parser
 
@@ -69,7 +71,9 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
 
 
 def prepare_and_verify(args: Namespace) -> int | None:
-    """Prepare, verify and print what is there; returns the exit status."""
+    """Download, prepare, verify and print what is there; returns the exit status."""
+    if args.download:
+        fetch(args.name, args.src)
     made = prepare(args.name, args.src, args.out, args.lmdb, args.skip_broken, args.workers, show_progress=True,
                    ignore_orientation=args.ignore_orientation)
     troubles = verify(args.out, args.workers, show_progress=True) if args.verify else None

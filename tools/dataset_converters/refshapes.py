@@ -1,9 +1,9 @@
 """Make RefShapes, a made-up data set in the format of RefCOCO or PhraseCut."""
 import argparse
-import os
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.refshapes import LAYOUTS, STYLES, make_refshapes
+from mmrefseg.utils.collect_env import usable_cores
 
 SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
 
@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('--style', choices=STYLES, default='plain',
                         help='how pictures are painted; dusk is hatched and dark, to try fine-tuning on')
     parser.add_argument('--seed', type=int, default=0, help='seed of all randomness')
-    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
+    parser.add_argument('--workers', type=int, default=usable_cores(), metavar='N',
                         help='processes to draw with')
     parser.add_argument('--overwrite', action='store_true',
                         help='replace RefShapes data made with other options; other data is never replaced')

@@ -1,11 +1,11 @@
 """Check annotations in JSON Lines before training on them: tools/dataset_converters/validate_jsonl.py FILE..."""
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.preparation import validate
+from mmrefseg.utils.collect_env import usable_cores
 
 
 def make_parser() -> ArgumentParser:
@@ -19,7 +19,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--ignore-orientation', action='store_true',
                         help='masks were made on the images as they are stored, not on the upright ones that an EXIF '
                              'orientation makes of them (as ignore_orientation=True of the data set)')
-    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), metavar='N',
+    parser.add_argument('--workers', type=int, default=usable_cores(), metavar='N',
                         help='processes (default: all cores)')
     return parser
 

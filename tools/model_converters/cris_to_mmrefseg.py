@@ -1,5 +1,5 @@
 """Convert an official checkpoint of CRIS: tools/model_converters/cris_to_mmrefseg.py SRC DST."""
-from mmrefseg.apis.converting import run_converter
+from mmrefseg.apis.checkpoint_conversion import run_converter
 from mmrefseg.models.converters import convert_cris
 
 CONFIGS = ('cris_r50_refcoco', 'cris_r101_refcoco')

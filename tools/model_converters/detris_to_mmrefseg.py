@@ -1,5 +1,5 @@
 """Convert an official checkpoint of DETRIS: tools/model_converters/detris_to_mmrefseg.py SRC DST."""
-from mmrefseg.apis.converting import run_converter
+from mmrefseg.apis.checkpoint_conversion import run_converter
 from mmrefseg.models.converters import convert_detris
 
 CONFIGS = ('detris_dinov2_refcoco', 'detris_dinov2-large_refcoco', 'detris_dinov2-large_refcoco-mixed')

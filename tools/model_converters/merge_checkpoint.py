@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.building import add_cfg_options, read_config
 from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.trained_only import is_delta
@@ -27,8 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('delta', metavar='DELTA', help='checkpoint that was saved with '
                                                        'default_hooks.checkpoint.trained_only=True')
     parser.add_argument('out', metavar='OUT', help='file to write')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, such as model.backbone.init_cfg.checkpoint=dinov2.pth')
+    add_cfg_options(parser, 'model.backbone.init_cfg.checkpoint=dinov2.pth')
     return parser
 
 

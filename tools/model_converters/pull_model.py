@@ -4,7 +4,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.sharing import HUB, pull, read_pack
+from mmrefseg.apis.sharing import HUB, pull, read_model_folder
 from mmrefseg.errors import InputError
 
 
@@ -24,7 +24,7 @@ def fetch(args: Namespace) -> None:
     if not args.name.startswith(HUB):
         raise InputError(f'{args.name!r} is no name on the hub: write {HUB}owner/name')
     folder = pull(args.name, args.out)
-    read_pack(folder)
+    read_model_folder(folder)
     print(f'{folder}: RefSegInferencer({folder!r}) loads it')
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import build_model, read_config
 from mmrefseg.apis.official_weights import load_any_checkpoint
-from mmrefseg.apis.sharing import HUB, push, write_pack
+from mmrefseg.apis.sharing import HUB, push, write_model_folder
 from mmrefseg.apis.sharing.model_card import write_card
 from mmrefseg.apis.sharing.plain_config import flatten
 
@@ -39,11 +39,11 @@ def share(args: Namespace) -> None:
     name = args.target.removeprefix(HUB) if args.target.startswith(HUB) else Path(args.target).name
     card = write_card(config, name, args.metrics, args.licence)
     if not args.target.startswith(HUB):
-        write_pack(config, model, args.target, card)
+        write_model_folder(config, model, args.target, card)
         print(f'{args.target}: a shared model; RefSegInferencer({args.target!r}) loads it')
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_pack(config, model, folder, card)
+        write_model_folder(config, model, folder, card)
         print(f'{push(folder, args.target, args.private)}: RefSegInferencer({args.target!r}) loads it')
 
 

@@ -15,4 +15,4 @@ custom_hooks = [
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.02, update_buffers=True),
     dict(type='EarlyStoppingHook', monitor='mIoU', rule='greater', min_delta=0.1, patience=5),
 ]
-default_hooks = dict(checkpoint=dict(interval=epochs, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=2, max_keep_ckpts=1))

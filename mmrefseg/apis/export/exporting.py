@@ -1,8 +1,8 @@
 """Writing a model into a folder that stands alone."""
 from __future__ import annotations
 
-import json
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ import mmrefseg
 from mmrefseg.datasets.transforms.geometry import BORDER, Letterbox
 from mmrefseg.errors import InputError
 from mmrefseg.models.data_preprocessor import ReferringDataPreProcessor
-from mmrefseg.utils.files import check_writable, read_regular, sha256_of, write_atomically
+from mmrefseg.utils.files import (
+    check_writable,
+    read_json_object,
+    read_regular,
+    refuse_foreign_files,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
 
 from ..inference import RefSegInferencer
 from .graphs import trace
@@ -25,6 +33,8 @@ PRECISIONS = ('float32', 'float16', 'int8')
 LICENCE = ('mmrefseg and refseg_onnx.py: Apache-2.0. The weights: as whoever trained them says, and as the licences of '
            'the pretrained encoders and of the data that they were trained with allow. The vocabulary: of CLIP, MIT.')
 _RUNTIME = Path(__file__).with_name('refseg_onnx.py')
+_NOTES = 'refseg.json'
+_WRITTEN = r'(model|image|text_and_mask)(_compiled)?\.(onnx|onnx\.data|pt2)'
 
 
 def export_model(ask: RefSegInferencer,
@@ -52,15 +62,19 @@ def export_model(ask: RefSegInferencer,
     Raises:
         MissingPackageError: a package is missing.
         InputError: the model, its pipeline or its tokenizer cannot be exported; names what in it.
-        FileError: the folder cannot be written.
+        FileError: the folder cannot be written, or holds files of the same names that are not of an export.
     """
     out = Path(out)
     if kind == 'onnx':
         require_onnx()
     check_writable(out)
     geometry, vocabulary = geometry_of(ask), vocabulary_of(ask.model.text_encoder)
-    _remove_earlier(out)
+    names = ['image', 'text_and_mask'] if split else ['model']
+    earlier = _files_of_earlier(out)
+    refuse_foreign_files(out, {'README.md', 'tokenizer.json', _RUNTIME.name, *(f'{name}.{kind}' for name in names)}
+                         - earlier)
     graphs = trace(ask.model, geometry['size'], split, 'torchvision' if kind == 'onnx' else 'torch')
+    _remove(out, earlier)
     if kind == 'onnx':
         files = [name for graph in graphs for name in write_onnx(graph, out, precision)]
         write_atomically(read_regular(_RUNTIME, 1 << 20), out / _RUNTIME.name)
@@ -68,7 +82,7 @@ def export_model(ask: RefSegInferencer,
         from .pt2_files import write_pt2
 
         files = [name for graph in graphs for name in write_pt2(graph, out)]
-    _write_json(vocabulary, out / 'tokenizer.json')
+    write_json(vocabulary, out / 'tokenizer.json')
     files.append('tokenizer.json')
     info = dict(
         format=FORMAT, kind=kind, graph='split' if split else 'whole', precision=precision,
@@ -79,7 +93,7 @@ def export_model(ask: RefSegInferencer,
         made_by=f'mmrefseg {mmrefseg.__version__}', python=platform.python_version(), torch=torch.__version__,
         **_versions(kind), licence=LICENCE, files={name: sha256_of(out / name) for name in files})
     write_atomically(_readme(info).encode(), out / 'README.md')
-    _write_json(info, out / 'refseg.json')  # the last: a folder without it is no exported model
+    write_json(info, out / _NOTES)  # the last: a folder without it is no exported model
     return out
 
 
@@ -106,18 +120,23 @@ def geometry_of(ask: RefSegInferencer) -> dict[str, Any]:
     return dict(size=moving[0].size, mean=list(mean), std=list(std), border=list(np.asarray(BORDER).tolist()))
 
 
-def _remove_earlier(folder: Path) -> None:
-    """Remove what an earlier export wrote: its other files would lie about."""
-    notes = folder / 'refseg.json'
+def _files_of_earlier(folder: Path) -> set[str]:
+    """Names of what an earlier export wrote, of those that an export can write; empty where there was none."""
+    notes = folder / _NOTES
     if not notes.is_file():
-        return
+        return set()
     try:
-        files = list(json.loads(notes.read_text(encoding='utf-8'))['files'])
-    except (ValueError, LookupError, TypeError):
-        files = []
-    notes.unlink()
-    for name in files:
-        if isinstance(name, str) and Path(name).name == name and (folder / name).is_file():
+        files = set(read_json_object(notes, 'mmrefseg export')['files'])
+    except (InputError, LookupError, TypeError):
+        files = set()
+    return {_NOTES, 'README.md', 'tokenizer.json', _RUNTIME.name} | {
+        name for name in files if isinstance(name, str) and re.fullmatch(_WRITTEN, name)}
+
+
+def _remove(folder: Path, names: set[str]) -> None:
+    """Remove the files of an earlier export, which would lie about; the notes first, without which it is none."""
+    for name in sorted(names, key=lambda name: name != _NOTES):
+        if (folder / name).is_file():
             (folder / name).unlink()
 
 
@@ -127,10 +146,6 @@ def _versions(kind: str) -> dict[str, str]:
     import onnxruntime
 
     return dict(onnxruntime=onnxruntime.__version__)
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    write_atomically((json.dumps(content, ensure_ascii=False, indent=1) + '\n').encode(), path)
 
 
 def _readme(info: dict[str, Any]) -> str:

@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import torch
 
-from mmrefseg.utils.files import explain_writing
+from mmrefseg.utils.files import open_atomically
 
 from .graphs import Graph
 
@@ -25,13 +28,22 @@ def write_pt2(graph: Graph, folder: Path) -> list[str]:
         FileError: a file cannot be written.
     """
     plain, compiled = folder / f'{graph.name}.pt2', folder / f'{graph.name}_compiled.pt2'
-    with explain_writing(plain):
-        torch.export.save(graph.program, plain)
+    with _written(plain) as file:
+        torch.export.save(graph.program, file)
     if not has_compiler():
         return [plain.name]
-    with explain_writing(compiled), torch.no_grad():
-        torch._inductor.aoti_compile_and_package(graph.program, package_path=str(compiled))
+    with _written(compiled) as file, torch.no_grad():
+        torch._inductor.aoti_compile_and_package(graph.program, package_path=file)
     return [plain.name, compiled.name]
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BytesIO]:
+    """What goes into a file; PyTorch's own writer ends the process where the disk is full."""
+    content = BytesIO()
+    yield content
+    with open_atomically(path) as file:
+        file.write(content.getbuffer())
 
 
 def has_compiler() -> bool:

@@ -15,11 +15,12 @@ import argparse
 import hashlib
 import html
 import json
+import math
 import os
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from io import BytesIO
@@ -48,10 +49,72 @@ except ImportError:
 FORMAT = 1  # of the folder
 LONGEST_EXPRESSION = 4096  # characters
 MAX_IMAGE_BYTES = 1 << 28
+MAX_NOTES_BYTES = 1 << 26  # of a JSON file in the folder
+MAX_SIDE = 4096  # of the network's square, in pixels
+_GRAPHS = {'whole': ('model.onnx', ), 'split': ('image.onnx', 'text_and_mask.onnx')}
+FAINTEST = 1 << 14  # of 16 bits; pictures without a brighter value hold fewer bits, and would look black
 
 
 class RefSegError(ValueError):
     """A folder, image or expression that cannot be used; says why."""
+
+
+def _read_notes(path: Path) -> dict[str, Any]:
+    """A JSON object out of the folder, which may come from anybody."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise RefSegError(f'{path} is missing, or no file; copy the whole folder again')
+        with path.open('rb') as file:
+            content = file.read(MAX_NOTES_BYTES + 1)
+        if len(content) > MAX_NOTES_BYTES:
+            raise RefSegError(f'{path} has more than {MAX_NOTES_BYTES} bytes, as no exported model has')
+        notes = json.loads(content.decode('utf-8'))
+    except OSError as error:
+        raise RefSegError(f'{path} cannot be read ({error.strerror})') from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise RefSegError(f'{path} is damaged ({error}); export the model again') from error
+    if not isinstance(notes, dict):
+        raise RefSegError(f'{path} is damaged: it holds no object; export the model again')
+    return notes
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_whole(value: Any, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _is_colour(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _are_pairs(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_class(value: Any) -> bool:
+    """Whether a text can stand between the brackets of a pattern, and does not end them."""
+    return isinstance(value, str) and re.fullmatch(r'(?:[^\\\[\]]|\\.)+', value, re.DOTALL) is not None
+
+
+# What stands in ``refseg.json`` and ``tokenizer.json``, and how it must be.
+_NOTES: dict[str, Callable[[Any], bool]] = {
+    'kind': lambda value: value == 'onnx', 'graph': lambda value: value in ('whole', 'split'),
+    'size': lambda value: _is_whole(value, 1, MAX_SIDE),
+    'num_tokens': lambda value: _is_whole(value, 3, LONGEST_EXPRESSION), 'mean': _is_colour, 'border': _is_colour,
+    'std': lambda value: _is_colour(value) and min(value) > 0,
+    'threshold': lambda value: _is_number(value) and 0 <= value <= 1, 'files': _are_pairs}
+_VOCABULARY: dict[str, Callable[[Any], bool]] = {
+    'merges': lambda value: _are_texts(value) and all(len(merge.split()) == 2 for merge in value),
+    'special': lambda value: _are_texts(value) and len(value) == 2, 'endings': _are_texts, 'letters': _is_class,
+    'numbers': _is_class, 'others': _is_class, 'entities': _are_pairs, 'remove': lambda value: isinstance(value, str),
+    'replace': lambda value: _are_pairs(value) and all(len(character) == 1 for character in value)}
 
 
 # --- Text to tokens ---------------------------------------------------------------------------------------------------
@@ -69,10 +132,16 @@ class Tokenizer:
         path: ``tokenizer.json``: the merges in their order, the special tokens, which characters are letters and which
             numbers (Python's own lists change with its version), and the clean-up of text before all that.
         num_tokens: tokens per expression, start and end included.
+
+    Raises:
+        RefSegError: the file is damaged.
     """
 
     def __init__(self, path: Path, num_tokens: int) -> None:
-        data = json.loads(path.read_text(encoding='utf-8'))
+        data = _read_notes(path)
+        for name, is_right in _VOCABULARY.items():
+            if name not in data or not is_right(data[name]):
+                raise RefSegError(f'{path} is damaged: {name!r} is not as it was exported; export the model again')
         self.num_tokens = num_tokens
         whole = [i for first, last in ('!~', '¡¬', '®ÿ') for i in range(ord(first), ord(last) + 1)]
         rest = [i for i in range(256) if i not in whole]
@@ -85,8 +154,11 @@ class Tokenizer:
         self.ranks = {pair: i for i, pair in enumerate(merges)}
         self.special, self.start, self.end = data['special'], *(self.ids[word] for word in data['special'])
         fixed = [f'(?i:{re.escape(word)})' for word in (*self.special, *data['endings'])]
-        self.pattern = re.compile(
-            '|'.join([*fixed, f'[{data["letters"]}]+', f'[{data["numbers"]}]', f'[{data["others"]}]+']))
+        try:
+            self.pattern = re.compile(
+                '|'.join([*fixed, f'[{data["letters"]}]+', f'[{data["numbers"]}]', f'[{data["others"]}]+']))
+        except re.error as error:
+            raise RefSegError(f'{path} is damaged: its characters are none ({error})') from error
         self.replaced, self.entities = str.maketrans(data['replace']), data['entities']
         self.removed = dict.fromkeys(map(ord, data['remove']))
 
@@ -140,7 +212,7 @@ class Tokenizer:
         return ' '.join(html.unescape(html.unescape('\n'.join(lines))).split()).lower()
 
     def _mended(self, text: str, unescape: bool) -> str:
-        while True:
+        for _ in range(LONGEST_EXPRESSION):
             before = text
             if unescape:
                 text = re.sub('&#?[0-9A-Za-z]{1,24};', self._unescaped, text)
@@ -149,6 +221,9 @@ class Tokenizer:
             text = unicodedata.normalize('NFC', text)
             if text == before:
                 return text
+            if len(text) > 16 * LONGEST_EXPRESSION:
+                break
+        raise RefSegError('an expression grows without end when it is mended: tokenizer.json is damaged, or the text')
 
     def _unescaped(self, match: re.Match[str]) -> str:
         escape = match[0]
@@ -180,15 +255,23 @@ def read_image(image: Any) -> np.ndarray:
             raise RefSegError(f'an array must be RGB, uint8 and (H, W, 3), got {image.dtype} and {image.shape}')
         return image
     if Image is not None and isinstance(image, Image.Image):
-        return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+        return _of_pillow(image, 'the image')
+    if not isinstance(image, str | bytes | os.PathLike):
+        raise RefSegError(f'an image must be a path, bytes, array or picture of Pillow, got {type(image).__name__}')
     content, name = image, 'the image'
     if not isinstance(image, bytes):
         name = str(image)
         try:
+            if os.path.exists(image) and not os.path.isfile(image):
+                raise RefSegError(f'{name} cannot be read: it is no file')
             with open(image, 'rb') as file:
                 content = file.read(MAX_IMAGE_BYTES + 1)
         except OSError as error:
             raise RefSegError(f'{name} cannot be read ({error.strerror})') from error
+        except ValueError as error:  # of a NUL in it, or half a character
+            if isinstance(error, RefSegError):
+                raise
+            raise RefSegError(f'{name!a} is no path ({error})') from error
     if len(content) > MAX_IMAGE_BYTES:
         raise RefSegError(f'{name} has more than {MAX_IMAGE_BYTES} bytes')
     return _decode(content, name)
@@ -197,18 +280,15 @@ def read_image(image: Any) -> np.ndarray:
 def _decode(content: bytes, name: str) -> np.ndarray:
     try:
         if cv2 is not None:
-            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+            kind = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), kind) if content else None
             if pixels is None:
                 raise RefSegError(f'{name} is damaged, or no image of a kind that OpenCV reads')
-            return np.ascontiguousarray(pixels[..., ::-1])
+            return np.ascontiguousarray(_to_8_bits(pixels, name)[..., ::-1])
         if Image is None:
             raise ImportError('an image is read by OpenCV or Pillow, and neither is here: pip install pillow')
         with Image.open(BytesIO(content)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise RefSegError(f'{name} has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}')
-            if picture.mode.startswith('I;16'):
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            return np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
+            return _of_pillow(picture, name)
     except (OSError, ValueError, SyntaxError, MemoryError) as error:
         if isinstance(error, RefSegError):
             raise
@@ -217,6 +297,30 @@ def _decode(content: bytes, name: str) -> np.ndarray:
         if type(error).__module__.split('.')[0] not in ('cv2', 'PIL'):
             raise
         raise RefSegError(f'{name} cannot be decoded ({error})') from error
+
+
+def _of_pillow(picture: Any, name: str) -> np.ndarray:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise RefSegError(f'{name} has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}')
+    if picture.mode in ('I', 'F'):
+        raise RefSegError(f"{name} is of Pillow's mode {picture.mode!r}, whose range is not known: scale it to 8 bits")
+    has_16_bits = any(';16' in str(tile[-1]) for tile in getattr(picture, 'tile', ()))
+    if picture.mode.startswith('I;16'):
+        picture = Image.fromarray(_to_8_bits(np.asarray(picture).astype(np.uint16), name))
+    pixels = np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
+    if has_16_bits:  # colours, of which Pillow gives the upper 8
+        _to_8_bits(pixels.astype(np.uint16) << 8, name)
+    return pixels
+
+
+def _to_8_bits(pixels: np.ndarray, name: str) -> np.ndarray:
+    """The upper 8 of 16 bits."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype != np.uint16 or 0 < pixels.max() < FAINTEST:
+        raise RefSegError(f'{name} has values of type {pixels.dtype} up to {pixels.max()}, whose range is not known or '
+                          'is filled in part, so that it would look black: scale it to 8 bits')
+    return (pixels >> 8).astype(np.uint8)
 
 
 def _resample(array: np.ndarray, positions: np.ndarray, axis: int, outside: str) -> np.ndarray:
@@ -345,9 +449,8 @@ class Model:
         self._options.intra_op_num_threads = threads
         self._options.log_severity_level = 3
         self.tokenizer = Tokenizer(self.folder / 'tokenizer.json', self.info['num_tokens'])
-        split = self.info['graph'] == 'split'
-        self._image = self._session('image.onnx') if split else None
-        self._text = self._session('text_and_mask.onnx' if split else 'model.onnx')
+        *image, text = map(self._session, _GRAPHS[self.info['graph']])
+        self._image, self._text = image[0] if image else None, text
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         try:
@@ -355,6 +458,15 @@ class Model:
         except Exception as error:  # onnxruntime has a class for each of its codes, and no common one
             raise RefSegError(f'{self.folder / name} cannot be loaded by onnxruntime {onnxruntime.__version__}; it was '
                               f'checked with {self.info["onnxruntime"]}. ({error})') from error
+
+    def _run(self, session: onnxruntime.InferenceSession, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        names = [value.name for value in session.get_inputs()]
+        if len(names) != len(inputs):
+            raise RefSegError(f'{self.folder}: a network takes {", ".join(names)}, which is not what refseg.json says')
+        try:
+            return session.run(None, dict(zip(names, inputs, strict=True)))
+        except Exception as error:  # as above
+            raise RefSegError(f'{self.folder}: onnxruntime cannot compute the answer ({error})') from error
 
     def prepare(self, image: Any) -> Prepared:
         """Read an image and put it into the middle of the network's square.
@@ -379,7 +491,7 @@ class Model:
             images: from :meth:`prepare`.
         """
         stacked = np.stack([image.pixels for image in images])
-        return [stacked] if self._image is None else self._image.run(None, {'image': stacked})
+        return [stacked] if self._image is None else self._run(self._image, [stacked])
 
     def ask(self, shared: Sequence[np.ndarray], images: Sequence[Prepared], questions: Sequence[tuple[int, str]],
             threshold: float | None = None) -> list[Answer]:
@@ -392,12 +504,13 @@ class Model:
             threshold: probability that a pixel of a mask exceeds. Default None: the exported model's.
         """
         threshold = self.info['threshold'] if threshold is None else threshold
-        if not 0 <= threshold <= 1:
-            raise RefSegError(f'threshold must be a probability from 0 to 1, got {threshold}')
+        if not _is_number(threshold) or not 0 <= threshold <= 1:
+            raise RefSegError(f'threshold must be a probability from 0 to 1, got {threshold!r}')
         token_ids, token_mask = self.tokenizer([_checked(text) for _, text in questions])
-        names = [value.name for value in self._text.get_inputs()]
-        arrays = [*shared, token_ids, token_mask, np.array([i for i, _ in questions], np.int64)]
-        logits = self._text.run(None, dict(zip(names, arrays, strict=True)))[0]
+        image_index = np.array([i for i, _ in questions], np.int64)
+        logits = self._run(self._text, [*shared, token_ids, token_mask, image_index])[0]
+        if logits.ndim != 3 or len(logits) != len(questions) or not logits.size or not np.isfinite(logits).all():
+            raise RefSegError(f'{self.folder}: the network gave no map of finite numbers for each expression')
         return [Answer(text, images[i].size, threshold, one, self.info['size'], images[i].matrix)
                 for (i, text), one in zip(questions, logits, strict=True)]
 
@@ -420,6 +533,8 @@ class Model:
         texts = [expressions] if isinstance(expressions, str) else list(expressions)
         for text in texts:
             _checked(text)
+        if not _is_whole(batch_size, 1, sys.maxsize):
+            raise RefSegError(f'batch_size must be a whole number from 1, got {batch_size!r}')
         prepared = [self.prepare(image)]
         shared, answers = self.encode(prepared), []
         for start in range(0, len(texts), batch_size):
@@ -444,21 +559,23 @@ def read_info(folder: Path, check: bool = True) -> dict[str, Any]:
         folder: the folder.
         check: whether each file is compared with its SHA-256. Default True.
     """
-    try:
-        info = json.loads((folder / 'refseg.json').read_text(encoding='utf-8'))
-        version, kind, files = info['format'], info['kind'], dict(info['files'])
-    except OSError as error:
-        raise RefSegError(f'{folder} is no exported model: {folder / "refseg.json"} cannot be read '
-                          f'({error.strerror})') from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise RefSegError(f'{folder / "refseg.json"} is damaged ({error!r}); export the model again') from error
-    if version != FORMAT:
+    path = folder / 'refseg.json'
+    if not path.exists():
+        raise RefSegError(f'{folder} is no exported model: it has no refseg.json')
+    info = _read_notes(path)
+    version, kind = info.get('format'), info.get('kind')
+    if type(version) is not int or version != FORMAT:
         raise RefSegError(f'{folder} has format {version!r}, and this refseg_onnx.py reads {FORMAT}. Use the '
                           'refseg_onnx.py that lies in the folder, or export the model again')
-    if kind != 'onnx':
+    if kind == 'pt2':
         raise RefSegError(f'{folder} holds files of the kind {kind!r}, not for onnxruntime; its README.md says how '
                           'they are used')
-    for name, expected in files.items():
+    for name, is_right in _NOTES.items():
+        if name not in info or not is_right(info[name]):
+            raise RefSegError(f'{path} is damaged: {name!r} is {info.get(name)!r:.80}; export the model again')
+    if unknown := {*_GRAPHS[info['graph']], 'tokenizer.json'} - info['files'].keys():
+        raise RefSegError(f'{path} is damaged: it does not tell the SHA-256 of {min(unknown)}; export the model again')
+    for name, expected in info['files'].items():
         path = folder / Path(name).name
         if not path.is_file():
             raise RefSegError(f'{path} is missing; copy the whole folder again')

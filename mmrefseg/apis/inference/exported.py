@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from mmrefseg.errors import InputError
-from mmrefseg.utils.extras import need_extra
+from mmrefseg.utils.optional_packages import need_extra
 
+from .image_sources import ImageSource
 from .inferencer import PreparedImage, RefSegInferencer
 from .result import RefSegResult
-from .sources import ImageSource
 
 INFO = 'refseg.json'
 

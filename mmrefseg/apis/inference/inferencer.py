@@ -19,21 +19,22 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mmrefseg.engine.checks import check_input_sizes
+from mmrefseg.engine.setup_checks import check_input_sizes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.evaluation.functional.calibration import calibration_of
 from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
-from mmrefseg.visualization import Answer, draw_answers
+from mmrefseg.visualization import Panel, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
 from ..building import build_model, check_device, inference_pipeline, read_config
 from ..official_weights import load_any_checkpoint
-from ..sharing.packs import find_pack
-from .questions import Asked, asked_of, check_expressions, number_of
+from ..sharing.model_folder import find_model_folder
+from .asked_image import AskedImage
+from .image_sources import Images, ImageSource, OneImage, sources_of
+from .questions import Asked, asked_of, check_expressions, count_images
 from .result import RefSegResult
-from .sources import Images, ImageSource, OneImage, sources_of
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 _AGAIN = 'The answers so far are good; build a new inferencer for the rest.'
@@ -90,7 +91,7 @@ class RefSegInferencer:
                  device: str | None = 'auto',
                  dtype: str = 'float32',
                  compile: bool = False) -> None:
-        if weights is None and (pack := find_pack(config)) is not None:
+        if weights is None and (pack := find_model_folder(config)) is not None:
             config, weights = pack
         config = read_config(config)
         self.pipeline, self.model = inference_pipeline(config), build_model(config)
@@ -139,7 +140,7 @@ class RefSegInferencer:
                 the numbers of images and expressions don't go together, a number is out of range, or ``out`` isn't the
                 name of a picture.
         """
-        self._check(batch_size, threshold)
+        self.check_numbers(batch_size, threshold)
         if out is not None:
             check_picture(out)
         results = list(self._run(asked_of(images, expressions), batch_size, threshold))
@@ -175,7 +176,7 @@ class RefSegInferencer:
             InputTypeError: an image or expression is none.
             InputError: an expression is blank, a folder holds no image, or a number is out of range.
         """
-        self._check(batch_size, threshold)
+        self.check_numbers(batch_size, threshold)
         if workers < 0:
             raise InputError(f'workers must be at least 0, got {workers}')
         asked: Iterable[Asked]
@@ -187,7 +188,7 @@ class RefSegInferencer:
             texts = check_expressions(expressions)
             asked = (Asked(source, texts) for source in sources_of(cast(Images, images)))
         if progress:
-            asked = track(asked, 'asking', total=number_of(cast(Images, images)), console=Console(stderr=True))
+            asked = track(asked, 'asking', total=count_images(cast(Images, images)), console=Console(stderr=True))
         return self._run(asked, batch_size, threshold, on_error or _report, workers)
 
     def image(self, image: OneImage) -> AskedImage:
@@ -216,7 +217,17 @@ class RefSegInferencer:
         item = self.pipeline({'img': image, 'img_shape': size, 'ori_shape': size, 'text': ''})
         return PreparedImage(source, item['inputs'], item['data_samples'])
 
-    def _check(self, batch_size: int, threshold: float | None) -> None:
+    @staticmethod
+    def check_numbers(batch_size: int, threshold: float | None) -> None:
+        """Refuse numbers that are out of range.
+
+        Args:
+            batch_size: see :meth:`__call__`.
+            threshold: see :meth:`__call__`.
+
+        Raises:
+            InputError: names the number.
+        """
         if batch_size < 1:
             raise InputError(f'batch_size must be at least 1, got {batch_size}')
         if threshold is not None and not 0 <= threshold <= 1:
@@ -289,50 +300,6 @@ class RefSegInferencer:
             raise InputError(f'{self.device} has stopped working ({error}). {_AGAIN}') from error
 
 
-class AskedImage:
-    """One encoded image, which answers any number of questions; see :meth:`RefSegInferencer.image`.
-
-    Args:
-        ask: the inferencer.
-        prepared: the image.
-        shared: what the model made of it.
-    """
-
-    def __init__(self, ask: RefSegInferencer, prepared: PreparedImage, shared: Tensor | tuple) -> None:
-        self._ask, self._prepared, self._shared = ask, prepared, shared
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the upright image in pixels."""
-        return tuple(self._prepared.sample.ori_shape[:2])
-
-    def __call__(self,
-                 expressions: str | Sequence[str],
-                 batch_size: int = 8,
-                 threshold: float | None = None) -> RefSegResult | list[RefSegResult]:
-        """Answer about this image.
-
-        Args:
-            expressions: what to look for.
-            batch_size: expressions that the model sees at once. Default 8.
-            threshold: probability that a pixel of a mask exceeds. Default None, the config's.
-
-        Returns:
-            One answer for a string; for several a list, in order.
-
-        Raises:
-            InputTypeError: an expression is no string.
-            InputError: an expression is blank, or a number is out of range.
-        """
-        self._ask._check(batch_size, threshold)
-        questions = [(0, text) for text in check_expressions(expressions)]
-        results = []
-        for start in range(0, len(questions), batch_size):
-            results += self._ask.answer_batch(
-                self._shared, [self._prepared], questions[start:start + batch_size], threshold)
-        return results[0] if isinstance(expressions, str) else results
-
-
 def _ahead(items: Iterable[Asked], work: Callable[[Asked], PreparedImage],
            workers: int) -> Iterator[tuple[Asked, Callable[[], PreparedImage]]]:
     """Each item with what gives the work's result or its error, which threads begin some items ahead."""
@@ -357,11 +324,11 @@ def _choose_dtype(name: str, device_type: str) -> torch.dtype:
     return _DTYPES[name]
 
 
-def _panels(results: list[RefSegResult]) -> Iterator[Answer]:
+def _panels(results: list[RefSegResult]) -> Iterator[Panel]:
     """What is drawn, an image at a time: many photos would fill the memory."""
     for source, answers in groupby(results, key=lambda result: result.image):
         image = source.read()
-        yield from (Answer(image, result.mask, result.caption()) for result in answers)
+        yield from (Panel(image, result.mask, result.caption()) for result in answers)
 
 
 def _report(source: ImageSource, error: UserError) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mmrefseg.errors import InputError, InputTypeError
 from mmrefseg.utils.expression_checks import check_expression
 
-from .sources import Images, ImageSource, is_one_image, sources_of
+from .image_sources import Images, ImageSource, is_one_image, sources_of
 
 
 class Asked(NamedTuple):
@@ -81,7 +81,7 @@ def _do_not_fit(num_images: int, num_expressions: int) -> InputError:
                       'as of the other, or a single image, or a single expression.')
 
 
-def number_of(images: Images) -> int | None:
+def count_images(images: Images) -> int | None:
     """How many images there are; None where that isn't known without reading them.
 
     Args:

@@ -15,13 +15,13 @@ from torch import Tensor
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.structures import cris_scores
-from mmrefseg.structures.instances import split_mask
+from mmrefseg.structures.mask_splitting import split_mask
 from mmrefseg.structures.masks import mask_to_rle
-from mmrefseg.structures.overlap import expected_overlap
+from mmrefseg.structures.overlap_estimate import expected_overlap
 from mmrefseg.utils.files import write_atomically
-from mmrefseg.visualization.answers import Answer, compose_answers
+from mmrefseg.visualization.answers import Panel, compose_answers
 
-from .sources import ImageSource
+from .image_sources import ImageSource
 
 _MASK_KINDS = ('.png', '.bmp', '.tif', '.tiff')
 
@@ -151,7 +151,7 @@ class RefSegResult:
 
     def plot(self) -> Image.Image:
         """The image with the mask outlined and all else faded, at most 1440 pixels wide; a picture of Pillow."""
-        return compose_answers([Answer(self.image.read(), self.mask, self.caption())])
+        return compose_answers([Panel(self.image.read(), self.mask, self.caption())])
 
     def crop(self, margin: float = 0.0) -> Image.Image | None:
         """Cut the referent out.

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
-from mmrefseg.errors import InputError
-from mmrefseg.utils.files import open_atomically, read_json, write_atomically, write_json
+from mmrefseg.errors import FileError, InputError
+from mmrefseg.utils.files import open_atomically, read_json, refuse_foreign_files, write_atomically, write_json
 
 from .tasks import Task
 
-PREDICTIONS, UNREADABLE = 'predictions.jsonl', 'unreadable.jsonl'
+PREDICTIONS, UNREADABLE, COCO = 'predictions.jsonl', 'unreadable.jsonl', 'instances.json'
 
 _PLAN, _SHARDS = 'plan.json', 'shards'
+_WRITTEN = (PREDICTIONS, UNREADABLE, COCO, _SHARDS, 'masks', 'overlays')
 
 
 class Merged(NamedTuple):
@@ -44,7 +45,7 @@ class ShardFolder:
 
     Raises:
         InputError: the folder is of other tasks or settings.
-        FileError: the folder cannot be written.
+        FileError: the folder cannot be written, or holds files of the same names that are not of such a run.
     """
 
     def __init__(self, folder: Path, tasks: Callable[[], Iterator[Task]], settings: Mapping[str, Any],
@@ -91,7 +92,7 @@ class ShardFolder:
             shards: which ones.
         """
         wanted = set(shards)
-        for shard, group in groupby(self.tasks(), lambda task: task.place // self.size):
+        for shard, group in groupby(self.tasks(), lambda task: task.number // self.size):
             if shard in wanted:
                 yield shard, list(group)
 
@@ -138,20 +139,20 @@ class ShardFolder:
         """The entries of each task: exactly one per expression, or one that says why there is none."""
         path = self.path(shard)
         entries = [decode_line(line, f'{path}, line {number}') for number, line in iterate_lines(path)]
-        place = 0
+        start = 0
         for task in tasks:
-            failed = place < len(entries) and 'error' in entries[place]
+            failed = start < len(entries) and 'error' in entries[start]
             expected = [task.names()] if failed else [
                 {**task.names(), 'expression': text} for text in task.expressions]
-            found = entries[place:place + len(expected)]
-            place += len(expected)
+            found = entries[start:start + len(expected)]
+            start += len(expected)
             if [{key: entry.get(key) for key in names} for names, entry in zip(expected, found, strict=False)
-                    ] != expected:
-                raise self._damaged(path, f'its answers about image {task.place} ({task.image}) are not those that '
+                    ] != expected or not (failed or all(map(_is_answer, found))):
+                raise self._damaged(path, f'its answers about image {task.number} ({task.image}) are not those that '
                                           'were asked for')
             yield found
-        if place != len(entries):
-            raise self._damaged(path, f'it holds {len(entries)} answers where {place} were asked for')
+        if start != len(entries):
+            raise self._damaged(path, f'it holds {len(entries)} answers where {start} were asked for')
 
     def _damaged(self, path: Path, what: str) -> InputError:
         return InputError(f'{path}: {what}. Remove this file and run the command again with --resume')
@@ -159,6 +160,11 @@ class ShardFolder:
     def _agree(self, plan: Mapping[str, Any]) -> None:
         """Write the plan; of all processes that share a folder, and all that go on later, it must be the same."""
         path = self.folder / _PLAN
+        try:
+            refuse_foreign_files(self.folder, _WRITTEN)
+        except FileError:
+            if not path.exists():  # looked for behind them, as another process may begin at the same time
+                raise
         if not path.exists():
             write_json(plan, path)
             return
@@ -167,6 +173,10 @@ class ShardFolder:
         if differing:
             raise InputError(f'{self.folder} holds answers to something else: {", ".join(differing)} differ from its '
                              f'{_PLAN}. Name another folder, or ask the same with the same model')
+
+
+def _is_answer(entry: Mapping[str, Any]) -> bool:
+    return isinstance(entry.get('segmentation'), dict) and type(entry.get('score')) in (int, float)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:

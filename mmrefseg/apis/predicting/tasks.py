@@ -10,10 +10,10 @@ from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
 from mmrefseg.errors import InputError, InputTypeError
 from mmrefseg.utils.files import JSON_ENCODING
+from mmrefseg.utils.web import is_url
 
-from ..inference.download import is_url
+from ..inference.image_sources import sources_of
 from ..inference.questions import check_expressions
-from ..inference.sources import sources_of
 
 LINES = ('.jsonl', '.ndjson')
 LISTS = ('.txt', '.lst')
@@ -23,14 +23,14 @@ class Task(NamedTuple):
     """An image and what is asked of it.
 
     Args:
-        place: its place among all, from 0.
+        number: counted over all inputs, from 0.
         image: path or address.
         file_name: the name as it was given, by which an evaluation finds it.
         expressions: at least one.
         sent_ids: an id per expression; empty where there are none.
     """
 
-    place: int
+    number: int
     image: str
     file_name: str
     expressions: list[str]
@@ -38,7 +38,7 @@ class Task(NamedTuple):
 
     def names(self) -> dict[str, Any]:
         """What an answer says of its image."""
-        return dict(index=self.place, image=self.image, file_name=self.file_name)
+        return dict(index=self.number, image=self.image, file_name=self.file_name)
 
 
 def read_expressions(values: Sequence[str]) -> list[str]:
@@ -69,17 +69,17 @@ def read_tasks(inputs: Sequence[str], expressions: Sequence[str], images: str | 
         MissingInputError: a list is missing.
         InputError: an input holds no image, a line is damaged, or an image has no expression.
     """
-    place = 0
+    number = 0
     for given in inputs:
-        before = place
+        before = number
         for image, name, texts, sent_ids in _read(given, images):
             texts = texts or list(expressions)
             if not texts:
                 raise InputError(f'{given}: nothing is asked of {name[:200]!r}. Say what to look for with '
                                  '--expressions')
-            yield Task(place, image, name, texts, sent_ids)
-            place += 1
-        if place == before:
+            yield Task(number, image, name, texts, sent_ids)
+            number += 1
+        if number == before:
             raise InputError(f'{given} names no image')
 
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmrefseg.errors import FileError, InputError
-from mmrefseg.utils.extras import need_extra
+from mmrefseg.utils.optional_packages import need_extra
 
-from .packs import FILES, is_pack
+from .model_folder import FILES, is_model_folder, refuse_foreign_folder
 
 HUB = 'hf:'
 """What names on the hub begin with, as in ``hf:owner/name`` or ``hf:owner/name@revision``."""
@@ -26,16 +26,18 @@ def pull(name: str, folder: str | Path | None = None) -> str:
 
     Raises:
         MissingPackageError: huggingface_hub isn't installed.
-        FileError: it cannot be downloaded.
+        FileError: it cannot be downloaded, or the folder holds files of the same names that are not of a shared model.
         InputError: the repository holds no model of mmrefseg.
     """
     need_extra('hub', 'huggingface_hub')
     import huggingface_hub
     repository, _, revision = name.removeprefix(HUB).partition('@')
+    if folder is not None:
+        refuse_foreign_folder(folder)
     with _explained(name):
         found = huggingface_hub.snapshot_download(repository, revision=revision or None, local_dir=folder,
                                                   allow_patterns=list(FILES))
-    if not is_pack(found):
+    if not is_model_folder(found):
         raise InputError(f'{name} holds no model of mmrefseg; expected were {", ".join(FILES)}, as mmrefseg push '
                          'writes them')
     return str(found)
@@ -45,7 +47,7 @@ def push(folder: str | Path, name: str, private: bool = False) -> str:
     """Put a shared model onto the hub.
 
     Args:
-        folder: as :func:`~.packs.write_pack` writes it.
+        folder: as :func:`~.model_folder.write_model_folder` writes it.
         name: ``'hf:owner/name'``; made if it isn't there.
         private: whether a new one is seen by its owner only. Default False.
 

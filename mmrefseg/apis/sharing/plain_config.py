@@ -16,6 +16,7 @@ from ..building import pipeline_of
 
 _SCOPE = 'mmrefseg'
 _HOMES = ('mmrefseg.', 'torch.nn.', 'mmcv.cnn.', 'mmengine.model.')
+_LARGEST = 1 << 20  # number in a config; vocabularies have up to 250,000 words
 _MEND = 'Its weights load with a config of your own: RefSegInferencer(CONFIG, FOLDER/model.safetensors)'
 
 
@@ -52,7 +53,8 @@ def check_plain(plain: Any) -> None:
         plain: what its JSON holds.
 
     Raises:
-        InputError: it has another shape, or names a part that isn't one of these.
+        InputError: it has another shape, names a part that isn't one of these, or has a number that is larger than any
+            of a model, such as of layers: lists of that length would be made before the first is built.
     """
     pipeline = _get(_get(_get(plain, 'test_dataloader'), 'dataset'), 'pipeline')
     if not isinstance(pipeline, list) or not isinstance(_get(plain, 'model'), dict) or plain.keys() != {
@@ -60,6 +62,9 @@ def check_plain(plain: Any) -> None:
         raise InputError('the config is not as mmrefseg push writes it')
     for registry, part in ((MODELS, plain['model']), (TRANSFORMS, pipeline)):
         for element in _dicts(part):
+            if endless := [key for key, value in element.items() if not _is_small(value)]:
+                raise InputError(f'the config has the setting {endless[0]!r} with a number above {_LARGEST}, as no '
+                                 'model has')
             if hidden := [key for key in element if key.startswith('_')]:
                 raise InputError(f'the config has the setting {hidden[0]!r}, which has a meaning of its own')
             if 'type' in element:
@@ -89,6 +94,12 @@ def _registered(name: str, registry: Registry | None) -> Any:
             return registry.module_dict[name]
         registry = registry.parent
     return None
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_small, value))
+    return isinstance(value, dict) or not isinstance(value, int | float) or abs(value) <= _LARGEST
 
 
 def _dicts(part: Any) -> Iterator[dict[str, Any]]:

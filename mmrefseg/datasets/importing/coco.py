@@ -11,10 +11,10 @@ from mmrefseg.utils.files import read_json
 
 from ..annotation_fields import get_field
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
+from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 
-_PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression', 'expressions',
-           'caption', 'description', 'sentences', 'category')
+_EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression',
+                     'expressions', 'caption', 'description', 'sentences', 'category')
 
 
 def read_coco(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -34,9 +34,7 @@ def read_coco(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     content = read_json(file, mend='Export it again.')
     images = images_of(content, file)
-    categories = {str(entry['id']): entry.get('name')
-                  for entry in get_field({**content, 'categories': content.get('categories') or []}, 'categories', list,
-                                         str(file)) if isinstance(entry, dict) and 'id' in entry}
+    categories = _categories_of(content, file)
     seen = set()
     for index, element in enumerate(get_field(content, 'annotations', list, str(file))):
         where = f'{file}, annotations[{index}]'
@@ -53,8 +51,21 @@ def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterat
             if segmentation is None:
                 continue
             with_category = {**element, 'category': categories.get(str(element.get('category_id')))}
-            words = words_at(with_category, [options.expression] if options.expression else _PLACES, where)
+            words = words_at(with_category, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
             yield Annotation(image[0], image[1], words, segmentation, where, split, options.in_shares)
+
+
+def _categories_of(content: dict, file: Path) -> dict[str, Any]:
+    """Names of the categories by their ids as text."""
+    categories: dict[str, Any] = {}
+    for entry in get_field({**content, 'categories': content.get('categories') or []}, 'categories', list, str(file)):
+        if isinstance(entry, dict) and 'id' in entry:
+            name, key = entry.get('name'), str(entry['id'])
+            if categories.setdefault(key, name) != name:
+                raise InputError(f'{file}: the category id {key[:40]} is that of {str(categories[key])[:40]!r} and of '
+                                 f'{str(name)[:40]!r}, so that nobody can tell which one an annotation means. Give '
+                                 'every category an id of its own.')
+    return categories
 
 
 def images_of(content: Any, file: Path) -> dict[str, tuple[str, tuple[int, int] | None]]:
@@ -71,7 +82,7 @@ def images_of(content: Any, file: Path) -> dict[str, tuple[str, tuple[int, int] 
     for index, element in enumerate(get_field(content, 'images', list, str(file))):
         where = f'{file}, images[{index}]'
         name = get_field(element, 'file_name', str, where)
-        image = name, size_of(element.get('height'), element.get('width'), where)
+        image = name, image_size_of(element.get('height'), element.get('width'), where)
         key = str(get_field(element, 'id', (int, str), where))
         if images.setdefault(key, image) != image:
             raise InputError(f'{where}: the id {key[:40]} is that of {images[key][0]}, too, so that nobody can tell '
@@ -102,10 +113,10 @@ def outline_of(element: dict, options: Options, notes: Notes, where: str) -> Seg
         polygons = [polygons]
     if any(isinstance(part, dict) for part in polygons):
         return {'union': [_rle(part, where) for part in polygons if isinstance(part, dict)]}
-    polygons = [numbers for part in polygons if len(numbers := numbers_of(part, f'{where}: segmentation')) >= 6]
+    polygons = [numbers for part in polygons if len(numbers := parse_numbers(part, f'{where}: segmentation')) >= 6]
     if polygons:
         return polygons
-    box = numbers_of(element.get('bbox') or [], f'{where}: bbox')
+    box = parse_numbers(element.get('bbox') or [], f'{where}: bbox')
     if len(box) == 4 and min(box[2:]) > 0 and options.boxes:
         notes.counts['objects have a box alone; the box is their mask'] += 1
         return [box_polygon(*box)]
@@ -114,10 +125,10 @@ def outline_of(element: dict, options: Options, notes: Notes, where: str) -> Seg
 
 
 def _rle(rle: dict, where: str) -> dict:
-    size = [int(side) for side in numbers_of(rle.get('size') or [], f'{where}: size')]
+    size = [int(side) for side in parse_numbers(rle.get('size') or [], f'{where}: size')]
     counts = rle.get('counts')
     if isinstance(counts, list):
-        counts = [int(run) for run in numbers_of(counts, f'{where}: counts')]
+        counts = [int(run) for run in parse_numbers(counts, f'{where}: counts')]
     elif not isinstance(counts, str):
         raise InputError(f'{where}: counts of an RLE must be text or a list, got an object of type '
                          f'{type(counts).__name__}')

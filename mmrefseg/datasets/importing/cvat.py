@@ -14,10 +14,11 @@ from mmrefseg.utils.image_header import check_pixels
 from mmrefseg.utils.xml_text import parse_xml
 
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, number_of, size_of, split_in, words_at
+from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
 
 _MAX_BYTES = 1 << 29
-_PLACES = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text', 'label')
+_EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text',
+                     'label')
 
 
 def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -48,7 +49,7 @@ def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 def _of_image(image: Element, file: Path, split: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     name = image.get('name', '')
     with notes.element():
-        size = size_of(image.get('height'), image.get('width'), f'{file}, image {name[:80]!r}')
+        size = image_size_of(image.get('height'), image.get('width'), f'{file}, image {name[:80]!r}')
         for index, shape in enumerate(image):
             where = f'{file}, image {name[:80]!r}, {shape.tag} {index}'
             with notes.element():
@@ -57,7 +58,7 @@ def _of_image(image: Element, file: Path, split: str, options: Options, notes: N
                     continue
                 attributes = {entry.get('name'): entry.text for entry in shape.iter('attribute')}
                 words = words_at({'attributes': attributes, 'label': shape.get('label'), **attributes},
-                                 [options.expression] if options.expression else _PLACES, where)
+                                 [options.expression] if options.expression else _EXPRESSION_PATHS, where)
                 own_split = split or split_in(image.get('subset', ''))
                 yield Annotation(name, size, words, segmentation, where, own_split, options.in_shares)
 
@@ -67,14 +68,14 @@ def _outline(shape: Element, size: tuple[int, int] | None, options: Options, not
         pairs = [point.split(',') for point in shape.get('points', '').split(';')]
         if any(len(pair) != 2 for pair in pairs):
             raise InputError(f'{where}: points must be "x,y;x,y;..."')
-        return [[number_of(value.strip(), f'{where}: points') for pair in pairs for value in pair]]
+        return [[parse_number(value.strip(), f'{where}: points') for pair in pairs for value in pair]]
     if shape.tag == 'mask':
         if size is None:
             raise InputError(f'{where}: its image has no height and width')
         return _mask(shape, size, where)
     if shape.tag == 'box':
-        if options.boxes and number_of(shape.get('rotation', '0'), f'{where}: rotation') == 0:
-            left, top, right, bottom = (number_of(shape.get(side), f'{where}: {side}')
+        if options.boxes and parse_number(shape.get('rotation', '0'), f'{where}: rotation') == 0:
+            left, top, right, bottom = (parse_number(shape.get(side), f'{where}: {side}')
                                         for side in ('xtl', 'ytl', 'xbr', 'ybr'))
             notes.counts['objects have a box alone; the box is their mask'] += 1
             return [box_polygon(left, top, right - left, bottom - top)]
@@ -86,12 +87,12 @@ def _outline(shape: Element, size: tuple[int, int] | None, options: Options, not
 
 def _mask(shape: Element, size: tuple[int, int], where: str) -> dict:
     """A mask whose runs of outside and inside, row by row, fill a box."""
-    left, top, width, height = (int(number_of(shape.get(key), f'{where}: {key}'))
+    left, top, width, height = (int(parse_number(shape.get(key), f'{where}: {key}'))
                                 for key in ('left', 'top', 'width', 'height'))
     check_pixels(*size)
     if min(left, top) < 0 or min(width, height) < 1 or left + width > size[1] or top + height > size[0]:
         raise InputError(f'{where}: its box does not lie inside of the image of {size} (H, W)')
-    runs = np.array([number_of(run.strip(), f'{where}: rle') for run in shape.get('rle', '').split(',')])
+    runs = np.array([parse_number(run.strip(), f'{where}: rle') for run in shape.get('rle', '').split(',')])
     if (runs < 0).any() or (runs != np.floor(runs)).any() or runs.sum() != width * height:
         raise InputError(f'{where}: the runs of its rle do not fill its box of {height} x {width} pixels')
     values = np.arange(len(runs), dtype=np.uint8) & 1

@@ -10,14 +10,15 @@ from typing import NamedTuple
 from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import Segmentation, draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
-from mmrefseg.utils.image_header import ImageHeader, read_header, read_image_size
+from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 
 from ..coordinate_units import CoordinateUnits
-from .pictures import Pictures
+from .image_files import Pictures
 from .records import Annotation, Notes
 
 _NO_WORDS = 'objects have no expression; they are skipped'
 _NO_PIXELS = 'outlines have no pixel inside of their image; they are skipped'
+_FURTHER = 'further objects are on images that are missing or broken; they are skipped'
 _BY_SIZE = 'objects were drawn on photos as they are stored, not upright (told by their size)'
 _UNSURE = ('objects are on photos with an EXIF orientation, and sizes do not tell whether they were drawn on the '
            'stored or on the upright picture: the {} one is taken; look at them, and import with{} --stored if wrong')
@@ -64,14 +65,21 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
     """
     header_of, scales = lru_cache(None)(_header), CoordinateUnits()
     drawn, in_shares = [], []
+    unusable: set[str] = set()
     for annotation in annotations:
         if not annotation.expressions:
             notes.counts[_NO_WORDS] += 1
             continue
+        if annotation.image in unusable:  # one message per image is enough
+            notes.counts[_FURTHER] += 1
+            continue
         with notes.element():
             try:
+                unusable.add(annotation.image)
                 path, name = pictures.find(annotation.image)
-                found, has_pixels = _draw(annotation, path, name, header_of(path), pictures, notes, stored)
+                header = header_of(path)
+                unusable.remove(annotation.image)
+                found, has_pixels = _draw(annotation, path, name, header, pictures, notes, stored)
             except InputError as error:
                 text = str(error)
                 raise InputError(text if text.startswith(annotation.where) else
@@ -96,7 +104,7 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
 def _header(path: Path) -> ImageHeader:
     with open_regular(path, MAX_IMAGE_BYTES) as file:
         try:
-            return read_header(file)
+            return read_image_header(file)
         except InputError as error:
             raise InputError(f'the image {path}: {error}') from error
 

@@ -20,9 +20,9 @@ from ..prepared_folder import ANNOTATIONS, IMAGES
 from .coco import read_coco
 from .cvat import read_cvat
 from .drawing import Drawn, draw_all, lines_of_image
+from .image_files import Pictures
 from .label_studio import read_label_studio
 from .labelme import read_labelme
-from .pictures import Pictures
 from .records import Annotation, Notes, Options
 from .refcoco import read_refcoco
 from .splitting import DEFAULT_SHARES, assign

@@ -16,8 +16,10 @@ from mmrefseg.utils.image_header import check_pixels
 
 from ..annotation_fields import get_field
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, number_of, numbers_of, size_of, words_of
+from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 
+_IMAGES = ('image', 'img', 'url')
+_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
 _OUTLINES = {'polygon', 'polygonlabels', 'brush', 'brushlabels', 'rectangle', 'rectanglelabels', 'ellipse',
              'ellipselabels'}
 
@@ -40,11 +42,7 @@ def read_label_studio(source: Path, options: Options, notes: Notes) -> Iterator[
 
 def _of_task(task: dict, where: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     data = get_field(task, 'data', dict, where)
-    addresses = [value for key, value in data.items() if isinstance(value, str)
-                 and (key in ('image', 'img', 'url') or value.lower().endswith(('.jpg', '.jpeg', '.png', '.webp')))]
-    if not addresses:
-        raise InputError(f'{where}: its data name no image')
-    name = image_name(addresses[0])
+    name = image_name(_address(data, where))
     annotations = {'annotations': task.get('annotations') or task.get('completions') or []}
     for number, annotation in enumerate(get_field(annotations, 'annotations', list, where)):
         inside = f'{where}, annotations[{number}]'
@@ -53,6 +51,19 @@ def _of_task(task: dict, where: str, options: Options, notes: Notes) -> Iterator
             notes.counts['annotations were skipped by their annotators'] += 1
             continue
         yield from _of_results(results, name, inside, options, notes)
+
+
+def _address(data: dict, where: str) -> str:
+    """Of the task's image: in a field that is called so, or the only one that looks like an address of one."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    called = [texts[key] for key in _IMAGES if key in texts]
+    looks = sorted({value for value in texts.values() if value.lower().endswith(_ENDINGS)})
+    if not called and not looks:
+        raise InputError(f'{where}: its data name no image')
+    if not called and len(looks) > 1:
+        raise InputError(f'{where}: its data name several images, {looks[0][:80]!r} and {looks[1][:80]!r}; call the '
+                         f'field of the one that was labelled {_IMAGES[0]!r}')
+    return (called or looks)[0]
 
 
 def _of_results(results: list, name: str, where: str, options: Options, notes: Notes) -> Iterator[Annotation]:
@@ -71,7 +82,7 @@ def _of_results(results: list, name: str, where: str, options: Options, notes: N
             if shape.get('image_rotation'):
                 raise InputError(f'{inside}: the image was rotated in Label Studio by {shape["image_rotation"]} '
                                  'degrees. Turn the image itself, and annotate it as it is.')
-            size = size_of(shape.get('original_height'), shape.get('original_width'), inside)
+            size = image_size_of(shape.get('original_height'), shape.get('original_width'), inside)
             if size is None:
                 raise InputError(f'{inside}: original_height and original_width are missing')
             segmentation = _outline(shape, size, options, notes, inside)
@@ -80,20 +91,20 @@ def _of_results(results: list, name: str, where: str, options: Options, notes: N
                                  segmentation, inside)
 
 
-def _words(parts: list[dict], texts: list[dict], number_of_shapes: int, place: str | None,
+def _words(parts: list[dict], texts: list[dict], number_of_shapes: int, field: str | None,
            where: str) -> tuple[str, ...]:
     labels = [label for part in parts for key, labels in part.get('value', {}).items() if key.endswith('labels')
               for label in (labels if isinstance(labels, list) else [])]
-    if place == 'label':
+    if field == 'label':
         return words_of(labels, f'{where}: label')
 
     def texts_of(found: list[dict]) -> tuple[str, ...]:
         return tuple(word for part in found if part.get('type') == 'textarea'
-                     and place in (None, part.get('from_name'))
+                     and field in (None, part.get('from_name'))
                      for word in words_of(part.get('value', {}).get('text'), f'{where}: text'))
 
     own = texts_of(parts) or (texts_of(texts) if number_of_shapes == 1 else ())
-    return own or (() if place else words_of(labels, f'{where}: label'))
+    return own or (() if field else words_of(labels, f'{where}: label'))
 
 
 def _outline(shape: dict, size: tuple[int, int], options: Options, notes: Notes, where: str) -> Segmentation:
@@ -101,14 +112,14 @@ def _outline(shape: dict, size: tuple[int, int], options: Options, notes: Notes,
     value = get_field(shape, 'value', dict, where)
     kind = shape['type'].removesuffix('labels')
     if kind == 'polygon':
-        points = numbers_of(value.get('points'), f'{where}: points')
+        points = parse_numbers(value.get('points'), f'{where}: points')
         if len(points) % 2 or len(points) < 6:
             raise InputError(f'{where}: points must be three [x, y] pairs or more')
         return [[number * (width, height)[index % 2] / 100 for index, number in enumerate(points)]]
     if kind == 'brush':
         return mask_to_rle(decode_brush(value.get('rle'), height, width, where))
     if kind == 'rectangle' and options.boxes and not value.get('rotation'):
-        x, y, box_width, box_height = (number_of(value.get(key), f'{where}: {key}') / 100
+        x, y, box_width, box_height = (parse_number(value.get(key), f'{where}: {key}') / 100
                                        for key in ('x', 'y', 'width', 'height'))
         notes.counts['objects have a box alone; the box is their mask'] += 1
         return [box_polygon(x * width, y * height, box_width * width, box_height * height)]
@@ -138,14 +149,14 @@ def decode_brush(code: Any, height: int, width: int, where: str) -> np.ndarray:
     if not isinstance(code, list) or not all(type(byte) is int and 0 <= byte < 256 for byte in code):
         raise InputError(f'{where}: rle must be a list of bytes, 0 to 255')
     bits = np.unpackbits(np.array(code, np.uint8))
-    place = 0
+    position = 0
 
     def take(count: int) -> int:
-        nonlocal place
-        if place + count > len(bits):
+        nonlocal position
+        if position + count > len(bits):
             raise InputError(f'{where}: its rle is cut off. Export it again.')
-        value = int(''.join(map(str, bits[place:place + count])), 2)
-        place += count
+        value = int(''.join(map(str, bits[position:position + count])), 2)
+        position += count
         return value
 
     total = take(32)
@@ -162,11 +173,11 @@ def decode_brush(code: Any, height: int, width: int, where: str) -> np.ndarray:
         if is_run:
             values[filled:filled + length] = take(word_bits) != 0
         else:
-            literal = bits[place:place + length * word_bits]
+            literal = bits[position:position + length * word_bits]
             if len(literal) < length * word_bits:
                 raise InputError(f'{where}: its rle is cut off. Export it again.')
             values[filled:filled + length] = literal.reshape(length, word_bits).any(axis=1)
-            place += length * word_bits
+            position += length * word_bits
         filled += length
     return values[3::4].reshape(height, width).astype(np.uint8)  # what is opaque was painted
 

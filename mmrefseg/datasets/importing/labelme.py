@@ -1,20 +1,26 @@
 """LabelMe: one JSON file per image."""
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation
-from mmrefseg.utils.files import read_json
+from mmrefseg.structures.mask_files import content_to_mask
+from mmrefseg.structures.masks import Segmentation, mask_to_rle
+from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_json
+from mmrefseg.utils.image_header import check_pixels
 
 from ..annotation_fields import get_field
 from .recognising import files_of
-from .records import Annotation, Notes, Options, box_polygon, numbers_of, size_of, split_in, words_at
+from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 
-_PLACES = ('description', 'text', 'label')
+_EXPRESSION_PATHS = ('description', 'text', 'label')
 _CORNERS = 64
 
 
@@ -35,7 +41,7 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
     content = read_json(file, mend='Save it again.')
     folder = file.parent.relative_to(source).as_posix() if source.is_dir() else '.'
     image = get_field(content, 'imagePath', str, str(file)).replace('\\', '/')
-    size = size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
+    size = image_size_of(content.get('imageHeight'), content.get('imageWidth'), str(file))
     # It is relative to the file, and may lead out of its folder; the name tells which image of the source it is.
     name = PurePosixPath(image).name if '..' in image or image.startswith('/') else image
     split = split_in(file.relative_to(source).parent.as_posix()) if source.is_dir() else ''
@@ -43,28 +49,36 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
     for index, shape in enumerate(get_field(content, 'shapes', list, str(file))):
         where = f'{file}, shapes[{index}]'
         with notes.element():
-            polygon = _outline(shape, options, notes, where)
-            if polygon is None:
+            outline = _outline(shape, size, options, notes, where)
+            if outline is None:
                 continue
-            words = words_at(shape, [options.expression] if options.expression else _PLACES, where)
+            words = words_at(shape, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
             group = shape.get('group_id')
             key = (index,) if group is None else ('group', str(group), words)
-            groups[key].append((words, polygon, where))
+            groups[key].append((words, outline, where))
     for parts in groups.values():
         words, _, where = parts[0]
-        yield Annotation(f'{folder}/{name}' if folder != '.' else name, size, words,
-                         [polygon for _, polygon, _ in parts], where, split, options.in_shares)
+        outlines = [outline for _, outline, _ in parts]
+        segmentation: Segmentation = outlines
+        if any(isinstance(outline, dict) for outline in outlines):
+            segmentation = {'union': [outline if isinstance(outline, dict) else [outline] for outline in outlines]}
+        yield Annotation(f'{folder}/{name}' if folder != '.' else name, size, words, segmentation, where, split,
+                         options.in_shares)
 
 
-def _outline(shape: dict, options: Options, notes: Notes, where: str) -> Segmentation:
+def _outline(shape: dict, size: tuple[int, int] | None, options: Options, notes: Notes,
+             where: str) -> list[float] | dict | None:
+    """A polygon, or the RLE of a mask; None if it is neither."""
     kind = get_field({'shape_type': 'polygon', **shape}, 'shape_type', str, where) if isinstance(shape, dict) else ''
     if not kind:
         raise InputError(f'{where}: expected an object {{...}}')
-    points = numbers_of(shape.get('points'), f'{where}: points')
+    points = parse_numbers(shape.get('points'), f'{where}: points')
     if len(points) % 2:
         raise InputError(f'{where}: points must be [x, y] pairs')
     if kind == 'polygon' and len(points) >= 6:
         return points
+    if kind == 'mask' and len(points) == 4:
+        return _mask(shape.get('mask'), points, size, where)
     if kind == 'circle' and len(points) == 4:
         x, y, radius = *points[:2], math.dist(points[:2], points[2:])
         angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
@@ -78,3 +92,24 @@ def _outline(shape: dict, options: Options, notes: Notes, where: str) -> Segment
         return None
     notes.counts[f'shapes are no outlines ({kind[:40]}); they are skipped'] += 1
     return None
+
+
+def _mask(code: object, corners: list[float], size: tuple[int, int] | None, where: str) -> dict:
+    """The RLE of a mask that LabelMe's tool of that name made: a PNG in base64, of the box between two corners."""
+    if size is None:
+        raise InputError(f'{where}: a mask needs imageHeight and imageWidth, which are missing')
+    left, top, right, bottom = map(int, corners)
+    if not (0 <= left <= right < size[1] and 0 <= top <= bottom < size[0]):
+        raise InputError(f'{where}: the box of its mask does not lie inside of the image of {size} (H, W)')
+    if not isinstance(code, str) or len(code) > MAX_IMAGE_BYTES:
+        raise InputError(f'{where}: mask must be a PNG in base64, got an object of type {type(code).__name__}')
+    check_pixels(*size)
+    canvas = np.zeros(size, np.uint8)
+    try:
+        box = content_to_mask(base64.b64decode(code, validate=True), bottom - top + 1, right - left + 1)
+    except binascii.Error as error:
+        raise InputError(f'{where}: mask must be a PNG in base64 ({error})') from None
+    except InputError as error:
+        raise InputError(f'{where}, mask: {error}') from error
+    canvas[top:bottom + 1, left:right + 1] = box
+    return mask_to_rle(canvas)

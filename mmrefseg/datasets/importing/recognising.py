@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
@@ -12,6 +13,8 @@ _START = 1 << 16
 _MAX_WHOLE = 1 << 26
 _IMAGES = ((b'\xff\xd8\xff', 'a JPEG image'), (b'\x89PNG', 'a PNG image'), (b'GIF8', 'a GIF image'),
            (b'%PDF', 'a PDF'))
+
+ZIP = 'a zip archive'
 
 NAMES = {
     'coco': 'COCO annotations',
@@ -46,7 +49,7 @@ def recognise(path: str | Path) -> str:
         if start.startswith(magic):
             return kind
     if start.startswith(b'PK\3\4'):
-        return 'a zip archive: unpack it first'
+        return ZIP
     if start.startswith(b'PAR1'):
         return 'table'
     if not start.strip():
@@ -168,7 +171,8 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
     """
     if not source.is_dir():
         if (found := recognise(source)) != kind:
-            raise InputError(f'{source} is {NAMES.get(found, found)}, not {NAMES[kind]}. {_advice(found, source)}')
+            raise InputError(f'{source} is {NAMES.get(found, found)}, not {NAMES[kind]}. '
+                             + _advice(found, kind, source))
         return [source]
     looked_at = sorted(path for path in source.rglob('*') if path.suffix.lower() in endings
                        and not path.name.startswith('._') and path.is_file())
@@ -182,7 +186,11 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
     return files
 
 
-def _advice(found: str, source: Path) -> str:
+def _advice(found: str, kind: str, source: Path) -> str:
+    if found == ZIP:
+        archive, folder = quote(str(source)), quote(str(source.with_suffix('')))
+        return (f'Unpack it, and import the folder: unzip {archive} -d {folder} && mmrefseg import {kind} {folder} '
+                '--out DIR')
     if found == 'jsonl':
         return f'It needs no import: check it by "mmrefseg validate {source}".'
     if found in NAMES:

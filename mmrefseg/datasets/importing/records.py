@@ -79,7 +79,7 @@ class Notes:
             self.broken.append(str(error))
 
 
-def number_of(value: Any, where: str) -> float:
+def parse_number(value: Any, where: str) -> float:
     """A finite number, also one that is written as text.
 
     Args:
@@ -102,7 +102,7 @@ def number_of(value: Any, where: str) -> float:
     raise InputError(f'{where} must be a finite number, got an object of type {type(value).__name__}')
 
 
-def numbers_of(values: Any, where: str) -> list[float]:
+def parse_numbers(values: Any, where: str) -> list[float]:
     """A flat list of finite numbers, also of ``[x, y]`` pairs and of numbers as text.
 
     Args:
@@ -115,10 +115,10 @@ def numbers_of(values: Any, where: str) -> list[float]:
     if not isinstance(values, list | tuple):
         raise InputError(f'{where} must be a list of numbers, got an object of type {type(values).__name__}')
     flat = [part for value in values for part in (value if isinstance(value, list | tuple) else (value,))]
-    return [number_of(value, where) for value in flat]
+    return [parse_number(value, where) for value in flat]
 
 
-def size_of(height: Any, width: Any, where: str) -> tuple[int, int] | None:
+def image_size_of(height: Any, width: Any, where: str) -> tuple[int, int] | None:
     """Height and width of an image in pixels; None where a file holds neither.
 
     Args:
@@ -131,7 +131,7 @@ def size_of(height: Any, width: Any, where: str) -> tuple[int, int] | None:
     """
     if not height and not width:
         return None
-    size = tuple(number_of(value, f'{where}: height and width') for value in (height, width))
+    size = tuple(parse_number(value, f'{where}: height and width') for value in (height, width))
     if any(side != int(side) or not 0 < side < _LARGEST_SIDE for side in size):
         raise InputError(f'{where}: height and width must be whole numbers of pixels from 1 to {_LARGEST_SIDE - 1}')
     return int(size[0]), int(size[1])
@@ -149,22 +149,22 @@ def box_polygon(x: float, y: float, width: float, height: float) -> list[float]:
     return [x, y, x + width, y, x + width, y + height, x, y + height]
 
 
-def words_at(element: Any, places: Sequence[str], where: str) -> tuple[str, ...]:
-    """The expressions at the first place that holds any.
+def words_at(element: Any, paths: Sequence[str], where: str) -> tuple[str, ...]:
+    """The expressions at the first path that holds any.
 
     Args:
         element: a dictionary, perhaps of dictionaries.
-        places: names of fields; a dot leads into the next dictionary.
+        paths: names of fields; a dot leads into the next dictionary.
         where: file and element, for errors.
 
     Raises:
         InputError: something else than words stands there, or an endless text.
     """
-    for place in places:
+    for path in paths:
         value = element
-        for key in place.split('.'):
+        for key in path.split('.'):
             value = value.get(key) if isinstance(value, dict) else None
-        if words := words_of(value, f'{where}: {place}'):
+        if words := words_of(value, f'{where}: {path}'):
             return words
     return ()
 

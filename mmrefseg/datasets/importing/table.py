@@ -4,7 +4,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,25 @@ from mmrefseg.utils.files import JSON_ENCODING, MAX_IMAGE_BYTES, open_regular, r
 from mmrefseg.utils.json_text import decode_json
 
 from .coco import outline_of
+from .parquet_bounds import bounded_batches
 from .recognising import files_of
-from .records import Annotation, Notes, Options, size_of, split_in, words_of
+from .records import Annotation, Notes, Options, image_size_of, split_in, words_of
 
 _IMAGES = ('image', 'image_path', 'file_name', 'filename', 'img', 'picture', 'path')
 _MASKS = ('mask', 'mask_path', 'mask_file', 'segmentation', 'polygons', 'polygon', 'rle')
-_EXPRESSIONS = ('expression', 'expressions', 'sentence', 'sentences', 'text', 'caption', 'description', 'phrase')
+_EXPRESSIONS = ('expression', 'expressions', 'sentence', 'sentences', 'text', 'caption', 'description', 'phrase',
+                'answer')
+_BEYOND = 'cells beyond the last column'
 _NOTHING = ('none', 'null')
 _MAX_BYTES = 1 << 30
-_ROWS = 64
 
 
 def read_table(source: Path, options: Options, notes: Notes, scratch: Path) -> Iterator[Annotation]:
     """The rows of CSV and Parquet files.
 
     Columns are known by their names, whatever their case. A mask is the path of an image file, the JSON of polygons or
-    of an RLE, or ``none``: the expression refers to nothing. Parquet may hold images and masks themselves.
+    of an RLE, or ``none``: the expression refers to nothing. Parquet may hold images and masks themselves, and a row a
+    list ``samples`` of what is said of its image.
 
     Args:
         source: a file, or a folder of them, one or several per split.
@@ -43,7 +47,7 @@ def read_table(source: Path, options: Options, notes: Notes, scratch: Path) -> I
             is_parquet = opened.read(4) == b'PAR1'
         rows = _rows_of_parquet(file) if is_parquet else _rows_of_csv(file)
         columns: tuple[str, str, str] | None = None
-        for number, row in rows:
+        for number, row in ((number, part) for number, whole in rows for part in _parts(whole)):
             columns = columns or _columns(row, options.expression, file)
             with notes.element():
                 where = f'{file}, row {number}'
@@ -52,8 +56,15 @@ def read_table(source: Path, options: Options, notes: Notes, scratch: Path) -> I
                     yield annotation
 
 
+def _parts(row: dict) -> list[dict]:
+    samples = row.get('samples')
+    return [{**row, **sample} for sample in samples if isinstance(sample, dict)] if isinstance(samples, list) else [row]
+
+
 def _of_row(row: dict, columns: tuple[str, str, str], where: str, split: str, options: Options, notes: Notes,
             scratch: Path) -> Annotation | None:
+    if _BEYOND in row:
+        raise InputError(f'{where}: it has more cells than the table has columns. Put texts with commas in quotes')
     image, mask, expression = (row.get(column) for column in columns)
     if isinstance(image, dict):
         image = _put(image, scratch, where)
@@ -67,7 +78,7 @@ def _of_row(row: dict, columns: tuple[str, str, str], where: str, split: str, op
     words = words_of(_listed(expression), f'{where}: {columns[2]}')
     own = row.get('split')
     own_split = (split_in(own) or own.strip()) if isinstance(own, str) else split
-    size = size_of(row.get('height'), row.get('width'), where)
+    size = image_size_of(row.get('height'), row.get('width'), where)
     return Annotation(image.strip(), size, words, segmentation, where, own_split, options.in_shares)
 
 
@@ -116,30 +127,43 @@ def _rows_of_csv(file: Path) -> Iterator[tuple[int, dict]]:
         text = read_regular(file, _MAX_BYTES).decode(JSON_ENCODING)
     except UnicodeDecodeError as error:
         raise InputError(f'{file} is not in UTF-8 ({error}). Save it as "CSV UTF-8".') from None
-    first = text.splitlines()[0]
+    first = text.partition('\n')[0]
     delimiter = max(',;\t', key=first.count)
     try:
         reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
-        header = [name.strip().lower() for name in next(reader)]
+        header = _lower(next(reader, []), file)
         for row in reader:
             if any(row):
-                yield reader.line_num, dict(zip(header, row, strict=False))
+                beyond = {_BEYOND: True} if any(row[len(header):]) else {}
+                yield reader.line_num, dict(zip(header, row, strict=False)) | beyond
     except csv.Error as error:
         raise InputError(f'{file} is no CSV ({error}). Save it again.') from error
 
 
+def _lower(names: Sequence[str], file: Path) -> list[str]:
+    """Names of columns as they are looked for; one that is there twice is refused: nobody can tell which is meant."""
+    lower = [name.strip().lower() for name in names]
+    if twice := [name for name, number in Counter(lower).items() if number > 1 and name]:
+        raise InputError(f'{file} has the column {twice[0][:80]!r} twice. Remove or rename one.')
+    return lower
+
+
 def _rows_of_parquet(file: Path) -> Iterator[tuple[int, dict]]:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException
     except ImportError as error:
         raise MissingPackageError(f'{file} is Parquet, which pyarrow reads; it is not installed: pip install '
                                   'pyarrow') from error
     number = 0
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, {name.lower(): value for name, value in row.items()}
+        with open_regular(file) as opened:
+            for batch in bounded_batches(opened):
+                _lower(batch.schema.names, file)
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, {name.lower(): value for name, value in row.items()}
+    except InputError as error:
+        raise InputError(f'{file}: {error}') from error
     except (ArrowException, OSError) as error:
         raise InputError(f'{file} is no whole Parquet file ({str(error)[:200]}). Get it again.') from error
 
@@ -154,6 +178,7 @@ def _put(image: dict, scratch: Path, where: str) -> str:
     ending = {b'\x89PNG': '.png', b'\xff\xd8\xff': '.jpg', b'RIFF': '.webp'}
     suffix = next((suffix for magic, suffix in ending.items() if content.startswith(magic)), '.img')
     file = scratch / 'embedded' / f'{hashlib.sha256(content).hexdigest()[:32]}{suffix}'
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     return f'embedded/{file.name}'

@@ -1,6 +1,7 @@
 """Ultralytics' segmentation folders, as Roboflow exports them: one text file per image, and a ``data.yaml``."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, read_regular
 from mmrefseg.utils.safe_names import refuse_links_out
 
-from .records import Annotation, Notes, Options, box_polygon, number_of, split_in, words_of
+from .records import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
 
 _MAX_BYTES = 1 << 26
 _MAX_SETTINGS = 1 << 17  # PyYAML reads 50 kB per second
@@ -30,7 +31,7 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 
     Raises:
         MissingInputError: there is no ``data.yaml``, or no file of labels.
-        InputError: ``data.yaml`` names no classes, or a file is a link to a place outside.
+        InputError: ``data.yaml`` names no classes, or is one of several, or a file is a link to a place outside.
     """
     settings = sorted([*source.glob('*.yaml'), *source.glob('*.yml')])
     files = sorted(file for file in source.rglob('*.txt') if 'labels' in file.relative_to(source).parts)
@@ -38,13 +39,17 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
         refuse_links_out(str(file), str(source))
     if not settings:
         raise MissingInputError(f'{source} holds no data.yaml, which names the classes. Name the exported folder.')
-    names = _names(settings[0])
+    named = [file for file in settings if file.stem == 'data'] or settings
+    if len(named) > 1:
+        raise InputError(f'{source} holds {", ".join(file.name for file in named)}, and nobody can tell which names '
+                         'the classes. Leave one, and call it data.yaml.')
+    names = _names(named[0])
     if not files:
         raise MissingInputError(f'{source} holds no labels/*.txt. Name the exported folder.')
     for file in files:
         inside = file.relative_to(source).with_suffix('')
-        place = inside.parts.index('labels')
-        image = '/'.join((*inside.parts[:place], 'images', *inside.parts[place + 1:]))
+        index = inside.parts.index('labels')
+        image = '/'.join((*inside.parts[:index], 'images', *inside.parts[index + 1:]))
         with notes.element():
             for number, line in enumerate(_text(file, _MAX_BYTES).splitlines(), 1):
                 if line.strip():
@@ -55,7 +60,7 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
 def _of_line(line: str, where: str, image: str, names: dict[str, str], options: Options,
              notes: Notes) -> Iterator[Annotation]:
     key, *words = line.split()
-    numbers = [number_of(word, where) for word in words]
+    numbers = [parse_number(word, where) for word in words]
     if key not in names:
         raise InputError(f'{where}: there is no class {key[:20]!r} in data.yaml')
     if any(not -0.05 <= number <= 1.05 for number in numbers):
@@ -79,7 +84,7 @@ def _names(file: Path) -> dict[str, str]:
     try:
         text = _text(file, _MAX_SETTINGS)
         _check_tokens(text)
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f'{file} is no YAML that is read ({str(error)[:200]}). Export it again.') from error
     names = content.get('names') if isinstance(content, dict) else None
@@ -88,7 +93,26 @@ def _names(file: Path) -> dict[str, str]:
         raise InputError(f"{file}: 'names' must list the classes. Export it again.")
     if not all(isinstance(value, int | float | str) for entry in entries.items() for value in entry):
         raise InputError(f"{file}: 'names' must give each class one name. Export it again.")
-    return {str(key): str(name) for key, name in entries.items()}
+    found = {str(key): str(name) for key, name in entries.items()}
+    if len(found) < len(entries):
+        raise InputError(f'{file}: a class stands twice in names. Export it again.')
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping with the same key twice, of which the last would count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """A mapping.
+
+        Args:
+            node: as it is written.
+            deep: whether all inside it is made at once, too. Default False.
+        """
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key, number in Counter(keys).items() if number > 1]:
+            raise InputError(f'it has the key {twice[0][:80]!r} twice')
+        return super().construct_mapping(node, deep)
 
 
 def _check_tokens(text: str) -> None:

@@ -5,10 +5,12 @@ import os
 import shutil
 import stat
 import struct
+import weakref
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -127,6 +129,14 @@ class Catalogue:
         found = [file for file in self._by_name.get(parts[-1], ()) if file.full_path.parts[-len(parts):] == parts]
         return sorted(found, key=lambda location: (location.member is not None, location.path, location.member))
 
+    def has_folder(self, name: str) -> bool:
+        """Whether a folder of a name holds any file, in an archive or not.
+
+        Args:
+            name: the folder's name.
+        """
+        return any(name in file.full_path.parts[:-1] for files in self._by_name.values() for file in files)
+
     def folders_with(self, names: Iterable[str]) -> list[PurePosixPath]:
         """The folders, also in archives, that hold all of several files.
 
@@ -192,8 +202,17 @@ def _is_finders(name: str) -> bool:
     return name == '__MACOSX' or name.startswith('._')
 
 
+@contextmanager
+def archives_closed_afterwards() -> Iterator[None]:
+    """Close at the end what this process has opened meanwhile: each archive stays open for whoever reads it next."""
+    try:
+        yield
+    finally:
+        _open_archive.cache_clear()
+
+
 def _archive(path: str) -> zipfile.ZipFile:
-    # Each process opens its own: forked ones would move each other's place in the file.
+    # Each process opens its own: forked ones would move each other's position in the file.
     return _open_archive(path, os.getpid())
 
 
@@ -201,8 +220,10 @@ def _archive(path: str) -> zipfile.ZipFile:
 def _open_archive(path: str, process: int) -> zipfile.ZipFile:
     file = open_regular(path)
     try:
-        return open_archive(file)
+        archive = open_archive(file)
     except _DAMAGED as error:
         file.close()
         raise InputError(f'{path} is no whole zip archive, or none that is read ({error}). Get it again, unpack it '
                          'yourself, or move it away.') from error
+    weakref.finalize(archive, file.close)  # which an archive leaves open that it has not opened itself
+    return archive

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically
+from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically, write_json
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.safe_names import relative_name, split_name
@@ -18,7 +18,7 @@ from mmrefseg.utils.worker_processes import check_workers, ordered_map
 from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
-from .catalogue import Catalogue
+from .catalogue import Catalogue, archives_closed_afterwards
 from .recipes import RECIPES
 from .sources import Source
 from .splits import SplitPreparation
@@ -82,7 +82,7 @@ def prepare(name: str,
     if not sources:
         raise MissingInputError('name the folders that hold the files with --src')
     check_writable(work_dir)
-    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'):
+    with locked_file(work_dir / 'lock', f'{out_dir} is being prepared'), archives_closed_afterwards():
         if _is_prepared(out_dir, name, lmdb, ignore_orientation):  # meanwhile, by another process
             shutil.rmtree(work_dir, ignore_errors=True)
             return False
@@ -223,7 +223,7 @@ def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, ignore_orient
     broken = [{'split': split, 'entry': entry} for split, summary in summaries.items() for entry in summary['broken']]
     (work_dir / BROKEN).unlink(missing_ok=True)
     if broken:
-        write_atomically(json.dumps(broken, indent=1, ensure_ascii=False).encode(), work_dir / BROKEN)
+        write_json(broken, work_dir / BROKEN)
     files = sorted((work_dir / ANNOTATIONS).iterdir()) + ([work_dir / LMDB] if lmdb else [])
     manifest = {
         'format_version': MANIFEST_VERSION,
@@ -240,5 +240,5 @@ def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, ignore_orient
     for part in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
         if (work_dir / part).exists():
             (work_dir / part).rename(out_dir / part)
-    write_atomically(json.dumps(manifest, indent=1).encode(), out_dir / MANIFEST)
+    write_json(manifest, out_dir / MANIFEST)
     shutil.rmtree(work_dir)

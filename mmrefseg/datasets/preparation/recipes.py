@@ -12,7 +12,7 @@ _VOC = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012 (VOCtrainval_11-May-2012.
 _REFSHAPES = 'tools/dataset_converters/refshapes.py'
 
 
-class Counts(NamedTuple):
+class SplitSize(NamedTuple):
     """How much a split must hold; None where nobody has published it.
 
     Args:
@@ -49,10 +49,10 @@ class Recipe(NamedTuple):
     image_folders: tuple[str, ...] = ()
     arguments: Mapping = MappingProxyType({})
     splits: tuple[str, ...] | None = None
-    counts: Mapping[str, Counts] = MappingProxyType({})
+    counts: Mapping[str, SplitSize] = MappingProxyType({})
 
 
-def _refcoco(folder: str, split_by: str, counts: Mapping[str, Counts]) -> Recipe:
+def _refcoco(folder: str, split_by: str, counts: Mapping[str, SplitSize]) -> Recipe:
     return Recipe('RefCOCODataset', (f'refs({split_by}).p', 'instances.json'), _REFER.format(f'{folder}.zip'),
                   _COCO_2014, folder, ('train2014', ), {'split_by': split_by}, counts=counts)
 
@@ -64,30 +64,30 @@ def _refclef(split_by: str) -> Recipe:
 
 RECIPES = MappingProxyType({
     'refcoco-unc': _refcoco('refcoco', 'unc', {
-        'train': Counts(42404, 16994, 120624),
-        'val': Counts(3811, 1500, 10834),
-        'testA': Counts(1975, 750, 5657),
-        'testB': Counts(1810, 750, 5095),
+        'train': SplitSize(42404, 16994, 120624),
+        'val': SplitSize(3811, 1500, 10834),
+        'testA': SplitSize(1975, 750, 5657),
+        'testB': SplitSize(1810, 750, 5095),
     }),
     'refcoco-google': _refcoco('refcoco', 'google', {
-        'train': Counts(40000, 19213, None),
-        'val': Counts(5000, 4559, None),
-        'test': Counts(5000, 4527, None),
+        'train': SplitSize(40000, 19213, None),
+        'val': SplitSize(5000, 4559, None),
+        'test': SplitSize(5000, 4527, None),
     }),
     'refcoco+-unc': _refcoco('refcoco+', 'unc', {
-        'train': Counts(42278, 16992, 120191),
-        'val': Counts(3805, 1500, 10758),
-        'testA': Counts(1975, 750, 5726),
-        'testB': Counts(1798, 750, 4889),
+        'train': SplitSize(42278, 16992, 120191),
+        'val': SplitSize(3805, 1500, 10758),
+        'testA': SplitSize(1975, 750, 5726),
+        'testB': SplitSize(1798, 750, 4889),
     }),
     'refcocog-umd': _refcoco('refcocog', 'umd', {
-        'train': Counts(42226, 21899, 80512),
-        'val': Counts(2573, 1300, 4896),
-        'test': Counts(5023, 2600, 9602),
+        'train': SplitSize(42226, 21899, 80512),
+        'val': SplitSize(2573, 1300, 4896),
+        'test': SplitSize(5023, 2600, 9602),
     }),
     'refcocog-google': _refcoco('refcocog', 'google', {
-        'train': Counts(44822, 24698, 85474),
-        'val': Counts(5000, 4650, 9536),
+        'train': SplitSize(44822, 24698, 85474),
+        'val': SplitSize(5000, 4650, 9536),
     }),
     'grefcoco': Recipe('GRefCOCODataset', ('grefs(unc).json', 'instances.json'),
                        'https://github.com/henghuiding/gRefCOCO', _COCO_2014, 'grefcoco', ('train2014', )),
@@ -99,10 +99,10 @@ RECIPES = MappingProxyType({
         'https://github.com/ChenyunWu/PhraseCutDataset', _VISUAL_GENOME, 'VGPhraseCut_v0', ('VG_100K', 'VG_100K_2'),
         splits=('train', 'val_miniv', 'test', 'miniv'),
         counts={
-            'train': Counts(None, 71746, 310816),
-            'val_miniv': Counts(None, 2971, 20316),
-            'test': Counts(None, 2545, 14354),
-            'miniv': Counts(None, 100, 821),
+            'train': SplitSize(None, 71746, 310816),
+            'val_miniv': SplitSize(None, 2971, 20316),
+            'test': SplitSize(None, 2545, 14354),
+            'miniv': SplitSize(None, 100, 821),
         }),
     'coco-prompts': Recipe('CocoPromptDataset', ('annotations/instances_val2017.json', ),
                            'http://images.cocodataset.org/annotations/annotations_trainval2017.zip',

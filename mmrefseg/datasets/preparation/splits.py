@@ -20,7 +20,7 @@ from ..prepared_folder import ANNOTATIONS, IMAGES, checksums_of, index_of
 from ..referent_lines import LineIndex
 from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
-from .recipes import Counts
+from .recipes import SplitSize
 from .sources import Source
 
 
@@ -46,12 +46,12 @@ class SplitPreparation:
     """
 
     def __init__(self, source: Source, split: str, work_dir: Path, writer: LMDBWriter | None,
-                 counts: Counts | None) -> None:
+                 counts: SplitSize | None) -> None:
         self._source = source
         self._split = split
         self._work_dir = work_dir
         self._writer = writer
-        self._counts = counts or Counts(None, None, None)
+        self._counts = counts or SplitSize(None, None, None)
         self._lines: dict[int, bytes] = {}
         self._checksums: dict[str, str] = {}
         self._broken: list[str] = []

@@ -29,7 +29,7 @@ SIZE_LEAD = math.log(1.2)
 SIZE_WORDS = {'large': ('large', 'big'), 'small': ('small', 'little')}
 ANY_HEADS = ('object', 'shape', 'one')
 
-PLACES = {
+LOCATIONS = {
     'left': ('{the}left {noun}', '{the}{noun} on the left', '{the}{noun} on the left side'),
     'right': ('{the}right {noun}', '{the}{noun} on the right', '{the}{noun} on the right side'),
     'top': ('{the}top {noun}', '{the}{noun} at the top', '{the}{noun} near the top'),
@@ -131,7 +131,7 @@ def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | 
     return options[int(np.searchsorted(ends, rng.random() * ends[-1], side='right'))]
 
 
-def nouns_of(things: list[Thing]) -> list[Noun]:
+def noun_phrases(things: list[Thing]) -> list[Noun]:
     """Every noun phrase that is surely true of something.
 
     Args:
@@ -178,7 +178,7 @@ def _comparisons(kind: str, extension: Extension, templates: tuple[str, ...], no
 
 def _locations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
     sure, possible = EDGE
-    places = {
+    locations = {
         'left': above([-thing.x for thing in things], -sure, -possible),
         'right': above([thing.x for thing in things], 1 - sure, 1 - possible),
         'top': above([-thing.y for thing in things], -sure, -possible),
@@ -187,10 +187,10 @@ def _locations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
     }
     for row in ('top', 'bottom'):
         for column in ('left', 'right'):
-            places[f'{row} {column}'] = places[row].both(places[column])
-    for place, extension in places.items():
+            locations[f'{row} {column}'] = locations[row].both(locations[column])
+    for location, extension in locations.items():
         if extension.sure:
-            yield from _comparisons('location', extension, PLACES[place], nouns)
+            yield from _comparisons('location', extension, LOCATIONS[location], nouns)
 
 
 def _directed(steps: list[tuple[float, float]]) -> Extension:
@@ -265,7 +265,7 @@ def candidates(things: list[Thing]) -> list[Candidate]:
     Returns:
         In no order that matters; an object may have none.
     """
-    nouns = nouns_of(things)
+    nouns = noun_phrases(things)
     sizeless = [noun for noun in nouns if not noun.size]
     return [*_attributes(nouns), *_locations(things, sizeless), *_relations(things, sizeless),
             *_superlatives(things, sizeless)]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .expressions import SIZE_WORDS, Noun, directions, nouns_of, pick
+from .expressions import SIZE_WORDS, Noun, directions, noun_phrases, pick
 from .extension import Extension, Thing
 
 NUMBERS = ('none', 'one', 'two', 'three', 'four', 'five', 'six')
@@ -92,7 +92,7 @@ def groups_of(things: list[Thing]) -> list[Group]:
     Returns:
         In no order that matters.
     """
-    nouns = nouns_of(things)
+    nouns = noun_phrases(things)
     groups = [Group(noun.extension.sure, noun) for noun in nouns if _is_certain(noun.extension) and not noun.bare]
     sizeless = [noun for noun in nouns if not noun.size]
     for anchor, relation, there in directions(things, sizeless):

@@ -15,6 +15,7 @@ from .text import sides_are_clear, swap_left_right
 # CLIP's mean colour: 0 once the image is normalised.
 BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
 
+_LARGEST = 1 << 14  # side of a square in pixels; ten thousand of them take a gigabyte
 
 _SOURCES = {'text': 'SampleSentence', 'gt_seg_map': 'LoadReferringMask'}
 
@@ -43,8 +44,8 @@ class _ToSquare(BaseTransform):
     touches = 'image'
 
     def __init__(self, size: int) -> None:
-        if size < 1:
-            raise InputError(f'size must be a positive number of pixels, got {size}')
+        if not 1 <= size <= _LARGEST:
+            raise InputError(f'size must be a positive number of pixels up to {_LARGEST}, got {size}')
         self.size = size
 
     @abstractmethod

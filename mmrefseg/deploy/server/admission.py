@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -13,7 +14,7 @@ from .metrics import Metrics
 RETRY_AFTER = 2
 """Seconds after which a client that was turned away may come again."""
 
-_LINGER = 2  # seconds
+_LINGER = 2  # seconds that a client that was turned away may still send
 
 
 class Admission:
@@ -59,55 +60,55 @@ class Admission:
         if scope['method'] not in ('POST', 'PUT', 'PATCH'):
             await self._app(scope, receive, send)
             return
+        try:
+            with self._place():
+                body = await self._read(scope, receive)
+                if body is not None:
+                    await self._app(scope, _replay(body, receive), send)
+        except _TurnedAwayError as refusal:
+            await _turn_away(receive, send, refusal)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places for requests."""
         if self._inside >= self._limits.waiting:
-            await _linger(receive)
-            await _turn_away(send, 503, 'the server is busy; come again', RETRY_AFTER)
-            return
+            raise _TurnedAwayError(503, 'the server is busy; come again', RETRY_AFTER)
         self._inside += 1
         try:
-            body = await self._read(scope, receive, send)
-            if body is not None:
-                await self._app(scope, _replay(body, receive), send)
+            yield
         finally:
             self._inside -= 1
 
-    async def _read(self, scope: dict, receive: Any, send: Any) -> bytes | None:
-        """The whole body; None if the request was turned away or the client hung up."""
-        most = self._limits.body_bytes
+    async def _read(self, scope: dict, receive: Any) -> bytes | None:
+        """The whole body; None if the client hung up."""
         declared = dict(scope['headers']).get(b'content-length', b'0')
+        if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
+            raise _too_large(self._limits)
         try:
-            if declared.isdigit() and int(declared[:20]) > most:
-                raise _TooLargeError
-            return await asyncio.wait_for(_collect(receive, most), self._limits.seconds)
-        except _TooLargeError:
-            await _turn_away(send, 413, f'the request is too large; at most {most} bytes are taken')
+            return await asyncio.wait_for(_collect(receive, self._limits), self._limits.seconds)
         except asyncio.TimeoutError:  # another class before Python 3.11
-            await _turn_away(send, 408, f'the request did not arrive within {self._limits.seconds:.0f} seconds')
-        return None
+            raise _TurnedAwayError(408, f'the request did not arrive within {self._limits.seconds:.0f} seconds'
+                                   ) from None
 
 
-class _TooLargeError(Exception):
-    pass
+class _TurnedAwayError(Exception):
+
+    def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.retry_after = status, detail, retry_after
 
 
-async def _linger(receive: Any) -> None:
-    """Let a client send all, and forget it: one that is still sending may lose the answer with the connection."""
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(_forget(receive), _LINGER)
+def _too_large(limits: Limits) -> _TurnedAwayError:
+    return _TurnedAwayError(413, f'the request is too large; at most {limits.body_bytes} bytes are taken')
 
 
-async def _forget(receive: Any) -> None:
-    while (message := await receive())['type'] == 'http.request' and message.get('more_body'):
-        pass
-
-
-async def _collect(receive: Any, most: int) -> bytes | None:
+async def _collect(receive: Any, limits: Limits) -> bytes | None:
     """What a client sends; None if it hangs up."""
     body = bytearray()
     while (message := await receive())['type'] == 'http.request':
         body += message.get('body', b'')
-        if len(body) > most:
-            raise _TooLargeError
+        if len(body) > limits.body_bytes:
+            raise _too_large(limits)
         if not message.get('more_body'):
             return bytes(body)
     return None
@@ -123,9 +124,20 @@ def _replay(body: bytes, receive: Any) -> Any:
     return again
 
 
-async def _turn_away(send: Any, status: int, detail: str, retry_after: int | None = None) -> None:
-    headers = [(b'content-type', b'application/json'), (b'connection', b'close')]
-    if retry_after is not None:
-        headers.append((b'retry-after', str(retry_after).encode()))
-    await send(dict(type='http.response.start', status=status, headers=headers))
-    await send(dict(type='http.response.body', body=json.dumps(dict(detail=detail)).encode()))
+async def _turn_away(receive: Any, send: Any, refusal: _TurnedAwayError) -> None:
+    """Answer at once, and end the connection when the client has sent all: one that still sends would lose both."""
+    content = json.dumps(dict(detail=refusal.detail)).encode()
+    headers = [(b'content-type', b'application/json'), (b'content-length', str(len(content)).encode()),
+               (b'connection', b'close')]
+    if refusal.retry_after is not None:
+        headers.append((b'retry-after', str(refusal.retry_after).encode()))
+    await send(dict(type='http.response.start', status=refusal.status, headers=headers))
+    await send(dict(type='http.response.body', body=content, more_body=True))
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_forget(receive), _LINGER)
+    await send(dict(type='http.response.body', body=b''))
+
+
+async def _forget(receive: Any) -> None:
+    while (message := await receive())['type'] == 'http.request' and message.get('more_body'):
+        pass

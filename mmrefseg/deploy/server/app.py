@@ -14,7 +14,7 @@ from .admission import RETRY_AFTER, Admission
 from .messages import INCLUDED, Limits, Question
 from .metrics import Metrics
 from .pool import BusyError, WorkerPool
-from .reading import Fetch, read_question
+from .request_reading import Fetch, read_question
 
 _IMAGE = dict(type='string', description='the image: a file, or in JSON its base64')
 _PROPERTIES = dict(

@@ -4,11 +4,12 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace
 from functools import partial
+from pathlib import Path
 
-from mmrefseg.apis.inference.answerer import load_answerer
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
+from mmrefseg.apis.inference.model_loading import identity_of, load_inferencer
 from mmrefseg.errors import InputError
-from mmrefseg.utils.extras import need_extra
+from mmrefseg.utils.optional_packages import need_extra
 
 from .messages import Limits
 
@@ -61,6 +62,17 @@ def limits_of(args: Namespace) -> Limits:
     return Limits(int(args.max_image_mb * (1 << 20)), args.max_expressions, args.timeout, args.queue)
 
 
+def version_of(model: str, weights: str | None) -> str:
+    """A name that changes with the model and its weights.
+
+    Args:
+        model: as :func:`load_inferencer` takes it.
+        weights: as :func:`load_inferencer` takes it.
+    """
+    identity = identity_of(model, weights)
+    return ' '.join(filter(None, [Path(model).stem, Path(identity['weights'] or '').name[:12]]))
+
+
 def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: str | None = None) -> None:
     """Load the model and serve until Ctrl-C or a termination.
 
@@ -83,14 +95,14 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
 
     limits, metrics = limits_of(args), Metrics()
     fetch = partial(download, longest=limits.seconds, limit=limits.image_bytes, public_only=True)
-    load = partial(load_answerer, args.model, args.weights, args.device, args.dtype)
+    load = partial(load_inferencer, args.model, args.weights, args.device, args.dtype)
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:
         app = create_app(pool, limits, metrics, fetch if allow_urls else None)
         if page:
             add_page(app, named_examples(args.examples) if args.examples else made_examples())
         if label_studio:
-            add_label_studio(app, limits, label_studio_fetch(
-                label_studio, os.environ.get(TOKEN), limits, fetch if allow_urls else None))
+            of_tasks = label_studio_fetch(label_studio, os.environ.get(TOKEN), limits, fetch if allow_urls else None)
+            add_label_studio(app, limits, of_tasks, version_of(args.model, args.weights))
         run_server(app, args.host, args.port, limits, lambda address: print(
             f'{address}{"" if page else "/docs describes the interface"}; Ctrl-C stops it', flush=True))

@@ -11,16 +11,16 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from mmrefseg.apis.inference.download import download
+from mmrefseg.apis.inference.image_download import download
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
-from mmrefseg.version import __version__
 
 from .messages import Limits, Question
-from .reading import Fetch, check_texts, of_base64, read_json
+from .request_reading import Fetch, check_texts, of_base64, parse_json_object
 
 _MOST_TASKS = 64
+_LONGEST_NAME = 200  # of tags and tasks, which stand in every region
 _RUN_BITS = (3, 4, 8, 16)
 _BASE = 'http://labelstudio.invalid'  # of addresses that name no machine, where none was named
 
@@ -52,7 +52,7 @@ def read_tags(config: Any) -> Tags:
         config: its XML.
 
     Raises:
-        InputError: it is none, or lacks an image or a brush.
+        InputError: it is none, lacks an image or a brush, or has endless names.
     """
     if not isinstance(config, str):
         raise InputError('label_config must be the XML of a labelling configuration')
@@ -68,10 +68,13 @@ def read_tags(config: Any) -> Tags:
     label = brush.find('Label')
     texts = root.findall('.//TextArea')
     fields = [(text.get('value') or '').removeprefix('$') for text in texts]
-    return Tags(str(brush.get('name')), (label is not None and label.get('value')) or 'referent',
+    tags = Tags(str(brush.get('name')), (label is not None and label.get('value')) or 'referent',
                 str(image.get('name')), str(image.get('value'))[1:],
                 next((text.get('name') for text in texts if text.get('perRegion') == 'true'), None),
                 (*filter(None, fields), 'expressions', 'expression', 'prompt'))
+    if any(len(name or '') > _LONGEST_NAME for name in (tags.brush, tags.label, tags.image, tags.text)):
+        raise InputError(f'label_config has tags with names of more than {_LONGEST_NAME} characters')
+    return tags
 
 
 def encode_brush(mask: np.ndarray) -> list[int]:
@@ -159,12 +162,13 @@ def regions_of(content: Mapping[str, Any], tags: Tags, number: Any) -> list[dict
         number: id of the task.
     """
     height, width = content['size']
+    name = str(number)[:_LONGEST_NAME] if isinstance(number, str | int) else ''
     regions: list[dict[str, Any]] = []
     for i, answer in enumerate(content['answers']):
         mask = rle_to_mask(answer['rle'], height, width)
         if not mask.any():
             continue
-        common = dict(id=f'mmrefseg-{number}-{i}', to_name=tags.image, original_width=width, original_height=height,
+        common = dict(id=f'mmrefseg-{name}-{i}', to_name=tags.image, original_width=width, original_height=height,
                       image_rotation=0, score=answer['score'])
         regions.append(dict(common, from_name=tags.brush, type='brushlabels', value=dict(
             format='rle', rle=encode_brush(mask), brushlabels=[tags.label]), meta=dict(text=[answer['expression']])))
@@ -174,21 +178,22 @@ def regions_of(content: Mapping[str, Any], tags: Tags, number: Any) -> list[dict
     return regions
 
 
-def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
+def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch, version: str) -> None:
     """Let Label Studio ask the server.
 
     Args:
         app: the server.
         limits: what it takes.
         fetch: as :func:`label_studio_fetch` makes it.
+        version: of the model; Label Studio asks again about tasks that have no prediction of this one.
     """
     answer: Callable = app.state.asking.answer
 
     @app.post('/setup', include_in_schema=False)
     async def setup(request: Request) -> dict[str, Any]:
         with suppress(InputError):  # what a connection test sends has no configuration
-            read_tags(read_json(await request.body()).get('schema'))
-        return dict(model_version=f'mmrefseg {__version__}')
+            read_tags(parse_json_object(await request.body()).get('schema'))
+        return dict(model_version=version)
 
     @app.post('/webhook', include_in_schema=False)
     async def webhook() -> dict[str, Any]:
@@ -196,7 +201,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
 
     @app.post('/predict', include_in_schema=False)
     async def predict(request: Request) -> dict[str, Any]:
-        body = read_json(await request.body())
+        body = parse_json_object(await request.body())
         tasks, parameters = body.get('tasks'), body.get('params')
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise HTTPException(422, '`tasks` must be a list of tasks')
@@ -208,7 +213,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch) -> None:
             raise HTTPException(422, str(error)) from None
         context = parameters.get('context') if isinstance(parameters, dict) else None
         results = [await predict_one(request, task, tags, context) for task in tasks]
-        return dict(results=results, model_version=f'mmrefseg {__version__}')
+        return dict(results=results, model_version=version)
 
     async def predict_one(request: Request, task: dict, tags: Tags, context: Any) -> dict[str, Any]:
         """Of one task; what cannot be answered is said beside it, so that the others are."""

@@ -1,16 +1,19 @@
 """The page in the browser: files of our own, examples, and outlines of the masks that it shows."""
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from mmrefseg.apis.inference.image_decoding import of_bytes
 from mmrefseg.apis.inference.result import outer_outlines
 from mmrefseg.apis.predicting import read_tasks
 from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
@@ -19,11 +22,15 @@ from mmrefseg.errors import InputError
 from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
+from .request_reading import read_form
+
 FOLDER = Path(__file__).parents[1] / 'page'
 
 _HEADERS = {'Content-Security-Policy': "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
             'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer'}
 _MOST_EXAMPLES = 24
+_MOST_RUNS = 1 << 19  # of a mask; noise has as many as pixels, and each may be an outline
+_AT_A_TIME = 2
 _SEED = 7
 
 
@@ -63,15 +70,16 @@ def named_examples(inputs: list[str]) -> list[Example]:
         inputs: images, folders, patterns, lists, JSON Lines.
 
     Raises:
-        InputError: there are more than 24.
+        InputError: there are more than 24, or one is no image.
         UserError: one is missing.
     """
     examples = []
     for task in read_tasks(inputs, ['']):
         if len(examples) == _MOST_EXAMPLES:
             raise InputError(f'the page shows up to {_MOST_EXAMPLES} examples')
-        examples.append(Example(task.file_name, read_regular(task.image, MAX_IMAGE_BYTES),
-                                [text for text in task.expressions if text]))
+        content = read_regular(task.image, MAX_IMAGE_BYTES)
+        of_bytes(content, task.image)  # a list of others may name what nobody shall see
+        examples.append(Example(Path(task.file_name).name, content, [text for text in task.expressions if text]))
     return examples
 
 
@@ -82,9 +90,11 @@ def outlines_of(content: bytes) -> dict[str, Any]:
         content: an image file, white inside.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: it cannot be decoded, or is noise.
     """
     mask = decode_image(content, 'the mask')[..., 0] > 127
+    if max(np.count_nonzero(mask[1:] != mask[:-1]), np.count_nonzero(mask[:, 1:] != mask[:, :-1])) > _MOST_RUNS:
+        raise InputError('the mask is in too many pieces')
     return dict(rle=mask_to_rle(mask), polygons=[outline.ravel().tolist() for outline in outer_outlines(mask)])
 
 
@@ -96,6 +106,7 @@ def add_page(app: FastAPI, examples: Iterable[Example]) -> None:
         examples: pictures to try.
     """
     examples = list(examples)
+    turn = asyncio.Semaphore(_AT_A_TIME)  # a few bytes may be a picture that takes a gigabyte
 
     @app.middleware('http')
     async def guard(request: Request, call_next: Any) -> Response:
@@ -117,11 +128,13 @@ def add_page(app: FastAPI, examples: Iterable[Example]) -> None:
 
     @app.post('/page/outlines', include_in_schema=False)
     async def outlines(request: Request) -> dict[str, Any]:
-        mask = (await request.form(max_files=1, max_fields=1)).get('mask')
+        mask = (await read_form(request, 1)).get('mask')
         if not isinstance(mask, UploadFile):
             raise HTTPException(422, '`mask` must be an image file')
+        content = await mask.read()
         try:
-            return await run_in_threadpool(outlines_of, await mask.read())
+            async with turn:
+                return await run_in_threadpool(outlines_of, content)
         except InputError as error:
             raise HTTPException(422, str(error)) from None
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from mmrefseg.errors import FileError
 
+from .connections import ImpatientProtocol
 from .messages import Limits
 
 
@@ -24,8 +25,9 @@ def run_server(app: FastAPI, host: str, port: int, limits: Limits, on_start: Cal
     Raises:
         FileError: the port is taken, or the address is none of this machine.
     """
-    config = uvicorn.Config(app, host, port, log_level='warning', access_log=False, server_header=False,
-                            timeout_graceful_shutdown=int(limits.seconds) + 1, limit_concurrency=8 * limits.waiting)
+    config = uvicorn.Config(app, host, port, http=ImpatientProtocol, log_level='warning', access_log=False,
+                            server_header=False, timeout_graceful_shutdown=int(limits.seconds) + 1,
+                            limit_concurrency=8 * limits.waiting)
     try:
         listening = config.bind_socket()
     except (OSError, SystemExit) as error:  # uvicorn logs what went wrong, and exits

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmrefseg.apis.inference import ImageSource, RefSegInferencer, RefSegResult
-from mmrefseg.apis.inference.routing import routing_weights
+from mmrefseg.apis.inference.router_weights import routing_weights
 from mmrefseg.errors import UserError
 from mmrefseg.utils.worker_processes import die_with
 
@@ -22,6 +22,8 @@ from .messages import Question, Reply
 
 LEVELS = 200
 """Steps of the threshold that ``levels`` tell apart."""
+
+_MOST_ANSWERED = 1 << 28  # pixels of all masks of a question, which take minutes beyond
 
 _EDGES = (np.arange(LEVELS) / LEVELS).astype(np.float32)
 
@@ -78,8 +80,16 @@ def answer_questions(ask: RefSegInferencer, questions: Sequence[Question], batch
                              on_error=lambda source, error: refused.update({id(source): str(error)})):
         results[id(result.image)].append(result)
     return [Reply(refused=refused[id(source)]) if id(source) in refused else
-            Reply(_content(ask, source, question, results[id(source)]))
+            _reply(ask, source, question, results[id(source)])
             for source, question in zip(sources, questions, strict=True)]
+
+
+def _reply(ask: RefSegInferencer, source: ImageSource, question: Question, results: list[RefSegResult]) -> Reply:
+    height, width = results[0].size
+    if height * width * len(results) > _MOST_ANSWERED:
+        return Reply(refused=f'{len(results)} masks of {width} x {height} pixels take too long; ask less at a time, or '
+                             'send a smaller picture')
+    return Reply(_content(ask, source, question, results))
 
 
 def _content(ask: RefSegInferencer, source: ImageSource, question: Question,

@@ -48,9 +48,9 @@ class AtomicCheckpointHook(CheckpointHook):
     A checkpoint and the note ``last_checkpoint`` appear once they are complete, and what they displace is removed only
     after that: a process that is killed, interrupted or out of disk space loses nothing that was there.
 
-    With ``resume`` and no ``load_from`` a run goes on from the last whole checkpoint of its own folder, which may have
-    been copied or moved since. It removes regular files there alone, and only ones named as checkpoints are: those of
-    another run, from whose checkpoint it went on, stay.
+    With ``resume`` and no ``load_from`` a run goes on from the last whole and finite checkpoint of its own folder,
+    which may have been copied or moved since. It removes regular files there alone, and only ones named as checkpoints
+    are: those of another run, from whose checkpoint it went on, stay.
 
     Beside mmengine's content a checkpoint has ``exact_resume``: the state of every process's random generators, the
     sampler's seed, and within a step of accumulated gradients those of each process. A resumed training then draws and
@@ -108,8 +108,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _choose(self, runner: Runner) -> str | UserError | None:
         try:
+            names = [name for name, _ in unwrap_model(runner.model).named_parameters()]
             path = latest_whole_checkpoint(runner.work_dir, self._folder(runner), self.filename_tmpl,
-                                           self._parts_to_resume(runner), runner.logger.warning)
+                                           self._parts_to_resume(runner), runner.logger.warning, names)
         except UserError as error:
             return error  # for the other processes, which wait for an answer
         return path and str(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object
@@ -14,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
-from mmrefseg.checkpoints.weights import unwrap_model
+from mmrefseg.checkpoints.weights import tensors_in, unwrap_model
 from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 
@@ -101,22 +100,10 @@ def _state(runner: Runner, infinite: set[str]) -> Iterator[tuple[str, Tensor]]:
     wrappers = wrapper.optim_wrappers.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
     for wrapper in wrappers:
         for parameter, state in wrapper.optimizer.state.items():
-            yield from _tensors(state, f"the optimizer's state of {names.get(parameter, 'a parameter')}: ")
+            yield from tensors_in(state, f"the optimizer's state of {names.get(parameter, 'a parameter')}: ")
     # A step whose scaled gradients are too large is left out when it is complete.
     if within_step(runner) and not any(hasattr(wrapper, 'loss_scaler') for wrapper in wrappers):
         yield from ((f'the gradient of {name}', value.grad) for value, name in names.items() if value.grad is not None)
-
-
-def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested dicts and sequences."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _tensors(part, f'{name}{key}')
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part, name)
 
 
 @HOOKS.register_module()

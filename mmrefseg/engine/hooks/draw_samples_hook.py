@@ -10,7 +10,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.type_hints import Count
 
-from ..answering import answered_samples, spread_places
+from ..answering import answered_samples, spread_indices
 
 
 @HOOKS.register_module()
@@ -18,7 +18,7 @@ class DrawSamplesHook(Hook):
     """Draws the same validation samples after each validation: expression, truth, answer, probabilities and routing.
 
     The samples lie at equal distances in the data set, and are asked once more, by the first process alone. Pictures
-    go to the visualizer's backends as ``val_<place>``, with the iteration as step.
+    go to the visualizer's backends as ``val_<index>``, with the iteration as step.
 
     Args:
         number: samples to draw. Default 8.
@@ -49,6 +49,6 @@ class DrawSamplesHook(Hook):
     @master_only
     def _draw(self, runner: Runner) -> None:
         loader = runner.val_dataloader
-        places = spread_places(len(loader.dataset), self.number)
-        for place, (image, sample) in zip(places, answered_samples(runner, loader, places), strict=True):
-            runner.visualizer.add_datasample(f'val_{place}', image, sample, step=runner.iter)
+        indices = spread_indices(len(loader.dataset), self.number)
+        for index, (image, sample) in zip(indices, answered_samples(runner, loader, indices), strict=True):
+            runner.visualizer.add_datasample(f'val_{index}', image, sample, step=runner.iter)

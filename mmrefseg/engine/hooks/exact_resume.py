@@ -100,14 +100,18 @@ def resume(runner: Runner, state: dict[str, Any] | None) -> None:
         runner.logger.info('Validating what the checkpoint was saved ahead of.')
         runner.val_loop.run()
     if isinstance(loop, IterBasedTrainLoop):
-        loop.dataloader_iterator = _after(loop.dataloader_iterator, loop.iter)
+        loop.dataloader_iterator = _Batches(loop.dataloader_iterator, loop.iter)
     elif state and state['place'] == WITHIN_EPOCH:
         _finish_epoch(runner, loop)
 
 
 def _start_workers(runner: Runner, had_workers: list[bool]) -> None:
-    """Start workers that stay and were there: PyTorch draws a number for them from its generator when they start."""
-    for loader, had in zip(_loaders(runner), had_workers, strict=False):
+    """Start workers that stay and were there: PyTorch draws a number for them from its generator when they start.
+
+    A loop over iterations starts those of training itself, among what leaves no trace.
+    """
+    first = int(isinstance(runner.train_loop, IterBasedTrainLoop))
+    for loader, had in list(zip(_loaders(runner), had_workers, strict=False))[first:]:
         if had and loader.persistent_workers and loader._iterator is None:
             iter(loader)
 
@@ -157,6 +161,25 @@ def _validation_is_due(runner: Runner) -> bool:
         return False
     loop._decide_current_val_interval()
     return done % loop.val_interval == 0 or done == last
+
+
+class _Batches(Iterator):
+    """What a resumed loop takes its batches from; those that it skips leave no trace in the random generators."""
+
+    def __init__(self, batches: Iterable, skipped: int) -> None:
+        self._batches = _after(batches, skipped)
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Skip batches, as OneDL's mmengine asks for it; OpenMMLab's takes them one by one.
+
+        Args:
+            count: how many.
+        """
+        for _ in range(count):
+            next(self)
 
 
 def _after(batches: Iterable, count: int) -> Iterator:

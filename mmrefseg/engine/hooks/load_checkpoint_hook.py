@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmrefseg.checkpoints.loading import check_resumable, load_checkpoint
-from mmrefseg.checkpoints.partial import fit_partially, table
+from mmrefseg.checkpoints.partial_loading import fit_partially, loading_table
 from mmrefseg.checkpoints.trained_only import add_frozen_weights
 from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
@@ -64,7 +64,7 @@ class LoadCheckpointHook(Hook):
                                       ' not: a training that goes on from it starts with a new optimizer.')
         elif self.may_differ:
             parts = fit_partially(checkpoint, model, self.may_differ, source)
-            runner.logger.info(f'Weights from {source}, by their number of tensors:\n{table(parts)}')
+            runner.logger.info(f'Weights from {source}, by their number of tensors:\n{loading_table(parts)}')
         load_checkpoint(model, checkpoint, source)
         if runner._resume:
             check_average(checkpoint, runner)

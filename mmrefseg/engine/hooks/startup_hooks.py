@@ -9,7 +9,7 @@ from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.model_complexity import parameter_table
 
-from ..checks import check_batch_size, check_input_sizes, check_leakage
+from ..setup_checks import check_batch_size, check_input_sizes, check_leakage
 from ..training_cost import warn_of_memory
 
 
@@ -22,7 +22,7 @@ class CheckSetupHook(Hook):
             model. The backbone says what fits in its ``check_input_size``, such as multiples of a patch; one without
             it takes any. Default True.
         leakage: whether a training on several data sets may have no images that a benchmark of the same config holds
-            out, see :func:`~mmrefseg.engine.checks.check_leakage`. Default True.
+            out, see :func:`~mmrefseg.engine.setup_checks.check_leakage`. Default True.
         batch_size: whether training needs whole batches: a data set, and a share of it for each process, of at least
             one batch, and in each batch the samples that a part of the model asks for in its ``least_batch``. Default
             True.

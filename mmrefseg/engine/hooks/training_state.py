@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mmrefseg.checkpoints.weights import is_finite
 from mmrefseg.errors import InputError
 
 _LARGEST = 1 << 53
@@ -73,7 +74,7 @@ def check_average(checkpoint: Mapping[str, Any], runner: Runner) -> None:
             continue
         own = hook.ema_model.state_dict()
         if found.keys() != own.keys() or not all(isinstance(found[name], Tensor) and found[name].shape == value.shape
-                                                 and (found[name].isfinite() | ~value.isfinite()).all()
+                                                 and (found[name].to(value.dtype).isfinite() | ~value.isfinite()).all()
                                                  for name, value in own.items()):
             raise InputError(f'{runner._load_from} cannot be resumed: its ema_state_dict does not fit the model that '
                              'EMAHook averages, or is not finite. Resume with the config that it was trained with, or '
@@ -113,8 +114,8 @@ def _check_optimizer(wrapper: OptimWrapper, found: Any, where: str) -> None:
     _expect(isinstance(found, dict), where, 'a dict')
     groups, number = found.get('param_groups'), len(own['param_groups'])
     _expect(type(groups) is list and len(groups) == number, f'{where}.param_groups', f'a list of {number}')
-    for place, (group, own_group) in enumerate(zip(groups, own['param_groups'], strict=True)):
-        _check_group(wrapper.optimizer, group, own_group, f'{where}.param_groups[{place}]')
+    for index, (group, own_group) in enumerate(zip(groups, own['param_groups'], strict=True)):
+        _check_group(wrapper.optimizer, group, own_group, f'{where}.param_groups[{index}]')
     if 'base_param_settings' in found:
         _check_group(wrapper.optimizer, found['base_param_settings'], own.get('base_param_settings'),
                      f'{where}.base_param_settings')
@@ -158,12 +159,12 @@ def _check_parameters(optimizer: Optimizer, groups: Sequence[dict], found: Any, 
     _expect(isinstance(found, dict) and all(type(index) is int and index in own for index in found), where,
             'a dict by the numbers of the parameters')
     for index, state in found.items():
-        place = f'{where}[{index}]'
+        name = f'{where}[{index}]'
         if _is_pytorchs(optimizer):
-            _check_like(state, _state_after_a_step(optimizer, *own[index]), place)
+            _check_like(state, _state_after_a_step(optimizer, *own[index]), name)
         else:
-            _expect(isinstance(state, dict), place, 'a dict')
-            _check_finite(state, place)
+            _expect(isinstance(state, dict), name, 'a dict')
+            _check_finite(state, name)
 
 
 def _state_after_a_step(optimizer: Optimizer, parameter: nn.Parameter, group: Mapping) -> dict[str, Any]:
@@ -195,8 +196,8 @@ def _check_like(found: Any, own: Any, where: str) -> None:
     elif isinstance(own, list | tuple):
         _expect(type(found) is type(own) and len(found) == len(own), where,
                 f'a {type(own).__name__} of {len(own)} as in this run')
-        for place, (part, own_part) in enumerate(zip(found, own, strict=True)):
-            _check_like(part, own_part, f'{where}[{place}]')
+        for index, (part, own_part) in enumerate(zip(found, own, strict=True)):
+            _check_like(part, own_part, f'{where}[{index}]')
     elif type(own) is int or (type(own) is float and isfinite(own)):
         _expect(type(found) in _NUMBERS, where, 'a number')
         _check_finite(found, where)
@@ -215,7 +216,7 @@ def _check_like(found: Any, own: Any, where: str) -> None:
 
 def _check_finite(value: Any, where: str) -> None:
     if isinstance(value, Tensor):
-        _expect(bool(value.isfinite().all()), where, 'finite')
+        _expect(is_finite(value), where, 'finite')
     elif isinstance(value, dict):
         for key, part in value.items():
             _check_finite(part, f'{where}.{key}')

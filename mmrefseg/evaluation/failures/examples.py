@@ -31,10 +31,10 @@ def choose_examples(ious: np.ndarray, failures: Sequence[str | None], number: in
     chosen = {'worst': ranked[:number], 'median': ranked[middle:middle + number],
               'best': ranked[len(ranked) - number:], 'of its class': []}
     for name in RULES:
-        of_class = [place for place in shuffled.tolist() if failures[place] == name]
+        of_class = [index for index in shuffled.tolist() if failures[index] == name]
         chosen['of its class'] += of_class[:(number + 1) // 2]
     reasons: dict[int, list[str]] = {}
-    for choice, places in chosen.items():
-        for place in places:
-            reasons.setdefault(place, []).append(choice)
-    return {place: reasons[place] for place in ranked if place in reasons}
+    for choice, indices in chosen.items():
+        for index in indices:
+            reasons.setdefault(index, []).append(choice)
+    return {index: reasons[index] for index in ranked if index in reasons}

@@ -1,6 +1,7 @@
 """What is known of each expression and its answer."""
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,20 +9,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.base_referring_dataset import AnnotatedObject
 from mmrefseg.datasets.expression_kind import classify_expression
+from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_position import position_of
 from mmrefseg.structures.masks import draw_mask
 
 from ..functional import pixel_counts, truth_mask
 from ..predictions import Prediction
-from ..predictions.scoring import Pair, draw_pairs, scores_of
+from ..predictions.scoring import MaskPair, mask_pairs, scores_of
 from ..protocols import Protocol
 from ..scores import Scores, unions_of
 from .classes import MISSING, classify_failure
-from .sweep import ThresholdSweep
+from .threshold_sweep import ThresholdSweep
 
-Objects = Mapping[int, Sequence[AnnotatedObject]]
+Objects = Mapping[str, Sequence[AnnotatedObject]]
+
+_MOST_PIXELS = 1 << 31  # of all masks of an image
 
 
 @dataclass(frozen=True)
@@ -56,19 +61,19 @@ def collect_facts(infos: Sequence[Mapping[str, Any]], answers: Sequence[Predicti
     Args:
         infos: expressions as :meth:`BaseReferringDataset.get_data_info` has them.
         answers: one per expression; None where there is none.
-        objects: what is annotated on each image, by ``image_id``.
+        objects: what is annotated on each image, as :meth:`BaseReferringDataset.objects` has it.
         protocol: the rules under which they meet.
         min_pixels: an answer of fewer pixels is none. Default 1.
 
     Raises:
         InputError: an answer's mask or probability is damaged, or a mask is of another size, or was made under other
-            protocols alone.
+            protocols alone; or so much is annotated on an image that its masks would take the memory.
     """
     others = _Others(objects, protocol)
     sweep = ThresholdSweep(protocol.empty_union)
     rows, areas, failures, positions = [], [], [], []
     referent, position = None, ''
-    for info, answer, pair in zip(infos, answers, draw_pairs(infos, answers, [protocol]), strict=True):
+    for info, answer, pair in zip(infos, answers, mask_pairs(infos, answers, [protocol]), strict=True):
         mask, truth = pair.frames[protocol.name]
         rows.append(pixel_counts(mask, truth).tolist())
         areas.append(pair.area)
@@ -77,11 +82,12 @@ def collect_facts(infos: Sequence[Mapping[str, Any]], answers: Sequence[Predicti
             referent, position = pair.truth, position_of(pair.truth.numpy())
         positions.append(position)
         sweep.add(answer, pair)
+    by_category = ids_by_category(objects)
     given = any(info.get('kind') for info in infos)
     kinds = [info.get('kind') or ('' if given else classify_expression(info['text'])) for info in infos]
     counts = np.array(rows, np.int64)
     return Facts(scores_of(infos, areas, counts), _ious(counts, min_pixels), failures, positions,
-                 [same_category(info, objects) for info in infos], kinds, given, sweep)
+                 [same_category(info, by_category) for info in infos], kinds, given, sweep)
 
 
 def _ious(counts: np.ndarray, min_pixels: int) -> np.ndarray:
@@ -90,7 +96,7 @@ def _ious(counts: np.ndarray, min_pixels: int) -> np.ndarray:
     return np.where(unions == 0, 1, counts[:, 0] / np.maximum(unions, 1))
 
 
-def _failure(counts: Sequence[int], info: Mapping[str, Any], answer: Prediction | None, pair: Pair, others: _Others,
+def _failure(counts: Sequence[int], info: Mapping[str, Any], answer: Prediction | None, pair: MaskPair, others: _Others,
              protocol: Protocol, min_pixels: int) -> str | None:
     if answer is None:
         return MISSING
@@ -112,22 +118,37 @@ class _Others:
     def masks(self, info: Mapping[str, Any]) -> list[np.ndarray]:
         if info['image_id'] != self._image:
             self._image = info['image_id']
-            drawn = (draw_mask(found.segmentation, info['height'], info['width'])
-                     for found in self._objects.get(info['image_id'], ()))
+            objects, height, width = self._objects.get(key_of(info['image_id']), ()), info['height'], info['width']
+            if len(objects) * height * width > _MOST_PIXELS:
+                raise InputError(f'{info["img_path"]}: {len(objects)} objects are annotated on its {height} x {width} '
+                                 'pixels; their masks would take the memory. Remove those that nobody needs.')
+            drawn = (draw_mask(found.segmentation, height, width) for found in objects)
             self._masks = [truth_mask(torch.from_numpy(mask), self._protocol).numpy() for mask in drawn]
         return self._masks
 
 
-def same_category(info: Mapping[str, Any], objects: Objects) -> int | None:
+def ids_by_category(objects: Objects) -> dict[tuple[str, str], set[str]]:
+    """Ids of annotations by image and category; all of them as keys.
+
+    Args:
+        objects: what is annotated on each image.
+    """
+    ids = defaultdict(set)
+    for image, of_image in objects.items():
+        for found in of_image:
+            ids[image, key_of(found.category_id)].add(key_of(found.ann_id))
+    return ids
+
+
+def same_category(info: Mapping[str, Any], by_category: Mapping[tuple[str, str], set[str]]) -> int | None:
     """How many other objects of the referent's category are on its image; None where annotations don't tell.
 
     Args:
         info: the expression.
-        objects: what is annotated on each image, by ``image_id``.
+        by_category: what is annotated, as :func:`ids_by_category` has it.
     """
     category = info.get('category_id') or 0
     if category < 1:
         return None
-    own = info.get('ann_ids') or [info['ann_id']]
-    return sum(found.category_id == category and found.ann_id not in own
-               for found in objects.get(info['image_id'], ()))
+    there = by_category.get((key_of(info['image_id']), key_of(category)), set())
+    return len(there.difference(map(key_of, info.get('ann_ids') or [info['ann_id']])))

@@ -13,7 +13,7 @@ from ..functional import Estimate, Ratio, estimate_figures, group_expressions
 from ..predictions import Prediction
 from .classes import RULES
 from .facts import Facts
-from .routing import routing_by_kind
+from .router_choices import routing_by_kind
 
 GOOD = 50
 """IoU in percent up to which an answer is a failure."""
@@ -43,7 +43,7 @@ def report_failures(facts: Facts, ratios: Mapping[str, Ratio], answers: Sequence
         - ``failures``: ``number``, ``share`` in percent, ``classes`` (name, rule, number and share of the failures)
           and ``by_kind`` (kind → class → share of the kind's expressions in percent);
         - ``histogram``: expressions by IoU, in steps of 10 %;
-        - ``sweep``: see :class:`~.sweep.ThresholdSweep`, and ``sweep_expressions``, of how many;
+        - ``sweep``: see :class:`~.threshold_sweep.ThresholdSweep`, and ``sweep_expressions``, of how many;
         - ``routing``: see :func:`~.routing.routing_by_kind`;
         - ``good``: IoU in percent up to which an answer is a failure; ``kinds_are_given``.
 

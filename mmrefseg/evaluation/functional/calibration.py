@@ -113,9 +113,9 @@ def reliability(confidences: Sequence[float], hits: Sequence[bool], bins: int = 
         bins: number of bins. Default 10.
     """
     said, came = np.asarray(confidences, np.float64), np.asarray(hits, np.float64)
-    places = np.minimum((said * bins).astype(int), bins - 1)
+    bin_of = np.minimum((said * bins).astype(int), bins - 1)
     return [Bin(int(chosen.sum()), float(said[chosen].mean()), float(came[chosen].mean()))
-            for place in range(bins) if (chosen := places == place).any()]
+            for index in range(bins) if (chosen := bin_of == index).any()]
 
 
 def expected_calibration_error(confidences: Sequence[float], hits: Sequence[bool], bins: int = 10) -> float:

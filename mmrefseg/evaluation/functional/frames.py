@@ -62,9 +62,9 @@ def logits_on(frame: tuple[int, int],
         InputError: a shape is another one, or the matrix rotates.
     """
     matrix = _from_frame(_checked(logits, warp_matrix), frame, ori_shape)
-    places = [_places(matrix[axis, axis], matrix[axis, 2], side, input_side, logit_side)
+    positions = [_positions(matrix[axis, axis], matrix[axis, 2], side, input_side, logit_side)
               for axis, side, input_side, logit_side in zip((1, 0), frame, input_size, logits.shape, strict=True)]
-    return _bilinear(logits.detach().float(), *places)
+    return _bilinear(logits.detach().float(), *positions)
 
 
 def _checked(logits: Tensor, warp_matrix: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def _from_frame(matrix: np.ndarray, frame: tuple[int, int], ori_shape: tuple[int
     return matrix
 
 
-def _places(scale: float, shift: float, side: int, input_side: int, logit_side: int) -> np.ndarray:
+def _positions(scale: float, shift: float, side: int, input_side: int, logit_side: int) -> np.ndarray:
     """Where among the logits each of a frame's rows or columns lies; (side, )."""
     on_input = scale * np.arange(side) + shift
     return (on_input * ((logit_side - 1) / max(input_side - 1, 1))).clip(0, logit_side - 1)

@@ -33,7 +33,7 @@ class Ratio(NamedTuple):
         """The same of some expressions.
 
         Args:
-            chosen: boolean (N, ), or their places (M, ).
+            chosen: boolean (N, ), or their indices (M, ).
         """
         return Ratio(self.numerators[chosen], self.denominators[chosen])
 
@@ -54,8 +54,10 @@ def group_numbers(images: Sequence[Hashable]) -> np.ndarray:
     Args:
         images: N keys; expressions with equal keys are about the same image.
     """
-    numbers = {image: number for number, image in enumerate(dict.fromkeys(images))}
-    return np.array([numbers[image] for image in images], np.int64)
+    # Whole numbers can be chosen so that they all meet in the same places of a dictionary, texts cannot.
+    keys = [repr(image) if type(image) in (int, str) else image for image in images]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
 
 
 def resampled_sums(columns: np.ndarray, groups: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:

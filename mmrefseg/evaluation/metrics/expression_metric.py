@@ -15,9 +15,9 @@ from mmrefseg.errors import InputError
 
 from ..functional import Ratio, iou_ratios, percentages, pixel_counts, predicted_mask, truth_mask
 from ..functional.boundary import boundary_counts
-from ..functional.groups import Grouping
+from ..functional.expression_groups import Grouping
 from ..protocols import PROTOCOLS, Protocol, ProtocolSetting, resolve_protocols
-from ..scores import Scores, complete_ratios, unions_of
+from ..scores import Scores, extend_ratios, unions_of
 
 _ORIGIN = ('image_id', 'ref_id', 'sent_id')
 
@@ -67,7 +67,7 @@ class ExpressionMetric(BaseMetric):
         own = self.own_ratios(scores.counts, protocol)
         if scores.boundary_counts is not None:
             own = {**own, 'bIoU': self.boundary_ratio(scores, protocol)}
-        return complete_ratios(own, scores, protocol, self.by)
+        return extend_ratios(own, scores, protocol, self.by)
 
     def boundary_ratio(self, scores: Scores, protocol: Protocol) -> Ratio:
         """Mean boundary IoU before it is summed.

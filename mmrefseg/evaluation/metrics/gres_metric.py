@@ -8,7 +8,7 @@ import numpy as np
 from mmrefseg.registry import METRICS
 
 from ..functional import Ratio, gres_ratios, iou_ratios
-from ..functional.groups import Grouping
+from ..functional.expression_groups import Grouping
 from ..protocols import Protocol, ProtocolSetting
 from ..scores import Scores, unions_of
 from .expression_metric import ExpressionMetric

@@ -26,17 +26,17 @@ class _Phrases(NamedTuple):
     split: str
     title: str
     referents: Sequence[dict]
-    places: dict[str, int]
+    indices: dict[str, int]
     rules: PhraseCutSubsets
 
     def subsets_of(self, task_id: str, area: int) -> list[str]:
-        phrase = self.referents[self.places[task_id]]
+        phrase = self.referents[self.indices[task_id]]
         return self.rules.of(phrase['phrase_structure'], len(phrase['instance_boxes']), phrase['coco_id'] is not None,
                              area, phrase['height'] * phrase['width'])
 
     def without_prediction(self, task_id: str) -> tuple[int, int, int]:
         """Intersection, union and target's area in pixels of an empty prediction."""
-        phrase = self.referents[self.places[task_id]]
+        phrase = self.referents[self.indices[task_id]]
         area = int(draw_mask(phrase['segmentation'], phrase['height'], phrase['width']).sum())
         return 0, area, area
 
@@ -45,9 +45,9 @@ def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phras
     # The images aren't looked at, so their folder may be anywhere.
     dataset = PhraseCutDataset(str(data_root), split, data_prefix={'img_path': '.'}, lazy_init=True)
     title, referents = f'split {split} of {data_root}', dataset.referents()
-    places: dict[str, int] = {}
-    for place, referent in enumerate(referents):
-        if places.setdefault(referent['task_id'], place) != place:
+    indices: dict[str, int] = {}
+    for index, referent in enumerate(referents):
+        if indices.setdefault(referent['task_id'], index) != index:
             raise InputError(f'{title} has the task_id {referent["task_id"]} twice, so predictions cannot be told '
                              'apart. Remove one of the two.')
     counts_file = data_root / 'name_att_rel_count.json'
@@ -57,7 +57,7 @@ def _read_phrases(data_root: Path, split: str, vocabulary: str | None) -> _Phras
     for name, entries in words.items():
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
             raise InputError(f'{vocabulary}: {name!r} must be a list of words')
-    return _Phrases(split, title, referents, places, PhraseCutSubsets(categories, attributes, words))
+    return _Phrases(split, title, referents, indices, PhraseCutSubsets(categories, attributes, words))
 
 
 def _read_object(path: Path) -> dict:
@@ -72,9 +72,9 @@ def _read_object(path: Path) -> dict:
 def _names(counts: dict, key: str, path: Path) -> list[str]:
     """Names of a list of names and how often each occurs."""
     rows = get_field(counts, key, list, str(path))
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str):
-            raise InputError(f'{path}: {key}[{place}] must be a name and how often it occurs')
+            raise InputError(f'{path}: {key}[{index}] must be a name and how often it occurs')
     return [name for name, _ in rows]
 
 
@@ -145,7 +145,7 @@ class PhraseCutMetric(BaseMetric):
         """Count intersection and sizes of each sample's ``pred_sem_seg`` and ``gt_sem_seg`` ((1, H0, W0) each)."""
         for sample in data_samples:
             task_id = sample.get('task_id')
-            if task_id not in self.phrases.places:
+            if task_id not in self.phrases.indices:
                 raise InputError(f'the sample of {sample.get("img_path")} has the task_id {task_id}, which '
                                  f'{self.phrases.title} does not have: the metric needs the data_root and split of the '
                                  'data set that is tested, and PackRefSegInputs the meta key task_id')
@@ -158,7 +158,7 @@ class PhraseCutMetric(BaseMetric):
         counts = {task_id: counts for task_id, *counts in results}
         # In the order of the file, so that even the rounding of sums doesn't depend on the number of processes.
         everything = {task_id: counts.get(task_id) or self.phrases.without_prediction(task_id)
-                      for task_id in self.phrases.places}
+                      for task_id in self.phrases.indices}
         measured = {task_id: everything[task_id] for task_id in everything if task_id in counts}
         missing = [task_id for task_id in everything if task_id not in counts]
         subsets = self._summarise(everything)

@@ -49,20 +49,20 @@ def match_predictions(infos: Sequence[Mapping[str, Any]], predictions: Sequence[
     Raises:
         InputError: an expression has several answers, not all of which have a score.
     """
-    index = _Index(infos, image_folder)
+    asked = _Index(infos, image_folder)
     answers: dict[int, Prediction] = {}
     unmatched, other_texts = [], []
     for prediction in predictions:
-        places = index.find(prediction)
-        if isinstance(places, str):
-            unmatched.append((prediction, places))
+        indices = asked.find(prediction)
+        if isinstance(indices, str):
+            unmatched.append((prediction, indices))
             continue
-        if index.has_another_text(prediction, places):
+        if asked.has_another_text(prediction, indices):
             other_texts.append(prediction)
-        for place in places:
-            other = answers.get(place)
-            answers[place] = prediction if other is None else _better(other, prediction)
-    return Matched([answers.get(place) for place in range(len(infos))], unmatched, other_texts)
+        for index in indices:
+            other = answers.get(index)
+            answers[index] = prediction if other is None else _better(other, prediction)
+    return Matched([answers.get(index) for index in range(len(infos))], unmatched, other_texts)
 
 
 def file_name_of(path: str, image_folder: str) -> str:
@@ -90,51 +90,51 @@ def _normal(text: str) -> str:
 
 
 class _Index:
-    """Places of expressions by what answers may call them."""
+    """Indices of expressions by what answers may call them."""
 
     def __init__(self, infos: Sequence[Mapping[str, Any]], image_folder: str) -> None:
         self._texts = [_normal(info['text']) for info in infos]
-        self._referents = [(info['image_id'], info['ref_id']) for info in infos]
-        self._places: dict[str, dict[str, set[int]]] = {
+        self._referents = [f'{info["image_id"]} {info["ref_id"]}' for info in infos]
+        self._indices: dict[str, dict[str, set[int]]] = {
             field: defaultdict(set) for field in (*_UNIQUE, *_OTHERS, 'text')}
-        for place, info in enumerate(infos):
+        for index, info in enumerate(infos):
             for field in (*_UNIQUE, 'ref_id', 'image_id'):
                 if info.get(field) is not None:
-                    self._places[field][str(info[field])].add(place)
+                    self._indices[field][str(info[field])].add(index)
             for name in _names_of_file(info, image_folder):
-                self._places['file_name'][name].add(place)
-            self._places['text'][self._texts[place]].add(place)
+                self._indices['file_name'][name].add(index)
+            self._indices['text'][self._texts[index]].add(index)
 
     def find(self, prediction: Prediction) -> list[int] | str:
-        """Places of the expressions that are meant, or why there are none."""
+        """Indices of the expressions that are meant, or why there are none."""
         found: set[int] | None = None
         for field in (*_UNIQUE, *_OTHERS):
             value = prediction.names.get(field)
             if value is None:
                 continue
-            places = self._places[field].get(value)
-            if not places:
+            indices = self._indices[field].get(value)
+            if not indices:
                 return f'there is no {field} {value[:80]!r}'
-            found = places if found is None else found & places
+            found = indices if found is None else found & indices
             if not found:
                 return f'its {field} {value[:80]!r} is not that of its other names'
         text = prediction.names.get('text')
         if text is not None and (found is None or len(found) > 1):
-            places = self._places['text'].get(_normal(text), set())
-            found = places if found is None else found & places
+            indices = self._indices['text'].get(_normal(text), set())
+            found = indices if found is None else found & indices
             if not found:
                 return f'there is no expression {text[:80]!r} by its names'
         assert found, 'an answer has a name at least'
-        if len({self._referents[place] for place in found}) > 1:
+        if len({self._referents[index] for index in found}) > 1:
             return f'{len(found)} expressions have its names; write the sent_id'
-        if len({self._texts[place] for place in found}) > 1:
+        if len({self._texts[index] for index in found}) > 1:
             return f'its referent has {len(found)} expressions; write the sent_id or the text'
         return sorted(found)
 
-    def has_another_text(self, prediction: Prediction, places: Sequence[int]) -> bool:
+    def has_another_text(self, prediction: Prediction, indices: Sequence[int]) -> bool:
         """Whether the answer's text is not that of its expression."""
         text = prediction.names.get('text')
-        return text is not None and _normal(text) != self._texts[places[0]]
+        return text is not None and _normal(text) != self._texts[indices[0]]
 
 
 def _names_of_file(info: Mapping[str, Any], image_folder: str) -> set[str]:

@@ -90,7 +90,7 @@ def _per_split(content: Mapping[str, Any], path: Path) -> Predictions:
 
 
 def _numbered(entries: Sequence[Any], where: str) -> Iterator[tuple[Any, str]]:
-    return ((entry, f'{where}[{place}]') for place, entry in enumerate(entries))
+    return ((entry, f'{where}[{index}]') for index, entry in enumerate(entries))
 
 
 def _by_split(entries: Iterator[tuple[Any, str]], path: Path) -> dict[str | None, list[Prediction]]:

@@ -16,12 +16,12 @@ class Reannotated(NamedTuple):
     """The expressions that have another mask of truth.
 
     Args:
-        places: their places among all.
+        indices: theirs among all.
         infos: the expressions, with that mask as their ``segmentation``.
         agreement: mIoU of the published masks with the others, in percent.
     """
 
-    places: list[int]
+    indices: list[int]
     infos: list[dict[str, Any]]
     agreement: float
 
@@ -39,16 +39,16 @@ def reannotate(infos: Sequence[Mapping[str, Any]], masks: Sequence[Prediction | 
     Raises:
         InputError: a mask is damaged, or not of the image's size.
     """
-    places = [place for place, mask in enumerate(masks) if mask is not None]
-    if not places:
+    indices = [index for index, mask in enumerate(masks) if mask is not None]
+    if not indices:
         return None
-    changed = [{**infos[place], 'segmentation': _mask_on_image(mask)} for place, mask in enumerate(masks) if mask]
+    changed = [{**infos[index], 'segmentation': _mask_on_image(mask)} for index, mask in enumerate(masks) if mask]
     # An empty mask that agrees with an empty one is as good as any other.
     protocol = PROTOCOLS['lisa']
-    scores = score_predictions([infos[place] for place in places], [masks[place] for place in places], [protocol])
+    scores = score_predictions([infos[index] for index in indices], [masks[index] for index in indices], [protocol])
     counted = scores[protocol.name]
     figures = percentages(iou_ratios(counted.intersections, counted.unions, (), protocol.empty_union))
-    return Reannotated(places, changed, figures['mIoU'])
+    return Reannotated(indices, changed, figures['mIoU'])
 
 
 def _mask_on_image(mask: Prediction) -> Any:

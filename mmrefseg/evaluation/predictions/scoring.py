@@ -18,7 +18,7 @@ from ..scores import Scores
 from .prediction import Prediction
 
 
-class Pair(NamedTuple):
+class MaskPair(NamedTuple):
     """An answer beside the truth, as protocols see them.
 
     Args:
@@ -32,8 +32,8 @@ class Pair(NamedTuple):
     frames: dict[str, tuple[Tensor, Tensor]]
 
 
-def draw_pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None],
-               protocols: Sequence[Protocol]) -> Iterator[Pair]:
+def mask_pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None],
+               protocols: Sequence[Protocol]) -> Iterator[MaskPair]:
     """Draw answer and truth of one expression after the other; see :func:`score_predictions`.
 
     Args:
@@ -50,7 +50,7 @@ def draw_pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction 
         if drawn != outline:  # sentences of a referent stand together
             drawn, (area, truth, truths) = outline, _truths(info, protocols)
         masks = answer and _Masks(answer, (info['height'], info['width']))
-        yield Pair(truth, area, {
+        yield MaskPair(truth, area, {
             name: (masks.under(protocol) if masks else torch.full_like(of_frame, not area), of_frame)
             for protocol, (name, of_frame) in zip(protocols, truths.items(), strict=True)})
 
@@ -78,7 +78,7 @@ def score_predictions(infos: Sequence[Mapping[str, Any]],
     """
     rows: dict[str, list[list[int]]] = {protocol.name: [] for protocol in protocols}
     areas = []
-    for pair in draw_pairs(infos, answers, protocols):
+    for pair in mask_pairs(infos, answers, protocols):
         areas.append(pair.area)
         for name, (mask, truth) in pair.frames.items():
             counts = pixel_counts(mask, truth)

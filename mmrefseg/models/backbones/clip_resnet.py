@@ -48,7 +48,7 @@ class CLIPResNet(TunedEncoder, BaseModule):
         config = find_clip_config(arch, 'embed_dim', 'vision_cfg')
         vision = dict(config['vision_cfg'])
         layers = vision.get('layers')
-        if not isinstance(layers, list | tuple) or len(layers) != 4:
+        if not isinstance(layers, list | tuple) or len(layers) != 4 or vision.get('timm_model_name') is not None:
             raise InputError(f"{arch!r} has no ResNet; choose an architecture such as 'RN50-quickgelu', or a dict with "
                              'four layers in vision_cfg')
         sizes = CLIPVisionCfg(**vision)

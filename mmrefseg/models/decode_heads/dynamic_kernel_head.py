@@ -134,8 +134,9 @@ class DynamicKernelHead(BaseModule):
         if self.presence is None:
             return self.loss_by_feat(self.forward(maps, text), masks)
         x = self.decoder(maps[-1], text)
-        losses = self.loss_by_feat(self._segment(x, text), masks)
-        return {**losses, self.presence.loss_name: self.presence.loss(self.presence(x, text.sentence), masks)}
+        logits = self._segment(x, text)
+        present = self.presence(x, text.sentence, logits)
+        return {**self.loss_by_feat(logits, masks), self.presence.loss_name: self.presence.loss(present, masks)}
 
     def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """Losses from logits, in float32; 0 for a batch whose pixels are all ignored.
@@ -162,4 +163,5 @@ class DynamicKernelHead(BaseModule):
         if self.presence is None:
             return self.forward(maps, text)
         x = self.decoder(maps[-1], text)
-        return self.presence.blank(self._segment(x, text), self.presence(x, text.sentence))
+        logits = self._segment(x, text)
+        return self.presence.blank(logits, self.presence(x, text.sentence, logits))

@@ -12,6 +12,7 @@ from mmrefseg.registry import MODELS
 from mmrefseg.utils.type_hints import Count, Finite, Share
 
 from .experts import AdapterBoundaryExpert, AdapterSpatialExpert
+from .initialization import zeroed
 from .routing import ExpertMixture, Router, RoutingInfo, choose_experts
 from .setting_checks import check_heads, check_multiple
 from .text_features import TextFeatures
@@ -63,14 +64,6 @@ class MultiScaleBranches(nn.Module):
         return torch.cat(outputs, dim=1)
 
 
-def _zero_up(channels: int, dims: int) -> nn.Linear:
-    """The projection back to the block's width; zero, so that training starts from the pretrained block."""
-    up = nn.Linear(channels, dims)
-    nn.init.zeros_(up.weight)
-    nn.init.zeros_(up.bias)
-    return up
-
-
 class TextAdapter(nn.Module):
     """Adapter of a text block: dense 1D branches over the words behind the first token (arXiv 2501.08580).
 
@@ -89,7 +82,7 @@ class TextAdapter(nn.Module):
         self.scale = scale
         self.down = nn.Linear(dims, channels)
         self.branches = MultiScaleBranches(channels, dims=1, dense=True)
-        self.up = _zero_up(channels, dims)
+        self.up = zeroed(nn.Linear(channels, dims))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute what is to be added to the block's output.
@@ -191,7 +184,7 @@ class DETRISAdapter(nn.Module):
         self.down = nn.Linear(dims, channels)
         self.branches = MultiScaleBranches(channels, dense=dense)
         self.attention = WordAttention(channels, text_channels, num_heads, dropout, mask_padding, attention_channels)
-        self.up = _zero_up(channels, dims)
+        self.up = zeroed(nn.Linear(channels, dims))
 
     def enrich(self, grid: Tensor) -> tuple[Tensor, RoutingInfo | None]:
         """Enrich the bottleneck's patch grid before it meets the words.

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.nn.init import zeros_
 from torchvision.ops import deform_conv2d
 
 from mmrefseg.errors import InputError, MissingPackageError
 from mmrefseg.utils.mmcv_operators import MEND, compiled, compiled_for_cuda
+
+from .initialization import zeroed
 
 
 @torch.compiler.disable  # its graphs cannot hold mmcv's kernels
@@ -30,7 +31,7 @@ def _with_torchvision(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Te
     return deform_conv2d(x, offset, weight, padding=1, mask=mask)
 
 
-def _places(offset: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+def _positions(offset: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     """Row and column, each (B · groups, 9, H, W), where the taps look."""
     batch, _, height, width = offset.shape
     taps = offset.reshape(batch * groups, 9, 2, height, width)
@@ -43,7 +44,7 @@ def _with_torch(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, 
     if x.device.type == 'cpu' and not torch.is_grad_enabled():
         return _with_bags(x, offset, mask, weight, groups)
     batch, channels, height, width = x.shape
-    rows, columns = _places(offset, groups)
+    rows, columns = _positions(offset, groups)
     grid = torch.stack(((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1), dim=-1)
     sampled = F.grid_sample(
         x.reshape(batch * groups, channels // groups, height, width), grid.flatten(1, 2), align_corners=False)
@@ -53,9 +54,9 @@ def _with_torch(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, 
 
 
 def _neighbours(offset: Tensor, mask: Tensor | None, groups: int) -> tuple[Tensor, Tensor]:
-    """The four pixels around each place and how much they count, each (B · groups, H · W, 9, 4)."""
+    """The four pixels around each position and how much they count, each (B · groups, H · W, 9, 4)."""
     batch, _, height, width = offset.shape
-    rows, columns = (places.flatten(2).mT for places in _places(offset, groups))
+    rows, columns = (axis.flatten(2).mT for axis in _positions(offset, groups))
     full = 1 if mask is None else mask.reshape(batch * groups, 9, -1).mT
     pixels, shares = [], []
     for row, row_share in _between(rows):
@@ -66,10 +67,10 @@ def _neighbours(offset: Tensor, mask: Tensor | None, groups: int) -> tuple[Tenso
     return torch.stack(pixels, -1), torch.stack(shares, -1)
 
 
-def _between(places: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _between(positions: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The whole numbers on both sides, and the share of each."""
-    before = places.floor()
-    return (before, 1 - (places - before)), (before + 1, places - before)
+    before = positions.floor()
+    return (before, 1 - (positions - before)), (before + 1, positions - before)
 
 
 def _with_bags(x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, groups: int) -> Tensor:
@@ -165,9 +166,8 @@ class DeformableConv(nn.Conv2d):
         self.zero_offsets()
 
     def zero_offsets(self) -> None:
-        """Put every tap at its own place."""
-        zeros_(self.conv_offset.weight)
-        zeros_(self.conv_offset.bias)
+        """Put every tap at its own position."""
+        zeroed(self.conv_offset)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve a map.

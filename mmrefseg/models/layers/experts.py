@@ -10,6 +10,7 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from .coordinates import coordinate_grid
+from .initialization import zeroed
 
 
 def _separable_conv(channels: int) -> nn.Sequential:
@@ -123,13 +124,6 @@ def blur_and_laplacian(x: Tensor) -> tuple[Tensor, Tensor]:
     return blur.permute(0, 3, 1, 2), laplacian.permute(0, 3, 1, 2)
 
 
-def _zeroed(layer: nn.Module) -> nn.Module:
-    """The layer with zero for weights and bias."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 class SpatialExpert(nn.Module):
     """Adds a 1×1 projection of the normalised coordinate grid.
 
@@ -139,7 +133,7 @@ class SpatialExpert(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = _zeroed(nn.Conv2d(2, channels, 1))
+        self.project = zeroed(nn.Conv2d(2, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Add projected coordinates to a map.
@@ -164,7 +158,7 @@ class ContextualExpert(nn.Module):
     def __init__(self, channels: int, num_heads: int = 8) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(channels, num_heads, batch_first=True)
-        _zeroed(self.attention.out_proj)
+        zeroed(self.attention.out_proj)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add self-attention over positions to a map.
@@ -191,7 +185,7 @@ class BoundaryExpert(nn.Module):
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()
         self.eps = eps
-        self.project = _zeroed(nn.Conv2d(channels, channels, 1))
+        self.project = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the projected magnitude of the gradient to a map.
@@ -216,7 +210,7 @@ class ShapeExpert(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = _zeroed(nn.Conv2d(2 * channels, channels, 1))
+        self.project = zeroed(nn.Conv2d(2 * channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Add projected low and high frequencies to a map.

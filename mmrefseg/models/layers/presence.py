@@ -11,10 +11,14 @@ from mmrefseg.utils.type_hints import Count, Finite, Share
 BLANK = -20.0
 """Logit of every pixel of an answer that is blanked; its probability is 2e-9."""
 
+_TYPICAL_LOGIT = 10.0
+
 
 @MODELS.register_module()
 class PresenceOutput(nn.Module):
-    """A logit from a map's positions, pooled, and the sentence; its loss; and the blanking of answers.
+    """A logit from a map's positions, pooled, the sentence and the answer; its loss; and the blanking of answers.
+
+    Of the answer it sees the largest and the mean logit. The mask's own losses alone shape these.
 
     Args:
         in_channels: channels of the map.
@@ -33,20 +37,25 @@ class PresenceOutput(nn.Module):
         self.threshold, self.loss_weight = threshold, loss_weight
         self.map_layer = nn.Linear(2 * in_channels, channels)
         self.sentence_layer = nn.Linear(sentence_channels, channels)
+        self.answer_layer = nn.Linear(2, channels)
         self.output = nn.Linear(channels, 1)
 
-    def forward(self, x: Tensor, sentence: Tensor) -> Tensor:
+    def forward(self, x: Tensor, sentence: Tensor, mask_logits: Tensor) -> Tensor:
         """Logits of presence.
 
         Args:
             x: (B, C, H, W).
             sentence: (B, D).
+            mask_logits: the answers, (B, 1, h, w).
 
         Returns:
             float32 (B,).
         """
         pooled = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
-        return self.output(F.relu(self.map_layer(pooled) + self.sentence_layer(sentence)))[:, 0].float()
+        answer = mask_logits.detach().float().flatten(1)
+        seen = torch.stack([answer.amax(1), answer.mean(1)], dim=1) / _TYPICAL_LOGIT
+        hidden = self.map_layer(pooled) + self.sentence_layer(sentence) + self.answer_layer(seen.to(pooled.dtype))
+        return self.output(F.relu(hidden))[:, 0].float()
 
     def loss(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Binary cross-entropy; samples whose pixels are all ignored do not count.

@@ -30,7 +30,7 @@ def takes_text(part: nn.Module) -> bool:
     return getattr(part, 'takes_text', False)
 
 
-def steps(part: nn.Module | None) -> Iterator[nn.Module]:
+def parts_in_row(part: nn.Module | None) -> Iterator[nn.Module]:
     """The parts of a backbone or neck that is several in a row; itself, if it is one.
 
     Args:
@@ -38,7 +38,7 @@ def steps(part: nn.Module | None) -> Iterator[nn.Module]:
     """
     if isinstance(part, nn.Sequential):
         for step in part:
-            yield from steps(step)
+            yield from parts_in_row(step)
     elif part is not None:
         yield part
 
@@ -65,7 +65,7 @@ def run_with_text(parts: list[nn.Module], shared: Shared, text: TextFeatures) ->
 
     Args:
         parts: the same.
-        shared: what that gave, one per expression; see :func:`pick`.
+        shared: what that gave, one per expression; see :func:`per_expression`.
         text: features of the B expressions.
 
     Returns:
@@ -81,11 +81,11 @@ def run_with_text(parts: list[nn.Module], shared: Shared, text: TextFeatures) ->
     return x
 
 
-def pick(shared: Shared, index: Tensor) -> Shared:
+def per_expression(shared: Shared, index: Tensor) -> Shared:
     """Give each expression what belongs to its image.
 
     Args:
         shared: of I images.
         index: int64 (B,), from 0 to I - 1, which image belongs to each expression.
     """
-    return shared[index] if isinstance(shared, Tensor) else tuple(pick(part, index) for part in shared)
+    return shared[index] if isinstance(shared, Tensor) else tuple(per_expression(part, index) for part in shared)

@@ -1,10 +1,8 @@
 """The segmentor: composes text encoder, backbone, neck and decode head."""
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModel
@@ -17,7 +15,8 @@ from mmrefseg.registry import MODELS
 from mmrefseg.structures import RefSegDataSample, masks_by_matrix, masks_by_opencv
 
 from ..layers import Router, RoutingInfo, StepLog, TextFeatures, check_setting
-from .image_sharing import Shared, pick, run_with_text, run_without_text, steps, takes_text
+from .image_sharing import Shared, parts_in_row, per_expression, run_with_text, run_without_text, takes_text
+from .part_checks import check_classes, check_map_widths, check_methods, check_text_widths
 
 _ROUTING = 'routing/'
 _BACK = {'matrix': masks_by_matrix, 'opencv': masks_by_opencv}
@@ -30,20 +29,6 @@ def _run(part: nn.Module, x: Tensor | tuple[Tensor, ...],
     if hasattr(part, 'forward_with_routing'):
         return part.forward_with_routing(*arguments)
     return part(*arguments), ()
-
-
-def _given_widths(part: nn.Module) -> tuple[int, ...]:
-    """The width of each map that a part gives, where it says so: ours do, and the pyramids of mmseg and mmdet."""
-    widths = getattr(part, 'out_channels', ())
-    if isinstance(widths, int):
-        return (widths, ) * getattr(part, 'num_outs', 0)
-    return widths if isinstance(widths, tuple) else ()
-
-
-def _wants_text(method: Callable) -> bool:
-    """Whether a method has an argument ``text`` that it cannot do without."""
-    text = inspect.signature(method).parameters.get('text')
-    return text is not None and text.default is inspect.Parameter.empty
 
 
 def _as_mmseg(sample: RefSegDataSample) -> SegDataSample:
@@ -108,10 +93,11 @@ class ReferringSegmentor(BaseModel):
         self.train_cfg, self.test_cfg = train_cfg, {'threshold': 0.35, 'resampling': 'matrix', **(test_cfg or {})}
         check_setting('test_cfg.resampling of ReferringSegmentor', self.test_cfg['resampling'],
                       self.test_cfg['resampling'] in _BACK, "'matrix' or 'opencv'")
-        self._check_methods()
-        self._check_text_widths()
-        self._check_map_widths()
-        self._check_classes()
+        parts = self._parts()
+        check_methods(parts)
+        check_text_widths(self.text_encoder, self)
+        check_map_widths(parts)
+        check_classes(self.decode_head)
         self._hand_over_tokenizer()
         self._name_routers()
 
@@ -121,61 +107,6 @@ class ReferringSegmentor(BaseModel):
         if isinstance(self.neck, nn.Sequential):
             necks = {f'neck.{name}': step for name, step in self.neck.named_children()}
         return {'backbone': self.backbone, **necks, 'decode_head': self.decode_head}
-
-    def _check_methods(self) -> None:
-        """Refuse parts that would fail when they are first called: for text they don't get, or methods they lack."""
-        for name, part in self._parts().items():
-            if not hasattr(part, 'takes_text') and _wants_text(part.forward):
-                raise InputError(f'forward of {name} ({type(part).__name__}) wants text, but the class does not say '
-                                 'so; write `takes_text = True` into it, or remove the argument `text`')
-        head = self.decode_head
-        expected = dict(loss='(maps, text, data_samples)', predict='(maps, text)') if takes_text(head) else dict(
-            loss='(maps, data_samples, train_cfg)', predict='(maps, metas, test_cfg)')
-        for name, arguments in expected.items():
-            if not callable(getattr(head, name, None)):
-                raise InputError(f'decode_head ({type(head).__name__}) has no `{name}`, with which the segmentor '
-                                 f'{"trains" if name == "loss" else "answers"}; add `{name}{arguments}`, as '
-                                 f'{"DynamicKernelHead" if takes_text(head) else "a head of mmseg"} has it')
-
-    def _check_text_widths(self) -> None:
-        """Refuse parts that expect text features of another width than the text encoder's."""
-        encoder = self.text_encoder
-        widths = dict(
-            text_channels=('word', getattr(encoder, 'channels', None)),
-            sentence_channels=('sentence', getattr(encoder, 'sentence_channels', None)))
-        for name, module in self.named_modules():
-            for setting, (kind, width) in widths.items():
-                expected = getattr(module, setting, None)
-                if module is not encoder and None not in (expected, width) and expected != width:
-                    raise InputError(f'{setting} of {name} ({type(module).__name__}) is {expected}; it must be {width},'
-                                     f" the width of {type(encoder).__name__}'s {kind} features")
-
-    def _check_map_widths(self) -> None:
-        """Refuse a neck or head that expects maps of other widths than it gets, where both sides say what they are."""
-        for (source_name, before), (part_name, after) in pairwise(self._parts().items()):
-            given, expected = _given_widths(before), getattr(after, 'in_channels', None)
-            if not given or expected is None:
-                continue
-            part, source = f'{part_name} ({type(after).__name__})', f'{source_name} ({type(before).__name__})'
-            # As in mmseg: one number means the last map, unless in_index chooses others, whose widths may be summed.
-            index = getattr(after, 'in_index', -1 if isinstance(expected, int) else range(len(given)))
-            indices = [index] if isinstance(index, int) else index
-            check_setting(f'in_index of {part}', index, all(-len(given) <= i < len(given) for i in indices),
-                          f'from 0 to {len(given) - 1}: {source} gives {len(given)} maps')
-            widths = tuple(given[i] for i in indices)
-            if isinstance(expected, int):
-                check_setting(f'in_channels of {part}', expected, expected == sum(widths),
-                              f'{sum(widths)}, the width of what {source} gives')
-            else:
-                check_setting(f'in_channels of {part}', tuple(expected), tuple(expected) == widths,
-                              f'{widths}, the widths of the maps that {source} gives')
-
-    def _check_classes(self) -> None:
-        """Refuse a head whose classes are more than background and referent, where it says how many it has."""
-        classes = getattr(self.decode_head, 'num_classes', None)
-        channels = getattr(self.decode_head, 'out_channels', classes)
-        check_setting(f'num_classes of decode_head ({type(self.decode_head).__name__})', classes,
-                      classes is None or channels in (1, 2), '2, background and referent, with out_channels 1 or 2')
 
     def _hand_over_tokenizer(self) -> None:
         for name, part in (('text_encoder', self.text_encoder), ('data_preprocessor', self.data_preprocessor)):
@@ -199,7 +130,7 @@ class ReferringSegmentor(BaseModel):
 
     def _extractors(self) -> list[nn.Module]:
         """What comes before the head, in its order."""
-        return [*steps(self.backbone), *steps(self.neck)]
+        return [*parts_in_row(self.backbone), *parts_in_row(self.neck)]
 
     def extract_feat(self, inputs: Tensor, token_ids: Tensor, token_mask: Tensor, image_index: Tensor | None = None
                      ) -> tuple[tuple[Tensor, ...], TextFeatures, tuple[RoutingInfo, ...]]:
@@ -216,7 +147,7 @@ class ReferringSegmentor(BaseModel):
         if image_index is not None:
             if shares := hasattr(parts[0], 'forward_text_with_routing') and takes_text(parts[0]):
                 x = parts[0].forward_image(inputs)
-            x = pick(x, image_index)
+            x = per_expression(x, image_index)
             if shares:
                 x, routing = parts.pop(0).forward_text_with_routing(x, text)
         for part in parts:
@@ -255,7 +186,7 @@ class ReferringSegmentor(BaseModel):
     def _maps_with_text(self, shared: Shared, token_ids: Tensor, token_mask: Tensor,
                         image_index: Tensor | None) -> tuple[tuple[Tensor, ...], TextFeatures]:
         text = self.text_encoder(token_ids, token_mask)
-        shared = shared if image_index is None else pick(shared, image_index)
+        shared = shared if image_index is None else per_expression(shared, image_index)
         return run_with_text(self._extractors(), shared, text), text
 
     def forward(self,

@@ -12,6 +12,9 @@ from mmrefseg.errors import InputError, MissingInputError, MissingPackageError
 
 _CLIPS_VOCABULARY = 49408
 
+# Others reach transformers, which runs the code of a repository if it is told to, and writes where it is told to.
+_TOKENIZER_SETTINGS = frozenset(('clean', 'strip_sep_token', 'language', 'tokenizer_mode'))
+
 
 def check_names(text_cfg: Mapping[str, Any], arch: str | Mapping[str, Any]) -> bool:
     """Whether the tokenizer is one of Hugging Face.
@@ -22,13 +25,18 @@ def check_names(text_cfg: Mapping[str, Any], arch: str | Mapping[str, Any]) -> b
 
     Raises:
         InputError: a tower of Hugging Face, or one of another vocabulary than CLIP's, names no tokenizer; or a name is
-            blank: CLIP's tokenizer would then number its words otherwise, and nobody would notice.
+            blank: CLIP's tokenizer would then number its words otherwise, and nobody would notice; or the tokenizer has
+            settings that are not of open_clip's own.
         MissingPackageError: transformers is not installed.
     """
     for key in ('hf_model_name', 'hf_tokenizer_name'):
         name = text_cfg.get(key)
         if name is not None and (not isinstance(name, str) or not name.strip()):
             raise InputError(f'{key} of {arch!r} is {name!r}; it must be a name on the Hugging Face hub, or a folder')
+    settings = text_cfg.get('tokenizer_kwargs') or {}
+    if not isinstance(settings, Mapping) or not settings.keys() <= _TOKENIZER_SETTINGS:
+        raise InputError(f'tokenizer_kwargs of {arch!r} is {settings!r}; its settings are '
+                         f'{", ".join(sorted(_TOKENIZER_SETTINGS))}')
     tokenizer = text_cfg.get('hf_tokenizer_name')
     if tokenizer is None:
         vocabulary = text_cfg.get('vocab_size', _CLIPS_VOCABULARY)

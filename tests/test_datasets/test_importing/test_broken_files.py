@@ -2,6 +2,7 @@
 import hashlib
 import json
 import pickle
+import shutil
 
 import pytest
 from PIL import Image
@@ -143,6 +144,38 @@ def test_parquet(source):
     refuse('table', source, 'segmentation must be polygons or an RLE')
     write(image='a.jpg', mask=[[2.0, 1.0, float('nan'), 1.0, 6.0, 5.0]], expression='x')
     refuse('table', source, 'finite')
+
+
+@pytest.mark.parametrize(('bound', 'least', 'column', 'message'), [
+    ('MAX_ROWS', 100, lambda pa: pa.nulls(100, pa.string()), 'unfolds to 100 rows; at most 99'),
+    ('MAX_VALUES', 600, lambda pa: pa.array([[0.0, 0.0, 0.0]] * 100), 'unfolds to 600 values'),  # of all columns
+    ('MAX_BYTES', 1 << 16, lambda pa: pa.array(['x' * (1 << 16)]), 'unfolds to [0-9]+ bytes'),
+    # A long value that repeats takes no room in the file.
+    ('MAX_AT_ONCE', 50 << 16, lambda pa: pa.array(['x' * (1 << 16)] * 50), '50 of its rows have 32[0-9]+ bytes'),
+    ('MAX_AT_ONCE', 50 << 16, lambda pa: pa.array([['x' * (1 << 16)] * 50]), '1 of its rows have 32[0-9]+ bytes'),
+    ('MAX_AT_ONCE', 50 << 16, lambda pa: pa.array([{'a': 'x' * (1 << 16)}] * 50), '50 of its rows have 32[0-9]+ bytes'),
+    ('MAX_AT_ONCE', 50 << 16, lambda pa: pa.array([[('k', 'x' * (1 << 16))] * 50], pa.map_(pa.string(), pa.string())),
+     '1 of its rows have 32[0-9]+ bytes'),
+], ids=str)
+def test_parquet_that_unfolds(source, monkeypatch, bound, least, column, message):
+    pyarrow, parquet = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    from mmrefseg.datasets.importing import parquet_bounds
+    values = column(pyarrow)
+    parquet.write_table(pyarrow.table({
+        'image': ['a.jpg'] * len(values), 'mask': ['none'] * len(values), 'expression': ['x'] * len(values),
+        'other': values}), source / 'x.parquet')
+    assert (source / 'x.parquet').stat().st_size < 1 << 16
+    assert run('table', source)
+    monkeypatch.setattr(parquet_bounds, bound, least - 1)
+    refuse('table', source, message)
+
+
+def run(kind, source):
+    """Import into a folder that is removed again."""
+    out = source.parent / 'out'
+    made = import_annotations(kind, source, out)
+    shutil.rmtree(out)
+    return made
 
 
 class Attack:

@@ -4,7 +4,8 @@ import os
 import shutil
 
 import pytest
-from helpers.fuzzed_surfaces import IMPORTS, SURFACES
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzed_surfaces.imports import IMPORTS
 from helpers.fuzzing import endings
 from PIL import Image
 

@@ -4,63 +4,20 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.annotation_files import SQUARE, brush, coco, inside, masks, png_of, run, save_image, save_json
 from PIL import Image
 
-from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.datasets.importing import Options, import_annotations, parse_shares, recognise
 from mmrefseg.datasets.importing.label_studio import decode_brush, image_name
 from mmrefseg.datasets.importing.splitting import assign
 from mmrefseg.errors import InputError, MissingInputError
-from mmrefseg.structures.masks import draw_mask
-
-SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
-"""A polygon of 4 x 4 pixels: rows 1 to 4, columns 2 to 5."""
-
-
-def inside(rows=(1, 5), columns=(2, 6), size=(10, 20)):
-    mask = np.zeros(size, np.uint8)
-    mask[slice(*rows), slice(*columns)] = 1
-    return mask
-
-
-def save_image(path, size=(10, 20), orientation=None, value=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    exif = Image.Exif()
-    if orientation:
-        exif[0x0112] = orientation
-    Image.new('RGB', size[::-1], (value, 80, 200)).save(path, exif=exif)
-
-
-def save_json(path, content, bom=False):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding='utf-8-sig' if bom else 'utf-8')
-
-
-def coco(annotations, images=({'id': 1, 'file_name': 'a.jpg', 'height': 10, 'width': 20}, )):
-    return {'images': list(images), 'categories': [{'id': 3, 'name': 'cup'}],
-            'annotations': [{'id': index, 'image_id': 1, 'category_id': 3, **annotation}
-                            for index, annotation in enumerate(annotations)]}
+from mmrefseg.structures.masks import mask_to_rle
 
 
 @pytest.fixture
 def source(tmp_path):
     save_image(tmp_path / 'src/a.jpg')
     return tmp_path / 'src'
-
-
-def run(kind, source, **kwargs):
-    """Import; returns what was made, and the lines of all splits."""
-    out = source.parent / 'out'
-    made = import_annotations(kind, source, out, **kwargs)
-    lines = [json.loads(line) for file in sorted((out / 'annotations').glob('*.jsonl'))
-             for line in file.read_text().splitlines()]
-    for split in made.splits:
-        assert len(list(JSONLinesDataset(str(out), split).referents())) == made.splits[split]['lines']
-    return made, lines
-
-
-def masks(lines):
-    return [draw_mask(line['mask'], line['height'], line['width']) for line in lines]
 
 
 @pytest.mark.parametrize('segmentation', [
@@ -205,18 +162,34 @@ def test_labelme(source):
     assert sum(made.notes.values()) == 2
 
 
-def brush(mask):
-    """Label Studio's code of a mask: a run per row of pixels, and literal values for the first row."""
-    width = mask.shape[1]
-    bits = f'{4 * mask.size:032b}{7:05b}{0:04b}{3:04b}{7:04b}{15:04b}'
-    for row, pixels in enumerate(mask):
-        if row == 0:
-            bits += f'0{2:02b}{4 * width - 1:08b}' + ''.join(f'{255 * value:08b}' * 4 for value in pixels)
-            continue
-        for value in pixels:
-            bits += f'1{1:02b}{3:04b}{255 * int(value):08b}'
-    bits += '0' * (-len(bits) % 8)
-    return [int(bits[start:start + 8], 2) for start in range(0, len(bits), 8)]
+@pytest.mark.parametrize('values', [1, 255, True])
+def test_labelmes_masks(source, values):
+    box = inside()[1:5, 2:6]
+    box[0, 0] = 0
+    common = {'label': 'cup', 'group_id': 1, 'shape_type': 'mask'}
+    save_json(source / 'a.json', {'imagePath': 'a.jpg', 'imageHeight': 10, 'imageWidth': 20, 'shapes': [
+        {**common, 'points': [[2, 1], [5, 4]], 'mask': png_of(box.astype(bool) if values is True else values * box)},
+        {**common, 'points': [[10, 1], [14, 1], [14, 5], [10, 5]], 'shape_type': 'polygon'}]})
+    _, lines = run('labelme', source)
+    expected = inside() | inside(columns=(10, 14))
+    expected[1, 2] = 0
+    assert np.array_equal(masks(lines)[0], expected)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'mask': None}, 'mask must be a PNG in base64, got an object of type NoneType'),
+    ({'mask': 'a%'}, 'mask must be a PNG in base64'),
+    ({'mask': 'aaaa'}, 'mask: .*'),
+    ({'mask': png_of(inside())}, r'it is \(10, 20\) \(H, W\), but its image \(4, 4\)'),
+    ({'points': [[17, 1], [20, 4]]}, 'does not lie inside of the image'),
+    ({'points': [[5, 4], [2, 1]]}, 'does not lie inside of the image'),
+])
+def test_hostile_masks_of_labelme(source, change, message):
+    shape = {'label': 'cup', 'shape_type': 'mask', 'points': [[2, 1], [5, 4]], 'mask': png_of(inside()[1:5, 2:6])}
+    save_json(source / 'a.json', {'imagePath': 'a.jpg', 'imageHeight': 10, 'imageWidth': 20,
+                                  'shapes': [{**shape, **change}]})
+    with pytest.raises(InputError, match=rf'shapes\[0\].*{message}'):
+        run('labelme', source)
 
 
 def test_label_studio(source):
@@ -247,6 +220,72 @@ def test_names_in_label_studio():
     assert image_name('s3://bucket/pets/cat.jpg?x=1') == 'pets/cat.jpg'
 
 
+def test_a_task_of_several_images(source):
+    """That of another field would get the masks."""
+    save_image(source / 'thumb.jpg')
+    task = {'id': 1, 'data': {'preview': '/t/thumb.jpg', 'image': '/t/a.jpg'}, 'annotations': [{'result': [{
+        'id': 'r', 'type': 'polygonlabels', 'original_width': 20, 'original_height': 10, 'value': {
+            'points': [[10, 10], [30, 10], [30, 50], [10, 50]], 'polygonlabels': ['cup']}}]}]}
+    save_json(source / 'x.json', [task])
+    _, lines = run('label-studio', source)
+    assert [line['image'] for line in lines] == ['a.jpg']
+    task['data'] = {'preview': '/t/thumb.jpg', 'photo': '/t/a.jpg'}
+    save_json(source / 'x.json', [task])
+    with pytest.raises(InputError, match='name several images'):
+        import_annotations('label-studio', source, source.parent / 'other')
+
+
+@pytest.mark.parametrize(('files', 'message'), [
+    ({'data.yaml': 'names: {0: cup, 0: dog}'}, "the key '0' twice"),
+    ({'data.yaml': 'names: {0: cup, "0": dog}'}, "the key '0' twice|a class stands twice"),
+    ({'data.yaml': 'names: [cup]\nnames: [dog]'}, "the key 'names' twice"),
+    ({'a.yaml': 'names: [cup]', 'b.yml': 'names: [dog]'}, 'nobody can tell which names the classes'),
+    ({'data.yml': 'names: [cup]', 'data.yaml': 'names: [dog]'}, 'nobody can tell which names the classes')])
+def test_classes_that_nobody_can_tell(source, files, message):
+    (source / 'labels').mkdir()
+    (source / 'images').mkdir()
+    (source / 'a.jpg').rename(source / 'images/a.jpg')
+    (source / 'labels/a.txt').write_text('0 0.1 0.1 0.5 0.1 0.5 0.6\n')
+    for name, content in files.items():
+        (source / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        run('yolo', source)
+
+
+def test_data_yaml_goes_before_others(source):
+    test_classes_that_nobody_can_tell(source, {'data.yaml': 'names: [cup', 'args.yaml': 'lr: 1'}, 'is no YAML')
+    (source / 'data.yaml').write_text('names: [cup]')
+    _, lines = run('yolo', source)
+    assert lines[0]['expressions'] == ['cup']
+
+
+def test_names_that_label_studio_cleans(tmp_path):
+    save_image(tmp_path / 'src/day 1/my cup (2).jpg')
+    result = {'id': 'r', 'type': 'polygonlabels', 'original_width': 20, 'original_height': 10,
+              'value': {'points': [[10, 10], [30, 10], [30, 50]], 'polygonlabels': ['cup']}}
+    save_json(tmp_path / 'src/x.json', [{'data': {'image': '/data/upload/1/0a1b2c3d-my_cup_2.jpg'},
+                                         'annotations': [{'result': [result]}]}])
+    _, lines = run('label-studio', tmp_path / 'src')
+    assert lines[0]['image'] == 'day 1/my cup (2).jpg'
+
+
+def test_a_missing_image_is_told_once(source):
+    save_json(source / 'x.json', coco([{'segmentation': [SQUARE]}] * 3 + [{'segmentation': [SQUARE], 'image_id': 2}],
+                                      [{'id': 1, 'file_name': 'b.jpg'}, {'id': 2, 'file_name': 'a.jpg'}]))
+    with pytest.raises(InputError, match='1 elements are broken') as error:
+        run('coco', source)
+    assert str(error.value).count('b.jpg') == 1
+    made, lines = run('coco', source, skip_broken=True)
+    assert len(lines) == 1 and made.notes['further objects are on images that are missing or broken; they are '
+                                          'skipped'] == 2
+
+
+def test_an_archive_is_told_how_to_unpack(tmp_path):
+    (tmp_path / 'task 1.zip').write_bytes(b'PK\3\4')
+    with pytest.raises(InputError, match=r"is a zip archive, not COCO annotations\. Unpack it.*unzip '.*1\.zip' -d"):
+        import_annotations('coco', tmp_path / 'task 1.zip', tmp_path / 'out')
+
+
 def test_yolo_with_its_splits(tmp_path):
     for split in ('train', 'valid'):
         save_image(tmp_path / f'src/{split}/images/a.jpg')
@@ -259,6 +298,32 @@ def test_yolo_with_its_splits(tmp_path):
     assert [(line['image'], line['expressions']) for line in lines] == [
         ('train/images/a.jpg', ['red pen']), ('valid/images/a.jpg', ['red pen'])]
     assert np.array_equal(masks(lines)[0], inside())
+
+
+def test_categories_of_one_id(source):
+    """The last would be said of all."""
+    content = coco([{'segmentation': [SQUARE]}])
+    content['categories'].append({'id': 3, 'name': 'dog'})
+    save_json(source / 'x.json', content)
+    with pytest.raises(InputError, match="category id 3 is that of 'cup' and of 'dog'"):
+        run('coco', source)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('image,mask,expression\na.jpg,none,the cup, red\n', r'row 2: it has more cells than the table has columns'),
+    ('image,mask,Mask,expression\na.jpg,none,b.png,x\n', "the column 'mask' twice"),
+    ('image,mask,expression,expression \na.jpg,none,x,y\n', "the column 'expression' twice")])
+def test_cells_that_would_be_lost(source, text, message):
+    (source / 'x.csv').write_text(text)
+    with pytest.raises(InputError, match=message):
+        run('table', source)
+
+
+def test_columns_without_a_name_and_empty_cells_behind_the_last(source):
+    """As pandas writes its index, and spreadsheets end their lines."""
+    (source / 'x.csv').write_text(',,image,mask,expression\n0,1,a.jpg,none,the cup,,\n')
+    _, lines = run('table', source)
+    assert [line['expressions'] for line in lines] == [['the cup']]
 
 
 def test_table_of_mask_files(source):
@@ -287,6 +352,25 @@ def test_parquet_that_holds_images(source):
     made, lines = run('table', source)
     assert lines[0]['expressions'] == ['cup', 'mug'] and np.array_equal(masks(lines)[0], inside())
     assert list(made.splits) == ['train'] and lines[0]['image'].startswith('embedded/')
+
+
+def parts_of(mask):
+    rle = mask_to_rle(mask)
+    return {'counts': rle['counts'], 'size': list(rle['size'])}
+
+
+@pytest.mark.parametrize('row', [
+    {'question': 'What is it?', 'answer': ['cup', 'mug'], 'segmentation': SQUARE, 'bbox': [2.0, 1.0, 4.0, 4.0]},
+    {'file_name': 'COCO_1.jpg', 'samples': [{'id': 1, 'category': 'cup', 'sentences': ['cup', 'mug'],
+                                             'bbox': [2.0, 1.0, 4.0, 4.0], 'mask': parts_of(inside())}]}])
+def test_refcoco_as_the_hub_has_it(source, row):
+    """One row per referent, as lmms-lab's, and one per image, as RefCOCO-M's."""
+    pyarrow, parquet = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    image = {'bytes': (source / 'a.jpg').read_bytes(), 'path': 'COCO_1.jpg'}
+    parquet.write_table(pyarrow.Table.from_pylist([{'image': image, **row}]), source / 'val-00000-of-00001.parquet')
+    made, lines = run('table', source)
+    assert [line['expressions'] for line in lines] == [['cup', 'mug']] and list(made.splits) == ['val']
+    assert np.array_equal(masks(lines)[0], inside())
 
 
 def test_refcoco_with_several_objects_and_none(source):

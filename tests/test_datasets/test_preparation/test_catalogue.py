@@ -81,15 +81,15 @@ def test_what_macos_adds_is_passed_by(tmp_path):
     catalogue = Catalogue([tmp_path])
     assert catalogue.folders_with(['annotations/*.jsonl']) == [PurePosixPath(tmp_path),
                                                                PurePosixPath(tmp_path / 'a.zip/mine')]
-    assert [place.member for place in catalogue.find('train.jsonl')] == [None, 'mine/annotations/train.jsonl']
+    assert [location.member for location in catalogue.find('train.jsonl')] == [None, 'mine/annotations/train.jsonl']
     assert catalogue.find('._train.jsonl') == []
 
 
 def test_folders_parted_by_backslashes(tmp_path):
     """As some Windows programs write them."""
     _write_zip(tmp_path / 'a.zip', {'mine\\': '', 'mine\\images\\a.jpg': 'x'})
-    place, = Catalogue([tmp_path]).find('images/a.jpg')
-    assert place.full_path == PurePosixPath(tmp_path / 'a.zip/mine/images/a.jpg') and place.read(10) == b'x'
+    location, = Catalogue([tmp_path]).find('images/a.jpg')
+    assert location.full_path == PurePosixPath(tmp_path / 'a.zip/mine/images/a.jpg') and location.read(10) == b'x'
 
 
 def test_an_archive_of_endless_members(tmp_path, monkeypatch):
@@ -105,21 +105,21 @@ def test_what_is_unpacked_never_is_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr('mmrefseg.datasets.preparation.catalogue._PIECE', 7)
     content = bytes(range(100))
     _write_zip(tmp_path / 'a.zip', {'a': content})
-    place, = Catalogue([tmp_path]).find('a')
-    place.copy_to(tmp_path / 'new/b', 100)
+    location, = Catalogue([tmp_path]).find('a')
+    location.copy_to(tmp_path / 'new/b', 100)
     assert (tmp_path / 'new/b').read_bytes() == content
-    assert list(map(len, place._unpack(100))) == [7] * 14 + [2]
+    assert list(map(len, location._unpack(100))) == [7] * 14 + [2]
     with pytest.raises(ValueError, match='has 100 bytes; no file of this kind has more than 99'):
-        place.copy_to(tmp_path / 'new/b', 99)
+        location.copy_to(tmp_path / 'new/b', 99)
 
 
 def test_bombs_are_refused(tmp_path):
     _write_zip(tmp_path / 'bomb.zip', {'a.json': bytes(1_000_000)}, compression=zipfile.ZIP_DEFLATED)
-    place, = Catalogue([tmp_path]).find('a.json')
+    location, = Catalogue([tmp_path]).find('a.json')
     with pytest.raises(ValueError, match='a.json is refused: .* a few bytes that unpack to 1000000'):
-        place.read(10_000_000)
+        location.read(10_000_000)
     with pytest.raises(ValueError, match='has 1000000 bytes; no file of this kind has more than 1000'):
-        place.read(1000)
+        location.read(1000)
 
 
 def test_what_an_archive_claims_too_little_of_is_not_read(tmp_path):
@@ -128,9 +128,9 @@ def test_what_an_archive_claims_too_little_of_is_not_read(tmp_path):
     declared = (12_800).to_bytes(4, 'little')
     assert path.read_bytes().count(declared) == 2
     path.write_bytes(path.read_bytes().replace(declared, (100).to_bytes(4, 'little')))
-    place, = Catalogue([tmp_path]).find('a.json')
+    location, = Catalogue([tmp_path]).find('a.json')
     with pytest.raises(ValueError, match='cannot be unpacked'):
-        place.read(10_000)
+        location.read(10_000)
 
 
 def test_links_in_archives_are_refused(tmp_path):

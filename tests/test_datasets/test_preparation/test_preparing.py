@@ -10,7 +10,7 @@ from helpers.refcoco_files import write_refcoco
 
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, splits, verify
-from mmrefseg.datasets.preparation.recipes import Counts
+from mmrefseg.datasets.preparation.recipes import SplitSize
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.locks import locked_file
@@ -74,6 +74,12 @@ def test_killed_anywhere(root, tmp_path, lmdb):
         assert not (out_dir / '.unfinished').exists()
         assert len(dataset_class(str(out_dir))) == 4
     assert point > 15
+
+
+def test_archives_are_closed_afterwards(root, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / 'src/a'), 'zip', root)
+    prepare('refshapes', [tmp_path / 'src'], tmp_path / 'out')
+    assert archive not in [os.path.realpath(path) for path in Path('/proc/self/fd').iterdir()]
 
 
 def test_finished_splits_are_not_done_again(root, tmp_path, monkeypatch):
@@ -190,16 +196,16 @@ def recipe(monkeypatch):
 
 
 def test_counts(root, tmp_path, recipe):
-    right = {'train': Counts(3, 3, 4), 'val': Counts(1, 1, None)}
+    right = {'train': SplitSize(3, 3, 4), 'val': SplitSize(1, 1, None)}
     recipe(counts=right)
     prepare('tiny', [root], tmp_path / 'right')
     assert read_manifest(tmp_path / 'right')['warnings'] == []
-    recipe(counts={**right, 'train': Counts(3, 3, 5)})
+    recipe(counts={**right, 'train': SplitSize(3, 3, 5)})
     prepare('tiny', [root], tmp_path / 'few')
     assert read_manifest(tmp_path / 'few')['warnings'] == ['train has 4 expressions; 5 are published']
-    for counts, message in (({'train': Counts(4, None, None)}, 'split train has 3 refs, but must have 4'),
-                            ({'train': Counts(None, 2, None)}, 'split train has 3 images, but must have 2'),
-                            ({'testA': Counts(1, 1, 1)}, 'have no split testA, but tiny has')):
+    for counts, message in (({'train': SplitSize(4, None, None)}, 'split train has 3 refs, but must have 4'),
+                            ({'train': SplitSize(None, 2, None)}, 'split train has 3 images, but must have 2'),
+                            ({'testA': SplitSize(1, 1, 1)}, 'have no split testA, but tiny has')):
         recipe(counts=counts)
         with pytest.raises(ValueError, match=message):
             prepare('tiny', [root], tmp_path / 'wrong')
@@ -210,7 +216,7 @@ def test_broken_entries_count(root, content, tmp_path, recipe):
     content['refs'][2]['ann_id'] = 99
     content['refs'].append({**content['refs'][0], 'ref_id': 9, 'split': 'val', 'image_id': 'one'})
     write_refcoco(root, content)
-    recipe(counts={'train': Counts(3, 3, 4)})
+    recipe(counts={'train': SplitSize(3, 3, 4)})
     with pytest.raises(ValueError, match='ref_id 2 refers to id 99'):
         prepare('tiny', [root], tmp_path / 'out')
     prepare('tiny', [root], tmp_path / 'out', skip_broken=True)

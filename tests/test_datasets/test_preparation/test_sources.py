@@ -89,7 +89,7 @@ def test_users_own_data(root, tmp_path):
         prepare('jsonl', [root], tmp_path / str(lmdb), lmdb=lmdb)
         dataset = dataset_class(str(tmp_path / str(lmdb)), 'mine')
         assert dataset.images_by_split() == own.images_by_split()
-        samples = [(dataset.get_data_info(place), own.get_data_info(place)) for place in range(3)]
+        samples = [(dataset.get_data_info(index), own.get_data_info(index)) for index in range(3)]
         for ours, theirs in samples:
             assert {key: ours[key] for key in theirs.keys() - {'img_path', 'image_folder', 'segmentation'}} == {
                 key: theirs[key] for key in theirs.keys() - {'img_path', 'image_folder', 'segmentation'}}
@@ -137,7 +137,7 @@ def test_users_own_files_wherever_they_are(root, tmp_path, monkeypatch, zipped, 
     shutil.rmtree(root) if zipped and images_in != 'elsewhere' else None
     assert verify('out') == []
     dataset = (ReferringLMDBDataset if lmdb else JSONLinesDataset)('out', 'mine')
-    samples = [dataset.get_data_info(place) for place in range(3)]
+    samples = [dataset.get_data_info(index) for index in range(3)]
     assert [(sample['height'], sample['width']) for sample in samples] == [(24, 32), (24, 32), (40, 20)]
     np.testing.assert_array_equal(draw_mask(samples[0]['segmentation'], 24, 32), mask // 255)
     assert dataset.images_by_split() == expected and len(expected['mine']) == 2

@@ -60,8 +60,8 @@ def test_every_phrase_fits_its_objects_alone(image_size):
     numbers, kinds, texts = Counter(), Counter(), 0
     for index in range(60):
         drawing = draw_picture(PictureTask(5, 'test', index, image_size))
-        objects = [Seen(item.shape, item.colour, drawing.scene.labels == place)
-                   for place, item in enumerate(drawing.scene.items)]
+        objects = [Seen(item.shape, item.colour, drawing.scene.labels == label)
+                   for label, item in enumerate(drawing.scene.items)]
         phrases = describe_groups(drawing.things, drawing.rng)
         assert len({phrase.text for phrase in phrases}) == len(phrases) <= 5
         for phrase in phrases:

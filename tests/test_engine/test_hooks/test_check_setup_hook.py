@@ -1,4 +1,4 @@
-"""Which of the checks run; what each finds out is in test_checks."""
+"""Which of the checks run; what each finds out is in test_setup_checks."""
 import pytest
 from helpers.toy_runner import toy_runner
 

@@ -13,7 +13,7 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.engine.answering import spread_places
+from mmrefseg.engine.answering import spread_indices
 from mmrefseg.engine.hooks import DrawSamplesHook
 from mmrefseg.errors import InputError
 from mmrefseg.visualization import ReferringVisualizer
@@ -23,7 +23,7 @@ from mmrefseg.visualization import ReferringVisualizer
     (10, 3, [0, 4, 9]), (10, 1, [0]), (3, 8, [0, 1, 2]), (1, 1, [0]), (10834, 2, [0, 10833]),
 ])
 def test_places(total, number, expected):
-    assert spread_places(total, number) == expected
+    assert spread_indices(total, number) == expected
 
 
 class Model(nn.Module):

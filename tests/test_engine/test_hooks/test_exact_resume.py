@@ -17,6 +17,7 @@ from torch import nn
 
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.datasets.seeding import seeded
+from mmrefseg.engine.hooks import exact_resume
 from mmrefseg.errors import InputError
 
 
@@ -278,3 +279,17 @@ def train_on_this_rank(folder):
 
 def test_every_process_has_a_state_of_its_own(tmp_path):
     run_distributed(train_on_this_rank, tmp_path, str(tmp_path))
+
+
+@pytest.mark.parametrize('skip', [
+    lambda batches: batches.skip_iter(3), lambda batches: [next(batches) for _ in range(3)]],
+                         ids=['OneDL', 'OpenMMLab'])
+def test_skipped_batches_leave_no_trace(skip):
+    """Both lines of mmengine have a way of their own to ask for it."""
+    torch.manual_seed(0)
+    unskipped = torch.rand(1)
+    torch.manual_seed(0)
+    batches = exact_resume._Batches((number + torch.rand(1) for number in range(5)), 3)
+    skip(batches)
+    assert next(batches) == 3 + unskipped and 4 < next(batches) < 5
+    assert list(batches) == []

@@ -186,6 +186,21 @@ def test_the_one_before_a_checkpoint_that_is_cut_off(run):
     assert load_from_local(path)['meta']['iter'] == 4
 
 
+@pytest.mark.parametrize('spoil', [
+    lambda checkpoint: checkpoint['state_dict']['linear.weight'].fill_(float('nan')),
+    lambda checkpoint: checkpoint['optimizer']['state'][0]['exp_avg'].fill_(float('inf')),
+])
+def test_the_one_before_a_checkpoint_that_is_not_finite(run, spoil):
+    path, loading = run / 'iter_4.pth', [dict(type='LoadCheckpointHook')]
+    craft(path, spoil)
+    with pytest.raises(InputError, match=r'iter_4\.pth cannot be .*(NaN|finite)'):
+        go_on(run, load_from=str(path), custom_hooks=loading)
+    go_on(run, [60.0, 70.0], custom_hooks=loading)
+    assert f'{path} holds NaN or infinity in ' in log(run)
+    assert 'resumed epoch: 0, iter: 2' in log(run)
+    assert load_from_local(path)['state_dict']['linear.weight'].isfinite().all()
+
+
 def test_a_checkpoint_that_was_named_is_not_replaced_by_another(run):
     path = run / 'iter_4.pth'
     path.write_bytes(path.read_bytes()[:-100])

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 import torch
-from helpers.fuzzed_surfaces import resume, train
+from helpers.fuzzed_surfaces.checkpoints import resume, train
 from helpers.odd_values import change_values
 
 from mmrefseg.checkpoints.reading import load_from_local

@@ -228,6 +228,9 @@ def test_without_pretrained_weights_nothing_changes():
 
 @pytest.mark.parametrize(('arch', 'message'), [
     ('RN-7', "open_clip has no architecture 'RN-7'"),
+    ('local-dir:/etc', "open_clip has no architecture 'local-dir:/etc'"),
+    ('hf-hub:a/b', "open_clip has no architecture 'hf-hub:a/b'"),
+    (dict(embed_dim=20, vision_cfg=dict(VISION, timm_model_name='hf-hub:a/b')), 'has no ResNet'),
     ('ViT-B-16', "'ViT-B-16' has no ResNet.*'RN50-quickgelu'"),
     (dict(embed_dim=20, vision_cfg=dict(VISION, layers=[1, 1, 2])), 'has no ResNet.*four layers'),
     (dict(embed_dim=20, vision_cfg=dict(VISION, head_width=60)), r'head_width of CLIPResNet is 60; .* the 256 '),

@@ -5,22 +5,11 @@ import numpy as np
 import pytest
 import torch
 from helpers.golden import golden_images, golden_weights, read_golden
+from helpers.plain_vit import ADAPTER, DINOV3, TINY, make_tiny
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmrefseg.models import PlainViT
-
-TINY = dict(arch='vit_base_patch14_reg4_dinov2', embed_dim=24, depth=3, num_heads=2, mlp_ratio=2.0, img_size=28)
-DINOV3 = dict(arch='vit_base_patch16_dinov3', img_size=32)
-ADAPTER = dict(type='SERAAdapter', indices=(0, 2), text_channels=12, channels=16, num_heads=2)
-
-
-def make_tiny(**kwargs):
-    backbone = PlainViT(**{**TINY, 'out_indices': (0, 2), **kwargs})
-    for name, parameter in backbone.named_parameters():
-        if 'gamma' in name or not parameter.any():
-            nn.init.normal_(parameter, std=0.1)
-    return backbone.eval()
 
 
 @pytest.mark.parametrize(('name', 'arch', 'kwargs'), [

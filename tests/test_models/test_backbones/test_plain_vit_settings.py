@@ -3,15 +3,9 @@ import re
 
 import pytest
 import torch
+from helpers.plain_vit import ADAPTER, make_tiny
 
 from mmrefseg.models import PlainViT
-
-TINY = dict(arch='vit_base_patch14_reg4_dinov2', embed_dim=24, depth=3, num_heads=2, mlp_ratio=2.0, img_size=28)
-ADAPTER = dict(type='SERAAdapter', indices=(0, 2), text_channels=12, channels=16, num_heads=2)
-
-
-def make_tiny(**kwargs):
-    return PlainViT(**{**TINY, 'out_indices': (0, 2), **kwargs})
 
 
 @pytest.mark.parametrize('indices', [(0, 3), (0, 7), (0, -4), (0, 0), (2, -1)])

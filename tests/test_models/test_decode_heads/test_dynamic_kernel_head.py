@@ -188,12 +188,18 @@ def test_presence_blanks_what_is_not_there(make_text):
         assert torch.equal(logits, plain(maps, text)) if is_there else (logits == -20).all()
 
 
-def test_presence_sees_map_and_sentence_and_each_sample_alone(make_text):
-    head, text, x = make_head(presence={}).presence, make_text(12), torch.randn(2, 8, 3, 3)
-    both = head(x, text.sentence)
-    torch.testing.assert_close(torch.cat([head(x[i:i + 1], text.sentence[i:i + 1]) for i in range(2)]), both)
-    assert not torch.allclose(head(x.flip(0), text.sentence), both)
-    assert not torch.allclose(head(x, text.sentence.flip(0)), both)
+def test_presence_sees_map_sentence_and_answer_and_each_sample_alone(make_text):
+    head, inputs = make_head(presence={}).presence, (
+        torch.randn(2, 8, 3, 3), make_text(12).sentence, torch.randn(2, 1, 12, 12, requires_grad=True))
+    both = head(*inputs)
+    torch.testing.assert_close(torch.cat([head(*(value[i:i + 1] for value in inputs)) for i in range(2)]), both)
+    for place in range(3):
+        assert not torch.allclose(head(*(value.flip(0) if place == other else value
+                                         for other, value in enumerate(inputs))), both)
+    shifted = inputs[2].detach().flip(2)  # where the answer is makes no difference
+    torch.testing.assert_close(head(*inputs[:2], shifted), both)
+    both.sum().backward()
+    assert inputs[2].grad is None, "the mask's losses alone shape the answer"
 
 
 def test_loss_of_presence_by_hand(make_text):

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 import mmrefseg
-from mmrefseg.models.segmentors.image_sharing import pick
+from mmrefseg.models.segmentors.image_sharing import per_expression
 from mmrefseg.registry import MODELS
 
 TEXTS = ('red circle', 'the big blue square on the left', 'a star', 'green')
@@ -131,5 +131,5 @@ def test_losses_of_shared_images(tiny_config, make_batch):
 
 def test_pick_reaches_every_tensor():
     x = torch.arange(3)
-    picked = pick((x, (x + 10, [x + 20])), torch.tensor([2, 0]))
+    picked = per_expression((x, (x + 10, [x + 20])), torch.tensor([2, 0]))
     assert picked[0].tolist() == [2, 0] and picked[1][0].tolist() == [12, 10] and picked[1][1][0].tolist() == [22, 20]

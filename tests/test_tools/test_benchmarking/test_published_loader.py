@@ -16,7 +16,7 @@ PIPELINE = [dict(type='LoadReferringImage'), dict(type='LoadReferringMask'), dic
 def both(tmp_path_factory) -> tuple[RefCOCODataset, PublishedLoader]:
     root = write_coco_like(tmp_path_factory.mktemp('coco'), 3)
     ours = RefCOCODataset(root, unit='ref', pipeline=PIPELINE)
-    write_published_lmdb(root / 'published.lmdb', (ours.get_data_info(place) for place in range(len(ours))))
+    write_published_lmdb(root / 'published.lmdb', (ours.get_data_info(index) for index in range(len(ours))))
     return ours, PublishedLoader(root / 'published.lmdb', SIZE)
 
 
@@ -25,13 +25,13 @@ def test_images_and_masks_equal_ours(both):
     assert len(published) == len(ours) > 3
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (
         (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)))
-    for place in range(len(ours)):
-        image, text, mask = published[place]
-        sample = ours[place]
+    for index in range(len(ours)):
+        image, text, mask = published[index]
+        sample = ours[index]
         assert image.dtype == mask.dtype == torch.float32
         assert torch.allclose(image, (sample['inputs'] - mean) / std, atol=1e-5)
         assert torch.equal((mask >= 0.5).to(torch.uint8), sample['data_samples'].gt_sem_seg.data[0])
-        assert text in [sentence['text'] for sentence in ours.get_data_info(place)['sentences']]
+        assert text in [sentence['text'] for sentence in ours.get_data_info(index)['sentences']]
         assert 0 < mask.mean() < 1
 
 

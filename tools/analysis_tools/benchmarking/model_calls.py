@@ -15,7 +15,7 @@ from mmrefseg.apis.building import build_model, inference_pipeline
 from mmrefseg.apis.running import mixed_precision_dtype
 from mmrefseg.errors import InputError
 from mmrefseg.models import ReferringSegmentor
-from mmrefseg.models.segmentors.image_sharing import steps, takes_text
+from mmrefseg.models.segmentors.image_sharing import parts_in_row, takes_text
 
 IMAGE_SIZE = (480, 640)  # height and width of most of COCO's images
 EXPRESSION = 'the tall man in a red shirt on the left'
@@ -88,7 +88,7 @@ def parts(model: ReferringSegmentor, data: dict[str, Any], amp: bool) -> dict[st
     with torch.no_grad(), torch.autocast(device.type, mixed_precision_dtype(), enabled=amp):
         text = calls['text_encoder']()
         for name in ('backbone', 'neck', 'decode_head'):
-            for number, step in enumerate(steps(getattr(model, name))):
+            for number, step in enumerate(parts_in_row(getattr(model, name))):
                 call = partial(step, x, text) if takes_text(step) else partial(step, x)
                 calls[f'{name}.{number}' if number else name] = call
                 x = call()

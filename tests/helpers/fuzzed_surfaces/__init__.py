@@ -1,0 +1,32 @@
+"""What reads files that others made, each with a try of it that a seed damages.
+
+``SURFACES`` has them all: kind → a function that takes a folder for its files and gives the try. With None for a
+seed nothing is damaged, and all must be well.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from .annotations import READERS, annotations, archives, broken_entries, lmdb, logs, manifest
+from .attempts import Attempt
+from .checkpoints import FORMATS, checkpoints, resumed
+from .images import FILES, pictures
+from .imports import IMPORTS, imports
+from .predictions import PREDICTIONS, predictions
+
+SURFACES: dict[str, Callable[[Path], Attempt]] = {
+    **{f'annotations: {name}': partial(annotations, name) for name in READERS},
+    'annotations: broken entries left out': broken_entries,
+    'archives': archives,
+    'lmdb': lmdb,
+    **{f'images and masks: {name}': partial(pictures, name) for name in FILES},
+    **{f'checkpoints: {name}': partial(checkpoints, name) for name in FORMATS},
+    'resumed state': resumed,
+    'logs': logs,
+    'manifest': partial(manifest, 'prepared.json'),
+    'checksums of images': partial(manifest, 'annotations/train.images.json'),
+    **{f'imports: {name}': partial(imports, name) for name in IMPORTS},
+    **{f'predictions: {name}': partial(predictions, name) for name in PREDICTIONS},
+}

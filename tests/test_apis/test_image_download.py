@@ -1,0 +1,131 @@
+"""What is fetched for strangers: from the internet alone."""
+import socket
+import threading
+from contextlib import suppress
+
+import pytest
+
+from mmrefseg.apis.inference import image_download as module
+from mmrefseg.apis.inference.image_download import download
+from mmrefseg.errors import FileError, InputError
+
+
+def stands_for(monkeypatch, *addresses: str) -> list:
+    """Let every name stand for these addresses; gives what is connected to."""
+    connected = []
+
+    def connect(place, timeout):
+        connected.append(place)
+        raise ConnectionRefusedError('nobody there')
+
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, port, **_: [
+        (socket.AF_INET6 if ':' in address else socket.AF_INET, socket.SOCK_STREAM, 6, '', (address, port))
+        for address in addresses])
+    monkeypatch.setattr(socket, 'create_connection', connect)
+    return connected
+
+
+@pytest.mark.parametrize('address', [
+    '127.0.0.1', '10.1.2.3', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '224.0.0.1',
+    '255.255.255.255', '::1', '::', 'fe80::1%eth0', 'fc00::1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '2002:7f00:1::',
+    'ff02::1', '64:ff9b::a00:1', '64:ff9b:1::a00:1', '::ffff:0:a00:1', '::10.0.0.1', 'fec0::1'])
+def test_private_addresses_are_not_connected_to(monkeypatch, address):
+    connected = stands_for(monkeypatch, address)
+    for scheme in ('http', 'https'):
+        with pytest.raises(InputError, match='private network'):
+            download(f'{scheme}://example.org/a.png', public_only=True)
+    assert not connected
+
+
+def test_one_private_address_among_others_is_enough(monkeypatch):
+    connected = stands_for(monkeypatch, '93.184.216.34', '127.0.0.1')
+    with pytest.raises(InputError, match='private network'):
+        download('http://example.org/a.png', public_only=True)
+    assert not connected
+
+
+@pytest.mark.parametrize('address', ['93.184.216.34', '2606:2800:220:1::1', '64:ff9b::5db8:d822', '::ffff:8.8.8.8'])
+def test_public_addresses_are_connected_to(monkeypatch, address):
+    connected = stands_for(monkeypatch, address)
+    with pytest.raises(FileError, match='nobody there'):
+        download('http://example.org/a.png', public_only=True)
+    assert connected == [(address, 80)]
+
+
+def test_what_was_looked_at_is_connected_to(monkeypatch):
+    connected = stands_for(monkeypatch, '93.184.216.34')
+    with pytest.raises(FileError, match='nobody there'):
+        download('http://example.org:8080/a.png', public_only=True)
+    assert connected == [('93.184.216.34', 8080)]
+
+
+def test_redirections_are_looked_at_too(monkeypatch):
+    """A server on the internet, as which this machine is let pass, leads to this machine, and to other schemes."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    asked = []
+
+    class Redirecting(BaseHTTPRequestHandler):
+
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header('Location', self.path[1:])
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(('127.0.0.1', 0), Redirecting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(module, 'is_public', lambda host, seen=[]: not seen.append(host) and len(seen) % 2 == 1)
+    for target in (f'http://127.0.0.1:{server.server_port}/secret', f'http://localhost:{server.server_port}/secret'):
+        with pytest.raises(InputError, match='private network'):
+            download(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
+    for target in ('ftp://127.0.0.1/a', 'file:///etc/passwd', 'data:,a'):
+        monkeypatch.setattr(module, 'is_public', lambda host: True)
+        with pytest.raises(FileError):
+            download(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
+    assert len(asked) == 5 and '/secret' not in asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize('url', ['ftp://example.org/a', 'file:///etc/passwd', 'data:,a', 'gopher://a/b'])
+def test_other_schemes(url):
+    with pytest.raises((FileError, InputError)):
+        download(url, public_only=True)
+
+
+DRIPS = {
+    'headers': (b'HTTP/1.1 200 OK\r\nX: ', b'a'),
+    'interim answers': (b'', b'HTTP/1.1 100 Continue\r\n\r\n'),
+    'the length of a chunk': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', b'0'),
+    'trailers': (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n', b'X: y\r\n'),
+    'a body of unknown length': (b'HTTP/1.1 200 OK\r\n\r\n', b'a'),
+}
+
+
+@pytest.mark.parametrize('kind', DRIPS)
+@pytest.mark.parametrize('public_only', [False, True])
+def test_servers_that_never_end(monkeypatch, kind, public_only):
+    """Each byte comes long before the server counts as silent."""
+    monkeypatch.setattr(module, 'is_public', lambda host: True)
+    begin, drip = DRIPS[kind]
+    over = threading.Event()
+
+    def serve(listening):
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(begin)
+            while not over.wait(0.02):
+                connection.sendall(drip)
+
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        threading.Thread(target=serve, args=(listening, ), daemon=True).start()
+        try:
+            with pytest.raises(FileError, match='took more than 0 seconds and was given up'):
+                download(f'http://127.0.0.1:{listening.getsockname()[1]}/a.png', longest=0.2, public_only=public_only)
+        finally:
+            over.set()
