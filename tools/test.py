@@ -26,7 +26,7 @@ from mmrefseg.apis.running import (
     start_testing,
     tell_speed,
 )
-from mmrefseg.datasets.dataset_configs import with_split
+from mmrefseg.datasets.dataset_configs import OTHERWISE, with_split
 from mmrefseg.engine.answering import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
@@ -77,12 +77,11 @@ def build_dataloaders(cfg: Config, splits: list[str] | None, shuffled_splits: Se
     dataloaders = {} if splits else {cfg.test_dataloader.dataset.get('split', 'test'): cfg.test_dataloader}
     for split in splits or ():
         dataloaders[split] = _on_split(cfg, split)
-    for suffix, kind, chosen in (('shuffled', dict(type='mmrefseg.ShuffledExpressions'), shuffled_splits),
-                                 ('absent', dict(type='mmrefseg.AbsentExpressions', rate=0.5), absent_splits)):
+    for suffix, chosen in (('_shuffled', shuffled_splits), ('_absent', absent_splits)):
         for split in chosen:
             dataloader = _on_split(cfg, split)
-            dataloader.dataset = dict(kind, dataset=dataloader.dataset)
-            dataloaders[f'{split}_{suffix}'] = dataloader
+            dataloader.dataset = dict(OTHERWISE[suffix], dataset=dataloader.dataset)
+            dataloaders[split + suffix] = dataloader
     return dataloaders
 
 
@@ -96,14 +95,18 @@ def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file
                args: Namespace) -> dict[str, float]:
     """The figures of one split; its predictions go to ``out_file``."""
     if out_file:
-        protocols = protocols_of(evaluator)
-        written = protocols if args.out_protocols else protocols[:1]
-        evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file),
-                                      protocol=[protocol.to_dict() for protocol in written],
+        rules = list(rules_of_masks(evaluator, args).values())
+        evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file), protocol=rules,
                                       probabilities=args.out_probabilities, routing=args.out_routing)]
     figures = run_test(runner, dataloader, evaluator, args.amp)
     tell_speed(runner, 'test')
     return figures
+
+
+def rules_of_masks(evaluator: list[dict], args: Namespace) -> dict[str, dict]:
+    """Name → rules of the protocols that masks are written of."""
+    protocols = protocols_of(evaluator)
+    return {protocol.name: protocol.to_dict() for protocol in (protocols if args.out_protocols else protocols[:1])}
 
 
 @master_only
@@ -114,13 +117,6 @@ def show_samples(runner: Runner, folder: Path, number: int, amp: bool) -> None:
     with torch.autocast(get_device(), mixed_precision_dtype(), enabled=amp):
         for index, (image, sample) in zip(indices, answered_samples(runner, loader, indices), strict=True):
             visualizer.add_datasample('', image, sample, out_file=folder / f'{index:06d}.png')
-
-
-def write_results(metrics: dict, predictions: dict, rules: dict, figures: Path, out: str | None) -> None:
-    """Write the figures, and the predictions where they are asked for, of all splits so far, with the protocols."""
-    write_json({PROTOCOLS_KEY: rules, **metrics}, figures)
-    if out:
-        write_atomically(json.dumps({PROTOCOLS_KEY: rules, **predictions}).encode(), out)
 
 
 def test(args: Namespace) -> None:
@@ -140,8 +136,9 @@ def test(args: Namespace) -> None:
     if args.compile:
         compile_model(runner)
     evaluator = evaluators(cfg, args.protocol)
-    rules = {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}
-    metrics, predictions, figures = {}, {}, Path(cfg.work_dir, 'metrics.json')
+    # What is known of all splits so far.
+    metrics = {PROTOCOLS_KEY: {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}}
+    predictions, figures = {PROTOCOLS_KEY: rules_of_masks(evaluator, args)}, Path(cfg.work_dir, 'metrics.json')
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits,
                                                    args.absent_splits).items():
@@ -153,8 +150,10 @@ def test(args: Namespace) -> None:
             if args.show_dir:
                 show_samples(runner, args.show_dir / name, args.show_number, args.amp)
             if is_main_process():
-                predictions[name] = json.loads(out_file.read_text()) if out_file else None
-                write_results(metrics, predictions, rules, figures, args.out)
+                write_json(metrics, figures)
+            if is_main_process() and out_file:
+                predictions[name] = json.loads(out_file.read_text())
+                write_atomically(json.dumps(predictions).encode(), args.out)
     runner.call_hook('after_run')
     if is_main_process():
         print(f'The figures are in {figures}')

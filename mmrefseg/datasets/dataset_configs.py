@@ -15,6 +15,10 @@ from .referring_mixture import ReferringMixture
 
 LOADERS = ('train', 'val', 'test')
 
+OTHERWISE = {'_shuffled': {'type': 'mmrefseg.ShuffledExpressions'},
+             '_absent': {'type': 'mmrefseg.AbsentExpressions', 'rate': 0.5}}
+"""What stands behind a split's name where it is asked otherwise → config of the data set around the split."""
+
 
 def dataset_config(config: Config, loader: str) -> dict[str, Any]:
     """The data set of a loader.

@@ -117,7 +117,7 @@ def resolve_protocol(setting: str | Mapping[str, Any] | Protocol) -> Protocol:
     if isinstance(setting, str):
         if setting not in PROTOCOLS:
             similar = get_close_matches(setting, PROTOCOLS, 1)
-            hint = f'; did you mean {similar[0]!r}?' if similar else ';'
+            hint = f'; did you mean {similar[0]!r}?' if similar else '.'
             raise InputError(f'there is no protocol {setting[:80]!r}{hint} There are {", ".join(PROTOCOLS)}, and a '
                              'dict with base and the rules that differ')
         return PROTOCOLS[setting]

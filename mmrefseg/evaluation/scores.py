@@ -8,7 +8,7 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
-from .functional import Ratio, group_expressions, iou_ratios
+from .functional import Ratio, group_expressions
 from .functional.expression_groups import Grouping
 from .protocols import Protocol
 
@@ -62,17 +62,14 @@ def unions_of(counts: np.ndarray) -> np.ndarray:
 
 def extend_ratios(ratios: dict[str, Ratio], scores: Scores, protocol: Protocol,
                   by: Sequence[Grouping]) -> dict[str, Ratio]:
-    """Add boundary IoU and the figures of groups to a metric's own, and leave out sentences that a protocol leaves out.
+    """Add the figures of groups to a metric's own, and leave out sentences that a protocol leaves out.
 
     Args:
         ratios: the metric's own figures of all expressions.
-        scores: what was counted; ``bIoU`` is added where boundaries were.
-        protocol: its choice of sentences and its rule for an empty union.
+        scores: what was counted.
+        protocol: its choice of sentences.
         by: groups whose figures are added, named ``size=small/mIoU``.
     """
-    if scores.boundary_counts is not None:
-        counts = scores.boundary_counts
-        ratios = {**ratios, 'bIoU': iou_ratios(counts[:, 0], unions_of(counts), (), protocol.empty_union)['mIoU']}
     if protocol.sentences == 'first':
         ratios = _masked(ratios, _first_sentences(scores))
     groups = group_expressions(by, scores.kinds, scores.areas, scores.lengths)

@@ -18,6 +18,7 @@ class RefSegDataSample(SegDataSample):
     - ``text`` (str): the expression.
     - ``kind`` (str): how the expression refers (``attribute``, ``location``, ...); ``''`` where unknown.
     - ``ref_id``, ``sent_id``, ``ann_id``, ``image_id`` (int); ``task_id`` (str, PhraseCut's name of an expression).
+    - ``sample_idx`` (int): the sample's place in its data set.
     - ``img_path`` (str) and ``image_folder``, below which it lies; ``ori_shape`` and ``img_shape`` (H, W),
       ``scale_factor`` (w, h).
     - ``warp_matrix``: 2×3 float64 array, maps original to input pixel coordinates (x, y); the segmentor inverts it.

@@ -1,6 +1,7 @@
 """The page about where a model fails; all its numbers are those of the report."""
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -33,7 +34,7 @@ const controls = Object.fromEntries(['choice', 'failure', 'kind', 'sort'].map(id
 function show() {
   for (const card of cards)
     card.hidden = !['choice', 'failure', 'kind'].every(key =>
-      !controls[key].value || card.dataset[key].split('|').includes(controls[key].value));
+      !controls[key].value || JSON.parse(card.dataset[key]).includes(controls[key].value));
   const [key, sign] = controls.sort.value.split(' ');
   grid.append(...[...cards].sort((a, b) => sign * (a.dataset[key] - b.dataset[key])));
 }
@@ -206,7 +207,7 @@ def _examples(report: Mapping[str, Any], pictures: Sequence[np.ndarray]) -> Iter
             ('choice', 'show', [choice for example in examples for choice in example['choice']]),
             ('failure', 'class', [example['failure'] for example in examples if example['failure']]),
             ('kind', 'kind', [example['kind'] for example in examples if example['kind']])):
-        options = ''.join(f'<option>{escape(value)}' for value in dict.fromkeys(values))
+        options = ''.join(f'<option value="{escape(value)}">{escape(value)}' for value in dict.fromkeys(values))
         yield f'<label>{label} <select id="{key}"><option value="">all</option>{options}</select></label>'
     sorts = ''.join(f'<option value="{value}">{label}' for label, value in _SORTS.items())
     yield f'<label>sort <select id="sort">{sorts}</select></label></div><div class="grid" id="grid">'
@@ -215,8 +216,9 @@ def _examples(report: Mapping[str, Any], pictures: Sequence[np.ndarray]) -> Iter
 
 
 def _card(example: Mapping[str, Any], picture: np.ndarray) -> str:
-    data = {'choice': '|'.join(example['choice']), 'failure': example['failure'] or '', 'kind': example['kind'],
-            'iou': example['iou'], 'words': example['words'], 'area': example['area']}
+    data = {**{key: json.dumps(values) for key, values in (
+        ('choice', example['choice']), ('failure', [example['failure']]), ('kind', [example['kind']]))},
+            **{key: example[key] for key in ('iou', 'words', 'area')}}
     attributes = ' '.join(f'data-{key}="{escape(str(value))}"' for key, value in data.items())
     told = [f'IoU {_percent(example["iou"])} %', example['failure'], example['kind'], example['position'],
             f'sent_id {example["sent_id"]}', example['file_name']]

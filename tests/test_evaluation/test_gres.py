@@ -134,6 +134,17 @@ def test_metric():
     assert figures != {f'val/{name}': value for name, value in expected_figures(25, 50).items()}
 
 
+def test_boundaries_of_no_target():
+    """Rightly answered, by none and by too few pixels: 1. Wrongly: 0. A target by too few: 0, and by itself: 1."""
+    nothing, few, square = (torch.zeros(1, 20, 20, dtype=torch.uint8) for _ in range(3))
+    few[0, 3, 3:9], square[0, 5:15, 5:15] = 1, 1
+    pairs = [(nothing, nothing), (few, nothing), (square, nothing), (few, square), (square, square)]
+    metric = GRESMetric(boundary=True)
+    metric.process(None, [{'pred_sem_seg': {'data': pred}, 'gt_sem_seg': {'data': truth}} for pred, truth in pairs])
+    figures = metric.evaluate(len(pairs))
+    assert figures['bIoU'] == figures['gIoU'] == pytest.approx(60)
+
+
 def test_metric_keeps_whole_numbers():
     metric, sample = GRESMetric(), make_sample(3)
     metric.process(None, [sample.to_dict()])

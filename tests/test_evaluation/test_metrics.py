@@ -71,6 +71,17 @@ def test_dump(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_dump_in_the_order_of_the_data_set(tmp_path):
+    """Whatever the order in which samples are tested, which depends on images and on the number of processes."""
+    path, samples = tmp_path / 'predictions.json', [make_sample(index) for index in (2, 0, 3, 1)]
+    for sample in samples:
+        sample.set_metainfo(dict(sample_idx=sample.sent_id))
+    evaluator = Evaluator(DumpPredictions(str(path)))
+    evaluator.process(samples, None)
+    evaluator.evaluate(4)
+    check_dump(path, 4)
+
+
 def test_dump_says_at_once_that_it_cannot_write(tmp_path):
     (tmp_path / 'taken').write_text('a file where a folder is needed')
     with pytest.raises(OSError, match='cannot write .*taken'):

@@ -53,8 +53,8 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(sys, 'argv', [
             'test.py', 'model.py', 'weights.pth', '--work-dir', 'work', '--splits', 'val', 'testA', '--shuffled-splits',
-            'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols', '--out-probabilities',
-            '--out-routing', '--show-dir', 'shown', '--show-number', '2'])
+            'val', '--absent-splits', 'val', '--protocol', *PROTOCOLS, '--out', 'predictions.json', '--out-protocols',
+            '--out-probabilities', '--out-routing', '--show-dir', 'shown', '--show-number', '2'])
         runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
     return folder
 
@@ -77,7 +77,8 @@ def test_the_figures_of_the_test_to_the_last_digit(command, folder, capsys):
     report, metrics = command('predictions.json', '--protocol', *PROTOCOLS), json.loads(
         (folder / 'work/metrics.json').read_text())
     assert report['protocols'] == metrics.pop('protocols') and list(report['protocols']) == list(PROTOCOLS)
-    assert list(report['splits']) == list(metrics) == ['val', 'testA', 'val_shuffled']
+    assert list(report['splits']) == list(metrics) == ['val', 'testA', 'val_shuffled', 'val_absent']
+    assert report['splits']['val_absent']['without_target'] > 0
     for split, figures in metrics.items():
         found = {name if protocol == 'cris' else f'{protocol}/{name}': estimate['mean']
                  for protocol, rows in report['splits'][split]['figures'].items() for name, estimate in rows.items()}
@@ -128,6 +129,20 @@ def test_the_files_protocol_is_the_default(command, folder):
     (folder / 'other.json').write_text(json.dumps(content))
     with pytest.raises(SystemExit, match='was made under other rules by the name lavt'):
         command('other.json', '--protocol', 'lavt')
+
+
+def test_a_config_of_more_protocols_than_the_file_has_masks_for(folder, monkeypatch, capsys):
+    content = json.loads((folder / 'predictions.json').read_text())
+    rows = [{key: value for key, value in row.items() if key != 'masks'} for row in content['val']]
+    (folder / 'first.json').write_text(json.dumps({'protocols': {'cris': content['protocols']['cris']}, 'val': rows}))
+    (folder / 'several.py').write_text("_base_ = 'data.py'\n"
+                                       "test_evaluator = dict(type='ReferringIoUMetric', protocol=['cris', 'lavt'])\n")
+    monkeypatch.chdir(folder)
+    for file, protocols in (('first.json', ['cris']), ('predictions.json', ['cris', 'lavt'])):
+        monkeypatch.setattr(sys, 'argv', ['evaluate_predictions.py', file, '--on', 'several.py', '--split', 'val'])
+        runpy.run_path(str(TOOLS / 'analysis_tools/evaluate_predictions.py'), run_name='__main__')
+        shown = capsys.readouterr().out
+        assert [name for name in PROTOCOLS if f'Protocol {name}:' in shown] == protocols
 
 
 def test_a_program_that_imports_nothing_of_ours(command, folder, tmp_path):

@@ -138,13 +138,14 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
     monkeypatch.setitem(test.__globals__, 'test_split', test_split)
     monkeypatch.setattr('sys.argv', [
         'test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--work-dir', str(tmp_path), '--splits', 'val', 'testA',
-        '--out', str(tmp_path / 'out.json')])
+        '--out', str(tmp_path / 'out.json'), '--protocol', 'cris', 'lavt'])
     with pytest.raises(SystemExit, match='test: a broken image'):
         test()
     assert said == ['Split val:', 'val: mIoU 12.0', 'Split testA:']
-    rules = {'cris': PROTOCOLS['cris'].to_dict()}
+    rules = {name: PROTOCOLS[name].to_dict() for name in ('cris', 'lavt')}
     assert rules['cris']['threshold'] == 0.35
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'protocols': rules, 'val': {'mIoU': 12.0}}
+    del rules['lavt']  # the masks are those of the first alone
     assert json.loads((tmp_path / 'out.json').read_text()) == {'protocols': rules, 'val': [{'sent_id': 1}]}
 
 

@@ -87,7 +87,7 @@ def analyze(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
         raise InputError(f'--examples must be 0 or more, got {args.examples}')
     config, file = read_config(args.on, needs_model=False), read_predictions(args.predictions)
     metric = choose_metrics(config, args, [file])[0]
-    protocol = metric.protocols[0]
+    metric.by, protocol = (), metric.protocols[0]  # groups have tables of their own
     named = args.split or next((split for split in file.splits if split is not None), None)
     split = read_splits(config, [named] if named else None, file)[0]
     matched, unmatched = match(file, [split], args.max_unmatched)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmrefseg.apis import command_line
+from mmrefseg.datasets.dataset_configs import OTHERWISE
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional.calibration import (
     Calibration,
@@ -55,7 +56,7 @@ def answers_of(predictions: Sequence[Prediction], split: str) -> tuple[np.ndarra
 def calibrate(args: Namespace) -> None:
     """Fit, measure, write and draw."""
     splits = {split: found for split, found in read_predictions(args.predictions).splits.items()
-              if split and not split.endswith(('_shuffled', '_absent'))}
+              if split and not split.endswith(tuple(OTHERWISE))}
     on = args.on or [split for split in splits if split != args.fit] or [args.fit]
     for split in (args.fit, *on):
         if split not in splits:

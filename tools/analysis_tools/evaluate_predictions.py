@@ -17,9 +17,9 @@ from rich.table import Table
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.building import read_config
-from mmrefseg.datasets import BaseReferringDataset, ShuffledExpressions
+from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.annotation_fields import key_of
-from mmrefseg.datasets.dataset_configs import build_unread, dataset_class, dataset_config
+from mmrefseg.datasets.dataset_configs import OTHERWISE, build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.functional import Ratio, compare_figures, estimate_figures
@@ -36,9 +36,9 @@ from mmrefseg.evaluation.predictions import (
     score_predictions,
 )
 from mmrefseg.evaluation.scores import Scores
+from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import check_writable, write_json
 
-SHUFFLED = '_shuffled'
 GROUPINGS = ('kind', 'size', 'length')
 REPORT_WIDTH = 120  # characters at least, also where the output goes to a file
 SHOWN = 5
@@ -48,7 +48,8 @@ class Split(NamedTuple):
     """What is asked on a split: the data set's name of it and its expressions.
 
     Args:
-        name: what the file of predictions calls it; ``val_shuffled`` is ``val`` with its expressions exchanged.
+        name: what the file of predictions calls it; ``val_shuffled`` is ``val`` with its expressions exchanged, and
+            ``val_absent`` with some that name nothing there.
         infos: the expressions, as the data set has them, or with other masks of truth.
         image_folder: folder that file names are relative to.
         dataset: where the expressions are from.
@@ -104,7 +105,7 @@ def read_files(files: Sequence[str]) -> list[Predictions]:
 
 
 def choose_metrics(config: Config, args: Namespace, files: Sequence[Predictions]) -> list[ExpressionMetric]:
-    """The metrics of the config, under the protocols asked for, or else those that the files were made under.
+    """The metrics of the config, under the protocols asked for, or else those of the files that the config has, too.
 
     Raises:
         InputError: a file calls other rules by the name of a protocol that is asked for.
@@ -116,6 +117,10 @@ def choose_metrics(config: Config, args: Namespace, files: Sequence[Predictions]
         if args.protocol or not made or protocols_of(configs)[0] != made[0]:
             configs = evaluators(config, asked)
         metrics = counting_metrics(configs)
+        if made and not args.protocol:  # of the config's protocols those that there are masks for
+            for metric in metrics:
+                metric.protocols = tuple(protocol for protocol in metric.protocols if protocol in made)
+            metrics = [metric for metric in metrics if metric.protocols]
         for metric in metrics:
             metric.by, metric.boundary = tuple(dict.fromkeys((*metric.by, *args.by))), metric.boundary or args.boundary
     for protocol in all_protocols(metrics):
@@ -149,10 +154,11 @@ def read_splits(config: Config, names: Sequence[str] | None, file: Predictions) 
 
 
 def _read_split(config: Mapping[str, Any], name: str) -> Split:
+    suffix = next(filter(name.endswith, OTHERWISE), '')
     with DefaultScope.overwrite_default_scope('mmrefseg'):
-        dataset = build_unread(config, split=name.removesuffix(SHUFFLED), unit='sentence')
-    dataset.full_init()
-    asked = ShuffledExpressions(dataset) if name.endswith(SHUFFLED) else dataset
+        dataset = build_unread(config, split=name.removesuffix(suffix), unit='sentence')
+        dataset.full_init()
+        asked = DATASETS.build({**OTHERWISE[suffix], 'dataset': dataset}) if suffix else dataset
     infos = [asked.get_data_info(index) for index in range(len(dataset))]
     if not infos:
         raise InputError(f'{dataset.title} has no expression in its split {name}')

@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmrefseg.apis import command_line
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.annotation_fields import key_of
+from mmrefseg.datasets.dataset_configs import OTHERWISE
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
@@ -69,7 +70,7 @@ def pick_samples(predictions: dict[str, list[dict]], config: Config) -> list[Sam
     """
     groups: dict[str, dict[str, list]] = {}
     for split, answers in predictions.items():
-        if split.endswith(('_shuffled', '_absent')):
+        if split.endswith(tuple(OTHERWISE)):
             continue
         dataset = DATASETS.build({**config.test_dataloader.dataset, 'split': split, 'pipeline': []})
         infos = {key_of(info['sent_id']): info for info in map(dataset.get_data_info, range(len(dataset)))}

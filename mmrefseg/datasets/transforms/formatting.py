@@ -10,8 +10,9 @@ from mmengine.structures import PixelData
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.structures import RefSegDataSample
 
-META_KEYS = ('text', 'kind', 'ref_id', 'sent_id', 'ann_id', 'image_id', 'task_id', 'img_path', 'image_folder',
-             'ori_shape', 'img_shape', 'scale_factor', 'warp_matrix', 'img_padding_size', 'shared_image')
+META_KEYS = ('text', 'kind', 'ref_id', 'sent_id', 'ann_id', 'image_id', 'task_id', 'sample_idx', 'img_path',
+             'image_folder', 'ori_shape', 'img_shape', 'scale_factor', 'warp_matrix', 'img_padding_size',
+             'shared_image')
 
 
 @TRANSFORMS.register_module()

@@ -31,14 +31,14 @@ _PROBABILITY_SIDE = 96
 class DumpPredictions(BaseMetric):
     """Writes every prediction into one JSON file; gives no figures.
 
-    The file holds a list with one object per expression, in the order of the data set: ``image_id``, ``ref_id``,
-    ``sent_id``, ``task_id`` and ``kind`` where there are any, ``text``, ``split``, ``file_name`` (of the image, below
-    the folder of images), ``protocol`` (the first one's name), ``segmentation`` (COCO RLE under that protocol:
-    ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels; ``overlap``, the IoU that the
-    model itself expects, 0 to 1, where it gives logits; with further protocols
-    ``masks``, name → an object with the last three; and with ``probabilities`` ``probability``, an 8-bit grey PNG in
-    base64: the image's probabilities from 0 to 255, its longer side 96 pixels at most; and with ``routing`` that:
-    router → expert → weight, 0 for an expert that wasn't chosen. It appears only when it is complete.
+    The file holds a list with one object per expression, by their ``sample_idx``, in the order of the data set:
+    ``image_id``, ``ref_id``, ``sent_id``, ``task_id`` and ``kind`` where there are any, ``text``, ``split``,
+    ``file_name`` (of the image, below the folder of images), ``protocol`` (the first one's name), ``segmentation``
+    (COCO RLE under that protocol: ``size`` [H, W] of its frame, ``counts``), ``intersection`` and ``union`` in pixels;
+    ``overlap``, the IoU that the model itself expects, 0 to 1, where it gives logits; with further protocols ``masks``,
+    name → an object with the last three; and with ``probabilities`` ``probability``, an 8-bit grey PNG in base64: the
+    image's probabilities from 0 to 255, its longer side 96 pixels at most; and with ``routing`` that: router → expert →
+    weight, 0 for an expert that wasn't chosen. It appears only when it is complete.
 
     Args:
         out_file: path of the JSON file; its folder is made if it isn't there.
@@ -88,11 +88,13 @@ class DumpPredictions(BaseMetric):
                 row['probability'] = _probability(sample)
             if self.routing:
                 row['routing'] = _routing(sample)
-            self.results.append(row)
+            self.results.append((sample.get('sample_idx'), row))
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[int | None, dict]]) -> dict[str, float]:
         """Write the file."""
-        write_atomically(json.dumps(results).encode(), self.out_file)
+        # Samplers of images, and those of several processes, take samples in another order.
+        rows = [row for _, row in sorted(results, key=lambda found: found[0] or 0)]
+        write_atomically(json.dumps(rows).encode(), self.out_file)
         return {}
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 
-from ..functional import Ratio, percentages, pixel_counts, predicted_mask, truth_mask
+from ..functional import Ratio, iou_ratios, percentages, pixel_counts, predicted_mask, truth_mask
 from ..functional.boundary import boundary_counts
 from ..functional.expression_groups import Grouping
 from ..protocols import PROTOCOLS, Protocol, ProtocolSetting, resolve_protocols
-from ..scores import Scores, extend_ratios
+from ..scores import Scores, extend_ratios, unions_of
 
 _ORIGIN = ('image_id', 'ref_id', 'sent_id')
 
@@ -64,7 +64,20 @@ class ExpressionMetric(BaseMetric):
             scores: what was counted.
             protocol: the rules.
         """
-        return extend_ratios(self.own_ratios(scores.counts, protocol), scores, protocol, self.by)
+        own = self.own_ratios(scores.counts, protocol)
+        if scores.boundary_counts is not None:
+            own = {**own, 'bIoU': self.boundary_ratio(scores, protocol)}
+        return extend_ratios(own, scores, protocol, self.by)
+
+    def boundary_ratio(self, scores: Scores, protocol: Protocol) -> Ratio:
+        """Mean boundary IoU before it is summed.
+
+        Args:
+            scores: what was counted, boundaries included.
+            protocol: its rule for an empty union.
+        """
+        counts = np.asarray(scores.boundary_counts)
+        return iou_ratios(counts[:, 0], unions_of(counts), (), protocol.empty_union)['mIoU']
 
     @property
     def figures(self) -> list[str]:

@@ -7,9 +7,10 @@ import numpy as np
 
 from mmrefseg.registry import METRICS
 
-from ..functional import Ratio, gres_ratios
+from ..functional import Ratio, gres_ratios, iou_ratios
 from ..functional.expression_groups import Grouping
 from ..protocols import Protocol, ProtocolSetting
+from ..scores import Scores, unions_of
 from .expression_metric import ExpressionMetric
 
 
@@ -27,7 +28,7 @@ class GRESMetric(ExpressionMetric):
         protocol: makes the masks, see :class:`ReferringIoUMetric`; its rules for an empty union and for Pr@X don't
             apply here. Default ``'cris'``.
         by: groups of expressions, see there. Default ().
-        boundary: whether to give boundary IoU, see there. Default False.
+        boundary: whether to give boundary IoU, see there; "no target" counts in it as in gIoU. Default False.
         collect_device: see :class:`ReferringIoUMetric`. Default ``'gpu'``.
         prefix: put before the figures' names, with a slash. Default None: bare names.
     """
@@ -47,3 +48,9 @@ class GRESMetric(ExpressionMetric):
         """gIoU, cIoU, N-acc, T-acc and Pr@X; see :func:`summarise_gres`."""
         shared, predicted, targets = counts.T
         return gres_ratios(shared, predicted, targets, self.min_pixels, self.thresholds)
+
+    def boundary_ratio(self, scores: Scores, protocol: Protocol) -> Ratio:
+        """Mean boundary IoU, in which "no target" counts as in gIoU."""
+        counts = np.array(scores.boundary_counts)
+        counts[scores.counts[:, 1] < max(self.min_pixels, 1), :2] = 0
+        return iou_ratios(counts[:, 0], unions_of(counts), (), 1)['mIoU']
