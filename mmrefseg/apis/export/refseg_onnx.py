@@ -258,7 +258,8 @@ def read_image(image: Any) -> np.ndarray:
         return _of_pillow(image, 'the image')
     if not isinstance(image, str | bytes | os.PathLike):
         raise RefSegError(f'an image must be a path, bytes, array or picture of Pillow, got {type(image).__name__}')
-    content, name = image, 'the image'
+    content: Any = image
+    name = 'the image'
     if not isinstance(image, bytes):
         name = str(image)
         try:

@@ -188,5 +188,6 @@ class _HTTPS(HTTPSHandler):
 
 def _connection(kind: type[HTTPConnection], connections: _Connections, host: str, **settings: Any) -> HTTPConnection:
     connection = kind(host, **settings)
-    connection._create_connection = connections.connect  # http.client has no other way to look at an address
+    # http.client has no other way to look at an address.
+    connection._create_connection = connections.connect  # type: ignore[attr-defined]
     return connection
