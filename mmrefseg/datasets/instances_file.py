@@ -149,7 +149,7 @@ def object_categories(path: Path) -> tuple[dict[str, str], dict[str, set[str]]]:
             are empty.
 
     Raises:
-        InputError: the file is no JSON, or a category has no id or name.
+        InputError: the file is no JSON, a category has no id or name, or an id has two names.
     """
     on_image: dict[str, set[str]] = defaultdict(set)
 
@@ -165,6 +165,11 @@ def object_categories(path: Path) -> tuple[dict[str, str], dict[str, set[str]]]:
     if not isinstance(content, dict) or 'categories' not in content:
         return {}, {}
     categories = get_field(content, 'categories', list, str(path))
-    where = [f'{path}: categories[{index}]' for index in range(len(categories))]
-    return {key_of(get_field(category, 'id', int, at)): get_field(category, 'name', str, at)
-            for category, at in zip(categories, where, strict=True)}, dict(on_image)
+    names: dict[str, str] = {}
+    for index, category in enumerate(categories):
+        where = f'{path}: categories[{index}]'
+        key, name = key_of(get_field(category, 'id', int, where)), get_field(category, 'name', str, where)
+        if names.setdefault(key, name) != name:
+            raise InputError(f'{where}: id {category["id"]} is {names[key]!r} and {name!r}, but an id must mean one '
+                             'category. Get the file again, or repair it.')
+    return names, dict(on_image)

@@ -193,6 +193,18 @@ def test_what_is_on_images_is_told_apart_by_text(tmp_path):
     assert absent._there.keys() == {'1', '2', '3'} and {*map(type, set().union(*absent._there.values()))} == {str}
 
 
+@pytest.mark.parametrize('other, fits', [('cup', True), ('dog', False)])
+def test_a_category_id_with_two_names(tmp_path, other, fits):
+    root = write_refcoco(tmp_path, tiny_refcoco())
+    content = dict(tiny_refcoco(), categories=[dict(id=1, name='cup'), dict(id=1, name=other)])
+    (root / 'instances.json').write_text(json.dumps(content))
+    if fits:
+        assert RefCOCODataset(str(root)).object_categories()[0] == {'1': 'cup'}
+    else:
+        with pytest.raises(InputError, match=r"categories\[1\]: id 1 is 'cup' and 'dog'"):
+            RefCOCODataset(str(root)).object_categories()
+
+
 def test_a_list_of_annotations_that_a_pickle_repeats(tmp_path):
     """It is no id, and not gone through: in 400 kB there is room for a thousand million."""
     content = tiny_refcoco()
