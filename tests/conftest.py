@@ -40,8 +40,9 @@ def log_files_are_closed():
     # mmengine keeps the logger of each run, and its file, as long as the process lives.
     yield
     for logger in MMLogger._instance_dict.values():
-        for handler in logger.handlers:
+        for handler in [*logger.handlers]:
             if isinstance(handler, logging.FileHandler):
+                logger.removeHandler(handler)
                 handler.close()
 
 

@@ -16,10 +16,10 @@ from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.models.converters import Conversion
-from mmrefseg.registry import MODELS
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically
 
 from . import command_line
+from .building import build_model
 
 _EXAMPLES = 2
 
@@ -42,7 +42,7 @@ def find_config(weights: Mapping[str, Tensor], configs: Sequence[str], source: s
     models = {}
     for path in configs:
         with torch.device('meta'):
-            models[path] = MODELS.build(Config.fromfile(path).model)
+            models[path] = build_model(Config.fromfile(path))
 
     def difference(path: str) -> int:
         return len(shapes ^ {(name, value.shape) for name, value in models[path].state_dict().items()})

@@ -1,5 +1,4 @@
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def run_converter(monkeypatch) -> Callable[..., None]:
         tool = load_script(f'tools/model_converters/{name}.py')
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         # Every conversion compares with the models of the same few configs.
-        monkeypatch.setattr(checkpoint_conversion, 'MODELS', Namespace(build=build_model))
+        monkeypatch.setattr(checkpoint_conversion, 'build_model', lambda config: build_model(config.model))
         tool.main()
 
     return run

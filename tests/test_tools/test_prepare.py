@@ -95,7 +95,8 @@ def test_stopped_and_gone_on_with(command, tmp_path, capfd, stop):
     arguments = ('refshapes', '--src', tmp_path / 'shapes', '--out', tmp_path / 'out', '--lmdb', '--workers', 2)
     child = os.fork()
     if child == 0:
-        os._exit(command('prepare', *arguments))
+        told = command('prepare', *arguments)
+        os._exit(told if isinstance(told, int) else 1)
     while not (tmp_path / 'out/.unfinished/data.lmdb').exists():
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
         time.sleep(0.001)

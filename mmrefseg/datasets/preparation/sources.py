@@ -72,7 +72,7 @@ class Source:
             # The folder would be that of unpacked annotations, which is deleted in the end.
             arguments['image_source'] = os.path.realpath(self._folder)
         dataset = DATASETS.build({
-            'type': self._recipe.dataset,
+            'type': f'mmrefseg.{self._recipe.dataset}',  # whatever scope the process is in
             'data_root': str(self.data_root),
             'split': split,
             'data_prefix': {'img_path': str(self.image_folder)},

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.refcoco_files import write_refcoco
+from mmengine.registry import DefaultScope
 
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, splits, verify
@@ -74,6 +75,12 @@ def test_killed_anywhere(root, tmp_path, lmdb):
         assert not (out_dir / '.unfinished').exists()
         assert len(dataset_class(str(out_dir))) == 4
     assert point > 15
+
+
+def test_whatever_scope_the_process_is_in(root, tmp_path):
+    with DefaultScope.overwrite_default_scope('mmengine'):  # as a runner of another library leaves it
+        prepare('refshapes', [root], tmp_path / 'out')
+    assert verify(tmp_path / 'out') == []
 
 
 def test_archives_are_closed_afterwards(root, tmp_path):
