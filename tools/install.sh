@@ -41,7 +41,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/install/activate.sh"
 python=$prefix/bin/python
 helpers=$root/tools/install
 logs=$prefix/mmrefseg-logs
-source "$helpers/shell.sh"
+source "$helpers/run_step.sh"
 
 wheels=${XDG_CACHE_HOME:-~/.cache}/mmrefseg/wheels
 scratch=
@@ -164,7 +164,7 @@ install_mmcv() {
     "$python" "$helpers/versions.py" has "$mmcv" || install_wheel "$mmcv without operators" "$mmcv"
     return
   fi
-  if "$python" "$helpers/operators.py" "$mmcv" >/dev/null 2>&1; then return; fi
+  if "$python" "$helpers/check_operators.py" "$mmcv" >/dev/null 2>&1; then return; fi
   folder=$wheels/${mmcv/==/-}-$("$python" "$helpers/build_plan.py" name)
   if ! "$python" "$helpers/build_operators.py" look "$folder"; then
     prepare_build

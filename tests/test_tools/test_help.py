@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-# Those in tools/install are parts of tools/install.sh but for the matrix.
+# Those in tools/install are parts of tools/install.sh but for the matrix of versions.
 SCRIPTS = sorted(path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob('*.py')
                  if "__name__ == '__main__'" in path.read_text()
-                 and (path.parent.name != 'install' or path.name == 'matrix.py'))
+                 and (path.parent.name != 'install' or path.name == 'version_matrix.py'))
 
 
 @pytest.mark.parametrize('script', SCRIPTS)

@@ -18,7 +18,7 @@ from pathlib import Path
 from build_plan import Plan, make_plan
 from refusal import refuse
 from source_release import download, unpack
-from unity import join_sources, mend_setup
+from unity_build import join_sources, mend_setup
 
 JOB_MEMORY = 2.3e9  # bytes that the largest unit takes to compile
 OUT_OF_MEMORY = re.compile(

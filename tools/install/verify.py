@@ -9,7 +9,7 @@ import json
 import sys
 from importlib.metadata import distribution, requires, version
 
-from operators import check_operators
+from check_operators import check_operators
 from packaging.requirements import Requirement
 from torch_pair import check_pair
 from versions import ROOT, SUPPORTED, mmcv_of

@@ -61,7 +61,7 @@ def test_wrong_words_install_nothing(tmp_path):
 ])
 def test_failures(output, told, tmp_path):
     (tmp_path / 'output').write_text(output)
-    script = (f'set -euo pipefail; logs={tmp_path}; prefix=/environment; source {HELPERS}/shell.sh; '
+    script = (f'set -euo pipefail; logs={tmp_path}; prefix=/environment; source {HELPERS}/run_step.sh; '
               f'run_step x "a step" bash -c "cat {tmp_path}/output; exit 1"')
     ended = run('-c', script)
     assert ended.returncode == 1 and ended.stderr.startswith('install: a step')
@@ -72,7 +72,7 @@ def test_without_an_index_a_missing_file_is_no_conflict(tmp_path):
     told = ('ERROR: Cannot install torch==2.11.0 because these package versions have conflicting dependencies.\n\n'
             'The conflict is caused by:\n    The user requested torch==2.11.0\n'
             '    The user requested (constraint) torch<=2.14.1\n\nERROR: ResolutionImpossible: for help visit')
-    script = f'logs={tmp_path}; prefix=/environment; source {HELPERS}/shell.sh; run_step x "a step" bash -c "$TOLD"'
+    script = f'logs={tmp_path}; prefix=/environment; source {HELPERS}/run_step.sh; run_step x "a step" bash -c "$TOLD"'
     for variables, expected in (({'PIP_NO_INDEX': '1'}, 'lacks a package (torch==2.11.0)'), ({}, 'exclude each other')):
         ended = run('-c', script, TOLD=f'echo "{told}"; exit 1', **variables)
         assert ended.returncode == 1 and expected in ended.stderr
@@ -102,7 +102,7 @@ def test_nothing_is_there(environment, tmp_path, variables, told):
 
 
 def test_too_little_space(tmp_path):
-    ended = run('-c', f'source {HELPERS}/shell.sh; need_space 0 {tmp_path}; need_space 9999999 {tmp_path}')
+    ended = run('-c', f'source {HELPERS}/run_step.sh; need_space 0 {tmp_path}; need_space 9999999 {tmp_path}')
     assert ended.returncode == 1 and f'too little disk space for {tmp_path}' in ended.stderr
 
 

@@ -15,7 +15,7 @@ extra_compile_args['nvcc'] = ['-std=c++17']
 
 @pytest.fixture
 def unity(helper):
-    return helper('unity')
+    return helper('unity_build')
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Sets mmrefseg up with the oldest and newest versions that it supports and some between, and runs it with each.
 
-usage: python tools/install/matrix.py [--rows N [N ...]] [--folder FOLDER]
+usage: python tools/install/version_matrix.py [--rows N [N ...]] [--folder FOLDER]
 
 Each environment is made with tools/install.sh, one at a time, trains and tests the tiny model for some steps, runs the
 tests of mmcv's operators, and is removed. Prints a table; the logs stay in FOLDER (default: work_dirs/matrix). An
