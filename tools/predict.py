@@ -18,7 +18,7 @@ from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, l
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.apis.predicting.predict_shards import PICTURES
-from mmrefseg.apis.predicting.shards import COCO, PREDICTIONS, UNREADABLE
+from mmrefseg.apis.predicting.shard_folder import COCO, PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
 

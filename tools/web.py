@@ -4,7 +4,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from mmrefseg.apis import command_line
-from mmrefseg.deploy.server.command import add_arguments, serve
+from mmrefseg.deploy.server.serve_command import add_arguments, serve
 
 
 def make_parser() -> ArgumentParser:

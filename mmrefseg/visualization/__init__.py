@@ -1,6 +1,6 @@
 from .answers import Panel, draw_answers
 from .bar_charts import draw_routing, draw_routing_costs, draw_statistics
-from .masks import fade_background, overlay_mask, show_mask, tint_mask
+from .mask_overlays import fade_background, overlay_mask, show_mask, tint_mask
 from .pipeline_grid import Pair, draw_pairs
 from .prediction_grid import Sample, draw_samples
 from .referring_visualizer import ReferringVisualizer

@@ -16,7 +16,7 @@ from mmrefseg.utils.files import write_atomically
 
 from .figure import INK, check_picture, wrap
 from .fonts import font_for
-from .masks import outline_mask, shrink
+from .mask_overlays import outline_mask, shrink
 
 # In pixels.
 _NARROWEST, _WIDEST, _MOST = 630, 1440, 60_000_000

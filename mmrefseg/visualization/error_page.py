@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .html_page import Cell, Markup, html_table, page, text, thumbnail
-from .masks import MASK_COLOUR, TRUTH_COLOUR, overlay_mask, shrink
+from .mask_overlays import MASK_COLOUR, TRUTH_COLOUR, overlay_mask, shrink
 
 SIDE = 240  # pixels of a picture's longer side
 

@@ -12,7 +12,7 @@ from mmrefseg.errors import InputError
 
 from .answers import Panel
 from .figure import FAINT, INK, add_panel, save_figure, wrap
-from .masks import show_mask
+from .mask_overlays import show_mask
 
 _COLUMNS, _LINES = 2, 3
 # In inches.

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mmrefseg.errors import InputError
 
 from .figure import FAINT, INK, add_panel, save_figure, wrap
-from .masks import MASK_COLOUR, TRUTH_COLOUR, show_mask
+from .mask_overlays import MASK_COLOUR, TRUTH_COLOUR, show_mask
 
 _COLUMNS = 3
 # In inches.

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from .answers import write_caption
 from .figure import FAINT, INK, expert_colours
 from .fonts import font_for
-from .masks import MASK_COLOUR, TRUTH_COLOUR, heat_map, overlay_mask, shrink
+from .mask_overlays import MASK_COLOUR, TRUTH_COLOUR, heat_map, overlay_mask, shrink
 
 Routing = Mapping[str, Mapping[str, float]]
 

@@ -14,7 +14,6 @@ from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.datasets.importing.label_studio import decode_brush  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
-from mmrefseg.deploy.server.command import version_of  # noqa: E402
 from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     add_label_studio,
     encode_brush,
@@ -23,7 +22,8 @@ from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     regions_of,
 )
 from mmrefseg.deploy.server.messages import Limits  # noqa: E402
-from mmrefseg.deploy.server.metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.serve_command import version_of  # noqa: E402
 from mmrefseg.errors import FileError, InputError  # noqa: E402
 from mmrefseg.structures.masks import mask_to_rle  # noqa: E402
 

@@ -10,7 +10,7 @@ from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, summarise_iou
 from mmrefseg.evaluation.failures import RULES, choose_examples, classify_failure, collect_facts, report_failures
-from mmrefseg.evaluation.failures.facts import ids_by_category, same_category
+from mmrefseg.evaluation.failures.expression_facts import ids_by_category, same_category
 from mmrefseg.evaluation.failures.router_choices import routing_by_kind
 from mmrefseg.evaluation.functional import iou_ratios
 from mmrefseg.evaluation.predictions.prediction import read_entry

@@ -12,7 +12,7 @@ from mmrefseg.registry import VISUALIZERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.structures.letterbox import letterbox_matrix
 from mmrefseg.visualization import ReferringVisualizer, SampleView, draw_sample
-from mmrefseg.visualization.masks import heat_map
+from mmrefseg.visualization.mask_overlays import heat_map
 from mmrefseg.visualization.referring_visualizer import view_of
 
 IMAGE = np.full((360, 180, 3), 100, np.uint8)

@@ -11,7 +11,7 @@ from mmrefseg.utils.files import sha256_of
 from ..building import pipeline_of, read_config
 from ..sharing import HUB, is_model_folder, pull
 from ..sharing.model_folder import CONFIG
-from .exported import INFO, ExportedInferencer, is_exported
+from .exported_inferencer import INFO, ExportedInferencer, is_exported
 from .inferencer import RefSegInferencer
 
 

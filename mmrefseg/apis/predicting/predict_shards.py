@@ -9,7 +9,7 @@ from mmrefseg.errors import UserError
 from mmrefseg.visualization import Panel, draw_answers
 
 from ..inference import ImageSource, RefSegInferencer, RefSegResult
-from .shards import ShardFolder
+from .shard_folder import ShardFolder
 from .tasks import Task
 
 PICTURES = {'png': ('masks', '.png'), 'overlay': ('overlays', '.jpg')}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .expressions import describe
-from .extension import Thing
+from .phrase_extension import Thing
 from .scene import COLOURS, HELD_OUT, SPLITS, Item, Scene, sample_scene
 
 

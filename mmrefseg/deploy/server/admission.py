@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from .messages import Limits
-from .metrics import Metrics
+from .prometheus_metrics import Metrics
 
 RETRY_AFTER = 2
 """Seconds after which a client that was turned away may come again."""

@@ -12,9 +12,9 @@ from mmrefseg.version import __version__
 
 from .admission import RETRY_AFTER, Admission
 from .messages import INCLUDED, Limits, Question
-from .metrics import Metrics
-from .pool import BusyError, WorkerPool
+from .prometheus_metrics import Metrics
 from .request_reading import Fetch, read_question
+from .worker_pool import BusyError, WorkerPool
 
 _IMAGE = dict(type='string', description='the image: a file, or in JSON its base64')
 _PROPERTIES = dict(

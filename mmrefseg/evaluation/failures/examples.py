@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .classes import RULES
+from .failure_classes import RULES
 
 CHOICES = ('worst', 'median', 'best', 'of its class')
 

@@ -11,8 +11,8 @@ from mmrefseg.structures.mask_position import COLUMNS, ROWS
 
 from ..functional import Estimate, Ratio, estimate_figures, group_expressions
 from ..predictions import Prediction
-from .classes import RULES
-from .facts import Facts
+from .expression_facts import Facts
+from .failure_classes import RULES
 from .router_choices import routing_by_kind
 
 GOOD = 50

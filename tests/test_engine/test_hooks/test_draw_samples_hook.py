@@ -13,7 +13,7 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.engine.answering import spread_indices
+from mmrefseg.engine.answered_samples import spread_indices
 from mmrefseg.engine.hooks import DrawSamplesHook
 from mmrefseg.errors import InputError
 from mmrefseg.visualization import ReferringVisualizer

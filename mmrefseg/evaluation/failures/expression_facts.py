@@ -21,7 +21,7 @@ from ..predictions import Prediction
 from ..predictions.scoring import MaskPair, mask_pairs, scores_of
 from ..protocols import Protocol
 from ..scores import Scores, unions_of
-from .classes import MISSING, classify_failure
+from .failure_classes import MISSING, classify_failure
 from .threshold_sweep import ThresholdSweep
 
 Objects = Mapping[str, Sequence[AnnotatedObject]]

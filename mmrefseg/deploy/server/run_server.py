@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from mmrefseg.errors import FileError
 
-from .connections import ImpatientProtocol
+from .impatient_protocol import ImpatientProtocol
 from .messages import Limits
 
 

@@ -87,11 +87,11 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
     """
     need_extra('serve', 'fastapi', 'uvicorn', 'multipart', 'prometheus_client')
     from .app import create_app
+    from .browser_page import add_page, made_examples, named_examples
     from .label_studio import add_label_studio, label_studio_fetch
-    from .metrics import Metrics
-    from .page import add_page, made_examples, named_examples
-    from .pool import WorkerPool
-    from .run import run_server
+    from .prometheus_metrics import Metrics
+    from .run_server import run_server
+    from .worker_pool import WorkerPool
 
     limits, metrics = limits_of(args), Metrics()
     fetch = partial(download, longest=limits.seconds, limit=limits.image_bytes, public_only=True)

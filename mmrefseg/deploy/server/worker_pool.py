@@ -15,7 +15,7 @@ from mmrefseg.apis.inference import RefSegInferencer
 from mmrefseg.errors import UserError
 
 from .messages import Question, Reply
-from .metrics import Metrics
+from .prometheus_metrics import Metrics
 from .worker import work
 
 _LOOK = 0.2  # seconds between looks at an idle process
