@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmrefseg.__main__ import COMMANDS
-from mmrefseg.apis.building import build_model
+from mmrefseg.apis.config_to_model import build_model
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS, HOOKS, MODELS, VISBACKENDS

@@ -133,7 +133,7 @@ def needs(name: str) -> Findings:
     if why_not():
         yield f'config {name}: not read, for the same reason', None
         return
-    from mmrefseg.apis.building import read_config
+    from mmrefseg.apis.config_to_model import read_config
     config = read_config(name, needs_model=False)
     yield from weights(config)
     yield from data(config)

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.checkpoints.mmengine_readers import downloaded_path
 from mmrefseg.checkpoints.pretrained import is_address, is_tag, source_of, weight_files
 from mmrefseg.errors import FileError, UserError

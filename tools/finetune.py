@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mmrefseg
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.apis.finetuning import TUNINGS, config_of, finetune_config, look_at
 from mmrefseg.checkpoints.interpolation import interpolate
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.running import (
+from mmrefseg.apis.config_to_runner import (
     add_common_arguments,
     add_compile_argument,
     compile_model,

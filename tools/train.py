@@ -14,7 +14,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.running import (
+from mmrefseg.apis.config_to_runner import (
     add_common_arguments,
     add_compile_argument,
     compile_model,

@@ -19,7 +19,7 @@ from mmrefseg.models.converters import Conversion
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically
 
 from . import command_line
-from .building import build_model
+from .config_to_model import build_model
 
 _EXAMPLES = 2
 

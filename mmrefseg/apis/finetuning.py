@@ -17,7 +17,7 @@ from mmrefseg.registry import type_name
 from mmrefseg.utils.safe_names import split_name
 from mmrefseg.utils.shipped_files import config_path, shipped_folder
 
-from .building import read_config
+from .config_to_model import read_config
 
 _GRES = dict(type='GRESMetric', prefix='gres', min_pixels=1)
 _AVERAGED = 10  # over the last tenth of the steps

@@ -17,7 +17,7 @@ from mmrefseg.evaluation.protocols import ProtocolSetting
 from mmrefseg.evaluation.scores import Scores
 from mmrefseg.registry import DATASETS
 
-from .running import run_test
+from .config_to_runner import run_test
 
 
 class _KeptScores(ReferringIoUMetric):
@@ -39,8 +39,8 @@ def probe(runner: Runner,
     """Figures of a runner's model on a split as it is asked, and as it is asked otherwise.
 
     Args:
-        runner: from :func:`~mmrefseg.apis.running.start_testing`, or one that has just trained; its config needs a
-            ``test_cfg``, and its ``test_loop`` is another one afterwards.
+        runner: from :func:`~mmrefseg.apis.config_to_runner.start_testing`, or one that has just trained; its config
+            needs a ``test_cfg``, and its ``test_loop`` is another one afterwards.
         dataloader: config of the data, such as the config's ``test_dataloader``; nothing of it is changed.
         changes: ways to ask otherwise; see :class:`~mmrefseg.datasets.ChangedExpressions`. Those that have an effect on
             no expression of the split, or can't be made of its files, are left out of the answer. Default all.

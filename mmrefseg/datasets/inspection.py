@@ -191,12 +191,12 @@ def _ambiguous(lines_of: Mapping[str, list[int]]) -> Iterator[tuple[str, int, st
     """Expressions all of whose words are said of another object of the image, too: "the cup" and "the red cup"."""
     said = [(frozenset(text.split()) - _EMPTY_WORDS, text, lines[0]) for text, lines in lines_of.items()]
     with_word: dict[str, list[int]] = defaultdict(list)
-    for place, (words, *_) in enumerate(said):
+    for index, (words, *_) in enumerate(said):
         for word in words:
-            with_word[word].append(place)
+            with_word[word].append(index)
     for words, text, line in said:
         candidates = min((with_word[word] for word in words), key=len, default=range(len(said)))
-        for others, longer, other in (said[place] for place in candidates[:_MOST_COMPARED]):
+        for others, longer, other in (said[index] for index in candidates[:_MOST_COMPARED]):
             if words < others and line != other:
                 yield text, line, longer, other
                 break

@@ -17,7 +17,7 @@ from torch import nn
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.export import check_export, export_model
-from mmrefseg.apis.export.checking import Agreement
+from mmrefseg.apis.export.export_check import Agreement
 from mmrefseg.apis.export.exporting import geometry_of
 from mmrefseg.apis.export.graphs import Graph, trace
 from mmrefseg.apis.export.odd_strings import odd_strings
@@ -191,16 +191,18 @@ def test_weights_of_8_bits_are_the_nearest(exported, tmp_path):
 
 
 def test_check_finds_what_is_not_the_same(sera, exported, monkeypatch, capsys):
-    monkeypatch.setattr('mmrefseg.apis.export.checking.odd_strings', lambda number: odd_strings(20))
-    monkeypatch.setattr('mmrefseg.apis.export.checking._RUNS', 3)
-    monkeypatch.setattr('mmrefseg.apis.export.checking._on_data', lambda *args: Agreement(4, 0.0005, np.ones((4, 2))))
+    monkeypatch.setattr('mmrefseg.apis.export.export_check.odd_strings', lambda number: odd_strings(20))
+    monkeypatch.setattr('mmrefseg.apis.export.export_check._RUNS', 3)
+    monkeypatch.setattr('mmrefseg.apis.export.export_check._on_data',
+                        lambda *args: Agreement(4, 0.0005, np.ones((4, 2))))
     assert check_export(sera, 'sera_tiny_refshapes', exported, 4)
     said = capsys.readouterr().out
     assert '20 of 20 odd strings' in said
     assert '0.0500% of the union apart on 4 expressions' in said
     assert 'mIoU: 100.00 with PyTorch, 100.00 exported' in said
     assert 'latency of 1 more expression' in said
-    monkeypatch.setattr('mmrefseg.apis.export.checking._on_data', lambda *args: Agreement(4, 0.002, np.ones((4, 2))))
+    monkeypatch.setattr('mmrefseg.apis.export.export_check._on_data',
+                        lambda *args: Agreement(4, 0.002, np.ones((4, 2))))
     assert not check_export(sera, 'sera_tiny_refshapes', exported, 4)
     assert 'not the same' in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from mmrefseg.apis.inference import image_download as module
-from mmrefseg.apis.inference.image_download import download
+from mmrefseg.apis.inference.image_download import download_image
 from mmrefseg.errors import FileError, InputError
 
 
@@ -33,14 +33,14 @@ def test_private_addresses_are_not_connected_to(monkeypatch, address):
     connected = stands_for(monkeypatch, address)
     for scheme in ('http', 'https'):
         with pytest.raises(InputError, match='private network'):
-            download(f'{scheme}://example.org/a.png', public_only=True)
+            download_image(f'{scheme}://example.org/a.png', public_only=True)
     assert not connected
 
 
 def test_one_private_address_among_others_is_enough(monkeypatch):
     connected = stands_for(monkeypatch, '93.184.216.34', '127.0.0.1')
     with pytest.raises(InputError, match='private network'):
-        download('http://example.org/a.png', public_only=True)
+        download_image('http://example.org/a.png', public_only=True)
     assert not connected
 
 
@@ -48,14 +48,14 @@ def test_one_private_address_among_others_is_enough(monkeypatch):
 def test_public_addresses_are_connected_to(monkeypatch, address):
     connected = stands_for(monkeypatch, address)
     with pytest.raises(FileError, match='nobody there'):
-        download('http://example.org/a.png', public_only=True)
+        download_image('http://example.org/a.png', public_only=True)
     assert connected == [(address, 80)]
 
 
 def test_what_was_looked_at_is_connected_to(monkeypatch):
     connected = stands_for(monkeypatch, '93.184.216.34')
     with pytest.raises(FileError, match='nobody there'):
-        download('http://example.org:8080/a.png', public_only=True)
+        download_image('http://example.org:8080/a.png', public_only=True)
     assert connected == [('93.184.216.34', 8080)]
 
 
@@ -81,11 +81,11 @@ def test_redirections_are_looked_at_too(monkeypatch):
     monkeypatch.setattr(module, 'is_public', lambda host, seen=[]: not seen.append(host) and len(seen) % 2 == 1)
     for target in (f'http://127.0.0.1:{server.server_port}/secret', f'http://localhost:{server.server_port}/secret'):
         with pytest.raises(InputError, match='private network'):
-            download(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
+            download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
     for target in ('ftp://127.0.0.1/a', 'file:///etc/passwd', 'data:,a'):
         monkeypatch.setattr(module, 'is_public', lambda host: True)
         with pytest.raises(FileError):
-            download(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
+            download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
     assert len(asked) == 5 and '/secret' not in asked
     server.shutdown()
     server.server_close()
@@ -94,7 +94,7 @@ def test_redirections_are_looked_at_too(monkeypatch):
 @pytest.mark.parametrize('url', ['ftp://example.org/a', 'file:///etc/passwd', 'data:,a', 'gopher://a/b'])
 def test_other_schemes(url):
     with pytest.raises((FileError, InputError)):
-        download(url, public_only=True)
+        download_image(url, public_only=True)
 
 
 DRIPS = {
@@ -126,6 +126,7 @@ def test_servers_that_never_end(monkeypatch, kind, public_only):
         threading.Thread(target=serve, args=(listening, ), daemon=True).start()
         try:
             with pytest.raises(FileError, match='took more than 0 seconds and was given up'):
-                download(f'http://127.0.0.1:{listening.getsockname()[1]}/a.png', longest=0.2, public_only=public_only)
+                download_image(f'http://127.0.0.1:{listening.getsockname()[1]}/a.png', longest=0.2,
+                               public_only=public_only)
         finally:
             over.set()

@@ -165,22 +165,22 @@ def test_what_the_web_refuses(server):
     with pytest.raises(FileError, match='says 404'):
         ImageSource(f'{server}/none').read()
     with pytest.raises(FileError, match='no answer for 0 seconds'):
-        image_download.download(f'{server}/silent.png', timeout=0.1)
+        image_download.download_image(f'{server}/silent.png', timeout=0.1)
     with pytest.raises(FileError, match='took more than -1 seconds'):
-        image_download.download(f'{server}/a.png', longest=-1)
+        image_download.download_image(f'{server}/a.png', longest=-1)
     with pytest.raises(InputError, match='more than 20 bytes'):
-        image_download.download(f'{server}/a.png', limit=20)
+        image_download.download_image(f'{server}/a.png', limit=20)
     with pytest.raises(FileError, match='cannot be downloaded'):
-        image_download.download('http://127.0.0.1:1/a.png')
+        image_download.download_image('http://127.0.0.1:1/a.png')
     with pytest.raises(InputError, match="'file:///etc/passwd' is no address on the web"):
-        image_download.download('file:///etc/passwd')
+        image_download.download_image('file:///etc/passwd')
     assert not is_url('file:///etc/passwd') and not is_url('ftp://a/b.png') and is_url('HTTPS://a/b.png')
 
 
 @pytest.mark.parametrize('to', ['file:///etc/passwd', 'ftp://127.0.0.1/a.png', 'data:image/png;base64,', 'gopher://a'])
 def test_redirections_to_other_kinds_of_address(server, to):
     with pytest.raises(UserError, match='leads to .*, which is no address on the web|url .* is not allowed'):
-        image_download.download(f'{server}/moved?{to}')
+        image_download.download_image(f'{server}/moved?{to}')
 
 
 @pytest.mark.parametrize('private', ['127.0.0.1', '10.0.0.1', '169.254.169.254', '::1', 'fd00::1', 'fe80::1%eth0'])
@@ -204,8 +204,8 @@ def test_redirections_into_private_networks(server, monkeypatch, private):
     monkeypatch.setattr(socket, 'create_connection', connect)
     Server.paths.clear()
     with pytest.raises(InputError, match="web.example.*leads to 'http://inside.example:.*in a private network"):
-        image_download.download(f'http://web.example:{port}/moved?http://inside.example:{port}/a.png')
+        image_download.download_image(f'http://web.example:{port}/moved?http://inside.example:{port}/a.png')
     assert Server.paths == [f'/moved?http://inside.example:{port}/a.png']
     for first, second in (('web', 'web'), ('inside', 'inside'), ('inside', 'web')):
         moved = f'http://{first}.example:{port}/moved?http://{second}.example:{port}/a.png'
-        assert image_download.download(moved) == PNG
+        assert image_download.download_image(moved) == PNG

@@ -14,7 +14,7 @@ from helpers.hub_server import hub_server, imported_afresh
 from mmengine.config import Config
 
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.apis.sharing import pull, push, read_model_folder, write_model_folder
 from mmrefseg.apis.sharing.model_card import write_card
 from mmrefseg.apis.sharing.plain_config import check_plain, flatten

@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.engine import training_cost
 from mmrefseg.engine.training_cost import input_size, step_cost, warn_of_memory, weights_memory
 from mmrefseg.utils import collect_env

@@ -10,7 +10,7 @@ from benchmarking.timing import ratio
 from helpers.tools import load_script
 from mmengine.config import Config
 
-from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.utils.collect_env import versions
 

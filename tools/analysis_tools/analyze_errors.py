@@ -12,7 +12,7 @@ from evaluate_predictions import choose_metrics, match, percent, print_some, rea
 from rich.progress import track
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.errors import InputError

@@ -14,8 +14,8 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options
-from mmrefseg.apis.running import load_config, start_testing
+from mmrefseg.apis.config_to_model import add_cfg_options
+from mmrefseg.apis.config_to_runner import load_config, start_testing
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import information, pixel_counts, preferences

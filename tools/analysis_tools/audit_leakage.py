@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs, referring_sets
 from mmrefseg.datasets.duplicate_images import Copy, Fingerprint, find_copies, read_fingerprint

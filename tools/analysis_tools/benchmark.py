@@ -33,8 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, check_device, read_config
-from mmrefseg.apis.running import mixed_precision_dtype
+from mmrefseg.apis.config_to_model import add_cfg_options, check_device, read_config
+from mmrefseg.apis.config_to_runner import mixed_precision_dtype
 from mmrefseg.errors import UserError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.utils.collect_env import machine, versions

@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset, ReferringLMDBDataset
 from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from rich.progress import track
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.datasets.dataset_configs import config_of_split
 from mmrefseg.datasets.seeding import SampleIndex

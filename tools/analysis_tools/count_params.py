@@ -8,7 +8,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, build_model, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, build_model, read_config
 from mmrefseg.utils.model_complexity import parameter_table
 
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
-from mmrefseg.apis.running import add_common_arguments, load_config, run_test, start_testing
+from mmrefseg.apis.config_to_model import read_config
+from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import dataset_class
 from mmrefseg.errors import InputError

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
+from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.dataset_configs import OTHERWISE, build_unread, dataset_class, dataset_config

@@ -23,8 +23,8 @@ from mmengine.device import get_device
 from torch import Tensor
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import read_config
-from mmrefseg.apis.running import mixed_precision_dtype
+from mmrefseg.apis.config_to_model import read_config
+from mmrefseg.apis.config_to_runner import mixed_precision_dtype
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, usable_cores, versions

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
+from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, start_testing
 from mmrefseg.apis.language_probing import probe
-from mmrefseg.apis.running import add_common_arguments, load_config, start_testing
 from mmrefseg.datasets.dataset_configs import dataset_config
 from mmrefseg.datasets.expression_changes import CHANGES
 from mmrefseg.evaluation import PROTOCOLS

@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, build_model, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, build_model, read_config
 from mmrefseg.datasets.dataset_configs import dataset_config
 from mmrefseg.datasets.preparation.recipes import RECIPES
 from mmrefseg.engine.training_cost import StepCost, input_size, step_cost, weights_memory

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import add_cfg_options, read_config
+from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.checkpoints.loading import load_checkpoint
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.trained_only import is_delta

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mmrefseg.apis import command_line
-from mmrefseg.apis.building import build_model, read_config
+from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.apis.official_weights import load_any_checkpoint
 from mmrefseg.apis.sharing import HUB, push, write_model_folder
 from mmrefseg.apis.sharing.model_card import write_card

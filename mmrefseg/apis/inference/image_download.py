@@ -34,8 +34,8 @@ LONGEST = 120.0
 
 
 
-def download(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit: int = MAX_IMAGE_BYTES,
-             public_only: bool = False, headers: Mapping[str, str] | None = None) -> bytes:
+def download_image(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit: int = MAX_IMAGE_BYTES,
+                   public_only: bool = False, headers: Mapping[str, str] | None = None) -> bytes:
     """What a server gives for an address.
 
     Args:

@@ -17,7 +17,7 @@ from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.web import is_url
 
 from .image_decoding import of_array, of_bytes, of_pillow, of_tensor
-from .image_download import download
+from .image_download import download_image
 
 SUFFIXES = ('.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 """Of the files that are taken from a folder."""
@@ -83,7 +83,7 @@ def _read(file: BinaryIO) -> bytes:
 
 def _content(path: str) -> bytes:
     if is_url(path):
-        return download(path)
+        return download_image(path)
     if not is_lmdb_address(path) and not Path(path).exists():
         raise MissingInputError(f'there is no image file {path!r}')
     return image_bytes(path)

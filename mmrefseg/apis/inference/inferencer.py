@@ -28,7 +28,7 @@ from mmrefseg.utils.collect_env import computes_in_bfloat16
 from mmrefseg.visualization import Panel, draw_answers
 from mmrefseg.visualization.figure import check_picture
 
-from ..building import build_model, check_device, inference_pipeline, read_config
+from ..config_to_model import build_model, check_device, inference_pipeline, read_config
 from ..official_weights import load_any_checkpoint
 from ..sharing.model_folder import find_model_folder
 from .asked_image import AskedImage

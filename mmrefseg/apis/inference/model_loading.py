@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmrefseg.utils.files import sha256_of
 
-from ..building import pipeline_of, read_config
+from ..config_to_model import pipeline_of, read_config
 from ..sharing import HUB, is_model_folder, pull
 from ..sharing.model_folder import CONFIG
 from .exported_inferencer import INFO, ExportedInferencer, is_exported

@@ -28,7 +28,7 @@ from mmrefseg.utils.files import (
 from mmrefseg.utils.json_text import decode_json
 from mmrefseg.version import __version__
 
-from ..building import build_model
+from ..config_to_model import build_model
 from .plain_config import check_plain, flatten
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'

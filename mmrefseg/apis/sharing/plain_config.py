@@ -12,7 +12,7 @@ from mmengine.registry import Registry
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS, TRANSFORMS
 
-from ..building import pipeline_of
+from ..config_to_model import pipeline_of
 
 _SCOPE = 'mmrefseg'
 _HOMES = ('mmrefseg.', 'torch.nn.', 'mmcv.cnn.', 'mmengine.model.')

@@ -38,8 +38,8 @@ def bounded_batches(file: BinaryIO) -> Iterator[RecordBatch]:
     from pyarrow import parquet
 
     metadata = parquet.read_metadata(file)
-    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
-    columns = [[group.column(place) for place in range(metadata.num_columns)] for group in groups]
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    columns = [[group.column(i) for i in range(metadata.num_columns)] for group in groups]
     values = max((sum(column.num_values for column in group) for group in columns), default=0)
     size = sum(column.total_uncompressed_size for group in columns for column in group)
     for found, most, what in ((metadata.num_rows, MAX_ROWS, 'rows'), (size, MAX_BYTES, 'bytes'),

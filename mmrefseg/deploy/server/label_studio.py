@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from mmrefseg.apis.inference.image_download import download
+from mmrefseg.apis.inference.image_download import download_image
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.structures.masks import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
@@ -121,8 +121,8 @@ def label_studio_fetch(server: str | None, token: str | None, limits: Limits, pu
         except ValueError as error:
             raise InputError(f'the address of the image is none ({error})') from None
         if server and parts[:2] == urlsplit(server)[:2]:
-            return download(whole, longest=limits.seconds, limit=limits.image_bytes,
-                            headers={'Authorization': f'Token {token}' if token else ''})
+            return download_image(whole, longest=limits.seconds, limit=limits.image_bytes,
+                                  headers={'Authorization': f'Token {token}' if token else ''})
         if whole.startswith(_BASE + '/'):
             raise InputError('the image is on Label Studio; name its address with --label-studio')
         if public is None:

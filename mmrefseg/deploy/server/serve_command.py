@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
-from mmrefseg.apis.inference.image_download import download
+from mmrefseg.apis.inference.image_download import download_image
 from mmrefseg.apis.inference.model_loading import identity_of, load_inferencer
 from mmrefseg.errors import InputError
 from mmrefseg.utils.optional_packages import need_extra
@@ -94,7 +94,7 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
     from .worker_pool import WorkerPool
 
     limits, metrics = limits_of(args), Metrics()
-    fetch = partial(download, longest=limits.seconds, limit=limits.image_bytes, public_only=True)
+    fetch = partial(download_image, longest=limits.seconds, limit=limits.image_bytes, public_only=True)
     load = partial(load_inferencer, args.model, args.weights, args.device, args.dtype)
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:

@@ -9,7 +9,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmrefseg.apis.running import mixed_precision_dtype
+from mmrefseg.apis.config_to_runner import mixed_precision_dtype
 from mmrefseg.models import ReferringSegmentor
 
 

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmrefseg.apis.building import build_model, inference_pipeline
-from mmrefseg.apis.running import mixed_precision_dtype
+from mmrefseg.apis.config_to_model import build_model, inference_pipeline
+from mmrefseg.apis.config_to_runner import mixed_precision_dtype
 from mmrefseg.errors import InputError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.models.segmentors.image_sharing import parts_in_row, takes_text

@@ -16,7 +16,7 @@ from rich.progress import track
 from mmrefseg.errors import UserError
 from mmrefseg.registry import DATASETS
 
-from ..building import read_config
+from ..config_to_model import read_config
 from ..inference import RefSegInferencer, RefSegResult
 from .odd_strings import odd_strings
 from .refseg_onnx import Answer, Model

@@ -21,7 +21,7 @@ from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.run_processes import tie_to_launcher
 
-from .building import add_cfg_options, read_config
+from .config_to_model import add_cfg_options, read_config
 
 # What mmengine's Runner adds by itself, and takes None for.
 _RUNNERS_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')

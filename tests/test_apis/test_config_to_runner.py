@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 import mmrefseg
-from mmrefseg.apis.running import add_common_arguments, load_config, run_test
+from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, run_test
 from mmrefseg.errors import FileError
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 import mmrefseg
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.apis.building import check_device, read_config
+from mmrefseg.apis.config_to_model import check_device, read_config
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.datasets.dataset_configs import build_unread, config_of_split, dataset_config, referring_configs
 from mmrefseg.errors import InputError, MissingInputError, UserError
