@@ -18,7 +18,7 @@ from mmrefseg.version import __version__
 
 from .files import sha256_of
 from .locks import locked_file
-from .web import NoWayIn, is_url
+from .web_addresses import NoWayIn, is_url
 
 MAX_BYTES = 1 << 36
 """No larger file is downloaded: 64 GB, three times COCO's largest."""

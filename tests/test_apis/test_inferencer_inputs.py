@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, image_decoding, image_download, sources_of
 from mmrefseg.errors import FileError, InputError, InputTypeError, MissingInputError, UserError
-from mmrefseg.utils.web import is_url
+from mmrefseg.utils.web_addresses import is_url
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

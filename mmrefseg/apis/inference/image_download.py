@@ -23,7 +23,7 @@ from urllib.request import (
 
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
-from mmrefseg.utils.web import NoWayIn, is_public, is_url
+from mmrefseg.utils.web_addresses import NoWayIn, is_public, is_url
 from mmrefseg.version import __version__
 
 TIMEOUT = 20.0

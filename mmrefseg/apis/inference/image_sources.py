@@ -14,7 +14,7 @@ from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError, InputTypeError, MissingInputError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
 from mmrefseg.utils.lmdb_file import is_lmdb_address
-from mmrefseg.utils.web import is_url
+from mmrefseg.utils.web_addresses import is_url
 
 from .image_decoding import of_array, of_bytes, of_pillow, of_tensor
 from .image_download import download_image

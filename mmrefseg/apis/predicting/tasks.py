@@ -10,7 +10,7 @@ from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
 from mmrefseg.errors import InputError, InputTypeError
 from mmrefseg.utils.files import JSON_ENCODING
-from mmrefseg.utils.web import is_url
+from mmrefseg.utils.web_addresses import is_url
 
 from ..inference.image_sources import sources_of
 from ..inference.questions import check_expressions

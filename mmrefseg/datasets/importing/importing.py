@@ -17,9 +17,9 @@ from mmrefseg.utils.files import check_writable, sha256_of
 from mmrefseg.utils.safe_names import relative_name, split_name
 
 from ..prepared_folder import ANNOTATIONS, IMAGES
+from .annotations_to_lines import Drawn, draw_all, lines_of_image
 from .coco import read_coco
 from .cvat import read_cvat
-from .drawing import Drawn, draw_all, lines_of_image
 from .image_files import Pictures
 from .label_studio import read_label_studio
 from .labelme import read_labelme
