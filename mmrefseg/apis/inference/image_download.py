@@ -33,7 +33,6 @@ LONGEST = 120.0
 """Seconds that a whole download may take."""
 
 
-
 def download_image(url: str, timeout: float = TIMEOUT, longest: float = LONGEST, limit: int = MAX_IMAGE_BYTES,
                    public_only: bool = False, headers: Mapping[str, str] | None = None) -> bytes:
     """What a server gives for an address.
@@ -142,11 +141,11 @@ class _Connections:
 
 
 def _opener(connections: _Connections, public_only: bool, has_headers: bool) -> OpenerDirector:
-    own = _HTTP(connections), _HTTPS(connections)
+    own = _Handler(connections)
     if not public_only:
-        return build_opener(_NoRedirections if has_headers else NoWayIn, *own)
+        return build_opener(_NoRedirections if has_headers else NoWayIn, own)
     opener = OpenerDirector()  # of nothing but http and https, and without proxies
-    for handler in (*own, HTTPRedirectHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler(), UnknownHandler()):
+    for handler in (own, HTTPRedirectHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler(), UnknownHandler()):
         opener.add_handler(handler)
     return opener
 
@@ -166,7 +165,7 @@ class _NoRedirections(HTTPRedirectHandler):
         return None
 
 
-class _HTTP(HTTPHandler):
+class _Handler(HTTPHandler, HTTPSHandler):
 
     def __init__(self, connections: _Connections) -> None:
         super().__init__()
@@ -174,13 +173,6 @@ class _HTTP(HTTPHandler):
 
     def http_open(self, req: Request) -> HTTPResponse:
         return self.do_open(partial(_connection, HTTPConnection, self._connections), req)
-
-
-class _HTTPS(HTTPSHandler):
-
-    def __init__(self, connections: _Connections) -> None:
-        super().__init__()
-        self._connections = connections
 
     def https_open(self, req: Request) -> HTTPResponse:
         return self.do_open(partial(_connection, HTTPSConnection, self._connections), req)
