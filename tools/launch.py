@@ -34,7 +34,8 @@ def main() -> int:
     try:
         run.main()
     except ChildFailedError as error:
-        print(*killed(error), sep='\n', end='\n' * bool(killed(error)), file=sys.stderr)
+        for line in killed(error):
+            print(line, file=sys.stderr)
         return 1
     except SignalException as error:
         return 128 + error.sigval

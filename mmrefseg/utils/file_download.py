@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import Request, build_opener
 
 from rich.progress import wrap_file
 
@@ -18,7 +18,7 @@ from mmrefseg.version import __version__
 
 from .files import sha256_of
 from .locks import locked_file
-from .web_addresses import NoWayIn, is_url
+from .web_addresses import NoRedirections, NoWayIn, is_url
 
 MAX_BYTES = 1 << 36
 """No larger file is downloaded: 64 GB, three times COCO's largest."""
@@ -41,12 +41,6 @@ class RemoteFile(NamedTuple):
     sha256: str | None = None
 
 
-class _NoRedirects(HTTPRedirectHandler):
-
-    def redirect_request(self, *args: Any) -> None:
-        """Let the answer that redirects come through as an error: it has the headers that the file's place lacks."""
-
-
 def remote_file(address: str) -> RemoteFile:
     """Ask a server about a file, without getting it.
 
@@ -56,8 +50,8 @@ def remote_file(address: str) -> RemoteFile:
     Raises:
         FileError: the server cannot be reached, or has no such file.
     """
-    try:
-        headers = build_opener(_NoRedirects).open(_request(address, method='HEAD'), timeout=_TIMEOUT).headers
+    try:  # an answer that redirects has headers that the file's place lacks
+        headers = build_opener(NoRedirections).open(_request(address, method='HEAD'), timeout=_TIMEOUT).headers
         size = headers.get('Content-Length')
     except HTTPError as answer:
         if not 300 <= answer.code < 400:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPMessage
 from ipaddress import IPv4Address, ip_address, ip_network
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request
 
@@ -37,6 +37,13 @@ def is_public(host: str) -> bool:
     if inner is None and address.version == 6 and address not in _UNICAST:  # other ways to write IPv4 among them
         return False
     return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
+
+
+class NoRedirections(HTTPRedirectHandler):
+    """Follows none: the answer that redirects comes through as an error, with its headers."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Give no request to follow it."""
 
 
 class NoWayIn(HTTPRedirectHandler):

@@ -23,7 +23,7 @@ from urllib.request import (
 
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
-from mmrefseg.utils.web_addresses import NoWayIn, is_public, is_url
+from mmrefseg.utils.web_addresses import NoRedirections, NoWayIn, is_public, is_url
 from mmrefseg.version import __version__
 
 TIMEOUT = 20.0
@@ -143,7 +143,7 @@ class _Connections:
 def _opener(connections: _Connections, public_only: bool, has_headers: bool) -> OpenerDirector:
     own = _Handler(connections)
     if not public_only:
-        return build_opener(_NoRedirections if has_headers else NoWayIn, own)
+        return build_opener(NoRedirections if has_headers else NoWayIn, own)
     opener = OpenerDirector()  # of nothing but http and https, and without proxies
     for handler in (own, HTTPRedirectHandler(), HTTPErrorProcessor(), HTTPDefaultErrorHandler(), UnknownHandler()):
         opener.add_handler(handler)
@@ -157,12 +157,6 @@ def _public_address(host: str, port: int) -> tuple[str, int]:
             raise InputError(f'{host} is on a private network or is this machine, where nothing is fetched from. Send '
                              'the image itself')
     return str(address[0]), port
-
-
-class _NoRedirections(HTTPRedirectHandler):
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 class _Handler(HTTPHandler, HTTPSHandler):
