@@ -15,7 +15,7 @@ from .text import sides_are_clear, swap_left_right
 # CLIP's mean colour: 0 once the image is normalised.
 BORDER = (0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255)
 
-_LARGEST = 1 << 14  # side of a square in pixels; ten thousand of them take a gigabyte
+_LARGEST = 1 << 14  # side in pixels; an image of that square takes 0.8 GB
 
 _SOURCES = {'text': 'SampleSentence', 'gt_seg_map': 'LoadReferringMask'}
 
