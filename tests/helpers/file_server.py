@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+
+from .background_server import in_background
 
 
 class Served(NamedTuple):
@@ -110,9 +111,5 @@ def serving(files: Mapping[str, Served]) -> Iterator[FileServer]:
     """
     server = FileServer(('127.0.0.1', 0), _Handler)
     server.files, server.asked = files, []
-    threading.Thread(target=server.serve_forever, args=(0.01, ), daemon=True).start()
-    try:
+    with in_background(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()

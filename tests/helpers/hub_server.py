@@ -4,11 +4,12 @@ import hashlib
 import json
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from .background_server import in_background
 
 
 class HubServer(ThreadingHTTPServer):
@@ -119,12 +120,8 @@ class _Answers(BaseHTTPRequestHandler):
 def hub_server() -> Iterator[HubServer]:
     """Serve until the end of the block."""
     server = HubServer()
-    threading.Thread(target=server.serve_forever, args=(0.05, ), daemon=True).start()
-    try:
+    with in_background(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from helpers.background_server import in_background
 
 from mmrefseg.apis.inference import image_download as module
 from mmrefseg.apis.inference.image_download import download_image
@@ -77,18 +78,16 @@ def test_redirections_are_looked_at_too(monkeypatch):
             pass
 
     server = HTTPServer(('127.0.0.1', 0), Redirecting)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(module, 'is_public', lambda host, seen=[]: not seen.append(host) and len(seen) % 2 == 1)
-    for target in (f'http://127.0.0.1:{server.server_port}/secret', f'http://localhost:{server.server_port}/secret'):
-        with pytest.raises(InputError, match='private network'):
-            download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
-    for target in ('ftp://127.0.0.1/a', 'file:///etc/passwd', 'data:,a'):
-        monkeypatch.setattr(module, 'is_public', lambda host: True)
-        with pytest.raises(FileError):
-            download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
+    with in_background(server):
+        monkeypatch.setattr(module, 'is_public', lambda host, seen=[]: not seen.append(host) and len(seen) % 2 == 1)
+        for target in (f'http://127.0.0.1:{server.server_port}/secret', f'http://localhost:{server.server_port}/secret'):
+            with pytest.raises(InputError, match='private network'):
+                download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
+        for target in ('ftp://127.0.0.1/a', 'file:///etc/passwd', 'data:,a'):
+            monkeypatch.setattr(module, 'is_public', lambda host: True)
+            with pytest.raises(FileError):
+                download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
     assert len(asked) == 5 and '/secret' not in asked
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.mark.parametrize('url', ['ftp://example.org/a', 'file:///etc/passwd', 'data:,a', 'gopher://a/b'])

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from helpers.background_server import in_background
 from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, image_decoding, image_download, sources_of
@@ -144,13 +145,12 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope='module')
 def server():
-    with ThreadingHTTPServer(('127.0.0.1', 0), Server) as server:
-        server.asked, server.paths = threading.Event(), []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        Server.paths = server.paths
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Server)
+    server.asked, server.paths = threading.Event(), []
+    Server.paths = server.paths
+    with in_background(server):
         yield f'http://127.0.0.1:{server.server_port}'
         server.asked.set()
-        server.shutdown()
 
 
 @pytest.mark.parametrize('path', ['a.png', 'moved'])

@@ -1,6 +1,5 @@
 """The adapter for Label Studio, in its documented requests."""
 import base64
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import cv2
@@ -10,6 +9,7 @@ import pytest
 pytest.importorskip('fastapi')
 httpx = pytest.importorskip('httpx')
 
+from helpers.background_server import in_background  # noqa: E402
 from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.datasets.importing.label_studio import decode_brush  # noqa: E402
@@ -73,10 +73,8 @@ class Images(BaseHTTPRequestHandler):
 @pytest.fixture(scope='module')
 def label_studio():
     server = HTTPServer(('127.0.0.1', 0), Images)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    server.server_close()
+    with in_background(server):
+        yield f'http://127.0.0.1:{server.server_port}'
 
 
 @pytest.fixture
