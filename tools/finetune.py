@@ -12,10 +12,10 @@ from pathlib import Path
 import mmrefseg
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import build_model, read_config
-from mmrefseg.apis.finetuning import TUNINGS, config_of, finetune_config, look_at
-from mmrefseg.checkpoints.interpolation import interpolate
+from mmrefseg.apis.finetuning_config import TUNINGS, config_of, finetune_config, look_at
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
+from mmrefseg.checkpoints.weight_interpolation import interpolate
 from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically

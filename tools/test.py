@@ -33,7 +33,7 @@ from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
-from mmrefseg.utils.run_processes import leave_process_group
+from mmrefseg.utils.launched_processes import leave_process_group
 from mmrefseg.visualization import ReferringVisualizer
 
 

@@ -26,8 +26,8 @@ from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.errors import InputError
 from mmrefseg.registry import type_name
+from mmrefseg.utils.launched_processes import is_first_process, leave_process_group
 from mmrefseg.utils.locks import locked_folder
-from mmrefseg.utils.run_processes import is_first_process, leave_process_group
 
 
 def make_parser() -> ArgumentParser:

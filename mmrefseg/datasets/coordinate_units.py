@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation
+from mmrefseg.structures.mask_formats import Segmentation
 
 # Shares go a little beyond 1 by rounding, and no object that anybody refers to is a pixel in the image's corner.
 _SHARE = 1.05

@@ -193,7 +193,7 @@ class RefCOCODataset(BaseReferringDataset):
         return [ref.get('ann_id')]
 
     def _united(self, outline: list | dict) -> list | dict:
-        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.masks.draw_mask` takes it."""
+        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.mask_formats.draw_mask` takes it."""
         return outline
 
     def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:

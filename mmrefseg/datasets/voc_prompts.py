@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, read_regular
 from mmrefseg.utils.image_header import PILLOW_ERRORS, header_of
 

@@ -22,13 +22,14 @@ from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
-from mmrefseg.deploy.server.messages import Limits, Question, Reply  # noqa: E402
+from mmrefseg.deploy.server.limits import Limits  # noqa: E402
 from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.question_and_reply import Question, Reply  # noqa: E402
 from mmrefseg.deploy.server.run_server import ImpatientProtocol  # noqa: E402
 from mmrefseg.deploy.server.worker import answer_questions, levels_of  # noqa: E402
 from mmrefseg.deploy.server.worker_pool import BusyError, WorkerPool  # noqa: E402
 from mmrefseg.errors import InputError, UserError  # noqa: E402
-from mmrefseg.structures.masks import rle_to_mask  # noqa: E402
+from mmrefseg.structures.mask_formats import rle_to_mask  # noqa: E402
 
 LIMITS = Limits(image_bytes=1 << 16, expressions=4, seconds=30, waiting=40)
 

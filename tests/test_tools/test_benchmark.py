@@ -127,7 +127,7 @@ def test_evaluation_of_made_data(tool, tmp_path):
     config = read_config('segvlm_tiny_refshapes', {
         'test_dataloader.dataset.data_root': str(tmp_path), 'test_dataloader.dataset.split': 'val',
         'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False})
-    found = tool.evaluate(tool.build(config).eval(), config, amp=False)
+    found = tool.measure_evaluation(tool.build(config).eval(), config, amp=False)
     assert found['expressions'] > 5
     assert found['expressions_per_second'] == pytest.approx(found['expressions'] / found['seconds'])
 

@@ -7,7 +7,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from benchmarking.evaluation import evaluate
 from benchmarking.model_calls import (
     EXPRESSION,
     IMAGE_SIZE,
@@ -26,6 +25,7 @@ from benchmarking.model_calls import (
 )
 from benchmarking.reporting import add_out_argument, check_least, circumstances, report
 from benchmarking.timing import latency, peak_memory, product_limit, ratio, reset_peak, time_calls
+from benchmarking.whole_evaluation import measure_evaluation
 from mmengine.config import Config
 from mmengine.device import get_device
 from rich import box
@@ -156,7 +156,7 @@ def measure(args: Namespace) -> dict[str, Any]:
                                              if other == name}, memory[name], limit, args) for name in names}
     for name in names:
         if args.evaluation:
-            found[name]['evaluation'] = evaluate(subjects[name].model, subjects[name].config, args.amp)
+            found[name]['evaluation'] = measure_evaluation(subjects[name].model, subjects[name].config, args.amp)
         found[name]['ratios'] = {call: ratio(values, seconds[names[0], call])
                                  for (other, call), values in seconds.items()
                                  if other == name and (names[0], call) in seconds}

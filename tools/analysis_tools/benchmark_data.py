@@ -30,7 +30,7 @@ from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 from benchmarking.coco_like import write_coco_like
-from benchmarking.evaluation import evaluate
 from benchmarking.model_calls import NETWORK, PREDICTION, Call, answering, build, make_batch, training, under
 from benchmarking.timing import peak_memory, product_limit, reset_peak, time_calls
+from benchmarking.whole_evaluation import measure_evaluation
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch import Tensor
@@ -153,7 +153,7 @@ def whole_evaluation(plan: Plan, device: torch.device, folder: Path) -> dict[str
     config.test_dataloader.update(
         dataset=dict(type='RefCOCODataset', data_root=str(folder), split='train', pipeline=dataset.pipeline),
         num_workers=min(8, usable_cores()))
-    return evaluate(build(config).to(device).eval(), config, plan.amp)
+    return measure_evaluation(build(config).to(device).eval(), config, plan.amp)
 
 
 def distributed_training(folder: Path) -> str:

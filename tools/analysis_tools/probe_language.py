@@ -13,15 +13,15 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, start_testing
 from mmrefseg.apis.language_probing import probe
+from mmrefseg.datasets.changed_expressions import CHANGES
 from mmrefseg.datasets.dataset_configs import dataset_config
-from mmrefseg.datasets.expression_changes import CHANGES
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.functional import Estimate, FigureDifference
 from mmrefseg.evaluation.language_probe import Probed, verdicts
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_json
-from mmrefseg.utils.run_processes import leave_process_group
+from mmrefseg.utils.launched_processes import leave_process_group
 
 TABLE_WIDTH = 120  # characters at least, also where the output goes to a file
 

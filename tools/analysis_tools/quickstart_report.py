@@ -18,7 +18,7 @@ from mmrefseg.datasets.dataset_configs import OTHERWISE
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically, write_json
 from mmrefseg.utils.text_formatting import markdown_table

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from build_plan import Plan, make_plan
-from refusal import refuse
+from exit_message import exit_with
 from source_release import download, unpack
 from unity_build import join_sources, mend_setup
 
@@ -102,8 +102,8 @@ def main(requirement: str, folder: str, scratch: str) -> None:
         wheels.mkdir(parents=True, exist_ok=True)
         lock = os.open(wheels, os.O_RDONLY)
     except OSError as error:
-        refuse(f'the wheel cache {wheels} cannot be written ({error.strerror})', 'a folder of your own',
-               'export XDG_CACHE_HOME=...')
+        exit_with(f'the wheel cache {wheels} cannot be written ({error.strerror})', 'a folder of your own',
+                  'export XDG_CACHE_HOME=...')
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if whole_wheel(wheels) is None:

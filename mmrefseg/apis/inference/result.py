@@ -15,11 +15,11 @@ from torch import Tensor
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.structures import cris_scores
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.structures.mask_splitting import split_mask
-from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.structures.overlap_estimate import expected_overlap
 from mmrefseg.utils.files import write_atomically
-from mmrefseg.visualization.answers import Panel, compose_answers
+from mmrefseg.visualization.answer_pictures import Panel, compose_answers
 
 from .image_sources import ImageSource
 

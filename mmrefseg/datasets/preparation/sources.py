@@ -16,7 +16,7 @@ from mmrefseg.utils.safe_names import relative_name, split_name
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import IMAGES
-from .catalogue import Catalogue, FileLocation
+from .file_catalogue import Catalogue, FileLocation
 from .recipes import Recipe
 
 

@@ -14,7 +14,7 @@ from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
-from .layouts import PhraseCutLayout, RefCOCOLayout
+from .file_layouts import PhraseCutLayout, RefCOCOLayout
 from .picture import STYLES, PictureTask
 
 FORMAT_VERSION = 1

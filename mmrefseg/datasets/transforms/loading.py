@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.utils.exif_orientation import orientation_of, turn_back, turn_upright
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 from mmrefseg.utils.image_header import (
@@ -224,7 +224,7 @@ class LoadReferringMask(BaseTransform):
 
     Required Keys:
 
-    - segmentation (any form of :func:`~mmrefseg.structures.masks.draw_mask`)
+    - segmentation (any form of :func:`~mmrefseg.structures.mask_formats.draw_mask`)
     - ori_shape (tuple[int, int], H and W of the image as it was read)
     - height, width (int, what the annotations believe the image to be)
     - ann_id (int) and img_path (str), to name in errors

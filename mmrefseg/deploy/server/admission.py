@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from .messages import Limits
+from .limits import Limits
 from .prometheus_metrics import Metrics
 
 RETRY_AFTER = 2

@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 from mmrefseg.version import __version__
 
 from .admission import RETRY_AFTER, Admission
-from .messages import INCLUDED, Limits, Question
+from .limits import Limits
 from .prometheus_metrics import Metrics
+from .question_and_reply import INCLUDED, Question
 from .request_reading import Fetch, read_question
 from .worker_pool import BusyError, WorkerPool
 

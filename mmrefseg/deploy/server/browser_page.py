@@ -19,7 +19,7 @@ from mmrefseg.apis.predicting import read_tasks
 from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
 from mmrefseg.datasets.transforms.loading import decode_image
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
 from .request_reading import read_form

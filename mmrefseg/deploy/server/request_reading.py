@@ -16,7 +16,8 @@ from mmrefseg.apis.inference.questions import check_expressions
 from mmrefseg.errors import UserError
 from mmrefseg.utils.json_text import decode_json
 
-from .messages import INCLUDED, Limits, Question
+from .limits import Limits
+from .question_and_reply import INCLUDED, Question
 
 Fetch = Callable[[str], bytes]
 """What an address holds; raises UserError."""

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from mmrefseg.errors import FileError
 
-from .messages import Limits
+from .limits import Limits
 
 SECONDS = 10.0
 """Between looks at a connection."""

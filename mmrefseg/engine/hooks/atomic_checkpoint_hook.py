@@ -20,9 +20,9 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
-from .check_finite import infinite_buffers, refuse_non_finite
 from .checkpoint_notes import keep_own_notes, regular_file
 from .load_checkpoint_hook import LoadCheckpointHook
+from .non_finite_state import infinite_buffers, refuse_non_finite
 from .training_state import check_training_state
 
 _LOCAL = ('atomic_local', 'local')

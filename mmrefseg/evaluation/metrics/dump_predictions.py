@@ -14,7 +14,7 @@ from mmengine.evaluator import BaseMetric
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import METRICS
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.structures.overlap_estimate import expected_overlap
 from mmrefseg.utils.files import check_writable, write_atomically
 

@@ -7,10 +7,10 @@ import pytest
 
 from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.datasets.refshapes import make_refshapes, writer
-from mmrefseg.datasets.refshapes.layouts import PhraseCutLayout
+from mmrefseg.datasets.refshapes.file_layouts import PhraseCutLayout
 from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
 from mmrefseg.errors import FileError
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 NUM_IMAGES = {'train': 6, 'val': 2, 'test': 3, 'miniv': 1}
 SIZE = (128, 96)

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from mmrefseg.datasets.refshapes import SHAPES, SPLITS, make_refshapes, writer
 from mmrefseg.datasets.refshapes.expressions import KINDS
-from mmrefseg.datasets.refshapes.layouts import RefCOCOLayout
+from mmrefseg.datasets.refshapes.file_layouts import RefCOCOLayout
 from mmrefseg.errors import FileError
 from mmrefseg.utils.locks import locked_file
 

@@ -1,4 +1,4 @@
-"""Drawing of masks from what annotation files hold."""
+"""Masks in the formats of annotation files: drawn from polygons, RLE and outlines of instances, and back to RLE."""
 from __future__ import annotations
 
 import re
