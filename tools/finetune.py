@@ -21,13 +21,13 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically
 from mmrefseg.utils.shipped_files import shipped_folder
 
-CONFIG = 'finetune.py'
-WEIGHTS = 'finetuned.pth'
+CONFIG_FILE = 'finetune.py'
+FINAL_CHECKPOINT = 'finetuned.pth'
 KEPT = 0.9
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Tune a model on your own data: make the config, train, test, calibrate, and write report.md with '
                     'its pictures and a page of errors into the work folder. DIR is what "mmrefseg import" makes.')
@@ -74,9 +74,9 @@ def trained_checkpoint(work_dir: Path) -> Path:
 
 def write_final(work_dir: Path, checkpoint: Path) -> Path:
     """Copy a checkpoint to the one name that doesn't tell the epoch."""
-    with open_regular(checkpoint) as source, open_atomically(work_dir / WEIGHTS) as target:
+    with open_regular(checkpoint) as source, open_atomically(work_dir / FINAL_CHECKPOINT) as target:
         shutil.copyfileobj(source, target)
-    return work_dir / WEIGHTS
+    return work_dir / FINAL_CHECKPOINT
 
 
 def write_interpolated(config: Path, before: str, after: Path, share: float) -> Path:
@@ -86,7 +86,7 @@ def write_interpolated(config: Path, before: str, after: Path, share: float) -> 
         model = build_model(read_config(config))
         weights.append(OrderedDict(find_weights(load_checkpoint(model, path))))
     meta = dict(mmrefseg_version=mmrefseg.__version__, interpolated=share)
-    target = after.with_name(WEIGHTS)
+    target = after.with_name(FINAL_CHECKPOINT)
     write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=interpolate(*weights, share))), target)
     return target
 
@@ -124,14 +124,14 @@ def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str],
              work_dir / 'errors')
 
 
-def prepare(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
+def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
     """Write the config, or take the one that is there; returns it, the model's config, and the splits to test."""
     if args.config is None and args.start is None:
         raise InputError('name a checkpoint with --from, or with --config the model to train from its pretrained '
                          'encoders, such as sera_dinov2_refcoco')
     base = args.config or config_of(args.start)
     data = look_at(args.folder)
-    path = work_dir / CONFIG
+    path = work_dir / CONFIG_FILE
     if not args.resume:
         if any(work_dir.glob('*.pth')):
             raise InputError(f'{work_dir} holds checkpoints already: name another --work-dir, or --resume')
@@ -152,7 +152,7 @@ def finetune(args: Namespace) -> None:
     name = re.sub(r'\W+', '_', Path(args.folder).absolute().name)
     work_dir = args.work_dir or Path('work_dirs', f'finetune_{name}')
     check_writable(work_dir)
-    config, base, splits = prepare(args, work_dir)
+    config, base, splits = prepare_config(args, work_dir)
     run_tool('train.py', config, '--work-dir', work_dir, *(['--resume'] if args.resume else []))
     checkpoint = trained_checkpoint(work_dir)
     if args.interpolate is None:

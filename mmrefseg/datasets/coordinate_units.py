@@ -29,7 +29,7 @@ class CoordinateUnits:
         self._may_be_percent = True
 
     def check(self, referent: Mapping, where: str) -> None:
-        """Look at a referent.
+        """Look at a referent's polygons, which may be in shares of the image instead of pixels.
 
         Args:
             referent: with its ``segmentation``, ``height`` and ``width``.

@@ -99,7 +99,7 @@ class Findings:
             self.too_long.append(f'{where}: {tokens} tokens: {text}')
 
     def add_mask(self, mask: np.ndarray, where: str) -> None:
-        """Note size and position.
+        """Count where a mask lies, and note it if it is empty or tiny.
 
         Args:
             mask: uint8 (H, W), 1 inside.

@@ -69,7 +69,7 @@ class VOCPromptDataset(InstancePromptDataset):
         return list(chain.from_iterable(self.parse_each(self._names(self.split), self._instances)))
 
     def image_key(self, referent: Mapping) -> str:
-        """The image's name in VOC."""
+        """The image's name across data sets: its name in VOC."""
         return f'voc/{Path(referent["img_path"]).stem}'
 
     def images_by_split(self) -> dict[str, set[str]]:

@@ -178,7 +178,7 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
 
 
 def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
-    """Decode a COCO RLE.
+    """Draw a mask from a COCO RLE.
 
     Args:
         rle: ``size`` [H, W] and ``counts``, a list of run lengths or COCO's compressed string.

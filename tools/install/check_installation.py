@@ -38,7 +38,7 @@ def check_declared_packages(extras: list[str]) -> None:
 
 
 def check_imports() -> None:
-    """The packages work together."""
+    """Import mmrefseg and the packages that must work together with it."""
     import mmrefseg
     mmrefseg.register_all_modules(init_default_scope=False)
     import mmseg.models  # noqa: F401

@@ -13,7 +13,7 @@ from pip._internal.commands import create_command
 from pip._vendor.packaging.specifiers import SpecifierSet
 
 
-def download(name: str, version: str, folder: Path) -> Path:
+def download_release(name: str, version: str, folder: Path) -> Path:
     """The source release as a file in `folder`."""
     command = create_command('download')
     with command.main_context():

@@ -37,7 +37,7 @@ def require_onnx() -> None:
 
 
 def write_onnx(graph: Graph, folder: Path, precision: str) -> list[str]:
-    """Write a graph.
+    """Write a traced graph as a file that onnxruntime reads.
 
     Args:
         graph: the graph.

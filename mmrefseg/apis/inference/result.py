@@ -27,7 +27,7 @@ _MASK_KINDS = ('.png', '.bmp', '.tif', '.tiff')
 
 
 def outer_outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """The outer outlines of a mask.
+    """The outer outlines of a mask, one per connected part; holes are ignored.
 
     Args:
         mask: bool (H, W).
@@ -154,7 +154,7 @@ class RefSegResult:
         return compose_answers([Panel(self.image.read(), self.mask, self.caption())])
 
     def crop(self, margin: float = 0.0) -> Image.Image | None:
-        """Cut the referent out.
+        """Cut the referent's box out of the image.
 
         Args:
             margin: what to add on each side, as a share of the box's larger side. Default 0.0.

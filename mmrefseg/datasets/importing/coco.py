@@ -18,7 +18,7 @@ _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.
 
 
 def read_coco(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
-    """The objects of COCO files.
+    """Read the objects of COCO files, with what is said of each.
 
     Args:
         source: a file, or a folder of them, one per split.

@@ -22,7 +22,7 @@ _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.
 
 
 def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
-    """The shapes of CVAT's XML.
+    """Read the shapes of CVAT's XML, with what is said of each.
 
     Args:
         source: the file ``annotations.xml``, or a folder of such.

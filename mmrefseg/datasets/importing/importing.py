@@ -38,7 +38,7 @@ _TOLD = 10
 
 
 class Imported(NamedTuple):
-    """What an import made.
+    """What an import has written and skipped.
 
     Args:
         splits: split → numbers of its images, lines and expressions.

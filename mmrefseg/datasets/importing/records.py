@@ -43,7 +43,7 @@ class Annotation(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How files are read.
+    """How annotation files are read where they leave a choice.
 
     Args:
         expression: place of the expression, such as ``'attributes.expression'``, ``'caption'`` or ``'category'``.
@@ -138,7 +138,7 @@ def image_size_of(height: Any, width: Any, where: str) -> tuple[int, int] | None
 
 
 def box_polygon(x: float, y: float, width: float, height: float) -> list[float]:
-    """The outline of a box.
+    """A box as a polygon of four points.
 
     Args:
         x: of its left side.

@@ -55,7 +55,7 @@ class LoadReferringImage(BaseTransform):
     touches = 'image'
 
     def transform(self, results: dict) -> dict:
-        """Read ``img_path``.
+        """Read the image that ``img_path`` names.
 
         Raises:
             MissingInputError: there is no such file.
@@ -195,7 +195,7 @@ def _pixels(content: bytes, flags: int) -> np.ndarray:
 
 
 def to_8_bits(img: np.ndarray) -> np.ndarray:
-    """The upper 8 of 16 bits.
+    """Keep the upper 8 bits of 16-bit values.
 
     Args:
         img: uint8, which stays as it is, or uint16.
@@ -241,7 +241,7 @@ class LoadReferringMask(BaseTransform):
     touches = 'annotation'
 
     def transform(self, results: dict) -> dict:
-        """Draw ``segmentation``.
+        """Draw the mask from ``segmentation``.
 
         Raises:
             InputError: the image does not have the size for which it was annotated, or the segmentation cannot be drawn

@@ -88,7 +88,7 @@ async def _hung_up(request: Request) -> None:
 
 
 def create_app(pool: WorkerPool, limits: Limits, metrics: Metrics, fetch: Fetch | None = None) -> FastAPI:
-    """Make the server.
+    """Make the server's application: its addresses, behind the limits.
 
     Args:
         pool: answers; it runs as long as the server.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """What the server takes.
+    """How much the server takes of one request, and how many requests at a time.
 
     Args:
         image_bytes: size of an image's file. Default 20 MiB.

@@ -68,7 +68,7 @@ async def read_form(request: Request, most_fields: int) -> FormData:
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Read the JSON object that is a request's body.
 
     Args:
         body: of a request.
@@ -99,7 +99,7 @@ async def _of_form(form: FormData) -> dict[str, Any]:
 
 
 def check_texts(texts: Any, limits: Limits) -> list[str]:
-    """Expressions of a request.
+    """Check the expressions of a request, and return them as a list.
 
     Args:
         texts: one, or a list.

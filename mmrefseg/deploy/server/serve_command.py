@@ -48,7 +48,7 @@ def add_arguments(parser: ArgumentParser, port: int) -> None:
 
 
 def limits_of(args: Namespace) -> Limits:
-    """The limits of a command line.
+    """The limits that a command line asks for.
 
     Args:
         args: the command line.

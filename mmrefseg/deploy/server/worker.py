@@ -65,7 +65,7 @@ def _receive(connection: Connection) -> list[Question] | None:
 
 
 def answer_questions(ask: RefSegInferencer, questions: Sequence[Question], batch_size: int) -> list[Reply]:
-    """Answer questions together.
+    """Answer several questions, with the expressions of all in common batches.
 
     Args:
         ask: the model.

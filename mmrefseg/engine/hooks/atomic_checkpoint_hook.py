@@ -33,11 +33,11 @@ class AtomicLocalBackend(LocalBackend):
     """mmengine's backend for local files, but a file appears, or changes, only once it is complete."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes; see :func:`write_atomically`."""
+        """Write bytes into a file, completely or not at all; see :func:`write_atomically`."""
         write_atomically(obj, filepath)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write text; see :func:`write_atomically`."""
+        """Write text into a file, completely or not at all; see :func:`write_atomically`."""
         write_atomically(obj.encode(encoding), filepath)
 
 

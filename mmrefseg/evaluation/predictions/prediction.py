@@ -18,7 +18,7 @@ _TEXTS = ('text', 'expression', 'sentence', 'sent', 'phrase')
 
 
 class Prediction(NamedTuple):
-    """One answer.
+    """One answer out of a file, with the place where it stands.
 
     Args:
         where: file and entry, for messages.

@@ -76,4 +76,4 @@ def test_nothing_of_another_format_stays(tmp_path):
     with pytest.raises(FileError, match='other settings'):
         make_refshapes(tmp_path / 'a', {'val': 1}, layout='phrasecut')
     make_refshapes(tmp_path / 'a', {'val': 1}, layout='phrasecut', overwrite=True)
-    assert {path.name for path in (tmp_path / 'a').iterdir()} == {*PhraseCutLayout.CONTENTS, writer.MANIFEST}
+    assert {path.name for path in (tmp_path / 'a').iterdir()} == {*PhraseCutLayout.CONTENTS, writer.SETTINGS_FILE}
