@@ -21,7 +21,7 @@ from .locks import locked_file
 from .web_addresses import is_url
 from .web_connections import Connections
 
-MAX_BYTES = 1 << 36
+MAX_DOWNLOAD_BYTES = 1 << 36
 """No larger file is downloaded: 64 GB, three times COCO's largest."""
 
 _TIMEOUT = 60.0
@@ -184,14 +184,14 @@ def _receive(response: HTTPResponse, part: Path, start: int, size: int | None) -
     if response.headers.get_content_type() in _WEB_PAGE:
         raise InputError(f'{response.url} answers with a web page instead of {name}. Open it in a browser: perhaps it '
                          'asks for something')
-    if left is not None and (before + left > MAX_BYTES or size not in (None, before + left)):
-        raise InputError(f'{response.url} offers {before + left} bytes as {name}, '
-                         + (f'which has {size}' if size else f'more than {MAX_BYTES}') + ': it is another file')
+    if left is not None and (before + left > MAX_DOWNLOAD_BYTES or size not in (None, before + left)):
+        expected = f'which has {size}' if size else f'more than {MAX_DOWNLOAD_BYTES}'
+        raise InputError(f'{response.url} offers {before + left} bytes as {name}, {expected}: it is another file')
     free = shutil.disk_usage(part.parent).free
     if left is not None and left > free:
         raise FileError(f'{name} needs {left} bytes more, but {part.parent} has {free} left. Make room, or name '
                         'another folder')
-    came, most = 0, (size or MAX_BYTES) - before
+    came, most = 0, (size or MAX_DOWNLOAD_BYTES) - before
     with part.open('ab' if resumes else 'wb') as file, wrap_file(response, left or 0, description=name) as source:
         while chunk := source.read(_CHUNK):
             came += len(chunk)

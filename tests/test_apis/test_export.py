@@ -19,11 +19,11 @@ from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.export import check_export, export_model
 from mmrefseg.apis.export.export_check import Agreement
 from mmrefseg.apis.export.exporting import geometry_of
-from mmrefseg.apis.export.graphs import Graph, trace
 from mmrefseg.apis.export.odd_strings import odd_strings
 from mmrefseg.apis.export.onnx_files import _shrink, write_onnx
 from mmrefseg.apis.export.pt2_files import has_compiler, write_pt2
 from mmrefseg.apis.export.refseg_onnx import Model, RefSegError, _resample
+from mmrefseg.apis.export.traced_graphs import Graph, trace
 from mmrefseg.apis.export.vocabulary import vocabulary_of
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.models.layers.deformable_conv import DeformableConv

@@ -16,7 +16,7 @@ from mmrefseg.apis.inference.model_loading import identity_of
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 
 CONFIG = 'sera_tiny_refshapes'
 

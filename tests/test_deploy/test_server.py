@@ -23,17 +23,18 @@ from fastapi.responses import StreamingResponse  # noqa: E402
 from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
-from mmrefseg.deploy.server.admission import Room, Share  # noqa: E402
+from mmrefseg.deploy.server.admission import Holding, Room  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
 from mmrefseg.deploy.server.known_names import KnownNames  # noqa: E402
-from mmrefseg.deploy.server.messages import Limits, Question, Reply  # noqa: E402
+from mmrefseg.deploy.server.limits import Limits  # noqa: E402
 from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.question_and_reply import Question, Reply  # noqa: E402
 from mmrefseg.deploy.server.run_server import ImpatientProtocol  # noqa: E402
 from mmrefseg.deploy.server.serve_command import add_arguments, limits_of  # noqa: E402
 from mmrefseg.deploy.server.worker import answer_questions, levels_of  # noqa: E402
 from mmrefseg.deploy.server.worker_pool import BusyError, WorkerPool  # noqa: E402
 from mmrefseg.errors import InputError, UserError  # noqa: E402
-from mmrefseg.structures.masks import rle_to_mask  # noqa: E402
+from mmrefseg.structures.mask_formats import rle_to_mask  # noqa: E402
 
 LIMITS = Limits(image_bytes=1 << 16, expressions=4, seconds=30, waiting=40)
 
@@ -235,9 +236,9 @@ def test_fetched_images_take_room_too(pool):
         assert httpx.post(f'{address}/v1/segment', json=question).status_code == 422
 
 
-def test_shares_of_a_room():
+def test_what_requests_hold_of_a_room():
     room = Room(10)
-    with Share(room) as first, Share(room) as second:
+    with Holding(room) as first, Holding(room) as second:
         first.hold('body', 6)
         with pytest.raises(Exception, match='busy'):
             second.hold('body', 5)

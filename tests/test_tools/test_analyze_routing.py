@@ -208,7 +208,7 @@ def test_kinds_from_words_where_the_data_give_none(folder):
     samples = [item['data_samples'].clone() for _ in range(3)]
     for sample, (text, kind) in zip(samples, [('left cup', ''), ('left cup', 'shopping'), ('a cup', '')], strict=True):
         sample.set_metainfo(dict(text=text, kind=kind))
-    table = tool['collect'](model.train(), [dict(inputs=[item['inputs']] * 3, data_samples=samples)])
+    table = tool['collect_routing'](model.train(), [dict(inputs=[item['inputs']] * 3, data_samples=samples)])
     assert table.kinds() == {'all': 3, 'attribute': 1, 'location': 1, 'shopping': 1}
     assert not model.training
 

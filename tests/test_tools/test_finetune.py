@@ -37,7 +37,7 @@ def run(tool, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tool, 'run_tool', pretend)
     monkeypatch.setattr(tool, 'look_at', lambda folder: tool_data)
-    tool_data = sys.modules['mmrefseg.apis.finetuning'].OwnData(tmp_path / 'data', 20, ['val', 'test'], False)
+    tool_data = sys.modules['mmrefseg.apis.finetuning_config'].OwnData(tmp_path / 'data', 20, ['val', 'test'], False)
 
     def call(*arguments):
         ran.clear()

@@ -53,7 +53,7 @@ class ImageSource:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """What messages call the image: its path or address, or how it was given."""
         return self.path or f'the image given as {type(self._image).__name__}'
 
     def read(self) -> np.ndarray:

@@ -17,7 +17,7 @@ PICTURES = {'png': ('masks', '.png'), 'overlay': ('overlays', '.jpg')}
 
 
 class AnswerSettings(NamedTuple):
-    """How answers are made.
+    """How images are answered, and what is saved of each answer.
 
     Args:
         save: what to save of each answer beside its line, of ``PICTURES``. Default ().

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from .known_names import KnownNames
-from .messages import Limits
+from .limits import Limits
 from .prometheus_metrics import Metrics
 
 RETRY_AFTER = 2
@@ -37,7 +37,7 @@ class Room:
         self.left = size
 
 
-class Share:
+class Holding:
     """What one request holds of a room, until the block ends that it is the context of.
 
     Args:
@@ -47,7 +47,7 @@ class Share:
     def __init__(self, room: Room) -> None:
         self._room, self._held = room, dict[str, int]()
 
-    def __enter__(self) -> Share:
+    def __enter__(self) -> Holding:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,7 +73,7 @@ class Share:
 class Admission:
     """Reads the body of each request within limits and turns away what doesn't keep to them, as ASGI middleware.
 
-    What a request holds is the :class:`Share` in its scope, ``share``.
+    What a request holds is the :class:`Holding` in its scope, ``holding``.
 
     Args:
         app: what answers.
@@ -118,10 +118,10 @@ class Admission:
             if scope['method'] not in ('POST', 'PUT', 'PATCH'):
                 await self._app(scope, receive, send)
                 return
-            with self._place(), Share(self._room) as share:
-                body = await self._read(scope, receive, share)
+            with self._place(), Holding(self._room) as holding:
+                body = await self._read(scope, receive, holding)
                 if body is not None:
-                    scope['share'] = share
+                    scope['holding'] = holding
                     await self._app(scope, _replay(body, receive), send)
         except HTTPException as refusal:
             await _turn_away(receive, send, refusal)
@@ -137,15 +137,15 @@ class Admission:
         finally:
             self._inside -= 1
 
-    async def _read(self, scope: dict, receive: Any, share: Share) -> bytes | None:
+    async def _read(self, scope: dict, receive: Any, holding: Holding) -> bytes | None:
         """The whole body; None if the client hung up."""
         told = dict(scope['headers']).get(b'content-length', b'0')
         declared = int(told[:20]) if told.isdigit() else 0
         if declared > self._limits.body_bytes:
             raise _too_large(self._limits)
-        share.hold('body', declared)
+        holding.hold('body', declared)
         try:
-            return await asyncio.wait_for(_collect(receive, self._limits, share, declared), self._limits.seconds)
+            return await asyncio.wait_for(_collect(receive, self._limits, holding, declared), self._limits.seconds)
         except asyncio.TimeoutError:  # another class before Python 3.11
             raise HTTPException(408, f'the request did not arrive within {self._limits.seconds:.0f} seconds'
                                 ) from None
@@ -155,14 +155,14 @@ def _too_large(limits: Limits) -> HTTPException:
     return HTTPException(413, f'the request is too large; at most {limits.body_bytes} bytes are taken')
 
 
-async def _collect(receive: Any, limits: Limits, share: Share, declared: int) -> bytes | None:
+async def _collect(receive: Any, limits: Limits, holding: Holding, declared: int) -> bytes | None:
     """What a client sends; None if it hangs up."""
     body = bytearray()
     while (message := await receive())['type'] == 'http.request':
         body += message.get('body', b'')
         if len(body) > limits.body_bytes:
             raise _too_large(limits)
-        share.hold('body', max(len(body), declared))
+        holding.hold('body', max(len(body), declared))
         if not message.get('more_body'):
             return bytes(body)
     return None

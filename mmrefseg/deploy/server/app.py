@@ -12,8 +12,9 @@ from mmrefseg.version import __version__
 
 from .admission import Admission, busy
 from .known_names import KnownNames
-from .messages import INCLUDED, Limits, Question
+from .limits import Limits
 from .prometheus_metrics import Metrics
+from .question_and_reply import INCLUDED, Question
 from .request_reading import Fetch, read_question
 from .worker_pool import BusyError, WorkerPool
 
@@ -89,7 +90,7 @@ async def _hung_up(request: Request) -> None:
 
 def create_app(pool: WorkerPool, limits: Limits, metrics: Metrics, fetch: Fetch | None = None,
                names: KnownNames | None = None) -> FastAPI:
-    """Make the server.
+    """Make the server's application: its addresses, behind the limits.
 
     Args:
         pool: answers; it runs as long as the server.

@@ -13,10 +13,11 @@ from starlette.exceptions import HTTPException
 
 from mmrefseg.apis.inference.image_download import download_image
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
 
-from .messages import Limits, Question
+from .limits import Limits
+from .question_and_reply import Question
 from .request_reading import Fetch, check_texts, fetch_image, of_base64, parse_json_object
 
 _MOST_TASKS = 64

@@ -16,7 +16,8 @@ from mmrefseg.apis.inference.questions import check_expressions
 from mmrefseg.errors import UserError
 from mmrefseg.utils.json_text import decode_json
 
-from .messages import INCLUDED, Limits, Question
+from .limits import Limits
+from .question_and_reply import INCLUDED, Question
 
 Fetch = Callable[[str], bytes]
 """What an address holds; raises UserError."""
@@ -67,7 +68,7 @@ async def read_form(request: Request, most_fields: int) -> FormData:
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Read the JSON object that is a request's body.
 
     Args:
         body: of a request.
@@ -98,7 +99,7 @@ async def _of_form(form: FormData) -> dict[str, Any]:
 
 
 def check_texts(texts: Any, limits: Limits) -> list[str]:
-    """Expressions of a request.
+    """Check the expressions of a request, and return them as a list.
 
     Args:
         texts: one, or a list.
@@ -152,13 +153,13 @@ async def fetch_image(request: Request, url: str, limits: Limits, fetch: Fetch) 
     Raises:
         HTTPException: it cannot be had (422), or there is no room for it (503).
     """
-    share = request.scope['share']
-    share.hold('image', limits.image_bytes)
+    holding = request.scope['holding']
+    holding.hold('image', limits.image_bytes)
     try:
         content = await run_in_threadpool(fetch, url)
     except UserError as error:
         raise HTTPException(422, str(error)) from None
-    share.hold('image', len(content))
+    holding.hold('image', len(content))
     return content
 
 

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from mmrefseg.errors import FileError
 
-from .messages import Limits
+from .limits import Limits
 
 SECONDS = 10.0
 """Between looks at a connection."""
@@ -29,7 +29,7 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     seconds = SECONDS
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to look.
+        """Begin to watch the connection: one that nothing comes over is given up.
 
         Args:
             transport: asyncio's.
@@ -38,7 +38,7 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End looking.
+        """End the watch, because the connection has ended.
 
         Args:
             exc: what ended the connection, None if nothing went wrong.

@@ -11,7 +11,7 @@ from mmrefseg.apis.inference.model_loading import identity_of, load_inferencer
 from mmrefseg.errors import InputError
 from mmrefseg.utils.optional_packages import need_extra
 
-from .messages import Limits
+from .limits import Limits
 
 TOKEN = 'LABEL_STUDIO_TOKEN'
 """Environment variable with what Label Studio wants to be shown."""
@@ -54,7 +54,7 @@ def add_arguments(parser: ArgumentParser, port: int) -> None:
 
 
 def limits_of(args: Namespace) -> Limits:
-    """The limits of a command line.
+    """The limits that a command line asks for.
 
     Args:
         args: the command line.

@@ -14,8 +14,8 @@ from typing import Any
 from mmrefseg.apis.inference import RefSegInferencer
 from mmrefseg.errors import UserError
 
-from .messages import Question, Reply
 from .prometheus_metrics import Metrics
+from .question_and_reply import Question, Reply
 from .worker import work
 
 _LOOK = 0.2  # seconds between looks at an idle process

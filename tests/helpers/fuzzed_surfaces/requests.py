@@ -17,8 +17,9 @@ from helpers.running_server import running
 from mmrefseg.deploy.server.app import create_app
 from mmrefseg.deploy.server.browser_page import add_page, made_examples
 from mmrefseg.deploy.server.label_studio import add_label_studio, label_studio_fetch
-from mmrefseg.deploy.server.messages import INCLUDED, Limits, Question, Reply
+from mmrefseg.deploy.server.limits import Limits
 from mmrefseg.deploy.server.prometheus_metrics import Metrics
+from mmrefseg.deploy.server.question_and_reply import INCLUDED, Question, Reply
 from mmrefseg.deploy.server.run_server import ImpatientProtocol
 from mmrefseg.errors import InputError
 

@@ -10,7 +10,7 @@ from helpers.refcoco_files import write_refcoco
 from mmengine.registry import DefaultScope
 
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
-from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, splits, verify
+from mmrefseg.datasets.preparation import RECIPES, prepare, preparing, read_manifest, split_preparation, verify
 from mmrefseg.datasets.preparation.recipes import SplitSize
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.lmdb_file import LMDBWriter
@@ -37,8 +37,8 @@ def _killed_at(point, out_dir, *args, **kwargs):
             return count_and_call
 
         for owner, names in ((Path, ('rename', 'mkdir', 'symlink_to')), (shutil, ('rmtree', )),
-                             (preparing, ('write_atomically', )), (splits, ('write_atomically', 'check_image')),
-                             (LMDBWriter, ('_commit', 'close'))):
+                             (preparing, ('write_atomically', )), (LMDBWriter, ('_commit', 'close')),
+                             (split_preparation, ('write_atomically', 'check_image'))):
             for name in names:
                 setattr(owner, name, counted(getattr(owner, name)))
         try:
@@ -91,7 +91,7 @@ def test_archives_are_closed_afterwards(root, tmp_path):
 
 def test_finished_splits_are_not_done_again(root, tmp_path, monkeypatch):
     done = []
-    check = splits.check_image
+    check = split_preparation.check_image
 
     def check_some(task):
         if len(done) == 3:
@@ -99,7 +99,7 @@ def test_finished_splits_are_not_done_again(root, tmp_path, monkeypatch):
         done.append(task.name)
         return check(task)
 
-    monkeypatch.setattr(splits, 'check_image', check_some)
+    monkeypatch.setattr(split_preparation, 'check_image', check_some)
     with pytest.raises(OSError, match='no space'):
         prepare('refshapes', [root], tmp_path / 'out')
     assert done == ['one.jpg', 'two.png', 'three.jpg']
