@@ -85,12 +85,13 @@ class Connections:
             opener.add_handler(handler)
         return opener
 
-    def connect(self, address: tuple[str, int], timeout: float, *_: Any) -> socket.socket:
+    def connect(self, address: tuple[str, int], timeout: float, *others: Any) -> socket.socket:
         """Connect to a server, as :func:`socket.create_connection` does.
 
         Args:
             address: host and port.
             timeout: seconds that it may stay silent.
+            *others: what else ``http.client`` says, which is left aside.
 
         Raises:
             InputError: it is refused.
