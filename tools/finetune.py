@@ -1,6 +1,7 @@
 """Fine-tune a model on a folder of your own data, and report on it: tools/finetune.py DIR --from CHECKPOINT"""
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,12 +18,14 @@ from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
 from mmrefseg.checkpoints.weight_interpolation import interpolate
 from mmrefseg.checkpoints.weights import checkpoint_bytes
-from mmrefseg.errors import InputError
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically
 from mmrefseg.utils.shipped_files import shipped_folder
 
 CONFIG_FILE = 'finetune.py'
 FINAL_CHECKPOINT = 'finetuned.pth'
+RESULTS = ('predictions.json', 'metrics.json', 'probe.json', 'calibration.json', 'report.json', 'report.md',
+           'samples.png', 'curves.png', 'errors', 'old_data')
 KEPT = 0.9
 
 
@@ -124,6 +127,18 @@ def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str],
              work_dir / 'errors')
 
 
+def refuse_another_run(work_dir: Path, config: bytes | None = None) -> None:
+    """Refuse a folder that holds what another run, or an earlier one, found, or another config than this one."""
+    found = [path.name for path in sorted(work_dir.glob('*.pth'))] + [
+        name for name in RESULTS if os.path.lexists(work_dir / name)]
+    if config is not None and os.path.lexists(path := work_dir / CONFIG_FILE):
+        with open_regular(path) as file:
+            found += [CONFIG_FILE] if file.read(len(config) + 1) != config else []
+    if found:
+        raise InputError(f'{work_dir} holds {", ".join(found[:3])} of another run, which would be lost: name another '
+                         '--work-dir, or go on with it by --resume')
+
+
 def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
     """Write the config, or take the one that is there; returns it, the model's config, and the splits to test."""
     if args.config is None and args.start is None:
@@ -132,11 +147,15 @@ def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str
     base = args.config or config_of(args.start)
     data = look_at(args.folder)
     path = work_dir / CONFIG_FILE
-    if not args.resume:
-        if any(work_dir.glob('*.pth')):
-            raise InputError(f'{work_dir} holds checkpoints already: name another --work-dir, or --resume')
+    if args.resume:
+        if not path.is_file():
+            raise MissingInputError(f'{work_dir} holds no {CONFIG_FILE} of a run that could go on: leave --resume out, '
+                                    'or name its --work-dir')
+    else:
+        refuse_another_run(work_dir)
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
                                  args.keep, args.absent)
+        refuse_another_run(work_dir, config.pretty_text.encode())
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
               f'{config.train_cfg.max_epochs} times; the config is {path}')

@@ -42,6 +42,9 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the answers')
     parser.add_argument('--images', metavar='DIR',
                         help="folder that names in lists and JSON Lines are relative to (default: the list's own)")
+    parser.add_argument('--trust-lists', action='store_true',
+                        help='fetch addresses in lists and JSON Lines from private networks and by proxies, too, as '
+                             'those on the command line are (default: from the internet alone)')
     parser.add_argument('--save', nargs='+', default=[], choices=(*PICTURES, 'coco'),
                         help='also: a mask of each answer as PNG, a picture with the mask drawn on it, all masks in '
                              f"COCO's format as {COCO}")
@@ -107,8 +110,8 @@ def predict(args: Namespace) -> None:
     out = Path(args.out)
     check_writable(out)
     expressions = read_expressions(args.expressions)
-    folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images), answer_settings(args),
-                         args.images_per_shard)
+    folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images, args.trust_lists),
+                         answer_settings(args), args.images_per_shard)
     # torchrun starts all processes again when one has ended.
     resume = args.resume or int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
     pending = folder.pending(rank, world_size, resume)

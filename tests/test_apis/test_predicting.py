@@ -65,6 +65,25 @@ def test_folders_lists_and_lines_are_read_in_order(photos, tmp_path):
     assert [task.expressions for task in tasks[1:]] == [['z'], ['other']]
 
 
+def test_addresses_in_files_are_of_the_internet_alone(tmp_path, monkeypatch):
+    """A list may come from others; a command line is the user's own."""
+    asked = []
+
+    def fetch(url, public_only):
+        asked.append((url, public_only))
+        raise InputError('it was asked for')
+
+    monkeypatch.setattr('mmrefseg.apis.inference.image_sources.download_image', fetch)
+    (tmp_path / 'list.txt').write_text('http://a/1.png\n')
+    (tmp_path / 'lines.jsonl').write_text('{"image": "HTTP://a/2.png", "expression": "x"}\n')
+    inputs = [tmp_path / 'list.txt', tmp_path / 'lines.jsonl', 'http://a/3.png']
+    folder = folder_of(tmp_path / 'out', inputs)
+    predict_shards(RefSegInferencer.__new__(RefSegInferencer), folder, folder.missing(), AnswerSettings(workers=0),
+                   lambda *_: None)
+    assert asked == [('http://a/1.png', True), ('HTTP://a/2.png', True), ('http://a/3.png', False)]
+    assert not any(task.public_only for task in read_tasks(list(map(str, inputs)), ['x'], trust_lists=True))
+
+
 @pytest.mark.parametrize(('line', 'message'), [
     ('{"image": 3}', "'image' must be of type str"),
     ('{"image": "a", "expressions": [" "]}', 'line 1: .*blank'),

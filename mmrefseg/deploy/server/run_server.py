@@ -73,7 +73,7 @@ def run_server(app: FastAPI, host: str, port: int, limits: Limits, on_start: Cal
     Raises:
         FileError: the port is taken, or the address is none of this machine.
     """
-    config = uvicorn.Config(app, host, port, http=ImpatientProtocol, log_level='warning', access_log=False,
+    config = uvicorn.Config(app, host, port, http=ImpatientProtocol, ws='none', log_level='warning', access_log=False,
                             server_header=False, timeout_graceful_shutdown=int(limits.seconds) + 1,
                             limit_concurrency=8 * limits.waiting)
     try:
