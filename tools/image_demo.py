@@ -10,7 +10,7 @@ from mmrefseg.utils.files import check_writable, refuse_overwriting
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: %(prog)s street.jpg "the red car" "the man left of it" --config sera_tiny_refshapes '
@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def demonstrate(args: argparse.Namespace) -> None:
-    """Ask and draw."""
+    """Ask the model, print its answers and draw them."""
     images = [source.path for source in sources_of(args.image)]
     several = len(images) > 1 or os.path.isdir(args.image)
     out = Path(args.out or ('answers' if several else 'answers.png'))

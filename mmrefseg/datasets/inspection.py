@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.progress import track
 
 from mmrefseg.errors import MissingInputError, UserError
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.structures.mask_position import position_of
-from mmrefseg.structures.masks import draw_mask
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 from mmrefseg.utils.image_header import read_image_header
 from mmrefseg.utils.text_formatting import counted
@@ -106,7 +106,7 @@ class Findings:
             self.too_long.append(f'{where}: {tokens} tokens: {text}')
 
     def add_mask(self, mask: np.ndarray, where: str) -> None:
-        """Note size and position.
+        """Count where a mask lies, and note it if it is empty or tiny.
 
         Args:
             mask: uint8 (H, W), 1 inside.

@@ -16,7 +16,7 @@ _COLOUR = '#ff5a28'
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(description='Write inspect.html, one page about a folder of JSON Lines, with what to mend '
                                         'first on top, and inspect.json with all its numbers.')
     parser.add_argument('folder', type=Path, metavar='DIR', help='folder with annotations/ and images/')

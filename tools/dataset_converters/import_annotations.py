@@ -12,7 +12,7 @@ _TOLD = 10
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Make a folder of images and JSON Lines, which JSONLinesDataset reads, of what an annotation tool '
         'wrote. The source is not changed; the folder is written whole or not at all.')

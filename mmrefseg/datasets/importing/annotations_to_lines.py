@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation, draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import Segmentation, draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
 from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 

@@ -9,12 +9,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation, mask_to_rle
+from mmrefseg.structures.mask_formats import Segmentation, mask_to_rle
 from mmrefseg.utils.files import read_regular
 from mmrefseg.utils.image_header import check_pixels
 from mmrefseg.utils.xml_text import parse_xml
 
-from .recognising import files_of
+from .format_recognition import files_of
 from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
 
 _MAX_BYTES = 1 << 29
@@ -23,7 +23,7 @@ _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.
 
 
 def read_cvat(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:
-    """The shapes of CVAT's XML.
+    """Read the shapes of CVAT's XML, with what is said of each.
 
     Args:
         source: the file ``annotations.xml``, or a folder of such.

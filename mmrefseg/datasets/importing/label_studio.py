@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation, mask_to_rle
+from mmrefseg.structures.mask_formats import Segmentation, mask_to_rle
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.image_header import check_pixels
 
 from ..annotation_fields import get_field
-from .recognising import files_of
+from .format_recognition import files_of
 from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 
 _IMAGES = ('image', 'img', 'url')

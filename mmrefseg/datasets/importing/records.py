@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation
+from mmrefseg.structures.mask_formats import Segmentation
 from mmrefseg.utils.expression_checks import check_expression
 
 _SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'dev': 'val',
@@ -30,7 +30,7 @@ class Annotation(NamedTuple):
         image: name of the image, as the file has it.
         size: height and width in pixels of the image as the tool saw it; None if the file does not say.
         expressions: what is said of the object.
-        segmentation: as :func:`~mmrefseg.structures.masks.draw_mask` takes it; None: nothing is referred to.
+        segmentation: as :func:`~mmrefseg.structures.mask_formats.draw_mask` takes it; None: nothing is referred to.
         where: file and element, for messages.
         split: the split that the file puts it into. Default ``''``, none.
         in_shares: whether polygons are in shares of the image's width and height. Default False, in pixels.
@@ -46,7 +46,7 @@ class Annotation(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How files are read.
+    """How annotation files are read where they leave a choice.
 
     Args:
         expression: place of the expression, such as ``'attributes.expression'``, ``'caption'`` or ``'category'``.
@@ -149,7 +149,7 @@ def image_size_of(height: Any, width: Any, where: str) -> tuple[int, int] | None
 
 
 def box_polygon(x: float, y: float, width: float, height: float) -> list[float]:
-    """The outline of a box.
+    """A box as a polygon of four points.
 
     Args:
         x: of its left side.

@@ -111,7 +111,7 @@ class _Loader(yaml.SafeLoader):
     """Refuses a mapping with the same key twice, of which the last would count."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """A mapping.
+        """Make a dictionary of a YAML mapping.
 
         Args:
             node: as it is written.

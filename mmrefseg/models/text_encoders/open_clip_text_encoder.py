@@ -167,7 +167,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         return ids
 
     def forward(self, token_ids: Tensor, token_mask: Tensor) -> TextFeatures:
-        """Encode expressions.
+        """Encode tokenised expressions.
 
         Args:
             token_ids: int64 (B, L).
