@@ -14,7 +14,7 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, read_regular
 from mmrefseg.utils.safe_names import refuse_links_out
 
-from .recognising import others_in
+from .format_recognition import others_in
 from .records import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
 
 _MAX_BYTES = 1 << 26
