@@ -31,6 +31,9 @@ from .transforms.loading import decode_image
 TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
+FEW = 0.1
+"""Where fewer of train's images than this share are asked about two objects, words need not matter."""
+
 _SIDE = 360
 _MOST_COMPARED = 1000  # expressions of an image with which each of its others is compared
 _EMPTY_WORDS = frozenset(('the', 'a', 'an', 'of', 'is', 'that', 'one'))
@@ -69,6 +72,7 @@ class Findings:
     ambiguous: list[str] = field(default_factory=list, init=False)
     too_long: list[str] = field(default_factory=list, init=False)
     duplicates: list[str] = field(default_factory=list, init=False)
+    single: list[str] = field(default_factory=list, init=False)
     tokens: Counter[int] = field(default_factory=Counter, init=False)
     words: Counter[str] = field(default_factory=Counter, init=False)
     classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter), init=False)
@@ -135,6 +139,8 @@ def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) ->
         pictures[file.stem] = [picture for path, referents in track(by_image.items(), escape(file.stem))
                                if (picture := _look_at_image(path, referents, file, findings))]
         referents = [referent for of_image in by_image.values() for referent in of_image.values()]
+        if file.stem == 'train':
+            findings.single += _asked_about_one(by_image)
         findings.splits[file.stem] = {
             'images': len(by_image), 'lines': len(referents),
             'expressions': sum(len(referent['sentences']) for referent in referents), 'broken': len(broken)}
@@ -157,6 +163,17 @@ def _read(file: Path, folder: Path) -> dict[str, dict[int, dict]]:
             continue
         by_image[referent['img_path']][number] = referent
     return by_image
+
+
+def _asked_about_one(by_image: Mapping[str, Mapping[int, dict]]) -> list[str]:
+    """The images with one referent, with its expression; none if enough others have several.
+
+    Who sees one expression per image alone can learn to find the object without reading it.
+    """
+    single = {path: next(iter(referents.values())) for path, referents in by_image.items() if len(referents) == 1}
+    if len(by_image) - len(single) >= FEW * len(by_image):
+        return []
+    return [f'{Path(path).name}: {referent["sentences"][0]["text"]}' for path, referent in single.items()]
 
 
 def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: Findings) -> Fingerprint | None:

@@ -31,6 +31,9 @@ def advice(findings: Findings) -> list[tuple[str, str]]:
     """What to mend first: sentence and key of the list that it is about."""
     told = (('broken', 'broken lines, or masks that do not fit: {}. Mend them, training stops there'),
             ('duplicates', 'pictures in two splits: {}. Figures on them would be too good; keep each in one'),
+            ('single', 'images of train that are asked about one object alone, as nearly all of them are: {}. A model '
+                       'can learn to find it without reading; annotate several objects per image, in words of their '
+                       'own'),
             ('repeated', 'expressions of several lines of one image: {}. Say more, or unite the masks'),
             ('ambiguous', 'expressions that may also mean another object of their image, of which all their words are '
                           'said, too: {}. Say more'),
@@ -72,7 +75,8 @@ def to_html(findings: Findings, folder: Path) -> str:
 
 def numbers(findings: Findings) -> dict[str, object]:
     """All that the page says, without pictures."""
-    lists = ('splits', 'broken', 'duplicates', 'repeated', 'ambiguous', 'untrained', 'too_long', 'tiny', 'empty')
+    lists = ('splits', 'broken', 'duplicates', 'single', 'repeated', 'ambiguous', 'untrained', 'too_long', 'tiny',
+             'empty')
     return {**{key: getattr(findings, key) for key in lists}, 'tokens': dict(sorted(findings.tokens.items())),
             'words': dict(findings.words.most_common(_LISTED)), 'vocabulary': len(findings.words),
             'classes': {split: dict(counts.most_common()) for split, counts in findings.classes.items()},

@@ -51,7 +51,7 @@ def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterat
             if segmentation is None:
                 continue
             with_category = {**element, 'category': categories.get(str(element.get('category_id')))}
-            words = words_at(with_category, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
+            words = words_at(with_category, _EXPRESSION_PATHS, options, notes, where)
             yield Annotation(image[0], image[1], words, segmentation, where, split, options.in_shares)
 
 

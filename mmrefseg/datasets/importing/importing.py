@@ -133,6 +133,8 @@ def _check(notes: Notes, drawn: list[Drawn], source: Path, skip_broken: bool) ->
                          + (f'\n... and {more} more' if more > 0 else ''))
     if not drawn:
         reasons = [f'{count} {what}' for what, count in notes.counts.items()] + notes.broken[:_TOLD]
+        if notes.fields:
+            reasons.append(f'--expression can name one of these fields: {", ".join(notes.fields)}')
         raise InputError(f'{source} holds nothing that an expression refers to'
                          + (f': {"; ".join(reasons)}' if reasons else '. Is it the right file or folder?'))
 

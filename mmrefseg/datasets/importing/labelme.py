@@ -52,7 +52,7 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
             outline = _outline(shape, size, options, notes, where)
             if outline is None:
                 continue
-            words = words_at(shape, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
+            words = words_at(shape, _EXPRESSION_PATHS, options, notes, where)
             group = shape.get('group_id')
             key = (index,) if group is None else ('group', str(group), words)
             groups[key].append((words, outline, where))
