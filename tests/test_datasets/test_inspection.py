@@ -3,7 +3,7 @@ from itertools import combinations
 
 import pytest
 
-from mmrefseg.datasets.inspection import _ambiguous, _asked_about_one
+from mmrefseg.datasets.inspection import _ambiguous, _asked_about_one, samples_of
 
 
 def test_a_shorter_expression_may_mean_a_longer_one():
@@ -40,3 +40,8 @@ def test_images_asked_about_one_object_alone(several, told):
                 for index in range(20)}
     found = _asked_about_one(by_image)
     assert len(found) == told and set(found) <= {f'{index}.jpg: object' for index in range(20)}
+
+
+def test_samples_lie_evenly_among_images():
+    assert samples_of('abcdefgh', 4) == list('aceg') and samples_of('ab', 4) == list('aabb')
+    assert samples_of([], 4) == samples_of('ab', 0) == []
