@@ -27,7 +27,7 @@ def taken(monkeypatch) -> list[tuple[int, ...]]:
 
 def convolution(bias: bool = True) -> nn.Conv2d:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(16, 24, 3, padding=1, bias=bias))
+    model = nn.Sequential(nn.Conv2d(64, 72, 3, padding=1, bias=bias))
     use_winograd(model)
     return model[0]
 
@@ -36,22 +36,22 @@ def convolution(bias: bool = True) -> nn.Conv2d:
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 def test_equals_the_plain_convolution(taken, bias, layout):
-    conv, x = convolution(bias), torch.randn(3, 16, 21, 50).to(memory_format=layout)
+    conv, x = convolution(bias), torch.randn(3, 64, 33, 50).to(memory_format=layout)
     with torch.inference_mode():
         y, plain = conv(x), nn.Conv2d.forward(conv, x)
         assert torch.equal(conv(x[1:2]), y[1:2])
     torch.testing.assert_close(y, plain, atol=1e-4 * plain.abs().max().item(), rtol=0)
-    assert taken == 4 * [(1, 16, 21, 50)]
+    assert taken == 4 * [(1, 64, 33, 50)]
 
 
 @needs_nnpack
 def test_elsewhere_it_is_the_plain_convolution(taken):
-    conv, x = convolution(), torch.randn(1, 16, 24, 24)
+    conv, x = convolution(), torch.randn(1, 64, 32, 32)
     with torch.no_grad():
-        conv(x[..., :19])
+        conv(x[..., :31])
         with torch.autocast('cpu', torch.bfloat16):
             assert conv(x).dtype == torch.bfloat16
-        assert torch.export.export(conv, (x, )).module()(x).shape == (1, 24, 24, 24)
+        assert torch.export.export(conv, (x, )).module()(x).shape == (1, 72, 32, 32)
         conv.double()(x.double())
     conv.float()(x).sum().backward()
     assert conv.weight.grad is not None and taken == []
@@ -59,17 +59,20 @@ def test_elsewhere_it_is_the_plain_convolution(taken):
 
 @needs_nnpack
 def test_chooses_plain_3x3_convolutions_and_keeps_their_weights():
-    others = [nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, padding=1, groups=4),
-              nn.Conv2d(4, 4, 3, padding=2, dilation=2), nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect')]
-    model = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), DeformableConv(4, 4), *others)
+    others = [nn.Conv2d(64, 64, **shape) for shape in (
+        dict(kernel_size=1), dict(kernel_size=3), dict(kernel_size=3, stride=2, padding=1),
+        dict(kernel_size=3, padding=1, groups=4), dict(kernel_size=3, padding=2, dilation=2),
+        dict(kernel_size=3, padding=1, padding_mode='reflect'))]
+    narrow = nn.Conv2d(63, 64, 3, padding=1)
+    model = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), DeformableConv(64, 64), narrow, *others)
     names = list(model.state_dict())
     use_winograd(model)
     chosen = [name for name, module in model.named_modules() if isinstance(module, WinogradConv2d)]
-    assert chosen == ['0', '1.conv_offset'] and list(model.state_dict()) == names
+    assert chosen == ['0'] and list(model.state_dict()) == names
 
 
 def test_not_where_it_may_be_slower(monkeypatch):
     monkeypatch.setattr(winograd.torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
-    model = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
+    model = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1))
     use_winograd(model)
     assert type(model[0]) is nn.Conv2d

@@ -4,14 +4,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_LEAST_SIDE = 20  # pixels; on smaller maps too much of the tiles is padding
+# With less, transforming kernels and maps costs as much as it saves, above all where memory is slow.
+_LEAST_SIDE, _LEAST_CHANNELS = 32, 64
 
 
 class WinogradConv2d(nn.Conv2d):
     """A 3×3 convolution that NNPACK, a part of PyTorch, computes by Winograd's algorithm (arXiv 1509.09308).
 
-    Single images in float32 without gradients only, as that is where it is faster than PyTorch's own choice; all else
-    is computed as ever. Results differ from that by about 1e-5 of the largest.
+    Large maps in float32 without gradients only, one by one, as that is where it is faster than PyTorch's own choice;
+    all else is computed as ever. Results differ from that by about 1e-5 of the largest.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ class WinogradConv2d(nn.Conv2d):
 
 
 def use_winograd(model: nn.Module) -> None:
-    """Let a model's plain 3×3 convolutions be :class:`WinogradConv2d`, where NNPACK is and is known to be faster.
+    """Let a model's wide plain 3×3 convolutions be :class:`WinogradConv2d`, where NNPACK is and is known to be faster.
 
     That is on CPUs with AVX2 but not AVX-512. Weights and their names stay, so that checkpoints load and save as ever.
 
@@ -45,4 +46,5 @@ def use_winograd(model: nn.Module) -> None:
 
 def _fits(conv: nn.Conv2d) -> bool:
     shape = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
-    return shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, 'zeros')
+    is_plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, 'zeros')
+    return is_plain and min(conv.in_channels, conv.out_channels) >= _LEAST_CHANNELS
