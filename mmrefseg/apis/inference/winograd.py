@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 # With less, transforming kernels and maps costs as much as it saves, above all where memory is slow.
 _LEAST_SIDE, _LEAST_CHANNELS = 32, 64
+_PADDING = (1, 1)
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -24,7 +25,7 @@ class WinogradConv2d(nn.Conv2d):
         fits = x.device.type == 'cpu' and x.dtype == torch.float32 and min(x.shape[2:]) >= _LEAST_SIDE
         if not fits or torch.is_grad_enabled() or torch.is_autocast_enabled('cpu') or torch.compiler.is_compiling():
             return super().forward(x)
-        return torch.cat([torch._nnpack_spatial_convolution(one, self.weight, self.bias, self.padding)
+        return torch.cat([torch._nnpack_spatial_convolution(one, self.weight, self.bias, _PADDING)
                           for one in x.split(1)])
 
 
@@ -46,5 +47,5 @@ def use_winograd(model: nn.Module) -> None:
 
 def _fits(conv: nn.Conv2d) -> bool:
     shape = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
-    is_plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, 'zeros')
+    is_plain = shape == ((3, 3), (1, 1), _PADDING, (1, 1), 1, 'zeros')
     return is_plain and min(conv.in_channels, conv.out_channels) >= _LEAST_CHANNELS
