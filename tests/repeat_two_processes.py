@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmrefseg.engine  # noqa: F401
-from mmrefseg.utils.run_processes import leave_process_group
+from mmrefseg.utils.launched_processes import leave_process_group
 
 _EXPECTED = ['best_mIoU_iter_4.pth', 'iter_1.pth', 'iter_2.pth', 'iter_3.pth', 'iter_4.pth']
 

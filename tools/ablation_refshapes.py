@@ -18,11 +18,11 @@ from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.shipped_files import config_path
 
 TOOLS = Path(__file__).resolve().parent
-SPLITS = ('val', 'testA', 'testB')
+TESTED_SPLITS = ('val', 'testA', 'testB')
 
 
 class Ablation(NamedTuple):
-    """A method's ablation.
+    """What is trained and compared in the ablation of one method.
 
     Args:
         image_size: side of the images in pixels.
@@ -56,7 +56,7 @@ ABLATIONS = {
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description="Train the rows of a method's ablation at the tiny size with equal budgets; test all, and write "
                     'comparison.md and comparison.json. What is finished already is not repeated: after Ctrl-C the '
@@ -109,7 +109,7 @@ def make_data(folder: Path, image_size: int, seed: int) -> None:
         call('dataset_converters/refshapes.py', folder, '--image-size', image_size, image_size, '--seed', seed)
 
 
-def train(config: str, out: Path, data: Path, seed: int, iterations: int) -> Path:
+def train_variant(config: str, out: Path, data: Path, seed: int, iterations: int) -> Path:
     """Train one variant with one seed, unless that is done; return the checkpoint."""
     checkpoint = out / f'iter_{iterations}.pth'
     if not checkpoint.is_file():
@@ -137,7 +137,7 @@ def make_encoders(ablation: Ablation, out: Path, files: dict[str, Path]) -> None
     settings = Config.fromfile(config)
     data = Path(settings.data_root)
     make_data(data, ablation.image_size, seed=1)
-    checkpoint = train(config, out / 'pretraining', data, 0, settings.train_cfg.max_iters)
+    checkpoint = train_variant(config, out / 'pretraining', data, 0, settings.train_cfg.max_iters)
     state = load_from_local(str(checkpoint), 'cpu')['state_dict']
     contents = {file: {} for file in files.values()}
     for prefix, file in files.items():
@@ -147,7 +147,7 @@ def make_encoders(ablation: Ablation, out: Path, files: dict[str, Path]) -> None
         write_atomically(checkpoint_bytes(weights), file)
 
 
-def run(args: Namespace) -> None:
+def run_ablation(args: Namespace) -> None:
     """Do what is left to do."""
     ablation = ABLATIONS[args.method]
     out = args.out / args.method / f'{args.iterations}_iterations'
@@ -162,16 +162,17 @@ def run(args: Namespace) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             with locked_file(file.parent / '.ablation.lock', f'{file.parent} is being trained and tested'):
                 if not file.is_file():
-                    checkpoint = train(config_path(config), file.parent, ablation.data, seed, args.iterations)
-                    call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits', *SPLITS,
-                         '--out', file, '--cfg-options', f'test_dataloader.dataset.data_root={ablation.data}')
+                    checkpoint = train_variant(config_path(config), file.parent, ablation.data, seed, args.iterations)
+                    call('test.py', config_path(config), checkpoint, '--work-dir', file.parent, '--splits',
+                         *TESTED_SPLITS, '--out', file, '--cfg-options',
+                         f'test_dataloader.dataset.data_root={ablation.data}')
     variants = [part for name, files in predictions.items() for part in ('--variant', name, *files)]
     call('analysis_tools/compare_models.py', *variants, '--out', out / 'comparison.md')
 
 
 def main() -> None:
     """Run as the command line says."""
-    command_line.run(make_parser(), run, interrupted='stopped; the same command goes on where this one was')
+    command_line.run(make_parser(), run_ablation, interrupted='stopped; the same command goes on where this one was')
 
 
 if __name__ == '__main__':

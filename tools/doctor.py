@@ -25,12 +25,12 @@ if TYPE_CHECKING:  # OpenMMLab's packages may be what is missing
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'open_clip', 'timm', 'transformers',
             'numpy', 'cv2', 'pycocotools', 'lmdb')
 GIBI = 2**30
-Findings = Iterator[tuple[str, str | None]]
+CheckedLines = Iterator[tuple[str, str | None]]
 """Lines to print, each with what is wrong there and how to mend it, or None."""
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Print versions, GPUs, compiled operators, memory and disk; with CONFIG also the weights and data '
         'that it needs and where they are missing. Each problem comes with its mend. The exit status is 1 if there is '
@@ -39,7 +39,7 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def packages() -> Findings:
+def packages() -> CheckedLines:
     """Versions of what is installed, by the names that are imported."""
     yield f'mmrefseg {__version__}, Python {platform.python_version()}, {platform.platform()}', None
     distributions = packages_distributions()
@@ -53,14 +53,14 @@ def packages() -> Findings:
         yield f'  {name:<14}{found or "not installed"}', clash
 
 
-def requirements() -> Findings:
+def requirements() -> CheckedLines:
     """What the packages must be, and are not."""
     if why_not():
         yield 'mmrefseg cannot run here, but for `mmrefseg import`, `mmrefseg refshapes` and figures of arrays', (
             why_not())
 
 
-def operators() -> Findings:
+def operators() -> CheckedLines:
     """Whether MMCV's compiled operators can be imported, and what they were built for."""
     if why_not():
         yield 'operators of MMCV: not looked at, as it or what it needs is not in order', None
@@ -83,7 +83,7 @@ def operators() -> Findings:
         without if missing else None)
 
 
-def machine() -> Findings:
+def hardware() -> CheckedLines:
     """Processor, GPUs, memory and disk."""
     yield f'CPU: {cpu_name()}, {usable_cores()} cores', None
     for i in range(torch.cuda.device_count()):
@@ -97,7 +97,7 @@ def machine() -> Findings:
     yield f'memory: {machine_memory() / GIBI:.0f} GiB', None
 
 
-def weights(config: Config) -> Findings:
+def weights(config: Config) -> CheckedLines:
     """The pretrained files that a config names."""
     from mmrefseg.checkpoints.pretrained import is_address, is_tag, require_weights, weight_files
     for setting, file in weight_files(config.get('model') or {}):
@@ -112,7 +112,7 @@ def weights(config: Config) -> Findings:
             yield f'weights: {file}: {Path(file).stat().st_size / 2**20:.0f} MiB', None
 
 
-def data(config: Config) -> Findings:
+def data(config: Config) -> CheckedLines:
     """The data sets that a config's loaders name."""
     from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
     for loader in LOADERS:
@@ -128,8 +128,8 @@ def data(config: Config) -> Findings:
                 yield f'data: {loader}: {unread.title}, split {unread.split} of {splits}', None
 
 
-def needs(name: str) -> Findings:
-    """What a config needs."""
+def needs(name: str) -> CheckedLines:
+    """The weights and data that a config needs."""
     if why_not():
         yield f'config {name}: not read, for the same reason', None
         return
@@ -141,7 +141,7 @@ def needs(name: str) -> Findings:
 
 def examine(args: Namespace) -> bool:
     """Print what there is; returns whether anything is wrong."""
-    findings = [*packages(), *requirements(), *operators(), *machine(), *(needs(args.config) if args.config else ())]
+    findings = [*packages(), *requirements(), *operators(), *hardware(), *(needs(args.config) if args.config else ())]
     problems = list(dict.fromkeys(problem for _, problem in findings if problem))
     print('\n'.join(line for line, _ in findings))
     for number, problem in enumerate(problems, 1):

@@ -14,7 +14,7 @@ from mmrefseg.utils.files import check_writable
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Download the pretrained weights that configs ask for, into the places they name. A download that '
         'was interrupted goes on where it stopped; a file that is there is checked against the size and SHA-256 that '
@@ -34,7 +34,7 @@ def is_missing(file: str) -> bool:
     return not (is_address(file) or is_tag(file) or Path(file).is_file())
 
 
-def describe(file: str) -> str:
+def file_line(file: str) -> str:
     """One line on a file: whether it is there, and where it is from."""
     if file.startswith(('http://', 'https://')):
         path = downloaded_path(file)
@@ -45,7 +45,7 @@ def describe(file: str) -> str:
     return f'{file} {state}; from {source_of(file) or "a place that mmrefseg does not know"}'
 
 
-def fetch(file: str) -> None:
+def get_weights(file: str) -> None:
     """Download one file, or make sure that the one that is there is what its server has."""
     address, note = source_of(file), ''
     if address and is_missing(file):
@@ -58,7 +58,7 @@ def fetch(file: str) -> None:
             note = f'; not verified, as the server could not be asked: {error}'
         else:
             verify_download(file, expected)
-    print(describe(file) + note)
+    print(file_line(file) + note)
 
 
 def download_all(args: Namespace) -> bool:
@@ -68,9 +68,9 @@ def download_all(args: Namespace) -> bool:
         print('no pretrained weights are needed')
     try:
         for file in files:
-            print(describe(file)) if args.list else fetch(file)
+            print(file_line(file)) if args.list else get_weights(file)
     except UserError as error:
-        raise UserError('\n'.join((str(error), *(describe(file) for file in files if is_missing(file))))) from error
+        raise UserError('\n'.join((str(error), *(file_line(file) for file in files if is_missing(file))))) from error
     return not args.list and any(map(is_missing, files))
 
 

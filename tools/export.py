@@ -8,7 +8,7 @@ from mmrefseg.utils.files import refuse_overwriting
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth exported --check')

@@ -1,6 +1,7 @@
 """Fine-tune a model on a folder of your own data, and report on it: tools/finetune.py DIR --from CHECKPOINT"""
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,22 +13,24 @@ from pathlib import Path
 import mmrefseg
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import build_model, read_config
-from mmrefseg.apis.finetuning import TUNINGS, config_of, finetune_config, look_at
-from mmrefseg.checkpoints.interpolation import interpolate
+from mmrefseg.apis.finetuning_config import TUNINGS, config_of, finetune_config, look_at
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
+from mmrefseg.checkpoints.weight_interpolation import interpolate
 from mmrefseg.checkpoints.weights import checkpoint_bytes
-from mmrefseg.errors import InputError
+from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically
 from mmrefseg.utils.shipped_files import shipped_folder
 
-CONFIG = 'finetune.py'
-WEIGHTS = 'finetuned.pth'
+CONFIG_FILE = 'finetune.py'
+FINAL_CHECKPOINT = 'finetuned.pth'
+RESULTS = ('predictions.json', 'metrics.json', 'probe.json', 'calibration.json', 'report.json', 'report.md',
+           'samples.png', 'curves.png', 'errors', 'old_data')
 KEPT = 0.9
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Tune a model on your own data: make the config, train, test, calibrate, and write report.md with '
                     'its pictures and a page of errors into the work folder. DIR is what "mmrefseg import" makes.')
@@ -74,9 +77,9 @@ def trained_checkpoint(work_dir: Path) -> Path:
 
 def write_final(work_dir: Path, checkpoint: Path) -> Path:
     """Copy a checkpoint to the one name that doesn't tell the epoch."""
-    with open_regular(checkpoint) as source, open_atomically(work_dir / WEIGHTS) as target:
+    with open_regular(checkpoint) as source, open_atomically(work_dir / FINAL_CHECKPOINT) as target:
         shutil.copyfileobj(source, target)
-    return work_dir / WEIGHTS
+    return work_dir / FINAL_CHECKPOINT
 
 
 def write_interpolated(config: Path, before: str, after: Path, share: float) -> Path:
@@ -86,7 +89,7 @@ def write_interpolated(config: Path, before: str, after: Path, share: float) -> 
         model = build_model(read_config(config))
         weights.append(OrderedDict(find_weights(load_checkpoint(model, path))))
     meta = dict(mmrefseg_version=mmrefseg.__version__, interpolated=share)
-    target = after.with_name(WEIGHTS)
+    target = after.with_name(FINAL_CHECKPOINT)
     write_atomically(checkpoint_bytes(dict(meta=meta, state_dict=interpolate(*weights, share))), target)
     return target
 
@@ -124,19 +127,35 @@ def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str],
              work_dir / 'errors')
 
 
-def prepare(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
+def refuse_another_run(work_dir: Path, config: bytes | None = None) -> None:
+    """Refuse a folder that holds what another run, or an earlier one, found, or another config than this one."""
+    found = [path.name for path in sorted(work_dir.glob('*.pth'))] + [
+        name for name in RESULTS if os.path.lexists(work_dir / name)]
+    if config is not None and os.path.lexists(path := work_dir / CONFIG_FILE):
+        with open_regular(path) as file:
+            found += [CONFIG_FILE] if file.read(len(config) + 1) != config else []
+    if found:
+        raise InputError(f'{work_dir} holds {", ".join(found[:3])} of another run, which would be lost: name another '
+                         '--work-dir, or go on with it by --resume')
+
+
+def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
     """Write the config, or take the one that is there; returns it, the model's config, and the splits to test."""
     if args.config is None and args.start is None:
         raise InputError('name a checkpoint with --from, or with --config the model to train from its pretrained '
                          'encoders, such as sera_dinov2_refcoco')
     base = args.config or config_of(args.start)
     data = look_at(args.folder)
-    path = work_dir / CONFIG
-    if not args.resume:
-        if any(work_dir.glob('*.pth')):
-            raise InputError(f'{work_dir} holds checkpoints already: name another --work-dir, or --resume')
+    path = work_dir / CONFIG_FILE
+    if args.resume:
+        if not path.is_file():
+            raise MissingInputError(f'{work_dir} holds no {CONFIG_FILE} of a run that could go on: leave --resume out, '
+                                    'or name its --work-dir')
+    else:
+        refuse_another_run(work_dir)
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
                                  args.keep, args.absent)
+        refuse_another_run(work_dir, config.pretty_text.encode())
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
               f'{config.train_cfg.max_epochs} times; the config is {path}')
@@ -152,7 +171,7 @@ def finetune(args: Namespace) -> None:
     name = re.sub(r'\W+', '_', Path(args.folder).absolute().name)
     work_dir = args.work_dir or Path('work_dirs', f'finetune_{name}')
     check_writable(work_dir)
-    config, base, splits = prepare(args, work_dir)
+    config, base, splits = prepare_config(args, work_dir)
     run_tool('train.py', config, '--work-dir', work_dir, *(['--resume'] if args.resume else []))
     checkpoint = trained_checkpoint(work_dir)
     if args.interpolate is None:

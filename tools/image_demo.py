@@ -10,7 +10,7 @@ from mmrefseg.utils.files import check_writable, refuse_overwriting
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: %(prog)s street.jpg "the red car" "the man left of it" --config sera_tiny_refshapes '
@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def demonstrate(args: argparse.Namespace) -> None:
-    """Ask and draw."""
+    """Ask the model, print its answers and draw them."""
     images = [source.path for source in sources_of(args.image)]
     several = len(images) > 1 or os.path.isdir(args.image)
     out = Path(args.out or ('answers' if several else 'answers.png'))
@@ -41,7 +41,8 @@ def demonstrate(args: argparse.Namespace) -> None:
         stream(ask, images, args, out)
         return
     for result in ask(images, args.expressions, out=out, threshold=args.threshold):
-        print(f'{result.expression}: score {result.score:.2f}, {result.mask.mean():.1%} of the image')
+        sure = '' if result.confidence is None else f'confidence {result.confidence:.2f}, '
+        print(f'{result.expression}: score {result.score:.2f}, {sure}{result.mask.mean():.1%} of the image')
     print(f'The picture is in {out}')
 
 

@@ -184,7 +184,7 @@ for name in ("torch", "torchvision"): print(f"{name}=={version(name)}")' >"$logs
     "$python" -m pip install --constraint "$logs/constraints.txt" --editable "$root[$extras]"
 }
 
-check_all() { "$python" "$helpers/verify.py" "${stack:-$("$python" "$helpers/versions.py" stack)}" "${words[@]}"; }
+check_all() { "$python" "$helpers/check_installation.py" "${stack:-$("$python" "$helpers/versions.py" stack)}" "${words[@]}"; }
 
 read_options() {
   local option

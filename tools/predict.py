@@ -24,7 +24,7 @@ from mmrefseg.utils.files import check_writable, write_atomically
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Answer expressions about many images into DIR/predictions.jsonl, which mmrefseg evaluate reads. '
                     'What cannot be read is listed in DIR/unreadable.jsonl. Processes of torchrun, on one machine or '
@@ -42,6 +42,9 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the answers')
     parser.add_argument('--images', metavar='DIR',
                         help="folder that names in lists and JSON Lines are relative to (default: the list's own)")
+    parser.add_argument('--trust-lists', action='store_true',
+                        help='fetch addresses in lists and JSON Lines from private networks and by proxies, too, as '
+                             'those on the command line are (default: from the internet alone)')
     parser.add_argument('--save', nargs='+', default=[], choices=(*PICTURES, 'coco'),
                         help='also: a mask of each answer as PNG, a picture with the mask drawn on it, all masks in '
                              f"COCO's format as {COCO}")
@@ -81,13 +84,13 @@ class Told:
         self.images = self.answers = self.unreadable = 0
 
     def add(self, images: int, answers: int, unreadable: int) -> None:
-        """Count a shard."""
+        """Count the images and answers of a finished shard."""
         self.images, self.answers = self.images + images, self.answers + answers
         self.unreadable += unreadable
         self._progress.update(self._bar, advance=1, images=self.per_second())
 
     def per_second(self) -> float:
-        """Images per second."""
+        """Images per second since the beginning."""
         return self.images / max(monotonic() - self._begin, 1e-9)
 
 
@@ -107,13 +110,13 @@ def predict(args: Namespace) -> None:
     out = Path(args.out)
     check_writable(out)
     expressions = read_expressions(args.expressions)
-    folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images), answer_settings(args),
-                         args.images_per_shard)
+    folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images, args.trust_lists),
+                         answer_settings(args), args.images_per_shard)
     # torchrun starts all processes again when one has ended.
     resume = args.resume or int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
     pending = folder.pending(rank, world_size, resume)
     if pending:
-        answer(args, folder, pending, rank)
+        answer_shards(args, folder, pending, rank)
     if missing := folder.missing():
         print(f'process {rank}: done; {len(missing)} of {len(folder)} shards are not there yet. The process that '
               'writes the last one joins them; if it was killed, run the command again with --resume')
@@ -121,11 +124,11 @@ def predict(args: Namespace) -> None:
         join(args, folder)
 
 
-def answer(args: Namespace, folder: ShardFolder, pending: list[int], rank: int) -> None:
+def answer_shards(args: Namespace, folder: ShardFolder, pending: list[int], rank: int) -> None:
     """Load the model and answer shards."""
     ask = load_inferencer(args.model, args.weights, own_device(args.device), args.dtype)
     settings = AnswerSettings(tuple(kind for kind in args.save if kind != 'coco'), args.batch_size, args.threshold,
-                        args.workers)
+                              args.workers)
     columns = (TextColumn('shards'), BarColumn(), MofNCompleteColumn(),
                TextColumn('{task.fields[images]:.1f} images/s'), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=rank > 0) as progress:

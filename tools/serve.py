@@ -8,7 +8,7 @@ from mmrefseg.deploy.server.serve_command import TOKEN, add_arguments, serve
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Serve a model by HTTP: POST /v1/segment, /health, /metrics; /docs describes the interface.',
         epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth, and then: curl -F '
@@ -22,14 +22,14 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def run(args: Namespace) -> None:
+def serve_questions(args: Namespace) -> None:
     """Serve as the command line says."""
     serve(args, False, args.allow_urls, args.label_studio)
 
 
 def main() -> None:
     """Serve as the command line says."""
-    command_line.run(make_parser(), run)
+    command_line.run(make_parser(), serve_questions)
 
 
 if __name__ == '__main__':

@@ -33,12 +33,12 @@ from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
-from mmrefseg.utils.run_processes import leave_process_group
+from mmrefseg.utils.launched_processes import leave_process_group
 from mmrefseg.visualization import ReferringVisualizer
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(description='Test a trained model; figures go to metrics.json in the work folder.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument('checkpoint', help='trained weights')
@@ -161,7 +161,7 @@ def test(args: Namespace) -> None:
             print(f'The predictions are in {args.out}')
 
 
-def run(args: Namespace) -> None:
+def test_and_leave(args: Namespace) -> None:
     """Test, and leave together with the other processes."""
     test(args)
     leave_process_group()
@@ -169,7 +169,7 @@ def run(args: Namespace) -> None:
 
 def main() -> None:
     """Test as the command line says."""
-    command_line.run(make_parser(), run)
+    command_line.run(make_parser(), test_and_leave)
 
 
 if __name__ == '__main__':

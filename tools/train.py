@@ -26,12 +26,12 @@ from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.errors import InputError
 from mmrefseg.registry import type_name
+from mmrefseg.utils.launched_processes import is_first_process, leave_process_group
 from mmrefseg.utils.locks import locked_folder
-from mmrefseg.utils.run_processes import is_first_process, leave_process_group
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(description='Train a model.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument(
@@ -112,7 +112,7 @@ def train(cfg: Config, args: Namespace) -> None:
                  f'\nStopped. The last checkpoint is {last}; to continue:\n  {continuing_command(args)}')
 
 
-def run(args: Namespace) -> None:
+def prepare_and_train(args: Namespace) -> None:
     """Prepare the config, and train."""
     cfg = load_config(args)
     require_files(cfg)
@@ -129,7 +129,7 @@ def run(args: Namespace) -> None:
 
 def main() -> None:
     """Train as the command line says."""
-    command_line.run(make_parser(), run)
+    command_line.run(make_parser(), prepare_and_train)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ from mmrefseg.deploy.server.serve_command import add_arguments, serve
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Show a page to ask a model about pictures: masks, scores, a threshold that acts at once, routing. '
                     'It needs no internet.',
@@ -20,14 +20,14 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def run(args: Namespace) -> None:
+def serve_page(args: Namespace) -> None:
     """Show the page as the command line says."""
     serve(args, page=True)
 
 
 def main() -> None:
     """Show the page as the command line says."""
-    command_line.run(make_parser(), run)
+    command_line.run(make_parser(), serve_page)
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmrefseg.errors import UserError
 from mmrefseg.utils.files import refuse_overwriting
-from mmrefseg.utils.run_processes import has_any_told, is_first_to_tell
+from mmrefseg.utils.launched_processes import has_any_told, is_first_to_tell
 
 # MMEngine's functions that say themselves which class, argument or entry of a config there isn't.
 _SELF_EXPLAINING = ('build_from_cfg', 'build_scheduler_from_cfg', '_merge_a_into_b')

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.registry import LOOPS
 from mmrefseg.utils.files import check_writable
-from mmrefseg.utils.run_processes import tie_to_launcher
+from mmrefseg.utils.launched_processes import tie_to_launcher
 
 from .config_to_model import add_cfg_options, read_config
 

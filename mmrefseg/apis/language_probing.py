@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmrefseg.datasets import ChangedExpressions
-from mmrefseg.datasets.expression_changes import CHANGES
+from mmrefseg.datasets.changed_expressions import CHANGES
 from mmrefseg.evaluation import ReferringIoUMetric
 from mmrefseg.evaluation.language_probe import AS_ASKED, Probed, compare_scores
 from mmrefseg.evaluation.protocols import ProtocolSetting

@@ -11,8 +11,8 @@ from mmrefseg.utils.type_hints import Share
 
 from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
+from .category_names import NameIndex
 from .dataset_wrapper import DatasetWrapper
-from .expression_changes import NameIndex
 from .expression_kind import nouns_of
 
 _TRIES = 32

@@ -33,7 +33,7 @@ class AnnotatedObject(NamedTuple):
     Args:
         ann_id: its id, as referents have it.
         category_id: of which kind it is; below 1 where unknown.
-        segmentation: its outline, any form of :func:`~mmrefseg.structures.masks.draw_mask`.
+        segmentation: its outline, any form of :func:`~mmrefseg.structures.mask_formats.draw_mask`.
     """
 
     ann_id: int | str
@@ -49,8 +49,8 @@ class BaseReferringDataset(BaseDataset, ABC):
     referents and one among the referent's expressions, so that nothing is kept twice.
 
     :meth:`get_data_info` returns ``img_path`` (str), ``height`` and ``width`` (int, pixels), ``segmentation`` (any form
-    of :func:`~mmrefseg.structures.masks.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id`` (int;
-    in some sets ``ann_id`` is a str), ``ignore_orientation`` (bool), ``sample_idx``, and
+    of :func:`~mmrefseg.structures.mask_formats.draw_mask`), ``image_id``, ``ref_id``, ``ann_id`` and ``category_id``
+    (int; in some sets ``ann_id`` is a str), ``ignore_orientation`` (bool), ``sample_idx``, and
 
     - with ``unit='sentence'``: ``text`` (str), ``sent_id`` (int) and ``kind`` (str, ``''`` where unknown);
     - with ``unit='ref'``: ``sentences``, a list of dictionaries with these three keys.

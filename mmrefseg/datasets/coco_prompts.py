@@ -61,7 +61,7 @@ class CocoPromptDataset(InstancePromptDataset):
                                lambda annotation: self._instance(annotation, file, categories))
 
     def image_key(self, referent: Mapping) -> str:
-        """The image's id in COCO."""
+        """The image's name across data sets: its id in COCO."""
         return f'coco/{referent["image_id"]}'
 
     def images_by_split(self) -> dict[str, set[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation
+from mmrefseg.structures.mask_formats import Segmentation
 
 # Shares go a little beyond 1 by rounding, and no object that anybody refers to is a pixel in the image's corner.
 _SHARE = 1.05
@@ -29,7 +29,7 @@ class CoordinateUnits:
         self._may_be_percent = True
 
     def check(self, referent: Mapping, where: str) -> None:
-        """Look at a referent.
+        """Look at a referent's polygons, which may be in shares of the image instead of pixels.
 
         Args:
             referent: with its ``segmentation``, ``height`` and ``width``.

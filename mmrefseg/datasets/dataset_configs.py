@@ -21,7 +21,7 @@ OTHERWISE = {'_shuffled': {'type': 'mmrefseg.ShuffledExpressions'},
 
 
 def dataset_config(config: Config, loader: str) -> dict[str, Any]:
-    """The data set of a loader.
+    """The config of the data set that a dataloader reads.
 
     Args:
         config: a config with dataloaders.

@@ -124,7 +124,7 @@ class InstancePromptDataset(BaseReferringDataset):
         return names, dict(on_image)
 
     def load_referents(self) -> list[dict]:
-        """Make the prompts."""
+        """Make the prompts: one referent per instance that a prompt fits alone."""
         groups = defaultdict(list)
         for instance in self.load_instances():
             groups[key_of(instance.referent['image_id']), instance.category].append(instance)

@@ -58,7 +58,7 @@ class InstancesFile:
                 for key, category in self._table('categories', int).items()}
 
     def image(self, image_id: int, where: str) -> dict:
-        """Look up an image.
+        """Look up an image by its id.
 
         Args:
             image_id: its id.
@@ -70,7 +70,7 @@ class InstancesFile:
         return self._look_up(self.images, image_id, 'images', where)
 
     def annotation(self, ann_id: Id, image_id: int, where: str) -> dict:
-        """Look up an annotation.
+        """Look up an annotation by its id; it must belong to the image.
 
         Args:
             ann_id: its id.

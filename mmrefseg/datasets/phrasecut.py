@@ -20,8 +20,8 @@ from .annotation_fields import get_field, key_of
 from .base_referring_dataset import BaseReferringDataset
 from .json_list import iterate_json_list
 
-SPLITS = ('train', 'val', 'test', 'miniv')
-OFFICIAL_SOURCE = 'https://github.com/ChenyunWu/PhraseCutDataset'
+PHRASECUT_SPLITS = ('train', 'val', 'test', 'miniv')
+PHRASECUT_SOURCE = 'https://github.com/ChenyunWu/PhraseCutDataset'
 
 
 class _Image(NamedTuple):
@@ -111,9 +111,9 @@ class PhraseCutDataset(BaseReferringDataset):
 
     def _splits(self) -> list[str]:
         splits = self.split.split('_')
-        if not set(splits) <= set(SPLITS) or len(set(splits)) < len(splits):
-            raise InputError(f'PhraseCut has no split {self.split!r}. It has {", ".join(SPLITS)}; several are joined '
-                             "by '_', as in 'val_miniv'.")
+        if not set(splits) <= set(PHRASECUT_SPLITS) or len(set(splits)) < len(splits):
+            raise InputError(f'PhraseCut has no split {self.split!r}. It has {", ".join(PHRASECUT_SPLITS)}; several '
+                             "are joined by '_', as in 'val_miniv'.")
         return splits
 
     def _files(self) -> list[str]:
@@ -147,7 +147,7 @@ class PhraseCutDataset(BaseReferringDataset):
         image_id = get_field(task, 'image_id', int, where)
         if key_of(image_id) not in images:
             raise InputError(f'{where} refers to image {image_id}, which image_data_split.json does not have. The two '
-                             f'files do not belong together, or one is incomplete: get both from {OFFICIAL_SOURCE}.')
+                             f'files do not belong together, or one is incomplete: get both from {PHRASECUT_SOURCE}.')
         image = images[key_of(image_id)]
         structure = _structure(task, where)
         return {
@@ -170,7 +170,7 @@ class PhraseCutDataset(BaseReferringDataset):
 def _require(present: bool, path: str) -> None:
     if not present:
         raise MissingInputError(f'{path} is missing. Set data_root or data_prefix, or get the files by way of '
-                                f'{OFFICIAL_SOURCE}.')
+                                f'{PHRASECUT_SOURCE}.')
 
 
 def _image(element: dict, where: str) -> tuple[int, _Image]:

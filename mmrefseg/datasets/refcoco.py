@@ -14,7 +14,7 @@ from mmrefseg.registry import DATASETS
 from .annotation_fields import get_field, is_int64, key_of
 from .base_referring_dataset import AnnotatedObject, BaseReferringDataset
 from .instances_file import InstancesFile, object_categories
-from .refer_pickle import OFFICIAL_SOURCE, load_refer_pickle
+from .refer_pickle import REFER_SOURCE, load_refer_pickle
 
 _SHOWN = 20
 
@@ -50,7 +50,7 @@ class RefCOCODataset(BaseReferringDataset):
     """
 
     REFS_FILE = 'refs({split_by}).p'
-    SOURCE = OFFICIAL_SOURCE
+    SOURCE = REFER_SOURCE
     ANN_ID_TYPE: type | tuple[type, ...] = int
     IGNORE_ORIENTATION = True
 
@@ -193,7 +193,7 @@ class RefCOCODataset(BaseReferringDataset):
         return [ref.get('ann_id')]
 
     def _united(self, outline: list | dict) -> list | dict:
-        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.masks.draw_mask` takes it."""
+        """An outline of ``instances.json`` as :func:`~mmrefseg.structures.mask_formats.draw_mask` takes it."""
         return outline
 
     def _target(self, ref: dict, image_id: int, instances: InstancesFile, where: str) -> dict:

@@ -43,7 +43,7 @@ class ReferringLMDBDataset(BaseReferringDataset):
         super().__init__(data_root, split, **kwargs)
 
     def load_referents(self) -> Referents:
-        """Open the split."""
+        """Open the split in the LMDB file; its referents are read when they are asked for."""
         splits = self._splits()
         if self.split not in splits:
             raise InputError(f'{self._file} has no split {self.split!r}. It has: {", ".join(splits)}.')

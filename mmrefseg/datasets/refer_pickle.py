@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import read_regular
 
-OFFICIAL_SOURCE = 'https://github.com/lichengunc/refer'
+REFER_SOURCE = 'https://github.com/lichengunc/refer'
 
-MAX_BYTES = 2**29
+MAX_PICKLE_BYTES = 2**29
 """Larger files are refused unread; RefCOCO's have a twentieth of this."""
 
 # Opcodes with all that belongs to them, but for those that tell the length of what follows. For the memo the unpickler
@@ -106,9 +106,9 @@ def load_refer_pickle(path: str | Path) -> Any:
         MissingInputError: there is no such file.
         InputError: the file tries to import or call anything, holds anything else (as whole numbers of more than 64
             bits, tuples, and NumPy's numbers), has a dictionary with another key than a string or with the same
-            twice, is not a whole pickle, or is larger than ``MAX_BYTES``.
+            twice, is not a whole pickle, or is larger than ``MAX_PICKLE_BYTES``.
     """
-    whole = read_regular(path, MAX_BYTES)
+    whole = read_regular(path, MAX_PICKLE_BYTES)
     content, end = _plain_data(whole)
     try:
         try:
@@ -121,7 +121,7 @@ def load_refer_pickle(path: str | Path) -> Any:
         raise InputError(
             f'{path} was not loaded: it asks for {error}, but a refs pickle holds only lists, dictionaries, strings '
             'and numbers. The file may be malicious: do not open it with pickle. Get the official one by way of '
-            f'{OFFICIAL_SOURCE}.') from None
+            f'{REFER_SOURCE}.') from None
     except _WrongKeyError as error:
         raise InputError(f'{path} was not loaded: a dictionary in it has a key {error}, but keys must be strings, each '
                          'once. Write it again.') from None
@@ -135,7 +135,7 @@ def load_refer_pickle(path: str | Path) -> Any:
         raise InputError(
             f'{path} is not a whole pickle of lists, dictionaries, strings and numbers: after {end} bytes '
             f'({type(error).__name__}: {error}). It is perhaps cut off, or a web page saved under this name: get the '
-            f'official file by way of {OFFICIAL_SOURCE}.') from error
+            f'official file by way of {REFER_SOURCE}.') from error
 
 
 def _numpys(path: str | Path) -> InputError:

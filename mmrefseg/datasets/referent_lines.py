@@ -48,7 +48,7 @@ class LineIndex(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[bytes]) -> LineIndex:
-        """The index of complete lines.
+        """Make the index of complete lines.
 
         Args:
             lines: complete lines, as :func:`line_of` makes them.
@@ -61,7 +61,7 @@ class LineIndex(NamedTuple):
         return cls(np.array([len(line) for line in lines], np.int64), np.array(numbers, np.int64), sorted(images))
 
     def to_json(self) -> bytes:
-        """As :meth:`from_json` reads it."""
+        """The index as JSON, as :meth:`from_json` reads it."""
         return json.dumps({'format_version': INDEX_VERSION, 'lengths': self.lengths.tolist(),
                            'num_sentences': self.num_sentences.tolist(), 'images': self.images}).encode()
 
@@ -107,7 +107,7 @@ class ReferentsOfLines(Referents):
 
     @abstractmethod
     def line(self, idx: int) -> bytes:
-        """The line of one referent, complete.
+        """The complete line of one referent, as :func:`line_of` writes it.
 
         Args:
             idx: which referent, from 0.
@@ -204,7 +204,7 @@ def referent_of(element: dict, where: str, image_folder: str, mask_folder: str |
 
 
 def line_of(referent: dict, image: str, mask: dict | None) -> bytes:
-    """The complete line of a referent.
+    """Write a referent as a line of JSON with every field.
 
     Args:
         referent: as :meth:`BaseReferringDataset.load_referents` has it, with its ``image_key``.

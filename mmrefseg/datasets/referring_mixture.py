@@ -60,14 +60,14 @@ class ReferringMixture(BaseReferringDataset):
 
     @property
     def title(self) -> str:
-        """Those of the sources."""
+        """The titles of all sources, joined by a plus."""
         return ' + '.join(source.title for source in self.sources)
 
     def check_links(self, referent: Mapping) -> None:
-        """The sources have done so."""
+        """Do nothing: each source has checked its own images when it was loaded."""
 
     def image_key(self, referent: Mapping) -> str:
-        """As the referent's source has it."""
+        """The image's name across data sets, as the referent's source has stored it."""
         return referent['image_key']
 
     def images_by_split(self) -> dict[str, set[str]]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, read_regular
 from mmrefseg.utils.image_header import PILLOW_ERRORS, header_of
 
@@ -69,7 +69,7 @@ class VOCPromptDataset(InstancePromptDataset):
         return list(chain.from_iterable(self.parse_each(self._names(self.split), self._instances)))
 
     def image_key(self, referent: Mapping) -> str:
-        """The image's name in VOC."""
+        """The image's name across data sets: its name in VOC."""
         return f'voc/{Path(referent["img_path"]).stem}'
 
     def images_by_split(self) -> dict[str, set[str]]:

@@ -177,7 +177,7 @@ def warn_of_memory(runner: Runner) -> None:
 
 
 def memory_message(need: Memory, processes: int, batch: int, available: int) -> str:
-    """What the warning says.
+    """The text of the warning that the memory will not do.
 
     Args:
         need: bytes of each process.

@@ -103,7 +103,7 @@ ProtocolSetting = str | dict | Sequence[str | dict]
 
 
 def resolve_protocol(setting: str | Mapping[str, Any] | Protocol) -> Protocol:
-    """The protocol that a setting means.
+    """Turn a setting into the protocol that it names or describes.
 
     Args:
         setting: a name; or a dict with ``base``, the name of the protocol to start from, and rules of

@@ -42,12 +42,12 @@ class Scores:
 
     @property
     def intersections(self) -> np.ndarray:
-        """(N, ), pixels."""
+        """Pixels of the intersection of each expression, (N, )."""
         return self.counts[:, 0]
 
     @property
     def unions(self) -> np.ndarray:
-        """(N, ), pixels."""
+        """Pixels of the union of each expression, (N, )."""
         return unions_of(self.counts)
 
 

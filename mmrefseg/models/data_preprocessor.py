@@ -46,7 +46,7 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         self.tokenize: Callable[[list[str]], tuple[Tensor, Tensor]] | None = None
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Prepare a batch.
+        """Turn a batch of samples into what the model's ``forward`` takes.
 
         Samples whose metainfo names the same ``shared_image`` have one image between them, which is prepared once.
         In training each keeps its own, but with ``share_in_training``, where equal images of one file are one.
@@ -72,7 +72,7 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         return prepared if index is None else dict(prepared, image_index=torch.tensor(index, device=self.device))
 
     def prepare_images(self, images: list[Tensor]) -> Tensor:
-        """Normalise and stack images.
+        """Normalise images and stack them into one tensor.
 
         Args:
             images: uint8 RGB (3, H, W) each.
@@ -83,7 +83,7 @@ class ReferringDataPreProcessor(ImgDataPreprocessor):
         return super().forward(dict(inputs=images))['inputs']
 
     def prepare_text(self, texts: list[str]) -> dict[str, Tensor]:
-        """Tokenise expressions.
+        """Turn expressions into token ids and their mask.
 
         Args:
             texts: B expressions.

@@ -13,7 +13,7 @@ _PEAK = 0.7  # of a component's largest distance to its rim: a part that comes a
 
 
 def split_mask(mask: np.ndarray, by: str = 'components', min_pixels: int = 1) -> list[np.ndarray]:
-    """Take a mask apart.
+    """Split a mask of several things into one mask per thing.
 
     Args:
         mask: (H, W), bool.

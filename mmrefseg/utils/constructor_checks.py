@@ -13,7 +13,7 @@ from .type_hints import MISFIT, fit, in_words
 
 
 class ConstructorSettings(NamedTuple):
-    """What a constructor takes.
+    """Which settings a constructor takes, and of which types.
 
     Args:
         parameters: the settings by name, those that ``**kwargs`` pass on included.

@@ -50,7 +50,7 @@ def exchanges_sides(orientation: int) -> bool:
 
 
 def turn_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn stored pixels upright.
+    """Turn the pixels of a file as its EXIF orientation says.
 
     Args:
         stored: (H, W) or (H, W, C).
@@ -64,7 +64,7 @@ def turn_upright(stored: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def turn_back(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo :func:`turn_upright`.
+    """Undo :func:`turn_upright`: from upright pixels to those of the file.
 
     Args:
         upright: (H, W) or (H, W, C).

@@ -9,7 +9,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError
-from urllib.request import Request, build_opener
+from urllib.request import Request
 
 from rich.progress import wrap_file
 
@@ -18,9 +18,10 @@ from mmrefseg.version import __version__
 
 from .files import sha256_of
 from .locks import locked_file
-from .web_addresses import NoRedirections, NoWayIn, is_url
+from .web_addresses import is_url
+from .web_connections import Connections
 
-MAX_BYTES = 1 << 36
+MAX_DOWNLOAD_BYTES = 1 << 36
 """No larger file is downloaded: 64 GB, three times COCO's largest."""
 
 _TIMEOUT = 60.0
@@ -51,7 +52,8 @@ def remote_file(address: str) -> RemoteFile:
         FileError: the server cannot be reached, or has no such file.
     """
     try:  # an answer that redirects has headers that the file's place lacks
-        headers = build_opener(NoRedirections).open(_request(address, method='HEAD'), timeout=_TIMEOUT).headers
+        with Connections(_TIMEOUT) as connections:
+            headers = connections.opener(False).open(_request(address, method='HEAD'), timeout=_TIMEOUT).headers
         size = headers.get('Content-Length')
     except HTTPError as answer:
         if not 300 <= answer.code < 400:
@@ -157,7 +159,8 @@ def _complete(address: str, part: Path, size: int | None) -> None:
         part.unlink()
         start = 0
     try:
-        with build_opener(NoWayIn).open(_request(address, start=start), timeout=_TIMEOUT) as response:
+        with Connections() as connections, connections.opener().open(
+                _request(address, start=start), timeout=_TIMEOUT) as response:
             _receive(response, part, start, size)
     except HTTPError as error:
         if not (start and error.code == _ALREADY_COMPLETE):
@@ -181,14 +184,14 @@ def _receive(response: HTTPResponse, part: Path, start: int, size: int | None) -
     if response.headers.get_content_type() in _WEB_PAGE:
         raise InputError(f'{response.url} answers with a web page instead of {name}. Open it in a browser: perhaps it '
                          'asks for something')
-    if left is not None and (before + left > MAX_BYTES or size not in (None, before + left)):
-        raise InputError(f'{response.url} offers {before + left} bytes as {name}, '
-                         + (f'which has {size}' if size else f'more than {MAX_BYTES}') + ': it is another file')
+    if left is not None and (before + left > MAX_DOWNLOAD_BYTES or size not in (None, before + left)):
+        expected = f'which has {size}' if size else f'more than {MAX_DOWNLOAD_BYTES}'
+        raise InputError(f'{response.url} offers {before + left} bytes as {name}, {expected}: it is another file')
     free = shutil.disk_usage(part.parent).free
     if left is not None and left > free:
         raise FileError(f'{name} needs {left} bytes more, but {part.parent} has {free} left. Make room, or name '
                         'another folder')
-    came, most = 0, (size or MAX_BYTES) - before
+    came, most = 0, (size or MAX_DOWNLOAD_BYTES) - before
     with part.open('ab' if resumes else 'wb') as file, wrap_file(response, left or 0, description=name) as source:
         while chunk := source.read(_CHUNK):
             came += len(chunk)

@@ -100,7 +100,7 @@ def _is_same_file(first: str | Path, second: str | Path) -> bool:
 
 
 def read_regular(path: str | Path, limit: int) -> bytes:
-    """What a file holds.
+    """Read the whole content of a file that may be anything.
 
     Args:
         path: path of the file.

@@ -24,8 +24,8 @@ from .files import open_regular
 from .json_text import decode_json
 from .lmdb_pages import LMDBPages
 
-FORMAT = 'mmrefseg'
-FORMAT_VERSION = 1
+LMDB_FORMAT = 'mmrefseg'
+LMDB_FORMAT_VERSION = 1
 IMAGE_PREFIX = 'images/'
 
 _SCHEME = 'lmdb://'
@@ -121,9 +121,9 @@ def read_lmdb_header(file: str | Path) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise _damaged(file, 'its header is no JSON object')
     found = header.get('format'), header.get('format_version')
-    if found != (FORMAT, FORMAT_VERSION):
-        raise InputError(f'{file} is of format {found}, but this version of mmrefseg reads {(FORMAT, FORMAT_VERSION)}. '
-                         'Prepare the data set again.')
+    if found != (LMDB_FORMAT, LMDB_FORMAT_VERSION):
+        raise InputError(f'{file} is of format {found}, but this version of mmrefseg reads '
+                         f'{(LMDB_FORMAT, LMDB_FORMAT_VERSION)}. Prepare the data set again.')
     return header
 
 
@@ -209,13 +209,13 @@ class LMDBWriter:
         """
         with self._environment.begin(buffers=True) as transaction:
             checksum = _content_sha256(transaction.cursor())
-        content = json.dumps({'format': FORMAT, 'format_version': FORMAT_VERSION, 'content_sha256': checksum,
+        content = json.dumps({'format': LMDB_FORMAT, 'format_version': LMDB_FORMAT_VERSION, 'content_sha256': checksum,
                               **header}).encode()
         self.write([('header', hashlib.sha256(content).hexdigest().encode() + b'\n' + content)])
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the LMDB file."""
         self._environment.close()
 
 

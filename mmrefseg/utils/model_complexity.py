@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class ParameterCount(NamedTuple):
-    """Parameters of one kind.
+    """How many parameters of one kind there are, and how many of them train.
 
     Args:
         total: how many there are.

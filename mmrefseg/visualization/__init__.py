@@ -1,4 +1,4 @@
-from .answers import Panel, draw_answers
+from .answer_pictures import Panel, draw_answers
 from .bar_charts import draw_routing, draw_routing_costs, draw_statistics
 from .mask_overlays import fade_background, overlay_mask, show_mask, tint_mask
 from .pipeline_grid import Pair, draw_pairs

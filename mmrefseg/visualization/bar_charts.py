@@ -15,7 +15,7 @@ from mmrefseg.errors import InputError
 
 from .figure import FAINT, INK, add_legend, drawable, dress, expert_colours, save_figure
 
-Shares = Mapping[str, Mapping[str, float]]
+ExpertShares = Mapping[str, Mapping[str, float]]
 
 _COLUMNS, _WIDTH = 3, 13.2  # inches
 _BARS = 0.84  # of the room that a kind has
@@ -24,7 +24,7 @@ _MARKS = {'chosen': dict(marker='_', label='share that chose it'),
           'first': dict(marker='.', label='share that weighted it most')}
 
 
-def draw_routing(routers: Mapping[str, Mapping[str, Shares]], counts: Mapping[str, int], path: str | Path,
+def draw_routing(routers: Mapping[str, Mapping[str, ExpertShares]], counts: Mapping[str, int], path: str | Path,
                  decisions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """Draw a diagram for each router: bars of its experts' mean weights, grouped by kind of expression.
 
@@ -104,7 +104,7 @@ def _centres(bar: int, num_bars: int, num_kinds: int) -> list[float]:
     return [kind + (bar + 0.5) * _BARS / num_bars - _BARS / 2 for kind in range(num_kinds)]
 
 
-def _draw_router(ax: Axes, kinds: Mapping[str, Shares], colours: Mapping[str, tuple[float, ...]],
+def _draw_router(ax: Axes, kinds: Mapping[str, ExpertShares], colours: Mapping[str, tuple[float, ...]],
                  preferences: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     experts = list(next(iter(kinds.values())))
     is_sparse = any(shares[expert]['chosen'] < 1 for shares in kinds.values() for expert in experts)
@@ -183,7 +183,7 @@ def _shares(counts: Mapping[Any, int]) -> dict[Any, float]:
 
 
 def _clipped(shares: Mapping[int, float]) -> dict[int, float]:
-    """Shares of all whole numbers from the lowest on; the last one stands for those above, too."""
+    """ExpertShares of all whole numbers from the lowest on; the last one stands for those above, too."""
     values = {min(int(value), _LAST) for value in shares}
     return {value: sum(share for other, share in shares.items() if min(int(other), _LAST) == value)
             for value in range(min(values, default=1), max(values, default=1) + 1)}

@@ -54,7 +54,7 @@ _SORTS = {'IoU, low first': 'iou 1', 'IoU, high first': 'iou -1', 'long expressi
 
 
 def error_page(report: Mapping[str, Any], pictures: Sequence[np.ndarray]) -> str:
-    """The page.
+    """The whole page in HTML, about where a model fails.
 
     Args:
         report: what ``tools/analysis_tools/analyze_errors.py`` writes.

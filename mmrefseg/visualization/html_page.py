@@ -32,7 +32,7 @@ Cell = str | int | Markup
 
 
 def page(title: str, parts: Iterable[str], style: str = '', script: str = '') -> str:
-    """A page.
+    """A whole page in HTML.
 
     Args:
         title: what it is about, as text.

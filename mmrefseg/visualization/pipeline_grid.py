@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mmrefseg.errors import InputError
 
-from .answers import Panel
+from .answer_pictures import Panel
 from .figure import FAINT, INK, add_panel, save_figure, wrap
 from .mask_overlays import show_mask
 

@@ -51,7 +51,7 @@ class ReferringVisualizer(Visualizer):
                        wait_time: float = 0,
                        step: int = 0,
                        out_file: str | Path | None = None) -> None:
-        """Draw a sample.
+        """Draw a sample with its answer, and hand the picture to the backends.
 
         Args:
             name: what backends call the picture.

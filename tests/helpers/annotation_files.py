@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.datasets.importing import import_annotations
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
 """A polygon of 4 x 4 pixels: rows 1 to 4, columns 2 to 5."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.export import export_model
-from mmrefseg.apis.export.graphs import Graph, trace
+from mmrefseg.apis.export.traced_graphs import Graph, trace
 from mmrefseg.utils.shipped_files import config_path
 
 

@@ -12,11 +12,11 @@ from helpers.running_server import running
 
 from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
 from mmrefseg.deploy.server.app import create_app
-from mmrefseg.deploy.server.messages import Limits
+from mmrefseg.deploy.server.limits import Limits
 from mmrefseg.deploy.server.prometheus_metrics import Metrics
 from mmrefseg.deploy.server.worker_pool import WorkerPool
 from mmrefseg.errors import InputError, MissingPackageError, UserError
-from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.shipped_files import shipped_folder
 
 httpx = pytest.importorskip('httpx')

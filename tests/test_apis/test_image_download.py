@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 from helpers.background_server import in_background
 
-from mmrefseg.apis.inference import image_download as module
 from mmrefseg.apis.inference.image_download import download_image
 from mmrefseg.errors import FileError, InputError
+from mmrefseg.utils import web_connections as module
 
 
 def stands_for(monkeypatch, *addresses: str) -> list:
@@ -85,7 +85,7 @@ def test_redirections_are_looked_at_too(monkeypatch):
                 download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
         for target in ('ftp://127.0.0.1/a', 'file:///etc/passwd', 'data:,a'):
             monkeypatch.setattr(module, 'is_public', lambda host: True)
-            with pytest.raises(FileError):
+            with pytest.raises((FileError, InputError), match='no address on the web|is not allowed'):
                 download_image(f'http://127.0.0.1:{server.server_port}/{target}', public_only=True)
     assert len(asked) == 5 and '/secret' not in asked
 
@@ -129,3 +129,68 @@ def test_servers_that_never_end(monkeypatch, kind, public_only):
                                public_only=public_only)
         finally:
             over.set()
+
+
+def test_a_lookup_that_never_ends(monkeypatch):
+    """The whole time counts, and nothing is connected to when it is over."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda *_, **__: over.wait(20) and [])
+    try:
+        for public_only in (False, True):
+            with pytest.raises(FileError, match='took more than 0 seconds and was given up'):
+                download_image('http://slow.example/a.png', longest=0.2, public_only=public_only)
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize('public_only', [False, True])
+def test_a_name_is_looked_up_once(monkeypatch, public_only):
+    """One that changes its mind between the look and the connection is connected to where it was looked at."""
+    asked, connected = [], stands_for(monkeypatch, '93.184.216.34')
+    first = socket.getaddrinfo
+
+    def look_up(host, port, **kwargs):
+        asked.append(host)
+        monkeypatch.setattr(socket, 'getaddrinfo', lambda *_, **__: [(socket.AF_INET, 1, 6, '', ('127.0.0.1', 0))])
+        return first(host, port, **kwargs)
+
+    monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+    with module.Connections(5, public_only) as connections:
+        assert not connections.leads_inside('http://a.example/', 'http://a.example/')
+        for _ in range(2):
+            with pytest.raises(ConnectionRefusedError):
+                connections.connect(('a.example', 80), 5)
+    assert asked == ['a.example'] and connected == [('93.184.216.34', 80)] * 2
+
+
+def test_every_place_of_a_name_is_tried(monkeypatch):
+    connected = stands_for(monkeypatch, '93.184.216.34', '2606:2800:220:1::1')
+    with pytest.raises(FileError, match='nobody there'):
+        download_image('http://example.org/a.png', public_only=True)
+    assert connected == [('93.184.216.34', 80), ('2606:2800:220:1::1', 80)]
+
+
+PUBLIC, PRIVATE = '93.184.216.34', '10.0.0.1'
+
+
+@pytest.mark.parametrize(('here', 'there', 'inside'), [
+    ([PUBLIC], [PRIVATE], True), ([PUBLIC], [PUBLIC, PRIVATE], True), ([PUBLIC, PRIVATE], [PRIVATE], True),
+    ([], [PRIVATE], True), ([PUBLIC], [PUBLIC], False), ([PRIVATE], [PRIVATE], False), ([PRIVATE], [PUBLIC], False),
+    ([PUBLIC], [], False)])
+def test_what_leads_inside(monkeypatch, here, there, inside):
+    """A name of several machines counts as a stranger's."""
+    places = {'here.example': here, 'there.example': there}
+
+    def look_up(host, port, **_):
+        if not places[host]:
+            raise socket.gaierror('unknown')
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (place, 0)) for place in places[host]]
+
+    monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+    assert module.Connections().leads_inside('http://here.example/', 'http://there.example/') == inside
+
+
+@pytest.mark.parametrize('host', ['a' * 70, 'a..b'])
+def test_names_of_no_machine(host):
+    with pytest.raises(InputError, match='is no name of a machine'):
+        download_image(f'http://{host}.example/a.png')

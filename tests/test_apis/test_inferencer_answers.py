@@ -15,7 +15,7 @@ from mmrefseg.apis import RefSegInferencer, RefSegResult
 from mmrefseg.apis.inference import ImageSource
 from mmrefseg.errors import InputError, InputTypeError
 from mmrefseg.evaluation.functional.calibration import Calibration
-from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.shipped_files import config_path
 
 IMAGES = [np.random.default_rng(i).integers(0, 256, (24 + i, 32, 3), dtype=np.uint8) for i in range(5)]

@@ -16,7 +16,7 @@ from mmrefseg.apis.inference.model_loading import identity_of
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, Task, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco_annotations import coco_of
 from mmrefseg.errors import FileError, InputError, MissingInputError
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 
 CONFIG = 'sera_tiny_refshapes'
 
@@ -63,6 +63,25 @@ def test_folders_lists_and_lines_are_read_in_order(photos, tmp_path):
     tasks = list(read_tasks([str(tmp_path / 'lines.jsonl')], ['other'], str(photos)))
     assert tasks[0] == Task(0, str(photos / 'a.png'), 'a.png', ['x', 'y'], [7, 9])
     assert [task.expressions for task in tasks[1:]] == [['z'], ['other']]
+
+
+def test_addresses_in_files_are_of_the_internet_alone(tmp_path, monkeypatch):
+    """A list may come from others; a command line is the user's own."""
+    asked = []
+
+    def fetch(url, public_only):
+        asked.append((url, public_only))
+        raise InputError('it was asked for')
+
+    monkeypatch.setattr('mmrefseg.apis.inference.image_sources.download_image', fetch)
+    (tmp_path / 'list.txt').write_text('http://a/1.png\n')
+    (tmp_path / 'lines.jsonl').write_text('{"image": "HTTP://a/2.png", "expression": "x"}\n')
+    inputs = [tmp_path / 'list.txt', tmp_path / 'lines.jsonl', 'http://a/3.png']
+    folder = folder_of(tmp_path / 'out', inputs)
+    predict_shards(RefSegInferencer.__new__(RefSegInferencer), folder, folder.missing(), AnswerSettings(workers=0),
+                   lambda *_: None)
+    assert asked == [('http://a/1.png', True), ('HTTP://a/2.png', True), ('http://a/3.png', False)]
+    assert not any(task.public_only for task in read_tasks(list(map(str, inputs)), ['x'], trust_lists=True))
 
 
 @pytest.mark.parametrize(('line', 'message'), [

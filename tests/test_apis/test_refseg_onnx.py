@@ -1,8 +1,5 @@
 """Folders for the stand-alone code that others may have made: damaged ones are refused, and nothing outside is read."""
-import hashlib
-import json
 import os
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -10,47 +7,16 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from helpers.exported_folders import IMAGE, INPUTS, folder_of, maps
+from helpers.fuzzed_surfaces import SURFACES
+from helpers.fuzzing import endings
+from onnx import TensorProto
 from PIL import Image
 
 from mmrefseg.apis.export import refseg_onnx
 from mmrefseg.apis.export.refseg_onnx import Model, RefSegError, read_image
-
-IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-INPUTS = (('image', TensorProto.FLOAT, ['i', 3, 32, 32]), ('token_ids', TensorProto.INT64, ['q', 4]),
-          ('token_mask', TensorProto.BOOL, ['q', 4]), ('image_index', TensorProto.INT64, ['q']))
-
-
-def network(logits: TensorProto, inputs: tuple = INPUTS) -> bytes:
-    """One that gives the same logits, whatever it is asked."""
-    node = helper.make_node('Identity', [logits.name], ['logits'])
-    graph = helper.make_graph([node], 'network', [helper.make_tensor_value_info(*one) for one in inputs],
-                              [helper.make_tensor_value_info('logits', logits.data_type, list(logits.dims))], [logits])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)])
-    model.ir_version = 9
-    return model.SerializeToString()
-
-
-def maps(*shape: int, value: float = 9) -> TensorProto:
-    return numpy_helper.from_array(np.full(shape, value, np.float32), 'c')
-
-
-def folder_of(folder: Path, logits: TensorProto | None = None, edit: Callable[[dict], object] = lambda notes: None,
-              edit_words: Callable[[dict], object] = lambda words: None, inputs: tuple = INPUTS) -> Path:
-    """A folder as it is exported, changed, with SHA-256 that fit, as somebody evil would make them."""
-    folder.mkdir(exist_ok=True)
-    words = dict(merges=['a b</w>'], special=['<s>', '<e>'], endings=["'s"], letters='a-z', numbers='0-9', others='!-/',
-                 replace={}, entities={}, remove='')
-    edit_words(words)
-    (folder / 'model.onnx').write_bytes(network(maps(1, 8, 8) if logits is None else logits, inputs))
-    (folder / 'tokenizer.json').write_text(json.dumps(words))
-    notes = dict(format=1, kind='onnx', graph='whole', size=32, mean=[1, 2, 3], std=[1, 1, 1], border=[1, 2, 3],
-                 threshold=0.5, num_tokens=4, onnxruntime='1',
-                 files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-                        for name in ('model.onnx', 'tokenizer.json')})
-    edit(notes)
-    (folder / 'refseg.json').write_text(json.dumps(notes))
-    return folder
+from mmrefseg.apis.inference.model_loading import load_inferencer
+from mmrefseg.errors import InputError
 
 
 def ask(folder: Path, text: str = 'ab x'):
@@ -184,3 +150,24 @@ def test_numbers_of_questions(tmp_path):
         model.answer(IMAGE, 'x', batch_size=0)
     with pytest.raises(RefSegError, match='threshold must be'):
         model.answer(IMAGE, 'x', threshold='0.5')
+
+
+@pytest.mark.parametrize('kind', [kind for kind in SURFACES if kind.startswith('exported')])
+def test_damage_ends_clearly_in_both_readers(tmp_path, kind):
+    attempt = SURFACES[kind](tmp_path)
+    attempt(None)
+    assert endings(attempt, range(24)).unclear == {}
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    root = folder_of(tmp_path)
+    content = (root / 'model.onnx').read_bytes()
+    (root / 'model.onnx').write_bytes(content.replace(b'image_index', b'image_\xff\xfe\xff\xfe\xff'))
+    with pytest.raises(RefSegError, match='names in a network are damaged'):
+        Model(root, check=False).answer(IMAGE, 'ab x')
+
+
+def test_a_network_that_gives_no_answer_is_told_by_the_inferencer(tmp_path):
+    ask = load_inferencer(folder_of(tmp_path, maps(3, 8, 8)), device='cpu')
+    with pytest.raises(InputError, match='gave no map of finite numbers'):
+        ask(IMAGE, 'ab x')

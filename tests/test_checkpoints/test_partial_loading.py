@@ -4,8 +4,8 @@ import torch
 from helpers.toy_runner import ToyModel, toy_runner
 from torch import nn
 
-from mmrefseg.checkpoints.interpolation import interpolate
 from mmrefseg.checkpoints.partial_loading import PartLoaded, fit_partially, loading_table
+from mmrefseg.checkpoints.weight_interpolation import interpolate
 from mmrefseg.errors import InputError
 
 

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.mmpretrain import skip_without_mmpretrain
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -95,6 +96,8 @@ def test_colours_keep_their_names(augmented):
 def test_transforms_of_others(root, steps):
     if steps[0]['type'] == 'Albumentations':
         pytest.importorskip('albumentations')
+    if steps[0]['type'].startswith('mmpretrain.'):
+        skip_without_mmpretrain()
     dataset = RefCOCODataset(root, unit='ref', pipeline=[*LOADING, *steps, *ENDING])
     plain = RefCOCODataset(root, unit='ref', pipeline=[*LOADING, *ENDING])
     config = dict(batch_size=4, sampler=dict(type='SeededSampler', shuffle=False))

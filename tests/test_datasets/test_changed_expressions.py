@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmrefseg.datasets import ChangedExpressions, RefCOCODataset, SameImageSampler, ShuffledExpressions
-from mmrefseg.datasets.expression_changes import (
+from mmrefseg.datasets.category_names import NameIndex
+from mmrefseg.datasets.changed_expressions import (
     CHANGES,
-    NameIndex,
     Questions,
     absent_partners,
     exchange,
@@ -45,7 +45,7 @@ def test_exchange_of_the_only_possible_kind(seed):
 @pytest.mark.parametrize('seed', range(10))
 def test_impossible_exchange_still_moves_every_sample_and_warns(seed, monkeypatch):
     said = []
-    monkeypatch.setattr('mmrefseg.datasets.expression_changes.print_log', lambda message, *_: said.append(message))
+    monkeypatch.setattr('mmrefseg.datasets.changed_expressions.print_log', lambda message, *_: said.append(message))
     partner = exchange([1, 1, 1, 2], ['a', 'b', 'c', 'a'], seed)
     assert sorted(partner) == [0, 1, 2, 3]
     assert (partner != np.arange(4)).all()

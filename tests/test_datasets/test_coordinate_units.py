@@ -9,7 +9,7 @@ from helpers.refcoco_files import tiny_refcoco, write_refcoco
 
 from mmrefseg.datasets import CocoPromptDataset, JSONLinesDataset, RefCOCODataset
 from mmrefseg.datasets.preparation import prepare, validate
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 
 HALF = [0.25, 0.25, 0.75, 0.25, 0.75, 0.75, 0.25, 0.75]
 WHOLE = [0, 0, 1, 0, 1, 1, 0, 1]

@@ -6,7 +6,7 @@ from helpers.grefcoco_files import tiny_grefcoco, write_grefcoco
 
 from mmrefseg.datasets import GRefCOCODataset
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 _TRAIN = ({'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}, {'type': 'Letterbox', 'size': 48},
           {'type': 'SampleSentence'}, {'type': 'PackRefSegInputs'})

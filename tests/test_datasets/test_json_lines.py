@@ -9,7 +9,7 @@ from PIL import Image
 from mmrefseg.datasets import JSONLinesDataset, ReferringMixture
 from mmrefseg.datasets.referent_lines import LineIndex
 from mmrefseg.datasets.transforms.formatting import META_KEYS
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
 LINE = {'image': 'one.jpg', 'expression': 'the cup', 'mask': SQUARE}

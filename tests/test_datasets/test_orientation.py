@@ -16,7 +16,7 @@ from mmrefseg.datasets import (
 )
 from mmrefseg.datasets.preparation import prepare, validate
 from mmrefseg.errors import FileError
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 
 PIPELINE = [LoadReferringImage(), LoadReferringMask()]
 

@@ -6,7 +6,7 @@ import pytest
 from helpers.phrasecut_files import tiny_phrasecut, write_phrasecut
 
 from mmrefseg.datasets import PhraseCutDataset, ReferringMixture
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 PIPELINE = ({'type': 'LoadReferringImage'}, {'type': 'Letterbox', 'size': 48}, {'type': 'LoadReferringMask'},
             {'type': 'PackRefSegInputs'})

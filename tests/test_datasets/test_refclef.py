@@ -7,7 +7,7 @@ from helpers.refcoco_files import write_refcoco
 
 from mmrefseg.datasets import RefCLEFDataset
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 _TEST = ({'type': 'LoadReferringImage'}, {'type': 'Letterbox', 'size': 48}, {'type': 'LoadReferringMask'},
          {'type': 'PackRefSegInputs'})

@@ -18,7 +18,7 @@ from mmrefseg.datasets.refer_lmdb import write_split
 from mmrefseg.datasets.referent_lines import LineIndex
 from mmrefseg.datasets.transforms import FastLetterbox, Letterbox
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.lmdb_file import LMDBWriter
 
 PIPELINE = [{'type': 'LoadReferringImage'}, {'type': 'LoadReferringMask'}]

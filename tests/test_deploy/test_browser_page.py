@@ -19,7 +19,7 @@ from helpers.running_server import running  # noqa: E402
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
 from mmrefseg.deploy.server.browser_page import add_page, made_examples, named_examples  # noqa: E402
-from mmrefseg.deploy.server.messages import Limits  # noqa: E402
+from mmrefseg.deploy.server.limits import Limits  # noqa: E402
 from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
 from mmrefseg.deploy.server.worker_pool import WorkerPool  # noqa: E402
 from mmrefseg.errors import InputError  # noqa: E402

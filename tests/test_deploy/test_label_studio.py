@@ -21,11 +21,11 @@ from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     read_tags,
     regions_of,
 )
-from mmrefseg.deploy.server.messages import Limits  # noqa: E402
+from mmrefseg.deploy.server.limits import Limits  # noqa: E402
 from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
 from mmrefseg.deploy.server.serve_command import version_of  # noqa: E402
 from mmrefseg.errors import FileError, InputError  # noqa: E402
-from mmrefseg.structures.masks import mask_to_rle  # noqa: E402
+from mmrefseg.structures.mask_formats import mask_to_rle  # noqa: E402
 
 LIMITS = Limits(expressions=3)
 CONFIG = '''

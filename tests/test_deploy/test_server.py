@@ -6,7 +6,9 @@ import signal
 import socket
 import threading
 import time
+from argparse import ArgumentParser
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 
 import cv2
 import numpy as np
@@ -21,14 +23,18 @@ from fastapi.responses import StreamingResponse  # noqa: E402
 from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
+from mmrefseg.deploy.server.admission import Holding, Room  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
-from mmrefseg.deploy.server.messages import Limits, Question, Reply  # noqa: E402
+from mmrefseg.deploy.server.known_names import KnownNames  # noqa: E402
+from mmrefseg.deploy.server.limits import Limits  # noqa: E402
 from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.question_and_reply import Question, Reply  # noqa: E402
 from mmrefseg.deploy.server.run_server import ImpatientProtocol  # noqa: E402
+from mmrefseg.deploy.server.serve_command import add_arguments, limits_of  # noqa: E402
 from mmrefseg.deploy.server.worker import answer_questions, levels_of  # noqa: E402
 from mmrefseg.deploy.server.worker_pool import BusyError, WorkerPool  # noqa: E402
 from mmrefseg.errors import InputError, UserError  # noqa: E402
-from mmrefseg.structures.masks import rle_to_mask  # noqa: E402
+from mmrefseg.structures.mask_formats import rle_to_mask  # noqa: E402
 
 LIMITS = Limits(image_bytes=1 << 16, expressions=4, seconds=30, waiting=40)
 
@@ -156,7 +162,7 @@ def test_mistakes_are_told(client, request_of, status, detail):
 def begin(address: str, length: int) -> socket.socket:
     """A connection on which a request of so many bytes was announced."""
     connection = socket.create_connection(address.removeprefix('http://').split(':'), 10)
-    connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n' % length)
+    connection.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n' % length)
     return connection
 
 
@@ -178,6 +184,125 @@ def test_who_is_turned_away_may_send_all_before_reading_why(server, pool):
             time.sleep(0.1)
             connection.sendall(bytes(1 << 14))
         assert connection.recv(1000).startswith(b'HTTP/1.1 408 ')
+
+
+def status_of(connection: socket.socket) -> tuple[int, bytes]:
+    answer = connection.recv(4000)
+    return int(answer.split()[1]), answer.lower()
+
+
+@pytest.mark.parametrize('chunked', [False, True])
+def test_bodies_take_no_more_than_there_is_room_for(pool, chunked):
+    """Uploads at the same time: those beyond are told to come again, and may when others have ended."""
+    limits = LIMITS._replace(image_bytes=1 << 20, held_bytes=5 << 20)
+    body = b'{"image": "", "expressions": "x", "more": "%s"}' % bytes(2 << 20).replace(b'\0', b'a')
+    head = b'Transfer-Encoding: chunked' if chunked else b'Content-Length: %d' % len(body)
+    whole = b'%x\r\n%s\r\n' % (len(body), body) if chunked else body
+    with running(create_app(pool, limits, Metrics())) as address, ExitStack() as stack:
+        place = address.removeprefix('http://').split(':')
+        uploads = [stack.enter_context(socket.create_connection(place, 10)) for _ in range(3)]
+        for upload in uploads:
+            upload.sendall(b'POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
+                           b'%s\r\n\r\n%s' % (head, whole[:-10]))
+            time.sleep(0.1)
+        status, answer = status_of(uploads[-1])
+        assert status == 503 and b'retry-after: 2' in answer
+        for upload in uploads[:2]:
+            upload.sendall(whole[-10:] + (b'0\r\n\r\n' if chunked else b''))
+            assert status_of(upload)[0] == 422
+        assert httpx.post(f'{address}/v1/segment', content=body,
+                          headers={'content-type': 'application/json'}).status_code == 422
+
+
+def test_fetched_images_take_room_too(pool):
+    limits = LIMITS._replace(image_bytes=3 << 20, held_bytes=6 << 20)
+    begun, let = threading.Event(), threading.Event()
+
+    def fetch(url):
+        begun.set()
+        assert let.wait(20)
+        return b'x'
+
+    question = dict(image_url='http://a', expressions='x')
+    with running(create_app(pool, limits, Metrics(), fetch)) as address, ThreadPoolExecutor(1) as clients:
+        first = clients.submit(httpx.post, f'{address}/v1/segment', json=question, timeout=30)
+        try:
+            assert begun.wait(10)
+            refused = httpx.post(f'{address}/v1/segment', json=question)
+        finally:
+            let.set()
+        assert refused.status_code == 503 and refused.headers['retry-after'] == '2'
+        assert first.result().status_code == 422
+        assert httpx.post(f'{address}/v1/segment', json=question).status_code == 422
+
+
+def test_what_requests_hold_of_a_room():
+    room = Room(10)
+    with Holding(room) as first, Holding(room) as second:
+        first.hold('body', 6)
+        with pytest.raises(Exception, match='busy'):
+            second.hold('body', 5)
+        second.hold('body', 3)
+        second.hold('image', 1)
+        first.hold('body', 2)
+        second.hold('image', 5)
+        assert room.left == 0
+    assert room.left == 10
+
+
+def test_what_is_left_by_its_client_is_forgotten(gate):
+    """Otherwise its image would stay beside those that are counted."""
+    with pool_of(Slow(gate)) as pool:
+        first = pool.submit(Question(b'', ['wait']))
+        while pool.waiting:
+            time.sleep(0.01)
+        left = pool.submit(Question(b'x' * 1000, ['a']))
+        [entry] = pool._entries.queue
+        had_image = bool(entry.question.image)
+        left.cancel()
+        gate.touch()
+        assert had_image and not hasattr(entry, 'question')
+        assert first.result(20).refused
+
+
+ELSEWHERE = 'http://evil.example'
+
+
+@pytest.mark.parametrize(('names', 'host', 'origin', 'status'), [
+    (KnownNames(), 'localhost:8000', None, 415), (KnownNames(), '127.0.0.1', None, 415),
+    (KnownNames(), '[::1]:8000', None, 415), (KnownNames(), 'LOCALHOST.', None, 415),
+    (KnownNames(), 'localhost:8000', 'http://localhost:8000', 415),
+    (KnownNames(), '[::1]:8000', 'http://[::1]:8000', 415),
+    (KnownNames(), 'evil.example:8000', None, 400), (KnownNames(), '0.0.0.0:8000', None, 400),
+    (KnownNames(), 'localhost.evil.example', None, 400), (KnownNames(), 'evil.example@localhost', None, 400),
+    (KnownNames(), 'localhost:80@evil.example', None, 400),
+    (KnownNames(others=['models.example']), 'localhost', 'https://models.example:1@evil.example', 403),
+    (KnownNames(), '10.0.0.1', None, 400), (KnownNames(), '', None, 400), (KnownNames(), 'a b', None, 400),
+    (KnownNames(), 'localhost:8000', ELSEWHERE, 403), (KnownNames(), 'localhost:8000', 'null', 403),
+    (KnownNames(), 'localhost:8000', 'http://localhost:9000', 403),
+    (KnownNames(), 'localhost:8000', 'http://localhost:8000@evil.example', 403),
+    (KnownNames('10.0.0.1'), '10.0.0.1:8000', None, 415), (KnownNames('10.0.0.1'), '10.0.0.2:8000', None, 400),
+    (KnownNames('0.0.0.0'), '10.0.0.2:8000', None, 415), (KnownNames('::'), '[fd00::1]', None, 415),
+    (KnownNames('0.0.0.0'), 'evil.example', None, 400),
+    (KnownNames('0.0.0.0', ['Models.example']), 'models.example', None, 415),
+    (KnownNames(others=['models.example']), 'localhost:8000', 'https://models.example', 415),
+    (KnownNames(others=['models.example']), 'localhost:8000', 'https://models.example.evil.example', 403),
+])
+def test_who_may_ask(pool, names, host, origin, status):
+    """Not a page elsewhere, under whatever name it calls this machine; nor may it read."""
+    headers = {'host': host, **({'origin': origin} if origin else {})}
+    with running(create_app(pool, LIMITS, Metrics(), names=names)) as address:
+        answer = httpx.post(f'{address}/v1/segment', headers=headers)
+        assert answer.status_code == status and answer.json()['detail']
+        assert httpx.get(f'{address}/health', headers=headers).status_code == (400 if status == 400 else 200)
+
+
+def test_there_is_room_for_one_request_at_least():
+    parser = ArgumentParser()
+    add_arguments(parser, 0)
+    assert limits_of(parser.parse_args(['a'])).held_bytes == 1 << 28
+    with pytest.raises(InputError, match='--max-held-mb 256 leaves no room .* it must be at least 401'):
+        limits_of(parser.parse_args(['a', '--max-image-mb', '300']))
 
 
 def test_slow_bodies_and_slow_models_are_given_up(pool):
@@ -368,7 +493,8 @@ def impatient(pool):
         yield address.removeprefix('http://').split(':')
 
 
-@pytest.mark.parametrize('begin', [b'', b'GET / HTTP/1.1\r\nX: ', b'GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /'])
+@pytest.mark.parametrize('begin', [b'', b'GET / HTTP/1.1\r\nX: ',
+                                   b'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /'])
 def test_clients_that_send_no_whole_head_lose_their_place(impatient, begin):
     with socket.create_connection(impatient, 10) as connection:
         connection.sendall(begin)
@@ -396,7 +522,7 @@ def test_clients_that_never_read_lose_their_place():
 
     with running(app, http=Protocol) as address, socket.create_connection(
             address.removeprefix('http://').split(':'), 10) as connection:
-        connection.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+        connection.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
         assert sent.wait(10)
 
 

@@ -15,7 +15,7 @@ from mmrefseg.evaluation.failures.router_choices import routing_by_kind
 from mmrefseg.evaluation.functional import iou_ratios
 from mmrefseg.evaluation.predictions.prediction import read_entry
 from mmrefseg.evaluation.scores import unions_of
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 
 
 def box(top, left, bottom, right, shape=(40, 40)):

@@ -11,7 +11,7 @@ from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.evaluation import PhraseCutMetric
 from mmrefseg.evaluation.functional import PhraseCutSubsets, summarise_subsets
 from mmrefseg.structures import RefSegDataSample
-from mmrefseg.structures.masks import draw_mask, rle_to_mask
+from mmrefseg.structures.mask_formats import draw_mask, rle_to_mask
 
 ACCURACIES = {'0.5': 'Pr@50', '0.6': 'Pr@60', '0.7': 'Pr@70', '0.8': 'Pr@80', '0.9': 'Pr@90'}
 

@@ -6,7 +6,7 @@ from helpers.fuzzed_surfaces.images import FILES
 from helpers.fuzzing import endings
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 
 @pytest.mark.filterwarnings('ignore')

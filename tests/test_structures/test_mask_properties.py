@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrefseg.structures.masks import draw_mask, instances_to_mask, mask_to_rle, polygons_to_mask
+from mmrefseg.structures.mask_formats import draw_mask, instances_to_mask, mask_to_rle, polygons_to_mask
 
 SIDES = st.integers(1, 24)
 MASKS = arrays.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1))

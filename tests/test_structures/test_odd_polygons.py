@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures import masks
-from mmrefseg.structures.masks import _length, draw_mask
+from mmrefseg.structures import mask_formats
+from mmrefseg.structures.mask_formats import _length, draw_mask
 
 STAR = [[20 + 15 * math.sin(0.8 * math.pi * k), 20 - 15 * math.cos(0.8 * math.pi * k)] for k in range(5)]
 SQUARE = [[5, 5], [25, 5], [25, 25], [5, 25]]
@@ -85,7 +85,7 @@ def test_a_size_that_no_image_has(segmentation):
 
 
 def test_a_union_without_end(monkeypatch):
-    monkeypatch.setattr(masks, '_MOST_UNITED', 1600 * 4)
+    monkeypatch.setattr(mask_formats, '_MOST_UNITED', 1600 * 4)
     part = {'size': [40, 40], 'counts': [1600]}
     assert not draw_mask({'union': [part] * 4}, 40, 40).any()
     with pytest.raises(InputError, match='it unites 5 masks'):

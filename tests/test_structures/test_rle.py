@@ -3,7 +3,7 @@ import pytest
 from pycocotools import mask as mask_utils
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import draw_mask, mask_to_rle, rle_area, rle_to_mask
+from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle, rle_area, rle_to_mask
 
 
 def _mask(kind: str) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmrefseg.datasets import JSONLinesDataset
-from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.shipped_files import config_path
 from mmrefseg.visualization.error_page import error_page
 

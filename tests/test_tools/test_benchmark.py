@@ -113,7 +113,7 @@ def test_several_configs_parts_and_training(tool, command, capsys, monkeypatch):
 def test_training_steps_change_nothing(tool):
     """Steps of size 0, and the model answers as before."""
     config = read_config('segvlm_tiny_refshapes')
-    model = tool.build(config).eval()
+    model = tool.build_measured(config).eval()
     calls = tool.training(model, tool.make_batch(config, 2), compiled=False, amp=True)
     assert list(calls) == ['training step', 'training step, bfloat16']
     weights = {name: p.clone() for name, p in model.named_parameters()}
@@ -128,7 +128,7 @@ def test_evaluation_of_made_data(tool, tmp_path):
     config = read_config('segvlm_tiny_refshapes', {
         'test_dataloader.dataset.data_root': str(tmp_path), 'test_dataloader.dataset.split': 'val',
         'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False})
-    found = tool.evaluate(tool.build(config).eval(), config, amp=False)
+    found = tool.measure_evaluation(tool.build_measured(config).eval(), config, amp=False)
     assert found['expressions'] > 5
     assert found['expressions_per_second'] == pytest.approx(found['expressions'] / found['seconds'])
 

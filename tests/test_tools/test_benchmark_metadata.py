@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.tools import load_script
 
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 
 @pytest.fixture(scope='module')

@@ -126,7 +126,8 @@ def test_the_data_sets_own_metric_and_the_models_pipeline(tool, folder, model_co
 def test_training_data_elsewhere(tool, model_config):
     model_config.train_dataloader.dataset.data_root = 'nowhere'
     assert tool['trained_images'](model_config) is None
-    table = tool['matrix']({'a': {'val': {'mIoU': 1.0, 'seen': None}}, 'b': {'test': {'IoU': 2.0, 'seen': 0.0}}})
+    results = {'a': {'val': {'mIoU': 1.0, 'seen': None}}, 'b': {'test': {'IoU': 2.0, 'seen': 0.0}}}
+    table = tool['transfer_table'](results)
     assert [list(column.cells) for column in table.columns] == [
         ['a', 'b'], ['val', 'test'], ['1.0', '?'], ['?', '0.0'], ['?', '2.0']]
 

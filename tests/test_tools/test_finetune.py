@@ -37,7 +37,7 @@ def run(tool, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tool, 'run_tool', pretend)
     monkeypatch.setattr(tool, 'look_at', lambda folder: tool_data)
-    tool_data = sys.modules['mmrefseg.apis.finetuning'].OwnData(tmp_path / 'data', 20, ['val', 'test'], False)
+    tool_data = sys.modules['mmrefseg.apis.finetuning_config'].OwnData(tmp_path / 'data', 20, ['val', 'test'], False)
 
     def call(*arguments):
         ran.clear()
@@ -69,9 +69,37 @@ def test_trains_tests_and_reports(run, tmp_path, capsys):
 
 def test_nothing_is_overwritten_and_a_stopped_one_goes_on(run):
     run('--config', 'sera_tiny_refshapes')
-    with pytest.raises(SystemExit, match='holds checkpoints already: name another --work-dir, or --resume'):
+    with pytest.raises(SystemExit, match='holds best_mIoU_epoch_3.pth, finetuned.pth, calibration.json of another run'):
         run('--config', 'sera_tiny_refshapes')
     assert run('--config', 'sera_tiny_refshapes', '--resume')[0][-1] == '--resume'
+
+
+@pytest.mark.parametrize('name', ['a.pth', 'predictions.json', 'report.md', 'errors', 'metrics.json'])
+def test_results_of_another_run_stay(run, tmp_path, name):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / name).write_bytes(b'theirs')
+    with pytest.raises(SystemExit, match=f'holds {name} of another run, which would be lost'):
+        run('--config', 'sera_tiny_refshapes')
+    assert (tmp_path / 'out' / name).read_bytes() == b'theirs' and not (tmp_path / 'out/finetune.py').exists()
+
+
+def test_the_config_of_another_run_stays(run, tool, tmp_path, monkeypatch):
+    """One that was stopped ahead of its first checkpoint has nothing else; the very same may begin again."""
+    monkeypatch.setattr(tool, 'report_on', lambda *_: None)
+    run('--config', 'sera_tiny_refshapes', '--epochs', '4')
+    config = (tmp_path / 'out/finetune.py').read_bytes()
+    for path in (tmp_path / 'out').glob('*.pth'):
+        path.unlink()
+    for other in (['--epochs', '5'], ['--epochs', '4', '--lr-scale', '0.1']):
+        with pytest.raises(SystemExit, match='holds finetune.py of another run'):
+            run('--config', 'sera_tiny_refshapes', *other)
+        assert (tmp_path / 'out/finetune.py').read_bytes() == config
+    assert run('--config', 'sera_tiny_refshapes', '--epochs', '4')
+
+
+def test_nothing_to_go_on_with(run):
+    with pytest.raises(SystemExit, match='holds no finetune.py of a run that could go on'):
+        run('--config', 'sera_tiny_refshapes', '--resume')
 
 
 def test_what_it_forgot_is_told(run, tool, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def test_arguments_that_are_none(arguments):
 
 
 def test_operators_agree(tool):
-    rows = tool.deformable_convolutions(tool.SMALL._replace(side=5, amp=False), torch.device('cpu'))
+    rows = tool.deformable_convolutions(tool.SMALL_SIZE._replace(side=5, amp=False), torch.device('cpu'))
     found = {(operator, precision): [float(value) for value in values] for operator, precision, *values in rows}
     assert {operator for operator, _ in found} >= {'torchvision', 'torch'}
     assert found['torchvision', 'float32'][2:] == [0, 0]
@@ -34,9 +34,9 @@ def test_aims_by_hand(tool):
     numbers = [dict(config=config, batch=batch, share=share, speed=speed) for config, batch, share, speed in (
         ('sera_dinov2_refcoco', 1, 0.2, 90), ('sera_dinov2_refcoco', 64, 0.45, 90),
         ('segvlm_r101_refcoco', 1, 0.9, 44), ('segvlm_r101_refcoco', 16, 0.9, 99))]
-    rows = tool.aims([*numbers, {}], 61, tool.FULL)
+    rows = tool.aims([*numbers, {}], 61, tool.FULL_SIZE)
     assert [row[2:] for row in rows] == [('45%', 'reached'), ('44.0', 'missed'), ('61 s', 'missed')]
-    assert tool.aims([{}], 61, tool.SMALL) == []
+    assert tool.aims([{}], 61, tool.SMALL_SIZE) == []
 
 
 @pytest.mark.skipif(torch.cuda.device_count() > 1, reason='there are several GPUs')

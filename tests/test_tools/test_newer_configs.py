@@ -10,7 +10,7 @@ from helpers.configs import newer_style
 from mmengine.config import Config
 
 from mmrefseg.apis.config_to_model import build_model, read_config
-from mmrefseg.apis.finetuning import OwnData, finetune_config
+from mmrefseg.apis.finetuning_config import OwnData, finetune_config
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.registry import type_name
 from mmrefseg.utils.shipped_files import config_path

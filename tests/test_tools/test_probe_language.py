@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmrefseg.apis.config_to_model import build_model, read_config
-from mmrefseg.datasets.expression_changes import CHANGES
+from mmrefseg.datasets.changed_expressions import CHANGES
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.utils.shipped_files import config_path
 

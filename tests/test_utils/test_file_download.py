@@ -8,7 +8,7 @@ import pytest
 from helpers.file_server import Served, serving
 
 from mmrefseg.errors import FileError, InputError
-from mmrefseg.utils import file_download, web_addresses
+from mmrefseg.utils import file_download, web_connections
 from mmrefseg.utils.file_download import RemoteFile, download, remote_file, verify_download
 from mmrefseg.utils.locks import locked_file
 
@@ -120,7 +120,7 @@ def test_another_piece_than_was_asked_for(server, tmp_path):
 def test_redirections(server, tmp_path, monkeypatch):
     server.files['/old.pth'] = Served(redirect=server.url)
     download(f'{server.address}/old.pth', tmp_path / 'a.pth', SHA256)
-    monkeypatch.setattr(web_addresses, '_is_on_internet', lambda url: url.endswith('old.pth'))
+    monkeypatch.setattr(web_connections.Connections, 'leads_inside', lambda _, here, there: here.endswith('old.pth'))
     with pytest.raises(InputError, match='in a private network'):
         download(f'{server.address}/old.pth', tmp_path / 'b.pth')
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmrefseg.datasets.transforms.loading import decode_image, read_image
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import file_to_mask
+from mmrefseg.structures.mask_formats import file_to_mask
 from mmrefseg.utils.image_header import MAX_PIXELS, read_image_size
 
 

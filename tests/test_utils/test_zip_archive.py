@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.datasets.preparation.catalogue import Catalogue
+from mmrefseg.datasets.preparation.file_catalogue import Catalogue
 from mmrefseg.errors import InputError
 from mmrefseg.utils import zip_archive
 from mmrefseg.utils.zip_archive import open_archive

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mmrefseg.visualization import Panel, Sample, draw_answers, draw_samples, prediction_grid
-from mmrefseg.visualization.answers import compose_answers
+from mmrefseg.visualization.answer_pictures import compose_answers
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
 MASK = np.eye(60, 80) > 0

@@ -24,14 +24,14 @@ from mmrefseg.evaluation.predictions.scoring import mask_pairs
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically, write_json
 from mmrefseg.visualization.error_page import draw_example, error_page
 
-PAGE, NUMBERS = 'errors.html', 'errors.json'
+PAGE, NUMBERS_FILE = 'errors.html', 'errors.json'
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description=f'Write {PAGE}, one page about where and how the answers of a file fail, with examples, and '
-                    f'{NUMBERS} with all its numbers. No model is built. docs/evaluate.md tells the classes of '
+                    f'{NUMBERS_FILE} with all its numbers. No model is built. docs/evaluate.md tells the classes of '
                     'failures.')
     parser.add_argument('predictions', metavar='PREDICTIONS', help='JSON, JSON Lines or a folder of PNG')
     parser.add_argument('--on', required=True, metavar='CONFIG',
@@ -50,7 +50,7 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def describe(index: int, info: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def expression_entry(index: int, info: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """What the file of numbers says of each expression."""
     return {
         **{key: info.get(key) for key in ('sent_id', 'ref_id', 'image_id')},
@@ -76,7 +76,7 @@ def picture(info: Mapping[str, Any], answer: Prediction | None, protocol: Protoc
     return draw_example(loaded['img'], loaded['gt_seg_map'], shown)
 
 
-def analyze(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
+def analyze_errors(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The report, and pictures of its examples.
 
     Raises:
@@ -94,7 +94,7 @@ def analyze(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
     answers, other_texts = matched[split.name].answers, matched[split.name].other_texts
     facts = collect_facts(split.infos, answers, split.dataset.objects(), protocol, getattr(metric, 'min_pixels', 1))
     chosen = choose_examples(facts.ious, facts.failures, args.examples) if args.examples else {}
-    rows = [describe(index, info, facts) for index, info in enumerate(split.infos)]
+    rows = [expression_entry(index, info, facts) for index, info in enumerate(split.infos)]
     report = {
         'predictions': args.predictions, 'on': args.on, 'split': split.name, 'protocol': protocol.to_dict(),
         'protocol_text': str(protocol), 'expressions': len(rows),
@@ -118,10 +118,10 @@ def _pictures(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction |
 def write(args: Namespace) -> None:
     """Write the two files, and say what stands out."""
     check_writable(args.out)
-    for name in (PAGE, NUMBERS):
+    for name in (PAGE, NUMBERS_FILE):
         refuse_overwriting(args.out / name, [args.predictions, args.on])
-    report, pictures = analyze(args)
-    write_json(report, args.out / NUMBERS)
+    report, pictures = analyze_errors(args)
+    write_json(report, args.out / NUMBERS_FILE)
     write_atomically(error_page(report, pictures).encode('utf-8', 'replace'), args.out / PAGE)
     print_some(f'{report["split"]}: {{}} predictions belong to no expression', report['unmatched'])
     print(f'{report["split"]}: {report["failures"]["number"]} of {report["expressions"]} answers fail; '

@@ -18,20 +18,20 @@ from mmrefseg.apis.config_to_model import add_cfg_options
 from mmrefseg.apis.config_to_runner import load_config, start_testing
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
+from mmrefseg.evaluation.failures.router_choices import ALL
 from mmrefseg.evaluation.functional import information, pixel_counts, preferences
 from mmrefseg.models.layers import RoutingInfo, frozen_to, rerouted, without
 from mmrefseg.models.layers.rerouting import Change
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.visualization import draw_routing, draw_routing_costs
 
-ALL = 'all'
-FIGURES = ('weight', 'chosen', 'first')
+EXPERT_FIGURES = ('weight', 'chosen', 'first')
 FROZEN = 'frozen'
 EVERY_ROUTER = 'every router'
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Run a split and write routing.json and routing.png: for each router and kind of expression, the '
                     'mean weight of each expert, and the shares of expressions that chose it and that weighted it '
@@ -89,7 +89,7 @@ class RoutingTable:
         weights, chosen = self.weights(router)[rows], torch.cat(self._chosen[router]).numpy()[rows]
         first = weights.argmax(1)[:, None] == np.arange(weights.shape[1])
         columns = zip(weights.mean(0).tolist(), chosen.mean(0).tolist(), first.mean(0).tolist(), strict=True)
-        return {expert: dict(zip(FIGURES, figures, strict=True))
+        return {expert: dict(zip(EXPERT_FIGURES, figures, strict=True))
                 for expert, figures in zip(self.experts[router], columns, strict=True)}
 
     def decisions(self) -> dict[str, dict[str, Any]]:
@@ -129,7 +129,7 @@ def kinds_of(data: dict) -> list[str]:
 
 
 @torch.inference_mode()
-def collect(model: nn.Module, batches: Iterable[dict]) -> RoutingTable:
+def collect_routing(model: nn.Module, batches: Iterable[dict]) -> RoutingTable:
     """Run a ``ReferringSegmentor`` as far as its routers on all batches."""
     table = RoutingTable()
     model.eval()
@@ -177,7 +177,8 @@ def measure_costs(model: nn.Module, loader: Iterable[dict], table: RoutingTable)
     return dict(mIoU={kind: own[kind] for kind in table.kinds()}, costs=costs)
 
 
-def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path, with_costs: bool = False) -> dict[str, Any]:
+def analyze_routing(cfg: Config, checkpoint: str, split: str | None, out: Path,
+                    with_costs: bool = False) -> dict[str, Any]:
     """Write routing.json and routing.png, and costs.png; returns what routing.json holds.
 
     Raises:
@@ -193,7 +194,7 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path, with_cos
         raise InputError(f'the model of {cfg.filename} has no routers: those are in a ReferringSegmentor '
                          'with SERA-Adapter, or with SERA-Fusion that has experts')
     loader = Runner.build_dataloader(cfg.test_dataloader)
-    table = collect(model, track(loader, 'routing'))
+    table = collect_routing(model, track(loader, 'routing'))
     report = dict(config=cfg.filename, checkpoint=checkpoint, split=cfg.test_dataloader.dataset.get('split'),
                   expressions=table.kinds(), routers=table.summary(), decisions=table.decisions())
     draw_routing(report['routers'], report['expressions'], out / 'routing.png', report['decisions'])
@@ -206,18 +207,18 @@ def analyze(cfg: Config, checkpoint: str, split: str | None, out: Path, with_cos
 
 def tell(args: Namespace) -> None:
     """Analyze, and print a line per router."""
-    report = analyze(load_config(args), args.checkpoint, args.split, args.out, args.costs)
+    report = analyze_routing(load_config(args), args.checkpoint, args.split, args.out, args.costs)
     costs = report.get('costs', {})
     for router, kinds in report['routers'].items():
         shares = ', '.join(f'{expert} {figures["weight"]:.0%}' for expert, figures in kinds[ALL].items())
-        print(f'{router}: mean weights {shares}{describe(report["decisions"].get(router), costs.get(router))}')
+        print(f'{router}: mean weights {shares}{rest_of_line(report["decisions"].get(router), costs.get(router))}')
     if costs:
         frozen = -costs[EVERY_ROUTER][FROZEN][ALL]
         print(f'mIoU {report["mIoU"][ALL]:.1f}; {frozen:+.1f} with all routing frozen to its mean')
     print(f'By kind of expression ({len(report["expressions"]) - 1} kinds): routing.json and routing.png in {args.out}')
 
 
-def describe(decision: dict | None, costs: dict | None) -> str:
+def rest_of_line(decision: dict | None, costs: dict | None) -> str:
     """The rest of a router's line; empty where it has one expert."""
     if decision is None:
         return ''

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from rich import box
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -21,9 +20,10 @@ from mmrefseg.datasets.duplicate_images import Copy, Fingerprint, find_copies, r
 from mmrefseg.datasets.leakage import Splits, images_of_splits, shared_images
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_json
+from mmrefseg.utils.text_formatting import print_tables
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
-SHOWN = 10  # pairs of pictures of a split
+SHOWN_COPIES = 10  # pairs of pictures of a split
 
 
 class Training(NamedTuple):
@@ -48,7 +48,7 @@ class Training(NamedTuple):
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Print how many images the splits of all data sets that the configs name have in common, and '
                     'whether a config trains on images of a split (val, test, ...) of the data sets that it validates '
@@ -77,7 +77,7 @@ class Audit:
         self._workers, self._pictures = workers, {}
 
     def add(self, name: str, config: Config) -> None:
-        """Look at a config.
+        """Add the splits and trainings of a config.
 
         Raises:
             InputError: it has no referring data set, or files do not hold what they should.
@@ -158,7 +158,7 @@ def paths_of(dataset: BaseReferringDataset) -> dict[str, str]:
     return {dataset.image_key(referent): referent['img_path'] for referent in dataset.referents()}
 
 
-def matrix(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) -> Table:
+def overlap_table(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) -> Table:
     """A row and a column for each split."""
     table = Table('', 'data set', 'split', box=box.SIMPLE_HEAD, caption_justify='left',
                   caption='images in common; on the diagonal all images of a split; ! images of a train split and of '
@@ -166,14 +166,14 @@ def matrix(splits: Sequence[tuple[str, str]], overlap: Sequence[Sequence[int]]) 
     for number in range(1, len(splits) + 1):
         table.add_column(str(number), justify='right')
     for number, ((title, split), row) in enumerate(zip(splits, overlap, strict=True), 1):
-        cells = [cell(shared, (split == 'train') != (other == 'train'))
+        cells = [overlap_cell(shared, (split == 'train') != (other == 'train'))
                  for shared, (_, other) in zip(row, splits, strict=True)]
         is_last = number == len(splits) or splits[number][0] != title
         table.add_row(str(number), title, split, *cells, end_section=is_last)
     return table
 
 
-def cell(shared: int, is_crossing: bool) -> str | Text:
+def overlap_cell(shared: int, is_crossing: bool) -> str | Text:
     """A number of images as the matrix shows it."""
     if not shared:
         return '·'
@@ -199,12 +199,11 @@ def audit_configs(args: Namespace) -> bool:
         check_writable(args.out.parent)
     for name in args.configs:
         audit.add(name, read_config(name, args.cfg_options, needs_model=False))
-    table = matrix(list(audit.splits), audit.overlap())
-    Console(width=max(Console().width, 80 + 8 * len(audit.splits)), markup=False, emoji=False).print(table)
+    print_tables(overlap_table(list(audit.splits), audit.overlap()), width=80 + 8 * len(audit.splits))
     print('\n'.join(map(verdict, audit.trainings)))
     for training in audit.trainings:
         for (title, split), copies in training.copies.items():
-            for copy in copies[:SHOWN]:
+            for copy in copies[:SHOWN_COPIES]:
                 kind = 'the same file' if copy.is_exact else 'nearly the same'
                 print(f'  {training.config}: {copy.first.name} and {copy.second.name} of {title} {split} ({kind})')
     if args.out:

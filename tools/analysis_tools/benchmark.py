@@ -7,11 +7,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from benchmarking.evaluation import evaluate
 from benchmarking.model_calls import (
+    CALL_MEANING,
     EXPRESSION,
     IMAGE_SIZE,
-    MEANING,
     NETWORK,
     PREDICTION,
     SHARED,
@@ -19,17 +18,17 @@ from benchmarking.model_calls import (
     TRAINING,
     Call,
     answering,
-    build,
+    build_measured,
     make_batch,
     parts,
     training,
 )
-from benchmarking.reporting import add_out_argument, check_least, circumstances, report
+from benchmarking.reporting import add_out_argument, check_least, circumstances, measure_and_show
 from benchmarking.timing import latency, peak_memory, product_limit, ratio, reset_peak, time_calls
+from benchmarking.whole_evaluation import measure_evaluation
 from mmengine.config import Config
 from mmengine.device import get_device
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
@@ -40,9 +39,9 @@ from mmrefseg.errors import UserError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.model_complexity import count_flops, parameter_rows, parameter_table
+from mmrefseg.utils.text_formatting import print_tables
 
 __all__ = ['EXPRESSION', 'latency', 'make_batch', 'time_calls']
-TABLE_WIDTH = 120  # characters at least, also where the output goes to a file
 
 
 class Subject(NamedTuple):
@@ -62,7 +61,7 @@ class Subject(NamedTuple):
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Print parameters, floating-point operations, latency, images per second and peak memory of a '
         "config's model at the input size of its test pipeline. Weights are random, images and expressions made up: "
@@ -89,11 +88,11 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def prepare(name: str, device: torch.device, args: Namespace) -> Subject:
+def prepare_subject(name: str, device: torch.device, args: Namespace) -> Subject:
     """Build a config's model and what is timed of it."""
     config = read_config(name, args.cfg_options)
     torch.manual_seed(0)
-    model = build(config).to(device).eval()
+    model = build_measured(config).to(device).eval()
     data = make_batch(config, args.batch)
     if args.winograd:
         use_winograd(model)
@@ -112,9 +111,9 @@ def training_batch(args: Namespace) -> int:
     return max(2, args.batch)
 
 
-def describe(subject: Subject, seconds: dict[str, list[float]], memory: dict[str, Any], limit: float,
-             args: Namespace) -> dict[str, Any]:
-    """The figures of one config."""
+def figures_of(subject: Subject, seconds: dict[str, list[float]], memory: dict[str, Any], limit: float,
+               args: Namespace) -> dict[str, Any]:
+    """All figures of one config, of what was measured."""
     # Without __call__, which is compiled.
     flops = count_flops(partial(subject.model.forward, **subject.model.data_preprocessor(subject.data), mode='tensor'))
     times = {name: latency(values, training_batch(args) if name.startswith(TRAINING) else args.batch)
@@ -134,7 +133,7 @@ def describe(subject: Subject, seconds: dict[str, list[float]], memory: dict[str
     }
 
 
-def measure(args: Namespace) -> dict[str, Any]:
+def measure_models(args: Namespace) -> dict[str, Any]:
     """All figures; prints the parameters of the first config's model.
 
     Raises:
@@ -148,7 +147,7 @@ def measure(args: Namespace) -> dict[str, Any]:
     subjects, memory = {}, {}
     for name in names:
         reset_peak(device)
-        subjects[name] = prepare(name, device, args)
+        subjects[name] = prepare_subject(name, device, args)
         if args.against:  # while the others are not there
             for call in subjects[name].calls.values():
                 call()
@@ -157,11 +156,11 @@ def measure(args: Namespace) -> dict[str, Any]:
     seconds = time_calls(calls, device, args.warmup, args.repeats)
     memory = memory or {args.config: peak_memory(device)}
     limit = product_limit(device, dtype)
-    found = {name: describe(subjects[name], {call: values for (other, call), values in seconds.items()
-                                             if other == name}, memory[name], limit, args) for name in names}
+    found = {name: figures_of(subjects[name], {call: values for (other, call), values in seconds.items()
+                                               if other == name}, memory[name], limit, args) for name in names}
     for name in names:
         if args.evaluation:
-            found[name]['evaluation'] = evaluate(subjects[name].model, subjects[name].config, args.amp)
+            found[name]['evaluation'] = measure_evaluation(subjects[name].model, subjects[name].config, args.amp)
         found[name]['ratios'] = {call: ratio(values, seconds[names[0], call])
                                  for (other, call), values in seconds.items()
                                  if other == name and (names[0], call) in seconds}
@@ -183,8 +182,8 @@ def measure(args: Namespace) -> dict[str, Any]:
     }
 
 
-def to_text(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+def models_text(figures: dict[str, Any]) -> str:
+    """The figures of all models as text."""
     hardware, sizes = figures['machine'], {name: '×'.join(map(str, figures[name]))
                                            for name in ('input_size', 'original_size')}
     where = (hardware['gpu'] if figures['device'].startswith('cuda') else
@@ -197,7 +196,8 @@ def to_text(figures: dict[str, Any]) -> str:
     ]
     for name, times in figures['latency'].items():
         lines.append(f'{name:11}{_milliseconds(times, figures["repeats"])}, {times["images_per_second"]:.2f} images '
-                     f'per second: {MEANING[name]}' + (f' ({sizes["original_size"]})' if name == PREDICTION else ''))
+                     f'per second: {CALL_MEANING[name]}'
+                     + (f' ({sizes["original_size"]})' if name == PREDICTION else ''))
     rates = figures['expressions_per_second']
     lines += [f'questions  {rates["1"]:.2f} expressions per second one by one, {rates[str(SHARING)]:.2f} with '
               f'{SHARING} about each image, which is encoded once',
@@ -243,15 +243,15 @@ def ratio_table(figures: dict[str, Any]) -> Table:
 
 def show(figures: dict[str, Any]) -> None:
     """Print the figures, and how they compare."""
-    print(to_text(figures))
+    print(models_text(figures))
     if figures['against']:
-        Console(width=max(Console().width, TABLE_WIDTH), markup=False, emoji=False).print(ratio_table(figures))
+        print_tables(ratio_table(figures))
 
 
-def benchmark(args: Namespace) -> None:
-    """Measure and print."""
+def benchmark_models(args: Namespace) -> None:
+    """Measure the models, print the figures and write them."""
     try:
-        report(lambda: measure(args), show, args.out)
+        measure_and_show(lambda: measure_models(args), show, args.out)
     except torch.OutOfMemoryError as error:
         raise UserError(f'the GPU has too little memory for batches of {args.batch}; choose a smaller --batch'
                         ) from error
@@ -259,7 +259,7 @@ def benchmark(args: Namespace) -> None:
 
 def main() -> None:
     """Measure as the command line says."""
-    command_line.run(make_parser(), benchmark)
+    command_line.run(make_parser(), benchmark_models)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import torch
 from benchmarking.coco_like import write_coco_like
 from benchmarking.lmdb_files import write_lmdb
 from benchmarking.published_loader import PublishedLoader, write_published_lmdb
-from benchmarking.reporting import add_out_argument, check_least, circumstances, report
+from benchmarking.reporting import add_out_argument, check_least, circumstances, measure_and_show
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -30,12 +30,12 @@ from mmrefseg.datasets.referent_lines import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import check_writable
 
 FLOOR, PIPELINE, FROM_LMDB, PUBLISHED = 'floor', 'pipeline', 'pipeline from LMDB', 'published design'
-MEANING = {
+LOADER_MEANING = {
     FLOOR: 'each image decoded and resized to the input size by OpenCV, and nothing else',
     PIPELINE: "the config's data set and training pipeline",
     FROM_LMDB: 'the same from an LMDB file: each image once, masks as RLE',
@@ -58,7 +58,7 @@ class Floor(Dataset):
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description="Print samples per second of a config's train_dataloader: from its data set, from LMDB, and the "
         'ratios to a floor (JPEG decoding of the same images and one resize) and to the design of the published '
@@ -186,8 +186,8 @@ def cpu_seconds() -> float:
     return time.process_time() + ticks / os.sysconf('SC_CLK_TCK')
 
 
-def measure(config: Config, args: Namespace, folder: Path) -> dict[str, Any]:
-    """All figures.
+def measure_loading(config: Config, args: Namespace, folder: Path) -> dict[str, Any]:
+    """Measure the loading of training samples; returns all figures.
 
     Raises:
         InputError: a number is out of range, or the config cannot be measured.
@@ -225,8 +225,8 @@ def speed(rounds: list[tuple[float, float]], samples: int) -> dict[str, float]:
     }
 
 
-def to_text(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+def loading_text(figures: dict[str, Any]) -> str:
+    """The figures of loading as text."""
     rows = figures['speed']
     floor, published = rows[FLOOR], rows[PUBLISHED]
     lines = [
@@ -244,25 +244,26 @@ def to_text(figures: dict[str, Any]) -> str:
             f'{rate / published["samples_per_second"]:13.2f}{published["cpu_ms"] / busy:8.2f}')
     return '\n'.join([
         *lines, f'Fastest of {figures["rounds"]} rounds; CPU: processor time of a sample, workers and main process.',
-        *(f'{name}: {MEANING[name]}' for name in rows),
+        *(f'{name}: {LOADER_MEANING[name]}' for name in rows),
         *circumstances(figures),
     ])
 
 
-def benchmark(args: Namespace) -> None:
-    """Measure and print."""
+def benchmark_data(args: Namespace) -> None:
+    """Measure the loading, print the figures and write them."""
     cv2.setNumThreads(0)  # as the Runner does: every worker is one process on one core
     torch.set_num_threads(1)
     config = read_config(args.config, args.cfg_options)
     if args.make_data:
         use_made_data(config, *args.make_data)
     with TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope('mmrefseg'):
-        report(lambda: measure(config, args, Path(folder)), lambda figures: print(to_text(figures)), args.out)
+        measure_and_show(lambda: measure_loading(config, args, Path(folder)),
+                         lambda figures: print(loading_text(figures)), args.out)
 
 
 def main() -> None:
     """Measure as the command line says."""
-    command_line.run(make_parser(), benchmark)
+    command_line.run(make_parser(), benchmark_data)
 
 
 if __name__ == '__main__':

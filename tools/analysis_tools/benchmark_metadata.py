@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from benchmarking.coco_like import write_coco_like
 from benchmarking.lmdb_files import write_lmdb
 from benchmarking.phrasecut_like import write_phrasecut_like
-from benchmarking.reporting import add_out_argument, check_least, circumstances, report
+from benchmarking.reporting import add_out_argument, check_least, circumstances, measure_and_show
 from pycocotools import mask as mask_utils
 from torch.utils.data import DataLoader, Dataset
 
@@ -51,7 +51,7 @@ SETS = {
     'refcoco': Sizes(RefCOCODataset, ('train', 'val', 'testA', 'testB'), write_refcoco_like, 19_994),
     'phrasecut': Sizes(PhraseCutDataset, ('train', 'val', 'test'), write_phrasecut_like, 77_262),
 }
-MEANING = {
+METADATA_MEANING = {
     'build': "all splits from the official files' formats",
     'open': 'all splits from one LMDB file each, and the first sample of each read',
     'worker': 'what each further worker process adds to the memory of all once it has made every sample of train',
@@ -59,7 +59,7 @@ MEANING = {
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description="Print seconds and memory of the metadata of data sets of RefCOCO's and PhraseCut's size (142,000 "
         'and 348,000 expressions), which are made up: building them from the official formats, opening them prepared, '
@@ -77,15 +77,15 @@ def alone(function: Callable, *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def build(root: Path, sizes: Sizes) -> dict[str, float]:
-    """Build all splits."""
+def build_splits(root: Path, sizes: Sizes) -> dict[str, float]:
+    """Read all splits from the official files."""
     before, start, busy = peak_mb(), time.perf_counter(), time.process_time()
     datasets = [sizes.dataset(str(root), split=split) for split in sizes.splits]
     return {'expressions': sum(map(len, datasets)), 'seconds': time.perf_counter() - start,
             'cpu_seconds': time.process_time() - busy, 'peak_mb': peak_mb(), 'empty_mb': before}
 
 
-def prepare(root: Path, sizes: Sizes) -> None:
+def write_lmdb_splits(root: Path, sizes: Sizes) -> None:
     """Write an LMDB file for each split, without images."""
     for split in sizes.splits:
         dataset = sizes.dataset(str(root), split=split, unit='ref')
@@ -108,7 +108,7 @@ def outline_rle(info: dict) -> dict:
 
 
 def open_prepared(root: Path, sizes: Sizes) -> dict[str, float]:
-    """Open all splits."""
+    """Open all splits of the prepared data set."""
     start = time.perf_counter()
     datasets = [ReferringLMDBDataset(str(root / 'prepared' / split), split) for split in sizes.splits]
     for dataset in datasets:
@@ -169,15 +169,15 @@ def measure_set(name: str, images: int | None, workers: int) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         alone(sizes.write, root, images or sizes.images)
-        figures = {'build': alone(build, root, sizes)}
-        alone(prepare, root, sizes)
+        figures = {'build': alone(build_splits, root, sizes)}
+        alone(write_lmdb_splits, root, sizes)
         return {**figures, 'open': alone(open_prepared, root, sizes),
                 'worker_built': measure_workers(root, sizes, False, workers),
                 'worker_prepared': measure_workers(root, sizes, True, workers)}
 
 
-def measure(args: Namespace) -> dict[str, Any]:
-    """All figures.
+def measure_metadata(args: Namespace) -> dict[str, Any]:
+    """Measure each set; returns all figures.
 
     Raises:
         InputError: a set is unknown, or a number out of range.
@@ -192,8 +192,8 @@ def measure(args: Namespace) -> dict[str, Any]:
             'workers': args.workers, 'machine': machine(), 'versions': versions()}
 
 
-def to_text(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+def metadata_text(figures: dict[str, Any]) -> str:
+    """The figures of the annotations as text."""
     lines = []
     for name, rows in figures['sets'].items():
         built, opened = rows['build'], rows['open']
@@ -206,18 +206,18 @@ def to_text(figures: dict[str, Any]) -> str:
               for kind, row in (('built', rows['worker_built']), ('prepared', rows['worker_prepared']))),
         ]
     return '\n'.join([
-        *lines, *(f'{name}: {meaning}' for name, meaning in MEANING.items()), *circumstances(figures)
+        *lines, *(f'{name}: {meaning}' for name, meaning in METADATA_MEANING.items()), *circumstances(figures)
     ])
 
 
-def benchmark(args: Namespace) -> None:
-    """Measure and print."""
-    report(lambda: measure(args), lambda figures: print(to_text(figures)), args.out)
+def benchmark_metadata(args: Namespace) -> None:
+    """Measure the annotations, print the figures and write them."""
+    measure_and_show(lambda: measure_metadata(args), lambda figures: print(metadata_text(figures)), args.out)
 
 
 def main() -> None:
     """Measure as the command line says."""
-    command_line.run(make_parser(), benchmark)
+    command_line.run(make_parser(), benchmark_metadata)
 
 
 if __name__ == '__main__':

@@ -27,7 +27,7 @@ PER_PICTURE = 12
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Write pictures SPLIT_1.png, SPLIT_2.png, ... of samples drawn at random: each as it is stored, '
                     'with all its expressions, and beside it as the model gets it, with the expression that goes '

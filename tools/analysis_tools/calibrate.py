@@ -22,7 +22,7 @@ from mmrefseg.visualization.reliability_diagram import draw_calibration
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Fit the confidence of answers, the probability that a mask overlaps its referent by half, on one '
                     'split, and tell on others how well it holds (expected calibration error, ECE).')

@@ -17,9 +17,10 @@ from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import PairedDifference, Spread, paired_difference, spread_over_seeds, summarise_iou
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, read_json_object, refuse_overwriting, write_atomically, write_json
+from mmrefseg.utils.text_formatting import print_tables
 
-FIGURES = ('mIoU', 'oIoU', 'Pr@50', 'Pr@90')
-THRESHOLDS = (50, 90)
+COMPARED_FIGURES = ('mIoU', 'oIoU', 'Pr@50', 'Pr@90')
+COMPARED_THRESHOLDS = (50, 90)
 WRITER = 'tools/test.py --out'
 FIELDS = ('ref_id', 'sent_id', 'image_id', 'text', 'intersection', 'union')
 REPORT_WIDTH = 160  # characters; the rows of the tables must not be broken
@@ -44,7 +45,7 @@ class Answers(NamedTuple):
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Print figures of variants of a model as mean ± standard deviation over seeds, in percent, and by '
                     'how much their mIoU differs from that of the first variant, with a 95 % confidence interval. '
@@ -139,7 +140,7 @@ def compare(variants: Mapping[str, Mapping[str, Answers]]) -> dict[str, dict[str
     results: dict[str, dict[str, dict[str, Any]]] = {}
     for name, splits in variants.items():
         for split, answers in splits.items():
-            seeds = [summarise_iou(inter, union, THRESHOLDS)
+            seeds = [summarise_iou(inter, union, COMPARED_THRESHOLDS)
                      for inter, union in zip(answers.intersections, answers.unions, strict=True)]
             row: dict[str, Any] = {'figures': spread_over_seeds(seeds), 'seeds': seeds}
             if name != reference:
@@ -152,12 +153,12 @@ def compare(variants: Mapping[str, Mapping[str, Answers]]) -> dict[str, dict[str
 def tables(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[Table, Table]:
     """The figures of all variants, and their differences to the first; both are Markdown when printed."""
     reference = next(iter(next(iter(results.values()))))
-    figures = Table('split', 'variant', *FIGURES, box=box.MARKDOWN)
+    figures = Table('split', 'variant', *COMPARED_FIGURES, box=box.MARKDOWN)
     differences = Table('split', 'variant', f'mIoU less that of {reference}', '95 % interval', 'each seed',
                         box=box.MARKDOWN)
     for split, rows in results.items():
         for name, row in rows.items():
-            figures.add_row(split, name, *(_spread(row['figures'][figure]) for figure in FIGURES))
+            figures.add_row(split, name, *(_spread(row['figures'][figure]) for figure in COMPARED_FIGURES))
             if name != reference:
                 differences.add_row(split, name, *_difference(row['difference']))
     return figures, differences
@@ -172,8 +173,8 @@ def _difference(difference: PairedDifference) -> tuple[str, str, str]:
             ', '.join(f'{value:+.2f}' for value in difference.by_seed))
 
 
-def write_report(results: Mapping[str, Mapping[str, Mapping[str, Any]]], variants: Sequence[Sequence[str]],
-                 out: Path) -> None:
+def write_comparison(results: Mapping[str, Mapping[str, Mapping[str, Any]]], variants: Sequence[Sequence[str]],
+                     out: Path) -> None:
     """Write the tables to ``out`` and all numbers to the JSON file beside it."""
     console = Console(width=REPORT_WIDTH, color_system=None, markup=False, emoji=False)
     figures, differences = tables(results)
@@ -196,7 +197,7 @@ def _plain(value: Any) -> Any:
 
 
 def print_comparison(args: Namespace) -> None:
-    """Compare and print."""
+    """Compare the variants, print the tables and write them."""
     if args.out:
         check_writable(args.out.parent)
         if args.out.suffix != '.md' or args.out.is_dir():
@@ -204,10 +205,8 @@ def print_comparison(args: Namespace) -> None:
         refuse_overwriting(args.out.with_suffix('.json'), [file for _, *files in args.variants for file in files])
     results = compare(read_variants(args.variants))
     if args.out:
-        write_report(results, args.variants, args.out)
-    console = Console(width=max(Console().width, REPORT_WIDTH), markup=False, emoji=False)
-    for table in tables(results):
-        console.print(table)
+        write_comparison(results, args.variants, args.out)
+    print_tables(*tables(results), width=REPORT_WIDTH)
     if args.out:
         print(f'The tables are in {args.out}, all numbers in {args.out.with_suffix(".json")}')
 

@@ -13,7 +13,7 @@ from mmrefseg.utils.model_complexity import parameter_table
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Print how many parameters the model of a config has, in total and of each part, and how many of '
         'them train. Needs neither weights nor data.')
@@ -22,7 +22,7 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def build(config: Config) -> nn.Module:
+def build_counted(config: Config) -> nn.Module:
     """The model, without the cost of its memory where its parts can be built so."""
     try:
         with torch.device('meta'):
@@ -34,7 +34,7 @@ def build(config: Config) -> nn.Module:
 def main() -> None:
     """Count as the command line says."""
     command_line.run(make_parser(),
-                     lambda args: print(parameter_table(build(read_config(args.config, args.cfg_options)))))
+                     lambda args: print(parameter_table(build_counted(read_config(args.config, args.cfg_options)))))
 
 
 if __name__ == '__main__':

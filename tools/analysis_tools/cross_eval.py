@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
@@ -22,8 +21,7 @@ from mmrefseg.datasets.dataset_configs import dataset_class
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS, type_name
 from mmrefseg.utils.files import check_writable, write_json
-
-MATRIX_WIDTH = 120  # characters at least, also where the output goes to a file
+from mmrefseg.utils.text_formatting import print_tables
 
 
 class Target(NamedTuple):
@@ -43,7 +41,7 @@ class Target(NamedTuple):
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Test one checkpoint on the splits of other data sets and print a table of figures in percent. '
                     'Images are prepared as CONFIG says. "seen" is the share of expressions about images that '
@@ -117,7 +115,7 @@ def test_target(runner: Runner, target: Target, trained: set[str] | None,
     return results
 
 
-def matrix(results: dict[str, dict[str, dict[str, Any]]]) -> Table:
+def transfer_table(results: dict[str, dict[str, dict[str, Any]]]) -> Table:
     """A row for each split of each data set."""
     table = Table('data set', 'split', box=box.SIMPLE_HEAD, caption_justify='left',
                   caption="percent; seen: expressions about images of the model's training data")
@@ -126,19 +124,19 @@ def matrix(results: dict[str, dict[str, dict[str, Any]]]) -> Table:
         table.add_column(column, justify='right')
     for target, splits in results.items():
         for split, row in splits.items():
-            table.add_row(target, split, *(cell(row.get(column)) for column in columns),
+            table.add_row(target, split, *(figure_cell(row.get(column)) for column in columns),
                           end_section=split == list(splits)[-1])
     return table
 
 
-def cell(value: float | None) -> str:
+def figure_cell(value: float | None) -> str:
     """A number as the table shows it."""
     if value is None:
         return '?'
     return f'{value:.1f}' if isinstance(value, float) else str(value)
 
 
-def evaluate(args: Namespace) -> None:
+def cross_evaluate(args: Namespace) -> None:
     """Test and print the table."""
     cfg = load_config(args)
     if args.out:
@@ -148,7 +146,7 @@ def evaluate(args: Namespace) -> None:
     runner = start_testing(cfg, args.checkpoint)
     results = {target.name: test_target(runner, target, trained, args.amp) for target in targets}
     if is_main_process():
-        Console(width=max(Console().width, MATRIX_WIDTH), markup=False, emoji=False).print(matrix(results))
+        print_tables(transfer_table(results))
         if args.out:
             report = dict(config=args.config, checkpoint=args.checkpoint, results=results)
             write_json(report, args.out)
@@ -157,7 +155,7 @@ def evaluate(args: Namespace) -> None:
 
 def main() -> None:
     """Test as the command line says."""
-    command_line.run(make_parser(), evaluate)
+    command_line.run(make_parser(), cross_evaluate)
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ from mmrefseg.datasets import BaseReferringDataset
 from mmrefseg.datasets.dataset_configs import LOADERS, build_unread, dataset_config, referring_configs
 from mmrefseg.datasets.expression_kind import EXPRESSION_KINDS, classify_expression
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.visualization import draw_statistics
 
@@ -31,7 +31,7 @@ Statistics = dict[str, Any]
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Write dataset_stats.json and dataset_stats.png about all splits of the data sets that a config '
                     "names (of a mixture: its sources'): images, referents, expressions, words per expression, kinds "
@@ -45,8 +45,8 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def describe(dataset: BaseReferringDataset) -> Statistics:
-    """Count one split.
+def count_split(dataset: BaseReferringDataset) -> Statistics:
+    """Count what one split of a data set holds.
 
     Raises:
         InputError: a mask cannot be drawn.
@@ -94,7 +94,7 @@ def in_order(counts: Counter[int]) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def collect(config: Config, splits: Sequence[str] | None) -> dict[str, dict[str, Statistics]]:
+def collect_statistics(config: Config, splits: Sequence[str] | None) -> dict[str, dict[str, Statistics]]:
     """Data set → split → statistics.
 
     Raises:
@@ -108,7 +108,7 @@ def collect(config: Config, splits: Sequence[str] | None) -> dict[str, dict[str,
         dataset = build_unread(found)
         if dataset.title not in sets:
             there = [split for split in dataset.images_by_split() if split in (splits or [split])]
-            sets[dataset.title] = {split: describe(build_unread(found, split=split)) for split in there}
+            sets[dataset.title] = {split: count_split(build_unread(found, split=split)) for split in there}
     if not any(sets.values()):
         raise InputError(f'{config.filename} names no data set of mmrefseg, such as RefCOCODataset'
                          + (f', with a split {" or ".join(splits)}' if splits else ''))
@@ -116,9 +116,9 @@ def collect(config: Config, splits: Sequence[str] | None) -> dict[str, dict[str,
 
 
 def count(args: Namespace) -> None:
-    """Count, write and print."""
+    """Count all splits, print the tables and write figures."""
     check_writable(args.out)
-    sets = collect(read_config(args.config, args.cfg_options, needs_model=False), args.splits)
+    sets = collect_statistics(read_config(args.config, args.cfg_options, needs_model=False), args.splits)
     draw_statistics(sets, args.out / 'dataset_stats.png')
     write_json(sets, args.out / 'dataset_stats.json')
     for title, splits in sets.items():

@@ -12,7 +12,6 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
@@ -38,10 +37,10 @@ from mmrefseg.evaluation.predictions import (
 from mmrefseg.evaluation.scores import Scores
 from mmrefseg.registry import DATASETS
 from mmrefseg.utils.files import check_writable, write_json
+from mmrefseg.utils.text_formatting import print_tables
 
 GROUPINGS = ('kind', 'size', 'length')
-REPORT_WIDTH = 120  # characters at least, also where the output goes to a file
-SHOWN = 5
+SHOWN_ENTRIES = 5
 
 
 class Split(NamedTuple):
@@ -72,7 +71,7 @@ def percent(text: str) -> float:
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Figures of predictions in a file, with 95 % intervals, in percent. No model is built and no '
                     'weights are needed. What has no prediction counts 0 and is listed. docs/evaluate.md has the '
@@ -100,7 +99,7 @@ def make_parser() -> ArgumentParser:
 
 
 def read_files(files: Sequence[str]) -> list[Predictions]:
-    """Read each file."""
+    """Read each file of predictions."""
     return [read_predictions(file) for file in files]
 
 
@@ -252,7 +251,7 @@ def _names(info: Mapping[str, Any]) -> dict[str, Any]:
     return {key: info[key] for key in ('sent_id', 'ref_id', 'image_id', 'text')}
 
 
-def table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+def figures_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     """All figures, a row each."""
     compared = any(report['differences'] for report in reports.values())
     made = Table('split', 'protocol', 'figure', box=box.SIMPLE_HEAD, caption_justify='left', caption=(
@@ -284,12 +283,12 @@ def print_lists(name: str, report: Mapping[str, Any], files: Sequence[str]) -> N
 def print_some(what: str, entries: Sequence[Any]) -> None:
     """Print the number of entries and the first of them, if there are any."""
     if entries:
-        more = ['...'] * (len(entries) > SHOWN)
-        print('\n  '.join((f'{what.format(len(entries))}:', *map(str, entries[:SHOWN]), *more)))
+        more = ['...'] * (len(entries) > SHOWN_ENTRIES)
+        print('\n  '.join((f'{what.format(len(entries))}:', *map(str, entries[:SHOWN_ENTRIES]), *more)))
 
 
-def evaluate(args: Namespace) -> None:
-    """Evaluate and print."""
+def evaluate_file(args: Namespace) -> None:
+    """Evaluate a file of predictions and print the figures."""
     if args.out:
         check_writable(args.out.parent)
     config = read_config(args.on, needs_model=False)
@@ -306,7 +305,7 @@ def evaluate(args: Namespace) -> None:
     for split in splits:
         of_split = [found[split.name] for found, _ in matched]
         reports[split.name] = evaluate_split(split, of_split[:len(ours)], of_split[len(ours):], metrics)
-    Console(width=max(Console().width, REPORT_WIDTH), markup=False, emoji=False).print(table(reports))
+    print_tables(figures_table(reports))
     for split, report in reports.items():
         print(f'{split}: {report["expressions"]} expressions on {report["images"]} images, '
               f'{report["without_target"]} of them without a target')
@@ -328,7 +327,7 @@ def evaluate(args: Namespace) -> None:
 
 def main() -> None:
     """Evaluate as the command line says."""
-    command_line.run(make_parser(), evaluate)
+    command_line.run(make_parser(), evaluate_file)
 
 
 if __name__ == '__main__':

@@ -7,27 +7,25 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, start_testing
 from mmrefseg.apis.language_probing import probe
+from mmrefseg.datasets.changed_expressions import CHANGES
 from mmrefseg.datasets.dataset_configs import dataset_config
-from mmrefseg.datasets.expression_changes import CHANGES
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.functional import Estimate, FigureDifference
 from mmrefseg.evaluation.language_probe import Probed, verdicts
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_json
-from mmrefseg.utils.run_processes import leave_process_group
-
-TABLE_WIDTH = 120  # characters at least, also where the output goes to a file
+from mmrefseg.utils.launched_processes import leave_process_group
+from mmrefseg.utils.text_formatting import print_tables
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Test a trained model on a split as it is asked, and asked otherwise: with '
                     + '; '.join(f'{change.says} ({name})' for name, change in CHANGES.items())
@@ -48,7 +46,7 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def table(splits: Mapping[str, Mapping[str, Probed]]) -> Table:
+def probe_table(splits: Mapping[str, Mapping[str, Probed]]) -> Table:
     """A row per split and way to ask."""
     used = dict.fromkeys(name for rows in splits.values() for name in rows if name in CHANGES)
     made = Table('split', 'asked', box=box.SIMPLE_HEAD, caption_justify='left', caption=(
@@ -79,7 +77,7 @@ def _pair(row: Probed, figure: str) -> tuple[str, str]:
 
 
 def ask(args: Namespace) -> None:
-    """Ask and print."""
+    """Ask in each way, and print the table."""
     cfg = load_config(args)
     out = args.out or Path(cfg.work_dir, 'probe.json')
     check_writable(out.parent)
@@ -95,7 +93,7 @@ def ask(args: Namespace) -> None:
     if not is_main_process():
         return
     said = {split: verdicts(rows) for split, rows in splits.items()}
-    Console(width=max(Console().width, TABLE_WIDTH), markup=False, emoji=False).print(table(splits))
+    print_tables(probe_table(splits))
     for split, rows in splits.items():
         print('\n'.join(f'{split}: {sentence}' for sentence in said[split]))
         if left_out := [name for name in args.changes if name not in rows]:
@@ -107,7 +105,7 @@ def ask(args: Namespace) -> None:
     print(f'All numbers are in {out}')
 
 
-def run(args: Namespace) -> None:
+def probe_language(args: Namespace) -> None:
     """Ask, and leave together with the other processes."""
     ask(args)
     leave_process_group()
@@ -115,7 +113,7 @@ def run(args: Namespace) -> None:
 
 def main() -> None:
     """Ask as the command line says."""
-    command_line.run(make_parser(), run)
+    command_line.run(make_parser(), probe_language)
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ from mmrefseg.datasets.dataset_configs import OTHERWISE
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
-from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
 from mmrefseg.utils.files import read_json_object, write_atomically, write_json
 from mmrefseg.utils.text_formatting import markdown_table
@@ -30,13 +30,13 @@ SAMPLING_SEED = 0
 
 
 def duration(text: str) -> tuple[str, float]:
-    """Read ``training=212``."""
+    """Read a step and its seconds from a word such as ``training=212``."""
     name, seconds = text.split('=')
     return name, float(seconds)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description='Write report.json, report.md, curves.png and samples.png into the work dir of a training, from '
                     'what tools/train.py and tools/test.py left there.')
@@ -48,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def collect(metrics: dict, log: dict, config: Config, durations: dict[str, float]) -> dict[str, Any]:
+def collect_figures(metrics: dict, log: dict, config: Config, durations: dict[str, float]) -> dict[str, Any]:
     """All figures of the report; those of the splits stand under the splits' names."""
     times = [scalars['time'] for scalars in log.values() if 'time' in scalars]
     return {
@@ -170,7 +170,7 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     counts = {split: len(answers) for split, answers in predictions.items()}
     log = read_log(work_dir)
     config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
-    report = {**collect(metrics, log, config, durations), 'probe': read_probe(work_dir)}
+    report = {**collect_figures(metrics, log, config, durations), 'probe': read_probe(work_dir)}
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         draw_samples(pick_samples(predictions, config), work_dir / 'samples.png')
     draw_curves(log, work_dir / 'curves.png')
@@ -179,7 +179,7 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     return metrics
 
 
-def report(args: argparse.Namespace) -> None:
+def report_training(args: argparse.Namespace) -> None:
     """Write the report and print the figures."""
     metrics = write_report(args.work_dir, args.predictions or args.work_dir / 'predictions.json', dict(args.durations))
     for split, figures in metrics.items():
@@ -189,7 +189,7 @@ def report(args: argparse.Namespace) -> None:
 
 def main() -> None:
     """Report as the command line says."""
-    command_line.run(make_parser(), report)
+    command_line.run(make_parser(), report_training)
 
 
 if __name__ == '__main__':

@@ -26,7 +26,7 @@ THROUGHPUTS = (10, 100)
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Print what training with a config takes: parameters, memory of each process, operations of a '
         'step, number of steps, and days at a given throughput. All of it is computed; needs neither weights nor data. '
@@ -64,7 +64,7 @@ def steps(config: Config, samples: int | None, batch: int) -> int | None:
     return None if samples is None else loop['max_epochs'] * (samples // batch)
 
 
-def measure(config: Config, batch: int, size: int) -> str:
+def measure_steps(config: Config, batch: int, size: int) -> str:
     """Run two steps, the second of which has the optimizer's state, on made-up samples."""
     model = build_model(config).train()
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):
@@ -80,7 +80,7 @@ def measure(config: Config, batch: int, size: int) -> str:
             f'{time.perf_counter() - start:.1f} s per step on {torch.get_num_threads()} CPU threads')
 
 
-def to_text(config: Config, model: ReferringSegmentor, cost: StepCost, args: Namespace) -> str:
+def cost_text(config: Config, model: ReferringSegmentor, cost: StepCost, args: Namespace) -> str:
     """What is computed, for people."""
     per_process = config.train_dataloader.batch_size
     batch = (config.get('auto_scale_lr') or {}).get('base_batch_size', per_process)
@@ -106,7 +106,7 @@ def to_text(config: Config, model: ReferringSegmentor, cost: StepCost, args: Nam
     return '\n'.join(lines)
 
 
-def examine(args: Namespace) -> None:
+def tell_cost(args: Namespace) -> None:
     """Compute and print, and measure where that is asked for."""
     config = read_config(args.config, args.cfg_options)
     for name, value in (('samples', args.samples), ('measure', args.measure), ('tflops', min(args.tflops))):
@@ -117,7 +117,7 @@ def examine(args: Namespace) -> None:
         raise InputError(f'the training pipeline of {config.filename} has no Letterbox or Stretch, which would tell '
                          'the size of its images')
     if args.measure:  # first, as the peak is that of the process
-        print(measure(config, args.measure, size), flush=True)
+        print(measure_steps(config, args.measure, size), flush=True)
     model = build_model(config)
     if not isinstance(model, ReferringSegmentor):
         raise InputError(f'the model of {config.filename} is a {type(model).__name__}; only the cost of a '
@@ -126,12 +126,12 @@ def examine(args: Namespace) -> None:
     if cost is None:
         raise InputError(f'what the model of {config.filename} computes depends on values of its input: its cost '
                          'cannot be computed; try --cfg-options with settings that leave no choice')
-    print(to_text(config, model, cost, args))
+    print(cost_text(config, model, cost, args))
 
 
 def main() -> None:
     """Examine as the command line says."""
-    command_line.run(make_parser(), examine)
+    command_line.run(make_parser(), tell_cost)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from mmrefseg.utils.collect_env import usable_cores
 
 LEFT_OUT = 3
 """Exit status if entries were left out."""
-SHOWN = 20
+SHOWN_TROUBLES = 20
 """Troubles to show."""
 
 
@@ -63,9 +63,10 @@ def print_summary(args: Namespace, manifest: dict, troubles: list[str] | None) -
     for warning in manifest['warnings']:
         print(f'WARNING: {warning}', file=sys.stderr)
     if troubles:
-        more = [f'... and {len(troubles) - SHOWN} more'] if len(troubles) > SHOWN else []
-        raise InputError('\n'.join((*troubles[:SHOWN], *more, f'{args.out} is not well (troubles: {len(troubles)}). '
-                                    'Bring its files back as they were, or delete it and prepare it again.')))
+        more = [f'... and {len(troubles) - SHOWN_TROUBLES} more'] if len(troubles) > SHOWN_TROUBLES else []
+        raise InputError('\n'.join((*troubles[:SHOWN_TROUBLES], *more, f'{args.out} is not well (troubles: '
+                                    f'{len(troubles)}). Bring its files back as they were, or delete it and prepare it '
+                                    'again.')))
     if troubles is not None:
         print('verified: every checksum, image, mask and count holds')
 

@@ -5,11 +5,11 @@ from mmrefseg.apis import command_line
 from mmrefseg.datasets.refshapes import LAYOUTS, STYLES, make_refshapes
 from mmrefseg.utils.collect_env import usable_cores
 
-SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
+ANY_LAYOUTS_SPLITS = tuple(dict.fromkeys(split for layout in LAYOUTS.values() for split in layout.NUM_IMAGES))
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description='Make RefShapes: pictures of coloured shapes with referring expressions. In the format of RefCOCO '
                     '(images/, instances.json, refs(unc).p) each refers to one object; val is like train, testA has '
@@ -22,7 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('out_dir', nargs='?', default=argparse.SUPPRESS,
                         help='folder to fill (default: data/refshapes, or data/refshapes-FORMAT)')
     parser.add_argument('--format', choices=LAYOUTS, default='refcoco', help="whose files' format")
-    for split in SPLITS:
+    for split in ANY_LAYOUTS_SPLITS:
         numbers = {layout.NUM_IMAGES[split] for layout in LAYOUTS.values() if split in layout.NUM_IMAGES}
         parser.add_argument(f'--num-{split}', type=int, metavar='N', default=argparse.SUPPRESS,
                             help=f'images in {split} (default: {max(numbers)})')
@@ -39,10 +39,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def make(args: argparse.Namespace) -> None:
-    """Make the data."""
+    """Make RefShapes as the command line says."""
     default = 'data/refshapes' if args.format == 'refcoco' else f'data/refshapes-{args.format}'
     out_dir = getattr(args, 'out_dir', default)
-    given = {split: getattr(args, f'num_{split}') for split in SPLITS if f'num_{split}' in args}
+    given = {split: getattr(args, f'num_{split}') for split in ANY_LAYOUTS_SPLITS if f'num_{split}' in args}
     num_images = {**LAYOUTS[args.format].NUM_IMAGES, **given}
     made = make_refshapes(out_dir, num_images, tuple(args.image_size), args.seed, args.workers, args.overwrite,
                           show_progress=True, layout=args.format, style=args.style)

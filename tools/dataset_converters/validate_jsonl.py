@@ -9,7 +9,7 @@ from mmrefseg.utils.collect_env import usable_cores
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Check files in JSON Lines: every line, every image, every mask. The format is documented at '
         'mmrefseg.datasets.JSONLinesDataset.',

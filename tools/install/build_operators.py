@@ -16,8 +16,8 @@ import zipfile
 from pathlib import Path
 
 from build_plan import Plan, make_plan
-from refusal import refuse
-from source_release import download, unpack
+from exit_message import exit_with
+from source_release import download_release, unpack
 from unity_build import join_sources, mend_setup
 
 JOB_MEMORY = 2.3e9  # bytes that the largest unit takes to compile
@@ -75,10 +75,10 @@ def compile_wheel(release: Path, variables: dict[str, str]) -> str | None:
     return None if process.wait() == 0 else memory_line or ''
 
 
-def build(requirement: str, folder: Path, scratch: Path) -> None:
+def build_wheel(requirement: str, folder: Path, scratch: Path) -> None:
     """Build and store the wheel; ends the program with a message if that fails."""
     plan = make_plan()
-    release = unpack(download(*requirement.split('=='), scratch), scratch)
+    release = unpack(download_release(*requirement.split('=='), scratch), scratch)
     join_sources(release)
     mend_setup(release, plan.standard)
     jobs = int(os.environ.get('MAX_JOBS') or count_jobs())
@@ -102,12 +102,12 @@ def main(requirement: str, folder: str, scratch: str) -> None:
         wheels.mkdir(parents=True, exist_ok=True)
         lock = os.open(wheels, os.O_RDONLY)
     except OSError as error:
-        refuse(f'the wheel cache {wheels} cannot be written ({error.strerror})', 'a folder of your own',
-               'export XDG_CACHE_HOME=...')
+        exit_with(f'the wheel cache {wheels} cannot be written ({error.strerror})', 'a folder of your own',
+                  'export XDG_CACHE_HOME=...')
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if whole_wheel(wheels) is None:
-            build(requirement, wheels, Path(scratch).resolve())
+            build_wheel(requirement, wheels, Path(scratch).resolve())
     finally:
         os.close(lock)
 

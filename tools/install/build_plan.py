@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from refusal import refuse
+from exit_message import exit_with
 
 
 class Plan(NamedTuple):
@@ -57,9 +57,9 @@ def gpu_generations() -> str:
         found = {torch.cuda.get_device_capability(gpu) for gpu in range(torch.cuda.device_count())}
         generations = ' '.join(f'{major}.{minor}' for major, minor in sorted(found))
     if not generations:
-        refuse('FORCE_CUDA=1, but there is no GPU to compile for',
-               'a GPU, or TORCH_CUDA_ARCH_LIST naming the generations (such as "8.0 9.0")',
-               'export TORCH_CUDA_ARCH_LIST=...')
+        exit_with('FORCE_CUDA=1, but there is no GPU to compile for',
+                  'a GPU, or TORCH_CUDA_ARCH_LIST naming the generations (such as "8.0 9.0")',
+                  'export TORCH_CUDA_ARCH_LIST=...')
     return generations
 
 
@@ -67,13 +67,13 @@ def cuda_plan(nvcc: str | None) -> tuple[str, str, str]:
     """The CUDA part of the wheel's name, the toolkit and PyTorch's headers; refuses what cannot be built."""
     if nvcc is None or torch.version.cuda is None:
         missing = 'no nvcc was found' if nvcc is None else f'PyTorch {torch.__version__} was built without CUDA'
-        refuse(f'FORCE_CUDA=1, but {missing}', 'a CUDA toolkit (nvcc on PATH, or CUDA_HOME) and a PyTorch for CUDA',
-               'install what is missing, or FORCE_CUDA=0')
+        exit_with(f'FORCE_CUDA=1, but {missing}', 'a CUDA toolkit (nvcc on PATH, or CUDA_HOME) and a PyTorch for CUDA',
+                  'install what is missing, or FORCE_CUDA=0')
     home, release = toolkit(nvcc)
     if release.split('.')[0] != torch.version.cuda.split('.')[0]:
-        refuse(f'nvcc is of CUDA {release}, but PyTorch {torch.__version__} was built for CUDA {torch.version.cuda}',
-               'the same major version', f'install the CUDA {torch.version.cuda} toolkit, or FORCE_CUDA=0 '
-               '(operators on the CPU alone)')
+        exit_with(f'nvcc is of CUDA {release}, but PyTorch {torch.__version__} was built for CUDA {torch.version.cuda}',
+                  'the same major version', f'install the CUDA {torch.version.cuda} toolkit, or FORCE_CUDA=0 '
+                  '(operators on the CPU alone)')
     headers = sorted(str(path) for path in Path(torch.__file__).parents[1].glob('nvidia/*/include'))
     generations = re.sub(r'[^0-9A-Za-z.]+', '_', gpu_generations())
     return f'cu{release}-sm{generations}', home, ':'.join(headers)

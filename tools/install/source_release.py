@@ -8,12 +8,12 @@ import hashlib
 import tarfile
 from pathlib import Path
 
+from exit_message import exit_with
 from pip._internal.commands import create_command
 from pip._vendor.packaging.specifiers import SpecifierSet
-from refusal import refuse
 
 
-def download(name: str, version: str, folder: Path) -> Path:
+def download_release(name: str, version: str, folder: Path) -> Path:
     """The source release as a file in `folder`."""
     command = create_command('download')
     with command.main_context():
@@ -22,14 +22,15 @@ def download(name: str, version: str, folder: Path) -> Path:
         finder = command._build_package_finder(options, session)
         best = finder.find_best_candidate(name, SpecifierSet(f'=={version}')).best_candidate
         if best is None:
-            refuse(f'the source release {name}=={version} was not found: the package index cannot be reached, or lacks '
-                   'it', f'a network, or {name}-{version}.tar.gz in a folder that PIP_FIND_LINKS names',
-                   "check the network and what 'pip config list' says")
+            exit_with(f'the source release {name}=={version} was not found: the package index cannot be reached, or '
+                      'lacks it', f'a network, or {name}-{version}.tar.gz in a folder that PIP_FIND_LINKS names',
+                      "check the network and what 'pip config list' says")
         response = session.get(best.link.url_without_fragment)
         response.raise_for_status()
     content = response.content
     if best.link.hash and hashlib.new(best.link.hash_name, content).hexdigest() != best.link.hash:
-        refuse(f'{best.link.filename} arrived damaged', f'the {best.link.hash_name} {best.link.hash}', 'wait a little')
+        exit_with(f'{best.link.filename} arrived damaged', f'the {best.link.hash_name} {best.link.hash}',
+                  'wait a little')
     target = folder / best.link.filename
     target.write_bytes(content)
     return target

@@ -13,7 +13,7 @@ import sys
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from refusal import refuse
+from exit_message import exit_with
 from versions import SUPPORTED, installed
 
 ABSENT = 3
@@ -31,22 +31,23 @@ def check_pair() -> None:
     oldest, newest = (tuple(map(int, text.split('.'))) for text in SUPPORTED.TORCH)
     release = tuple(map(int, torch.split('.')[:2]))
     if release < oldest:
-        refuse(f'{here}: this PyTorch is too old', f'PyTorch {SUPPORTED.TORCH[0]} or newer',
-               f'use another environment, or {replace}')
+        exit_with(f'{here}: this PyTorch is too old', f'PyTorch {SUPPORTED.TORCH[0]} or newer',
+                  f'use another environment, or {replace}')
     if release > newest:
         print(f'install: {here}: nobody tried mmrefseg with a PyTorch newer than {SUPPORTED.TORCH[1]}; going on')
     wanted = SUPPORTED.torchvision_for(torch)
     if vision is None:
         ordinary = '+' not in torch
-        refuse(f'{here}: torchvision is missing', f'torchvision {wanted}, of the same build as PyTorch',
-               f"{pip} install torch=={torch} 'torchvision=={wanted}.*'" if ordinary else replace)
+        exit_with(f'{here}: torchvision is missing', f'torchvision {wanted}, of the same build as PyTorch',
+                  f"{pip} install torch=={torch} 'torchvision=={wanted}.*'" if ordinary else replace)
     if release <= newest and not vision.startswith(f'{wanted}.'):
-        refuse(f'{here} do not belong together', f'torchvision {wanted} with PyTorch {torch}', replace)
+        exit_with(f'{here} do not belong together', f'torchvision {wanted} with PyTorch {torch}', replace)
     try:
         import torchvision  # noqa: F401
     except (ImportError, OSError, RuntimeError) as error:
-        refuse(f'{here} do not work together ({str(error).strip().splitlines()[0]})',
-               'two packages of the same build: both for CPU only ("+cpu"), or both for the same CUDA version', replace)
+        exit_with(f'{here} do not work together ({str(error).strip().splitlines()[0]})',
+                  'two packages of the same build: both for CPU only ("+cpu"), or both for the same CUDA version',
+                  replace)
 
 
 def has_gpu() -> bool:

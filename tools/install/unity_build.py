@@ -5,7 +5,7 @@ all others, which get another ending, since mmcv's `setup.py` compiles whatever 
 """
 from pathlib import Path
 
-FOLDER = 'mmcv/ops/csrc/pytorch'
+SOURCE_FOLDER = 'mmcv/ops/csrc/pytorch'
 HEAVY = 'pybind.cpp'  # takes as long as two of the other units
 # These define the same names: one for each unit.
 APART = ('cpu/rotated_feature_align.cpp', 'cpu/bezier_align.cpp', 'cpu/roi_align.cpp', 'cpu/roi_align_rotated.cpp')
@@ -27,7 +27,7 @@ def plan_units(sizes: dict[str, int]) -> list[list[str]]:
 
 def join_sources(release: Path) -> None:
     """Make the units in an unpacked release of mmcv; the originals keep their places, as `.inl`."""
-    folder = release / FOLDER
+    folder = release / SOURCE_FOLDER
     sources = [*folder.glob('*.cpp'), *folder.glob('cpu/*.cpp')]
     units = plan_units({path.relative_to(folder).as_posix(): path.stat().st_size for path in sources})
     for path in sources:

@@ -19,7 +19,7 @@ from versions import ROOT, SUPPORTED
 
 
 class Row(NamedTuple):
-    """An environment."""
+    """One combination of versions to try."""
 
     python: str
     torch: str
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 # From the oldest with the oldest to the newest with the newest.
-ROWS = (
+VERSION_ROWS = (
     Row('3.10', '2.6.0', '1.26.4'),
     Row('3.10', '2.7.1', '1.26.4', words='--no-ops'),
     Row('3.11', '2.8.0', '1.26.4', stack='onedl'),
@@ -48,20 +48,20 @@ ROWS = (
     Row('3.13', '2.15.*', '2.*'),
     Row('3.13', '2.15.*', '2.*', stack='onedl', others='transformers>=5'),
 )
-CONFIG = f'{ROOT}/configs/segvlm/segvlm_tiny_refshapes.py'  # with deformable convolutions
+TINY_CONFIG = f'{ROOT}/configs/segvlm/segvlm_tiny_refshapes.py'  # with deformable convolutions
 SMOKE = (
     (f'{ROOT}/tools/dataset_converters/refshapes.py', 'data/refshapes', *['--num-train', '32', '--num-val', '4'],
      *['--num-testA', '4', '--num-testB', '4']),
-    (f'{ROOT}/tools/train.py', CONFIG, '--work-dir', 'work', '--cfg-options', 'train_cfg.max_iters=2',
+    (f'{ROOT}/tools/train.py', TINY_CONFIG, '--work-dir', 'work', '--cfg-options', 'train_cfg.max_iters=2',
      'train_dataloader.batch_size=8', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'),
-    (f'{ROOT}/tools/test.py', CONFIG, 'work/iter_2.pth', '--work-dir', 'work'),
+    (f'{ROOT}/tools/test.py', TINY_CONFIG, 'work/iter_2.pth', '--work-dir', 'work'),
     ('-m', 'pytest', '--rootdir', f'{ROOT}', f'{ROOT}/tests/test_models/test_layers/test_deformable_conv.py',
-     f'{ROOT}/tests/test_utils/test_operators.py', f'{ROOT}/tests/test_tools/test_install/test_compiled_operators.py',
-     '-p', 'no:cacheprovider'),
+     f'{ROOT}/tests/test_utils/test_mmcv_operators.py',
+     f'{ROOT}/tests/test_tools/test_install/test_compiled_operators.py', '-p', 'no:cacheprovider'),
 )
 
 
-def run(command: list[str], environment: Path, log: Path, timeout: float = 3600) -> bool:
+def run_logged(command: list[str], environment: Path, log: Path, timeout: float = 3600) -> bool:
     """Run a command in an environment with its output in the log; whether it succeeded."""
     variables = {**os.environ, 'VIRTUAL_ENV': str(environment), 'HF_HUB_OFFLINE': '1', 'PYTHONPATH': ''}
     with log.open('a') as file:
@@ -97,7 +97,7 @@ def try_row(row: Row, base: str, folder: Path, log: Path) -> str:
         steps[f'smoke test {number} failed'] = [python, *command]
     try:
         for failure, command in steps.items():
-            if not run(command, environment, log):
+            if not run_logged(command, environment, log):
                 return failure
         return 'works'
     finally:
@@ -106,7 +106,7 @@ def try_row(row: Row, base: str, folder: Path, log: Path) -> str:
 
 
 def print_table(lines: list[tuple[str, ...]]) -> None:
-    """As Markdown."""
+    """Print the outcomes as a table in Markdown."""
     head = ('Python', 'PyTorch', 'numpy', 'OpenMMLab', 'besides', 'result', 'minutes')
     for line in (head, ('---',) * len(head), *lines):
         print('| ' + ' | '.join(line) + ' |')
@@ -114,8 +114,9 @@ def print_table(lines: list[tuple[str, ...]]) -> None:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rows', type=int, nargs='+', choices=range(1, len(ROWS) + 1), metavar='N',
-                        default=range(1, len(ROWS) + 1), help=f'rows of the table, from 1 to {len(ROWS)}; default all')
+    parser.add_argument('--rows', type=int, nargs='+', choices=range(1, len(VERSION_ROWS) + 1), metavar='N',
+                        default=range(1, len(VERSION_ROWS) + 1),
+                        help=f'rows of the table, from 1 to {len(VERSION_ROWS)}; default all')
     parser.add_argument('--folder', type=Path, default=ROOT / 'work_dirs/matrix')
     return parser.parse_args()
 
@@ -126,7 +127,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for number in args.rows:
-        row, started = ROWS[number - 1], time.monotonic()
+        row, started = VERSION_ROWS[number - 1], time.monotonic()
         base = find_python(row.python)
         log = folder / f'row_{number}.log'
         log.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from mmrefseg.utils.files import write_atomically
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description=f'{__doc__} Optimizer and schedules, where there are any, stay in it, so that it can be resumed.',
         epilog='example: %(prog)s sera_dinov2_refcoco work_dirs/sera_dinov2_refcoco/epoch_65.pth sera_full.pth')
@@ -32,7 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def merge(config: Config, delta: str) -> dict:
-    """The full checkpoint.
+    """The checkpoint with all weights, the pretrained ones included.
 
     Args:
         config: config that names the pretrained files.
@@ -51,7 +51,7 @@ def merge(config: Config, delta: str) -> dict:
 
 
 def write_merged(args: argparse.Namespace) -> None:
-    """Merge and write."""
+    """Complete a checkpoint and write it."""
     config = read_config(args.config, args.cfg_options)
     write_atomically(checkpoint_bytes(merge(config, args.delta)), args.out)
     print(f'The full checkpoint is {args.out}')

@@ -15,7 +15,7 @@ from mmrefseg.utils.files import write_atomically
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description=f'{__doc__} Optimizer, schedules, message hub and the weights beside averaged ones are left out; '
                     'a checkpoint of only what was trained stays one.',

@@ -9,7 +9,7 @@ from mmrefseg.errors import InputError
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Get config.json, model.safetensors and README.md of a shared model, and look at them: they are '
                     'data, and nothing in them runs.',
@@ -19,8 +19,8 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def fetch(args: Namespace) -> None:
-    """Download and check."""
+def pull_model(args: Namespace) -> None:
+    """Download a shared model and check that it loads."""
     if not args.name.startswith(HUB):
         raise InputError(f'{args.name!r} is no name on the hub: write {HUB}owner/name')
     folder = pull(args.name, args.out)
@@ -30,7 +30,7 @@ def fetch(args: Namespace) -> None:
 
 def main() -> None:
     """Fetch as the command line says."""
-    command_line.run(make_parser(), fetch)
+    command_line.run(make_parser(), pull_model)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from mmrefseg.apis.sharing.plain_config import flatten
 
 
 def make_parser() -> ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = ArgumentParser(
         description='Write config.json (the config as data, flattened to one file), model.safetensors and README.md (a '
                     "card from the config's metafile) to the Hugging Face hub or into a folder. All weights go along, "

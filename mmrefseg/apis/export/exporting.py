@@ -24,9 +24,9 @@ from mmrefseg.utils.files import (
 )
 
 from ..inference import RefSegInferencer
-from .graphs import trace
 from .onnx_files import require_onnx, write_onnx
 from .refseg_onnx import FORMAT
+from .traced_graphs import trace
 from .vocabulary import vocabulary_of
 
 PRECISIONS = ('float32', 'float16', 'int8')

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from mmrefseg.errors import MissingPackageError, UserError
 from mmrefseg.utils.files import explain_writing
 
-from .graphs import Graph, cannot_export, causes
+from .traced_graphs import Graph, cannot_export, causes
 
 OPSET = 20
 NEEDED = ('onnx', 'onnxruntime', 'onnxscript')
@@ -37,7 +37,7 @@ def require_onnx() -> None:
 
 
 def write_onnx(graph: Graph, folder: Path, precision: str) -> list[str]:
-    """Write a graph.
+    """Write a traced graph as a file that onnxruntime reads.
 
     Args:
         graph: the graph.

@@ -11,7 +11,7 @@ import torch
 
 from mmrefseg.utils.files import open_atomically
 
-from .graphs import Graph
+from .traced_graphs import Graph
 
 
 def write_pt2(graph: Graph, folder: Path) -> list[str]:

@@ -461,7 +461,11 @@ class Model:
                               f'checked with {self.info["onnxruntime"]}. ({error})') from error
 
     def _run(self, session: onnxruntime.InferenceSession, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        names = [value.name for value in session.get_inputs()]
+        try:
+            names = [value.name for value in session.get_inputs()]
+        except UnicodeDecodeError as error:
+            raise RefSegError(f'{self.folder}: names in a network are damaged ({error}); export the model again'
+                              ) from error
         if len(names) != len(inputs):
             raise RefSegError(f'{self.folder}: a network takes {", ".join(names)}, which is not what refseg.json says')
         try:

@@ -20,7 +20,7 @@ _FIXES = (fixes.fix_c1_controls, fixes.fix_latin_ligatures, fixes.fix_character_
 
 
 def vocabulary_of(text_encoder: nn.Module) -> dict[str, Any]:
-    """What goes into ``tokenizer.json``.
+    """The content of ``tokenizer.json``: all that the stand-alone tokenizer reads.
 
     Args:
         text_encoder: an :class:`OpenCLIPTextEncoder`.

@@ -34,7 +34,7 @@ class AskedImage:
                  expressions: str | Sequence[str],
                  batch_size: int = 8,
                  threshold: float | None = None) -> RefSegResult | list[RefSegResult]:
-        """Answer about this image.
+        """Answer expressions about this image.
 
         Args:
             expressions: what to look for.

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ def is_exported(folder: str | Path) -> bool:
     return os.path.isfile(os.path.join(folder, INFO))
 
 
+@contextmanager
+def _told_as_ours() -> Iterator[None]:
+    """Errors of the stand-alone code, which knows no classes of mmrefseg, as errors that a user can mend."""
+    from ..export.refseg_onnx import RefSegError
+    try:
+        yield
+    except RefSegError as error:
+        raise InputError(str(error)) from error
+
+
 class ExportedInferencer(RefSegInferencer):
     """Answers as :class:`RefSegInferencer` does, by onnxruntime. Of the folder only data are read; no program.
 
@@ -42,15 +54,13 @@ class ExportedInferencer(RefSegInferencer):
 
     def __init__(self, folder: str | Path, device: str | None = 'auto') -> None:
         need_extra('onnx', 'onnxruntime')
-        from ..export.refseg_onnx import Model, RefSegError
+        from ..export.refseg_onnx import Model
         kind = (device or 'auto').partition(':')[0]
         if kind not in ('auto', 'cpu', 'cuda'):
             raise InputError(f"an exported model runs on 'cpu' or 'cuda', not on {device!r}")
-        try:
+        with _told_as_ours():
             self._exported = Model(folder, providers={'auto': None, 'cpu': ['CPUExecutionProvider'], 'cuda': [
                 'CUDAExecutionProvider', 'CPUExecutionProvider']}[kind])
-        except RefSegError as error:
-            raise InputError(str(error)) from error
         self.model, self.device = None, torch.device('cpu')
 
     def prepare(self, source: ImageSource) -> Any:
@@ -62,10 +72,12 @@ class ExportedInferencer(RefSegInferencer):
         Raises:
             UserError: it cannot be read.
         """
-        return source, self._exported.prepare(np.ascontiguousarray(source.read()))
+        with _told_as_ours():
+            return source, self._exported.prepare(np.ascontiguousarray(source.read()))
 
     def _encode(self, prepared: list[Any]) -> Any:
-        return self._exported.encode([image for _, image in prepared])
+        with _told_as_ours():
+            return self._exported.encode([image for _, image in prepared])
 
     def answer_batch(self, shared: Tensor | tuple, prepared: list[PreparedImage], questions: list[tuple[int, str]],
                      threshold: float | None) -> list[RefSegResult]:
@@ -76,10 +88,14 @@ class ExportedInferencer(RefSegInferencer):
             prepared: the images.
             questions: which image, and what to look for.
             threshold: see :meth:`__call__`.
+
+        Raises:
+            InputError: the network computes nothing that is an answer.
         """
         pairs: Any = prepared
         encoded: Any = shared  # what encode() gave: arrays
-        answers = self._exported.ask(encoded, [image for _, image in pairs], questions, threshold)
+        with _told_as_ours():
+            answers = self._exported.ask(encoded, [image for _, image in pairs], questions, threshold)
         return [RefSegResult(text, pairs[i][0], answer.size, answer.threshold,
                              torch.from_numpy(np.array(answer.logits, np.float32)), (answer.side, answer.side),
                              answer.matrix)

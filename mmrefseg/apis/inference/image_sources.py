@@ -31,13 +31,15 @@ class ImageSource:
 
     Args:
         image: path, address, bytes, file object (read at once), Pillow's image, array or tensor.
+        public_only: whether an address may be of the internet alone, as somebody else names it; see
+            :func:`download_image`. Default False.
 
     Raises:
         InputError: a file object has too many bytes.
         InputTypeError: it is none of these, or a file object gives text.
     """
 
-    def __init__(self, image: OneImage) -> None:
+    def __init__(self, image: OneImage, public_only: bool = False) -> None:
         self.path = str(image) if isinstance(image, str | Path) else None
         """The name that the user gave; None for what is in memory."""
         if hasattr(image, 'read') and not isinstance(image, Image.Image):
@@ -47,11 +49,11 @@ class ImageSource:
         if not isinstance(image, str | Path | bytes | Image.Image | np.ndarray | Tensor):
             raise InputTypeError(f'an image must be a path, address, bytes, file object, PIL image, array or tensor, '
                                  f'got {type(image).__name__}')
-        self._image = image
+        self._image, self._public_only = image, public_only
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """What messages call the image: its path or address, or how it was given."""
         return self.path or f'the image given as {type(self._image).__name__}'
 
     def read(self) -> np.ndarray:
@@ -64,7 +66,7 @@ class ImageSource:
         """
         image = self._image
         if isinstance(image, str | Path):
-            return of_bytes(_content(str(image)), str(image))
+            return of_bytes(_content(str(image), self._public_only), str(image))
         if isinstance(image, bytes):
             return of_bytes(image, self.name)
         if isinstance(image, Image.Image):
@@ -81,9 +83,9 @@ def _read(file: BinaryIO) -> bytes:
     return content
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, public_only: bool) -> bytes:
     if is_url(path):
-        return download_image(path)
+        return download_image(path, public_only=public_only)
     if not is_lmdb_address(path) and not Path(path).exists():
         raise MissingInputError(f'there is no image file {path!r}')
     return image_bytes(path)

@@ -117,7 +117,7 @@ class RefSegInferencer:
                  batch_size: int = 8,
                  out: str | Path | None = None,
                  threshold: float | None = None) -> list[RefSegResult]:
-        """Answer expressions about images.
+        """Find in images what expressions refer to.
 
         Several images and as many expressions are taken in pairs, where an expression may be a list of several; a
         single image goes with every expression, and a single expression with every image.

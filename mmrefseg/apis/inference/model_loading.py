@@ -26,7 +26,7 @@ def brings_weights(model: str | Path) -> bool:
 
 def load_inferencer(model: str | Path, weights: str | Path | None = None, device: str = 'auto',
                     dtype: str = 'float32') -> RefSegInferencer:
-    """Load what answers.
+    """Load a model of any kind that users can name, ready to be asked.
 
     Args:
         model: a config; or a shared or exported model, which brings its weights.

@@ -15,11 +15,11 @@ from torch import Tensor
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional.calibration import Calibration
 from mmrefseg.structures import cris_scores
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.structures.mask_splitting import split_mask
-from mmrefseg.structures.masks import mask_to_rle
 from mmrefseg.structures.overlap_estimate import expected_overlap
 from mmrefseg.utils.files import write_atomically
-from mmrefseg.visualization.answers import Panel, compose_answers
+from mmrefseg.visualization.answer_pictures import Panel, compose_answers
 
 from .image_sources import ImageSource
 
@@ -27,7 +27,7 @@ _MASK_KINDS = ('.png', '.bmp', '.tif', '.tiff')
 
 
 def outer_outlines(mask: np.ndarray) -> list[np.ndarray]:
-    """The outer outlines of a mask.
+    """The outer outlines of a mask, one per connected part; holes are ignored.
 
     Args:
         mask: bool (H, W).
@@ -154,7 +154,7 @@ class RefSegResult:
         return compose_answers([Panel(self.image.read(), self.mask, self.caption())])
 
     def crop(self, margin: float = 0.0) -> Image.Image | None:
-        """Cut the referent out.
+        """Cut the referent's box out of the image.
 
         Args:
             margin: what to add on each side, as a share of the box's larger side. Default 0.0.

@@ -7,7 +7,7 @@ from typing import Any
 from pycocotools import mask as mask_utils
 
 from mmrefseg.datasets.annotation_fields import get_field
-from mmrefseg.structures.masks import rle_area
+from mmrefseg.structures.mask_formats import rle_area
 
 CATEGORY = dict(id=1, name='referent', supercategory='')
 """Of every annotation; what was asked stands in its attributes."""

@@ -17,7 +17,7 @@ PICTURES = {'png': ('masks', '.png'), 'overlay': ('overlays', '.jpg')}
 
 
 class AnswerSettings(NamedTuple):
-    """How answers are made.
+    """How images are answered, and what is saved of each answer.
 
     Args:
         save: what to save of each answer beside its line, of ``PICTURES``. Default ().
@@ -56,7 +56,7 @@ def predict_shards(ask: RefSegInferencer, folder: ShardFolder, shards: Iterable[
 def _answer(ask: RefSegInferencer, tasks: list[Task], out: Path,
             settings: AnswerSettings) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
     """The entries of tasks with the numbers that sort them; those of unreadable images come whenever they are found."""
-    sources = [ImageSource(task.image) for task in tasks]
+    sources = [ImageSource(task.image, task.public_only) for task in tasks]
     task_of = {id(source): task for source, task in zip(sources, tasks, strict=True)}
     failed: list[tuple[Task, UserError]] = []
     answered = dict.fromkeys(task_of, 0)

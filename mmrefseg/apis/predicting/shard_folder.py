@@ -21,7 +21,7 @@ _WRITTEN = (PREDICTIONS, UNREADABLE, COCO, _SHARDS, 'masks', 'overlays')
 
 
 class Merged(NamedTuple):
-    """What a merge wrote.
+    """How much a merge of shards wrote.
 
     Args:
         images: answered images.
@@ -61,7 +61,7 @@ class ShardFolder:
         return (self.number + self.size - 1) // self.size
 
     def path(self, shard: int) -> Path:
-        """The file of a shard.
+        """The path of a shard's file, whether it is there or not.
 
         Args:
             shard: which one, from 0.
@@ -86,7 +86,7 @@ class ShardFolder:
         return pending
 
     def tasks_of(self, shards: Iterable[int]) -> Iterator[tuple[int, list[Task]]]:
-        """Shards with their tasks.
+        """Read the tasks of some shards, shard by shard.
 
         Args:
             shards: which ones.
@@ -131,7 +131,7 @@ class ShardFolder:
         return Merged(images, answers, unreadable)
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """The merged answers, one by one."""
+        """Read the merged answers from their file, one by one."""
         for number, line in iterate_lines(self.folder / PREDICTIONS):
             yield decode_line(line, f'{self.folder / PREDICTIONS}, line {number}')
 

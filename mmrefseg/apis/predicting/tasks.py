@@ -28,6 +28,8 @@ class Task(NamedTuple):
         file_name: the name as it was given, by which an evaluation finds it.
         expressions: at least one.
         sent_ids: an id per expression; empty where there are none.
+        public_only: whether the image may come from the internet alone, as a file, which others may have written, names
+            its address. Default False.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Task(NamedTuple):
     file_name: str
     expressions: list[str]
     sent_ids: list[int | str]
+    public_only: bool = False
 
     def names(self) -> dict[str, Any]:
         """What an answer says of its image."""
@@ -56,7 +59,8 @@ def read_expressions(values: Sequence[str]) -> list[str]:
     return check_expressions(texts) if values else []
 
 
-def read_tasks(inputs: Sequence[str], expressions: Sequence[str], images: str | None = None) -> Iterator[Task]:
+def read_tasks(inputs: Sequence[str], expressions: Sequence[str], images: str | None = None,
+               trust_lists: bool = False) -> Iterator[Task]:
     """All that is asked, one after the other.
 
     Args:
@@ -64,6 +68,8 @@ def read_tasks(inputs: Sequence[str], expressions: Sequence[str], images: str | 
             (``.jsonl``) of ``image`` with ``expression`` or ``expressions``, and ``sent_ids`` where they are known.
         expressions: asked of each image that brings none.
         images: folder that names in lists and JSON Lines are relative to. Default None, the list's own.
+        trust_lists: whether addresses in lists and JSON Lines may lead into private networks, as those in ``inputs``
+            may. Default False.
 
     Raises:
         MissingInputError: a list is missing.
@@ -71,13 +77,13 @@ def read_tasks(inputs: Sequence[str], expressions: Sequence[str], images: str | 
     """
     number = 0
     for given in inputs:
-        before = number
+        before, public_only = number, not trust_lists and not is_url(given)
         for image, name, texts, sent_ids in _read(given, images):
             texts = texts or list(expressions)
             if not texts:
                 raise InputError(f'{given}: nothing is asked of {name[:200]!r}. Say what to look for with '
                                  '--expressions')
-            yield Task(number, image, name, texts, sent_ids)
+            yield Task(number, image, name, texts, sent_ids, public_only and is_url(image))
             number += 1
         if number == before:
             raise InputError(f'{given} names no image')

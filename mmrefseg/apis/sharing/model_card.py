@@ -15,7 +15,7 @@ from mmrefseg.version import __version__
 
 
 def write_card(config: Config, name: str, metrics: str | Path | None = None, licence: str | None = None) -> str:
-    """The text of a model card.
+    """Write the text of a model card, which is the ``README.md`` of a shared model.
 
     Args:
         config: the model's config.

@@ -65,7 +65,7 @@ def find_model_folder(name: Any) -> tuple[Config, str] | None:
 
 
 def write_model_folder(config: Config, model: nn.Module, folder: str | Path, card: str) -> None:
-    """Write a shared model.
+    """Write the folder of a shared model: config, weights and card.
 
     Args:
         config: its config.

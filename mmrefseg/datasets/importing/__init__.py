@@ -1,7 +1,7 @@
 """Import of what annotation tools write: from their files to a folder of JSON Lines."""
+from .format_recognition import recognise
 from .importing import FORMATS, import_annotations
-from .recognising import recognise
 from .records import Options
-from .splitting import parse_shares
+from .split_assignment import parse_shares
 
 __all__ = ['FORMATS', 'Options', 'import_annotations', 'parse_shares', 'recognise']

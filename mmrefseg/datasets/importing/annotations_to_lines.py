@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation, draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import Segmentation, draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
 from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 
 from ..coordinate_units import CoordinateUnits
-from .image_files import Pictures
+from .image_files import ImageNotThereError, Pictures
 from .records import Annotation, Notes
 
 _NO_WORDS = 'objects have no expression; they are skipped'
@@ -61,11 +61,13 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
         source: what is read, for errors.
 
     Raises:
-        InputError: all coordinates seem to be shares or percent.
+        InputError: all coordinates seem to be shares or percent, or none of several images is there.
     """
     header_of, scales = lru_cache(None)(_header), CoordinateUnits()
     drawn, in_shares = [], []
+    named: set[str] = set()
     unusable: set[str] = set()
+    missing: list[str] = []
     for annotation in annotations:
         if not annotation.expressions:
             notes.counts[_NO_WORDS] += 1
@@ -75,8 +77,9 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
             continue
         with notes.element():
             try:
+                named.add(annotation.image)
                 unusable.add(annotation.image)
-                path, name = pictures.find(annotation.image)
+                path, name = _find(annotation.image, pictures, missing)
                 header = header_of(path)
                 unusable.remove(annotation.image)
                 found, has_pixels = _draw(annotation, path, name, header, pictures, notes, stored)
@@ -94,11 +97,24 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
                 drawn.append(found)
             else:
                 notes.counts[_NO_PIXELS] += 1
+    if len(missing) == len(named) > 1:
+        raise InputError(f'{source} names {len(named)} images, such as {missing[0][:200]!r}, but none of them is in '
+                         f'{pictures.roots[0]}. Name with --images the folder that holds them; some tools export '
+                         'annotations without the images')
     if in_shares and not drawn:
         raise InputError(f'{in_shares[0]}. Let the import do so with --in-shares')
     notes.broken.extend(in_shares)
     scales.check_all(source)
     return drawn
+
+
+def _find(image: str, pictures: Pictures, missing: list[str]) -> tuple[Path, str]:
+    """The file of an image, and its name; what isn't there is noted."""
+    try:
+        return pictures.find(image)
+    except ImageNotThereError:
+        missing.append(image)
+        raise
 
 
 def _header(path: Path) -> ImageHeader:

@@ -19,14 +19,14 @@ from mmrefseg.utils.safe_names import relative_name, split_name
 from ..prepared_folder import ANNOTATIONS, IMAGES
 from .annotations_to_lines import Drawn, draw_all, lines_of_image
 from .coco import read_coco
+from .csv_and_parquet import read_table
 from .cvat import read_cvat
 from .image_files import Pictures
 from .label_studio import read_label_studio
 from .labelme import read_labelme
 from .records import Annotation, Notes, Options
 from .refcoco import read_refcoco
-from .splitting import DEFAULT_SHARES, assign
-from .table import read_table
+from .split_assignment import DEFAULT_SHARES, assign
 from .yolo import read_yolo
 
 FORMATS: Mapping[str, Callable[..., Iterator[Annotation]]] = MappingProxyType({
@@ -38,7 +38,7 @@ _TOLD = 10
 
 
 class Imported(NamedTuple):
-    """What an import made.
+    """What an import has written and skipped.
 
     Args:
         splits: split → numbers of its images, lines and expressions.
@@ -133,6 +133,8 @@ def _check(notes: Notes, drawn: list[Drawn], source: Path, skip_broken: bool) ->
                          + (f'\n... and {more} more' if more > 0 else ''))
     if not drawn:
         reasons = [f'{count} {what}' for what, count in notes.counts.items()] + notes.broken[:_TOLD]
+        if notes.fields:
+            reasons.append(f'--expression can name one of these fields: {", ".join(notes.fields)}')
         raise InputError(f'{source} holds nothing that an expression refers to'
                          + (f': {"; ".join(reasons)}' if reasons else '. Is it the right file or folder?'))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # an optional package
 MAX_ROWS = 1 << 22
 """Rows of a file; that many with a picture each would be terabytes."""
 
-MAX_BYTES = 1 << 32
+MAX_UNFOLDED_BYTES = 1 << 32
 """Bytes that a file's columns unfold to, values that repeat counted once; Hugging Face's files have half a gigabyte."""
 
 MAX_VALUES = 1 << 26
@@ -42,7 +42,7 @@ def bounded_batches(file: BinaryIO) -> Iterator[RecordBatch]:
     columns = [[group.column(i) for i in range(metadata.num_columns)] for group in groups]
     values = max((sum(column.num_values for column in group) for group in columns), default=0)
     size = sum(column.total_uncompressed_size for group in columns for column in group)
-    for found, most, what in ((metadata.num_rows, MAX_ROWS, 'rows'), (size, MAX_BYTES, 'bytes'),
+    for found, most, what in ((metadata.num_rows, MAX_ROWS, 'rows'), (size, MAX_UNFOLDED_BYTES, 'bytes'),
                               (values, MAX_VALUES, 'values in a group of rows')):
         if found > most:
             raise InputError(f'it unfolds to {found} {what}; at most {most} are read. Split it into several files')

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmrefseg.errors import InputError, MissingInputError
-from mmrefseg.structures.masks import Segmentation
+from mmrefseg.structures.mask_formats import Segmentation
 from mmrefseg.utils.files import read_json
 
 from ..annotation_fields import get_field
 from ..refer_pickle import load_refer_pickle
 from .coco import images_of, outline_of
-from .recognising import files_of
+from .format_recognition import files_of
 from .records import Annotation, Notes, Options, split_in, words_of
 
 

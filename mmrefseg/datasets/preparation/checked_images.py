@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.errors import FileError, InputError, UserError
-from mmrefseg.structures.masks import draw_mask, mask_to_rle
+from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
 from mmrefseg.utils.image_header import ImageHeader, header_of
 
 from ..json_lines import key_of_content
 from ..referent_lines import line_of
 from ..transforms.loading import decode_image, image_bytes, wrong_size
-from .catalogue import FileLocation
+from .file_catalogue import FileLocation
 
 
 class ImageTask(NamedTuple):

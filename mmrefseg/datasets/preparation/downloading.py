@@ -11,7 +11,7 @@ from mmrefseg.utils.file_download import download, remote_file
 from mmrefseg.utils.files import check_writable, open_regular
 from mmrefseg.utils.zip_archive import open_archive
 
-from .catalogue import Catalogue
+from .file_catalogue import Catalogue
 from .published_files import PUBLISHED_FILES, PublishedFile
 from .recipes import RECIPES
 

@@ -18,10 +18,10 @@ from mmrefseg.utils.worker_processes import check_workers, ordered_map
 from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
-from .catalogue import Catalogue, archives_closed_afterwards
+from .file_catalogue import Catalogue, archives_closed_afterwards
 from .recipes import RECIPES
 from .sources import Source
-from .splits import SplitPreparation
+from .split_preparation import SplitPreparation
 
 MANIFEST_VERSION = 2
 

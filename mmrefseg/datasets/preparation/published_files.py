@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class PublishedFile(NamedTuple):
-    """A file to download.
+    """A file of a public data set that can be downloaded.
 
     Args:
         name: what to call it, below the folder of downloads.

@@ -16,7 +16,7 @@ from mmrefseg.utils.safe_names import relative_name, split_name
 from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import IMAGES
-from .catalogue import Catalogue, FileLocation
+from .file_catalogue import Catalogue, FileLocation
 from .recipes import Recipe
 
 
@@ -54,7 +54,7 @@ class Source:
 
     @property
     def files_from(self) -> str:
-        """The official address of the annotations."""
+        """The address where the data set's authors offer its annotations."""
         return self._recipe.files_from
 
     def fingerprint(self) -> list:
@@ -84,7 +84,7 @@ class Source:
         return dataset
 
     def splits(self) -> list[str]:
-        """The splits to prepare.
+        """Names of the splits that the files hold, which are to be prepared.
 
         Raises:
             InputError: the files name one after which no file can be called.

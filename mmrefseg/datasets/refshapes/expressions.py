@@ -107,7 +107,7 @@ class Candidate(NamedTuple):
     anchor: Noun | None = None
 
     def text(self, rng: np.random.Generator) -> str:
-        """Word the expression.
+        """Put the expression into words, chosen at random among those that mean the same.
 
         Args:
             rng: source of the choices.

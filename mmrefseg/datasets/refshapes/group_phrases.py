@@ -51,7 +51,7 @@ class Group(NamedTuple):
     anchor: Noun | None = None
 
     def phrase(self, rng: np.random.Generator) -> Phrase:
-        """Word the phrase.
+        """Put the phrase into words, chosen at random among those that mean the same.
 
         Args:
             rng: source of the choices.

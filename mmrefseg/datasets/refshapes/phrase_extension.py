@@ -43,7 +43,7 @@ class Extension(NamedTuple):
     possible: int
 
     def both(self, other: 'Extension') -> 'Extension':
-        """The extension of "this and other".
+        """What both phrases are true of: the extension of "this and other".
 
         Args:
             other: what must be true, too.

@@ -80,7 +80,7 @@ def _paint(canvas: np.ndarray, item: Item, hatching: float, rng: np.random.Gener
 
 
 def render(scene: Scene, rng: np.random.Generator, style: Style = STYLES['plain']) -> np.ndarray:
-    """Draw a scene.
+    """Draw a scene as an image.
 
     Args:
         scene: items from the farthest to the nearest.
@@ -176,7 +176,7 @@ RAW_STYLES = (str, str, str.capitalize, str.upper, '{}.'.format)
 
 
 class PictureTask(NamedTuple):
-    """Which image to make.
+    """Which image to make, and all that it depends on.
 
     Args:
         seed: seed of the data set.
@@ -197,7 +197,7 @@ class PictureTask(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """One expression.
+    """One expression of a referent, with its kind.
 
     Args:
         sent: the clean text.

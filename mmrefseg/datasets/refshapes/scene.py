@@ -56,7 +56,7 @@ SHAPES = tuple(OUTLINES)
 
 
 def coverage(shape: str, side: float, angle: float) -> np.ndarray:
-    """Draw one shape.
+    """Draw one shape as the share of each pixel that it covers.
 
     Args:
         shape: one of ``SHAPES``.

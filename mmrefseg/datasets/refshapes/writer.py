@@ -14,13 +14,13 @@ from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
-from .layouts import PhraseCutLayout, RefCOCOLayout
+from .file_layouts import PhraseCutLayout, RefCOCOLayout
 from .picture import STYLES, PictureTask
 
-FORMAT_VERSION = 1
+REFSHAPES_VERSION = 1
 """Raised whenever the same settings give other files."""
 
-MANIFEST = 'refshapes.json'
+SETTINGS_FILE = 'refshapes.json'
 LOCK = '.refshapes.lock'
 SMALLEST_SIDE = 64
 
@@ -67,17 +67,17 @@ def _is_made(out_dir: Path, manifest: str, contents: tuple[str, ...], total: int
         FileError: it holds other data that must not be replaced.
     """
     present = [path.name for path in _contents_of_any_format(out_dir)]
-    if not (out_dir / MANIFEST).exists():
+    if not (out_dir / SETTINGS_FILE).exists():
         if present:
-            raise FileError(f'{out_dir} holds {", ".join(present)} but no {MANIFEST}, so it is not (whole) '
+            raise FileError(f'{out_dir} holds {", ".join(present)} but no {SETTINGS_FILE}, so it is not (whole) '
                             'RefShapes data and is left alone: choose or empty another folder')
         return False
-    same = (out_dir / MANIFEST).read_text() == manifest
+    same = (out_dir / SETTINGS_FILE).read_text() == manifest
     complete = set(present) == set(contents) and len(os.listdir(out_dir / 'images')) == total
     if same and complete:
         return True
     if not overwrite:
-        trouble = 'lacks some files' if same else f'was made with other settings (see {MANIFEST} in it)'
+        trouble = 'lacks some files' if same else f'was made with other settings (see {SETTINGS_FILE} in it)'
         raise FileError(f'the RefShapes data in {out_dir} {trouble}: '
                         'pass --overwrite (overwrite=True) or choose another folder')
     return False
@@ -85,7 +85,7 @@ def _is_made(out_dir: Path, manifest: str, contents: tuple[str, ...], total: int
 
 def _install(folder: Path, out_dir: Path, contents: tuple[str, ...], manifest: str) -> None:
     """Move finished contents into place; the manifest of older data goes first, the new one comes last."""
-    (out_dir / MANIFEST).unlink(missing_ok=True)
+    (out_dir / SETTINGS_FILE).unlink(missing_ok=True)
     for old in _contents_of_any_format(out_dir):
         if old.is_dir():
             shutil.rmtree(old)
@@ -93,8 +93,8 @@ def _install(folder: Path, out_dir: Path, contents: tuple[str, ...], manifest: s
             old.unlink()
     for name in contents:
         (folder / name).replace(out_dir / name)
-    (folder / MANIFEST).write_text(manifest)
-    (folder / MANIFEST).replace(out_dir / MANIFEST)
+    (folder / SETTINGS_FILE).write_text(manifest)
+    (folder / SETTINGS_FILE).replace(out_dir / SETTINGS_FILE)
 
 
 def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = None,
@@ -142,7 +142,7 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
     num_images = kind.NUM_IMAGES if num_images is None else num_images
     _check_settings(num_images, kind.NUM_IMAGES, size, seed, workers)
     counts = {split: num_images.get(split, 0) for split in kind.NUM_IMAGES}
-    settings = {'format_version': FORMAT_VERSION, 'seed': seed, 'image_size': size, 'num_images': counts}
+    settings = {'format_version': REFSHAPES_VERSION, 'seed': seed, 'image_size': size, 'num_images': counts}
     if kind is not RefCOCOLayout:  # whose manifests were there before there were others
         settings['layout'] = layout
     if style != 'plain':
@@ -157,6 +157,6 @@ def make_refshapes(out_dir: str | Path, num_images: Mapping[str, int] | None = N
         if _is_made(out_dir, manifest, kind.CONTENTS, sum(counts.values()), overwrite):  # meanwhile, by another process
             return False
         with tempfile.TemporaryDirectory(prefix='.refshapes-', dir=out_dir) as folder:
-            _write(Path(folder), kind(FORMAT_VERSION), tasks, workers, show_progress)
+            _write(Path(folder), kind(REFSHAPES_VERSION), tasks, workers, show_progress)
             _install(Path(folder), out_dir, kind.CONTENTS, manifest)
     return True

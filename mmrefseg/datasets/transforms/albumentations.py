@@ -52,7 +52,7 @@ class Albumentations(BaseTransform):
         self._apply = albumentations.Compose([_build(albumentations, config) for config in transforms])
 
     def transform(self, results: dict) -> dict:
-        """Apply all."""
+        """Apply the transforms of Albumentations to the image and its masks."""
         # One pair of generators for all: each of its own, seeded alike, would make them act at the same times.
         self._apply.set_random_state(*(make(random.getrandbits(32)) for make in (np.random.default_rng, random.Random)))
         keys = results.get('seg_fields', [])

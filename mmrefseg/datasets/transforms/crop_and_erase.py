@@ -88,7 +88,7 @@ class RandomReferentCrop(BaseTransform):
         self.area, self.ratio = tuple(area), tuple(ratio)
 
     def transform(self, results: dict) -> dict:
-        """Crop, or not.
+        """Crop the image and its mask where the expression stays true; otherwise leave them whole.
 
         Raises:
             InputError: the image is in the square already, or mask or expression are not there yet.

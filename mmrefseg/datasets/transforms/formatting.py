@@ -40,7 +40,7 @@ class PackRefSegInputs(BaseTransform):
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
-        """Pack."""
+        """Pack a sample's values into the tensors and the data sample that the model takes."""
         height, width, channels = results['img'].shape
         planes = np.empty((channels, height, width), results['img'].dtype)
         cv2.split(results['img'], list(planes))  # twice as fast as a transposed copy

@@ -225,7 +225,7 @@ class FlipReferring(BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
-        """Flip, or not.
+        """Flip the image, its mask and the sides in the expression, if the draw says so.
 
         Raises:
             InputError: the image is in the square already, or the expression is not drawn yet.

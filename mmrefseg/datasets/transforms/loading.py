@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import TRANSFORMS
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.utils.exif_orientation import orientation_of, turn_back, turn_upright
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 from mmrefseg.utils.image_header import (
@@ -55,7 +55,7 @@ class LoadReferringImage(BaseTransform):
     touches = 'image'
 
     def transform(self, results: dict) -> dict:
-        """Read ``img_path``.
+        """Read the image that ``img_path`` names.
 
         Raises:
             MissingInputError: there is no such file.
@@ -195,7 +195,7 @@ def _pixels(content: bytes, flags: int) -> np.ndarray:
 
 
 def to_8_bits(img: np.ndarray) -> np.ndarray:
-    """The upper 8 of 16 bits.
+    """Keep the upper 8 bits of 16-bit values.
 
     Args:
         img: uint8, which stays as it is, or uint16.
@@ -224,7 +224,7 @@ class LoadReferringMask(BaseTransform):
 
     Required Keys:
 
-    - segmentation (any form of :func:`~mmrefseg.structures.masks.draw_mask`)
+    - segmentation (any form of :func:`~mmrefseg.structures.mask_formats.draw_mask`)
     - ori_shape (tuple[int, int], H and W of the image as it was read)
     - height, width (int, what the annotations believe the image to be)
     - ann_id (int) and img_path (str), to name in errors
@@ -241,7 +241,7 @@ class LoadReferringMask(BaseTransform):
     touches = 'annotation'
 
     def transform(self, results: dict) -> dict:
-        """Draw ``segmentation``.
+        """Draw the mask from ``segmentation``.
 
         Raises:
             InputError: the image does not have the size for which it was annotated, or the segmentation cannot be drawn

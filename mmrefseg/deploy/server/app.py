@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 
 from mmrefseg.version import __version__
 
-from .admission import RETRY_AFTER, Admission
-from .messages import INCLUDED, Limits, Question
+from .admission import Admission, busy
+from .known_names import KnownNames
+from .limits import Limits
 from .prometheus_metrics import Metrics
+from .question_and_reply import INCLUDED, Question
 from .request_reading import Fetch, read_question
 from .worker_pool import BusyError, WorkerPool
 
@@ -29,8 +31,8 @@ _BODY = dict(requestBody=dict(required=True, content={
     'application/json': dict(schema=dict(type='object', required=['expressions'], properties=dict(
         image=dict(_IMAGE, format='byte'), **_PROPERTIES)))}))
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: dict(description='the request is damaged'),
-    403: dict(description='this server takes no addresses'),
+    400: dict(description='the request is damaged, or calls the server by another name'),
+    403: dict(description='this server takes no addresses, or a page of another site asks'),
     408: dict(description='the request did not arrive in time'),
     413: dict(description='the image or the number of expressions is too large'),
     415: dict(description='neither a form nor JSON'),
@@ -65,7 +67,7 @@ class Asking:
         try:
             future = asyncio.wrap_future(self._pool.submit(question))
         except BusyError:
-            raise HTTPException(503, 'the server is busy; come again', {'Retry-After': str(RETRY_AFTER)}) from None
+            raise busy() from None
         gone = asyncio.ensure_future(_hung_up(request))
         await asyncio.wait({future, gone}, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
@@ -86,17 +88,19 @@ async def _hung_up(request: Request) -> None:
             pass
 
 
-def create_app(pool: WorkerPool, limits: Limits, metrics: Metrics, fetch: Fetch | None = None) -> FastAPI:
-    """Make the server.
+def create_app(pool: WorkerPool, limits: Limits, metrics: Metrics, fetch: Fetch | None = None,
+               names: KnownNames | None = None) -> FastAPI:
+    """Make the server's application: its addresses, behind the limits.
 
     Args:
         pool: answers; it runs as long as the server.
         limits: what is taken.
         metrics: counts.
         fetch: gets images from addresses. Default None, addresses are refused.
+        names: the server's. Default None, those of this machine.
     """
     app = FastAPI(title='mmrefseg', version=__version__, description='Finds in images what expressions refer to.')
-    app.add_middleware(Admission, limits=limits, metrics=metrics)
+    app.add_middleware(Admission, limits=limits, metrics=metrics, names=names or KnownNames())
     asking = app.state.asking = Asking(pool, limits)
 
     @app.post('/v1/segment', openapi_extra=_BODY, responses=_RESPONSES)

@@ -19,12 +19,12 @@ from mmrefseg.apis.predicting import read_tasks
 from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
 from mmrefseg.datasets.transforms.loading import decode_image
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
 
 from .request_reading import read_form
 
-FOLDER = Path(__file__).parents[1] / 'page'
+PAGE_FOLDER = Path(__file__).parents[1] / 'page'
 
 _HEADERS = {'Content-Security-Policy': "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
             'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer'}
@@ -35,7 +35,7 @@ _SEED = 7
 
 
 class Example(NamedTuple):
-    """A picture to try.
+    """A picture that the page offers to try, with expressions.
 
     Args:
         name: what it is called.
@@ -138,5 +138,5 @@ def add_page(app: FastAPI, examples: Iterable[Example]) -> None:
         except InputError as error:
             raise HTTPException(422, str(error)) from None
 
-    app.mount('/', StaticFiles(directory=FOLDER, html=True))
+    app.mount('/', StaticFiles(directory=PAGE_FOLDER, html=True))
 

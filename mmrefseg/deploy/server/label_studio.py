@@ -12,12 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from mmrefseg.apis.inference.image_download import download_image
-from mmrefseg.errors import InputError, UserError
-from mmrefseg.structures.masks import rle_to_mask
+from mmrefseg.errors import InputError
+from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.xml_text import parse_xml
 
-from .messages import Limits, Question
-from .request_reading import Fetch, check_texts, of_base64, parse_json_object
+from .limits import Limits
+from .question_and_reply import Question
+from .request_reading import Fetch, check_texts, fetch_image, of_base64, parse_json_object
 
 _MOST_TASKS = 64
 _LONGEST_NAME = 200  # of tags and tasks, which stand in every region
@@ -223,7 +224,7 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch, version: str) -
             return dict(result=[], score=0.0)
         try:
             texts = check_texts(texts, limits)
-            image = await _image(data.get(tags.image_field), fetch)
+            image = await _image(request, data.get(tags.image_field), limits, fetch)
             content = await answer(request, Question(image, texts))
         except HTTPException as error:
             if error.status_code >= 500:
@@ -234,12 +235,9 @@ def add_label_studio(app: FastAPI, limits: Limits, fetch: Fetch, version: str) -
         return dict(result=regions, score=float(np.mean(scores)) if scores else 0.0)
 
 
-async def _image(address: Any, fetch: Fetch) -> bytes:
+async def _image(request: Request, address: Any, limits: Limits, fetch: Fetch) -> bytes:
     if not isinstance(address, str):
         raise HTTPException(422, 'the task has no image')
     if address.startswith('data:'):
         return of_base64(address)
-    try:
-        return await run_in_threadpool(fetch, address)
-    except UserError as error:
-        raise HTTPException(422, str(error)) from None
+    return await fetch_image(request, address, limits, fetch)

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class Metrics:
-    """Counters of one server.
+    """Counters, times and gauges of one server, for Prometheus.
 
     Attributes:
         requests: by path and status.

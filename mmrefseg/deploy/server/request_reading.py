@@ -16,7 +16,8 @@ from mmrefseg.apis.inference.questions import check_expressions
 from mmrefseg.errors import UserError
 from mmrefseg.utils.json_text import decode_json
 
-from .messages import INCLUDED, Limits, Question
+from .limits import Limits
+from .question_and_reply import INCLUDED, Question
 
 Fetch = Callable[[str], bytes]
 """What an address holds; raises UserError."""
@@ -46,7 +47,7 @@ async def read_question(request: Request, limits: Limits, fetch: Fetch | None) -
     if unknown := fields.keys() - set(_FIELDS):
         raise HTTPException(422, f'unknown fields {sorted(unknown)[:5]}; known are {", ".join(_FIELDS)}')
     texts = check_texts(fields.get('expressions'), limits)
-    return Question(await _image(fields, limits, fetch), texts, _threshold(fields.get('threshold')),
+    return Question(await _image(request, fields, limits, fetch), texts, _threshold(fields.get('threshold')),
                     _include(fields.get('include')))
 
 
@@ -67,7 +68,7 @@ async def read_form(request: Request, most_fields: int) -> FormData:
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Read the JSON object that is a request's body.
 
     Args:
         body: of a request.
@@ -98,7 +99,7 @@ async def _of_form(form: FormData) -> dict[str, Any]:
 
 
 def check_texts(texts: Any, limits: Limits) -> list[str]:
-    """Expressions of a request.
+    """Check the expressions of a request, and return them as a list.
 
     Args:
         texts: one, or a list.
@@ -117,12 +118,12 @@ def check_texts(texts: Any, limits: Limits) -> list[str]:
         raise HTTPException(422, str(error)) from None
 
 
-async def _image(fields: Mapping[str, Any], limits: Limits, fetch: Fetch | None) -> bytes:
+async def _image(request: Request, fields: Mapping[str, Any], limits: Limits, fetch: Fetch | None) -> bytes:
     if ('image' in fields) == ('image_url' in fields):
         raise HTTPException(422, 'send either `image` (a file, or in JSON its base64) or `image_url`')
     image = fields.get('image')
     if image is None:
-        image = await fetch_image(fields['image_url'], fetch)
+        image = await _of_url(request, fields['image_url'], limits, fetch)
     elif isinstance(image, str):
         image = of_base64(image)
     if not isinstance(image, bytes) or not image:
@@ -132,24 +133,34 @@ async def _image(fields: Mapping[str, Any], limits: Limits, fetch: Fetch | None)
     return image
 
 
-async def fetch_image(url: Any, fetch: Fetch | None) -> bytes:
-    """What an address holds.
-
-    Args:
-        url: the address.
-        fetch: gets it; None refuses.
-
-    Raises:
-        HTTPException: it is none, or cannot be had (422), or none is taken (403).
-    """
+async def _of_url(request: Request, url: Any, limits: Limits, fetch: Fetch | None) -> bytes:
     if fetch is None:
         raise HTTPException(403, 'this server takes no addresses: send the image itself')
     if not isinstance(url, str) or not url.lower().startswith(('http://', 'https://')):
         raise HTTPException(422, 'an address must begin with http:// or https://')
+    return await fetch_image(request, url, limits, fetch)
+
+
+async def fetch_image(request: Request, url: str, limits: Limits, fetch: Fetch) -> bytes:
+    """What an address holds; it takes the place of what was fetched for the request before.
+
+    Args:
+        request: what it is fetched for.
+        url: the address.
+        limits: how large it may be.
+        fetch: gets it.
+
+    Raises:
+        HTTPException: it cannot be had (422), or there is no room for it (503).
+    """
+    holding = request.scope['holding']
+    holding.hold('image', limits.image_bytes)
     try:
-        return await run_in_threadpool(fetch, url)
+        content = await run_in_threadpool(fetch, url)
     except UserError as error:
         raise HTTPException(422, str(error)) from None
+    holding.hold('image', len(content))
+    return content
 
 
 def of_base64(text: str) -> bytes:

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from mmrefseg.errors import FileError
 
-from .messages import Limits
+from .limits import Limits
 
 SECONDS = 10.0
 """Between looks at a connection."""
@@ -29,7 +29,7 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     seconds = SECONDS
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to look.
+        """Begin to watch the connection: one that nothing comes over is given up.
 
         Args:
             transport: asyncio's.
@@ -38,7 +38,7 @@ class ImpatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._look_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End looking.
+        """End the watch, because the connection has ended.
 
         Args:
             exc: what ended the connection, None if nothing went wrong.
@@ -73,7 +73,7 @@ def run_server(app: FastAPI, host: str, port: int, limits: Limits, on_start: Cal
     Raises:
         FileError: the port is taken, or the address is none of this machine.
     """
-    config = uvicorn.Config(app, host, port, http=ImpatientProtocol, log_level='warning', access_log=False,
+    config = uvicorn.Config(app, host, port, http=ImpatientProtocol, ws='none', log_level='warning', access_log=False,
                             server_header=False, timeout_graceful_shutdown=int(limits.seconds) + 1,
                             limit_concurrency=8 * limits.waiting)
     try:

@@ -11,7 +11,7 @@ from mmrefseg.apis.inference.model_loading import identity_of, load_inferencer
 from mmrefseg.errors import InputError
 from mmrefseg.utils.optional_packages import need_extra
 
-from .messages import Limits
+from .limits import Limits
 
 TOKEN = 'LABEL_STUDIO_TOKEN'
 """Environment variable with what Label Studio wants to be shown."""
@@ -29,6 +29,9 @@ def add_arguments(parser: ArgumentParser, port: int) -> None:
     parser.add_argument('weights', metavar='WEIGHTS', nargs='?', help='checkpoint that was trained with this config')
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (default: %(default)s, which only '
                                                             'this machine reaches; 0.0.0.0 is every one)')
+    parser.add_argument('--allow-host', nargs='+', default=[], metavar='NAME',
+                        help='other names by which the server may be called, such as that of a proxy before it '
+                             '(default: only localhost, and what --host says)')
     parser.add_argument('--port', type=int, default=port, help='to listen on; 0 takes a free one (default: '
                                                                '%(default)s)')
     parser.add_argument('--workers', type=int, default=1, help='processes with a model each (default: %(default)s)')
@@ -42,13 +45,16 @@ def add_arguments(parser: ArgumentParser, port: int) -> None:
                         help='that a request may take (default: %(default)s)')
     parser.add_argument('--queue', type=int, default=64, metavar='N',
                         help='requests at a time; those beyond are told to come again (default: %(default)s)')
+    parser.add_argument('--max-held-mb', type=float, default=256, metavar='MB',
+                        help='size of all requests that are held at a time; those beyond are told to come again '
+                             '(default: %(default)s)')
     parser.add_argument('--device', default='auto', help='such as cpu or cuda:1 (default: a GPU if there is one)')
     parser.add_argument('--dtype', default='float32', choices=('auto', 'float32', 'bfloat16', 'float16'),
                         help='in which the model computes (default: %(default)s, in which it is evaluated)')
 
 
 def limits_of(args: Namespace) -> Limits:
-    """The limits of a command line.
+    """The limits that a command line asks for.
 
     Args:
         args: the command line.
@@ -56,10 +62,15 @@ def limits_of(args: Namespace) -> Limits:
     Raises:
         InputError: a number is out of range.
     """
-    for name in ('workers', 'batch_size', 'max_image_mb', 'max_expressions', 'timeout', 'queue'):
+    for name in ('workers', 'batch_size', 'max_image_mb', 'max_expressions', 'timeout', 'queue', 'max_held_mb'):
         if not 0 < getattr(args, name) < 1 << 20:
             raise InputError(f'--{name.replace("_", "-")} must be more than 0, got {getattr(args, name)}')
-    return Limits(int(args.max_image_mb * (1 << 20)), args.max_expressions, args.timeout, args.queue)
+    limits = Limits(int(args.max_image_mb * (1 << 20)), args.max_expressions, args.timeout, args.queue,
+                    int(args.max_held_mb * (1 << 20)))
+    if limits.held_bytes < limits.body_bytes:
+        raise InputError(f'--max-held-mb {args.max_held_mb:g} leaves no room for one image of --max-image-mb '
+                         f'{args.max_image_mb:g} in base64: it must be at least {-(-limits.body_bytes >> 20)}')
+    return limits
 
 
 def version_of(model: str, weights: str | None) -> str:
@@ -88,6 +99,7 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
     need_extra('serve', 'fastapi', 'uvicorn', 'multipart', 'prometheus_client')
     from .app import create_app
     from .browser_page import add_page, made_examples, named_examples
+    from .known_names import KnownNames
     from .label_studio import add_label_studio, label_studio_fetch
     from .prometheus_metrics import Metrics
     from .run_server import run_server
@@ -98,7 +110,7 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
     load = partial(load_inferencer, args.model, args.weights, args.device, args.dtype)
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:
-        app = create_app(pool, limits, metrics, fetch if allow_urls else None)
+        app = create_app(pool, limits, metrics, fetch if allow_urls else None, KnownNames(args.host, args.allow_host))
         if page:
             add_page(app, named_examples(args.examples) if args.examples else made_examples())
         if label_studio:

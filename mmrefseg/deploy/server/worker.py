@@ -18,7 +18,7 @@ from mmrefseg.apis.inference.router_weights import routing_weights
 from mmrefseg.errors import UserError
 from mmrefseg.utils.worker_processes import die_with
 
-from .messages import Question, Reply
+from .question_and_reply import Question, Reply
 
 LEVELS = 200
 """Steps of the threshold that ``levels`` tell apart."""
@@ -65,7 +65,7 @@ def _receive(connection: Connection) -> list[Question] | None:
 
 
 def answer_questions(ask: RefSegInferencer, questions: Sequence[Question], batch_size: int) -> list[Reply]:
-    """Answer questions together.
+    """Answer several questions, with the expressions of all in common batches.
 
     Args:
         ask: the model.

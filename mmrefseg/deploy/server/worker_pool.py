@@ -9,13 +9,13 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmrefseg.apis.inference import RefSegInferencer
 from mmrefseg.errors import UserError
 
-from .messages import Question, Reply
 from .prometheus_metrics import Metrics
+from .question_and_reply import Question, Reply
 from .worker import work
 
 _LOOK = 0.2  # seconds between looks at an idle process
@@ -27,9 +27,15 @@ class BusyError(Exception):
     """There are as many questions as may wait."""
 
 
-class _Entry(NamedTuple):
-    question: Question
-    future: Future
+class _Entry:
+    """A question that waits; forgotten as soon as nobody waits for its answer, as its image may be large."""
+
+    def __init__(self, question: Question) -> None:
+        self.question, self.future = question, Future[Reply]()
+        self.future.add_done_callback(self._forget)
+
+    def _forget(self, _: Future[Reply]) -> None:
+        del self.question
 
 
 class WorkerPool:
@@ -105,7 +111,7 @@ class WorkerPool:
         Raises:
             BusyError: too many wait already, or the server stops.
         """
-        entry = _Entry(question, Future())
+        entry = _Entry(question)
         if self._closing.is_set():
             raise BusyError
         try:
@@ -122,8 +128,11 @@ class WorkerPool:
                 thread.join()
         for worker in self._workers:
             worker.stop()
+        left: list[_Entry] = []
         while not self._entries.empty():
-            _settle(self._entries.get_nowait(), Reply(broken=True))
+            self._claim(left, self._entries.get_nowait())
+        for entry in left:
+            entry.future.set_result(Reply(broken=True))
 
     def _look_after(self, worker: _Worker) -> None:
         pause = 0.0
@@ -142,26 +151,29 @@ class WorkerPool:
         """What waits, as far as it fits into a batch; empty if there is nothing for a while."""
         entries: list[_Entry] = []
         with suppress(queue.Empty):
-            entries.append(self._entries.get(timeout=_LOOK))
+            self._claim(entries, self._entries.get(timeout=_LOOK))
             while sum(len(entry.question.expressions) for entry in entries) < self._batch_size:
-                entries.append(self._entries.get_nowait())
+                self._claim(entries, self._entries.get_nowait())
         self._metrics.waiting.set(self._entries.qsize())
         return entries
 
+    @staticmethod
+    def _claim(entries: list[_Entry], entry: _Entry) -> None:
+        """Take one if anybody waits for it; from then on it cannot be cancelled."""
+        if entry.future.set_running_or_notify_cancel():
+            entries.append(entry)
+
     def _answer(self, worker: _Worker, entries: list[_Entry]) -> None:
         """Answer a batch; if that fails each question alone, so that one that kills takes no other with it."""
-        entries = [entry for entry in entries if not entry.future.cancelled()]
-        if not entries:
-            return
         self._metrics.batches.observe(len(entries))
         for _ in range(_TRIES if len(entries) == 1 else 1):
             replies = self._ask(worker, entries)
             if replies is not None and not all(reply.broken for reply in replies):
                 for entry, reply in zip(entries, replies, strict=True):
-                    _settle(entry, reply)
+                    entry.future.set_result(reply)
                 return
         if len(entries) == 1:
-            _settle(entries[0], Reply(broken=True))
+            entries[0].future.set_result(Reply(broken=True))
         else:
             for entry in entries:
                 self._answer(worker, [entry])
@@ -235,8 +247,3 @@ class _Worker:
             self.process.kill()
         self.process.join()
         self.process = None
-
-
-def _settle(entry: _Entry, reply: Reply) -> None:
-    if entry.future.set_running_or_notify_cancel():
-        entry.future.set_result(reply)

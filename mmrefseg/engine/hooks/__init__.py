@@ -1,6 +1,6 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .broadcast_buffers_hook import BroadcastBuffersHook
-from .check_finite import CheckLossesHook
+from .check_losses_hook import CheckLossesHook
 from .draw_samples_hook import DrawSamplesHook
 from .load_checkpoint_hook import LoadCheckpointHook
 from .routing_log_hook import RoutingLogHook

@@ -20,9 +20,9 @@ from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
 from . import exact_resume
-from .check_finite import infinite_buffers, refuse_non_finite
 from .checkpoint_notes import keep_own_notes, regular_file
 from .load_checkpoint_hook import LoadCheckpointHook
+from .non_finite_state import infinite_buffers, refuse_non_finite
 from .training_state import check_training_state
 
 _LOCAL = ('atomic_local', 'local')
@@ -33,11 +33,11 @@ class AtomicLocalBackend(LocalBackend):
     """mmengine's backend for local files, but a file appears, or changes, only once it is complete."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes; see :func:`write_atomically`."""
+        """Write bytes into a file, completely or not at all; see :func:`write_atomically`."""
         write_atomically(obj, filepath)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write text; see :func:`write_atomically`."""
+        """Write text into a file, completely or not at all; see :func:`write_atomically`."""
         write_atomically(obj.encode(encoding), filepath)
 
 

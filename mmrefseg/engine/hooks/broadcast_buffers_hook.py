@@ -19,6 +19,6 @@ class BroadcastBuffersHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Broadcast."""
+        """Copy the first process's buffers to all others."""
         for buffer in runner.model.buffers():
             broadcast(buffer)

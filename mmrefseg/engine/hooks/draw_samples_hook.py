@@ -35,7 +35,7 @@ class DrawSamplesHook(Hook):
         self._validations = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Look at the visualizer."""
+        """Refuse a visualizer that cannot draw samples."""
         if type(runner.visualizer).add_datasample is Visualizer.add_datasample:
             raise InputError(f'DrawSamplesHook is set, but a visualizer of type {type(runner.visualizer).__name__} '
                              "draws no samples; set visualizer=dict(type='ReferringVisualizer')")

@@ -67,6 +67,6 @@ class ParameterSummaryHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Count and log."""
+        """Count the parameters and write the table into the log."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         runner.logger.info(f'Parameters:\n{parameter_table(model)}')

@@ -1,5 +1,5 @@
 """Where a model fails, and in which way."""
-from .examples import CHOICES, choose_examples
+from .example_selection import CHOICES, choose_examples
 from .expression_facts import Facts, collect_facts
 from .failure_classes import RULES, classify_failure
 from .report import report_failures

@@ -13,8 +13,8 @@ from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.base_referring_dataset import AnnotatedObject
 from mmrefseg.datasets.expression_kind import classify_expression
 from mmrefseg.errors import InputError
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.structures.mask_position import position_of
-from mmrefseg.structures.masks import draw_mask
 
 from ..functional import pixel_counts, truth_mask
 from ..predictions import Prediction

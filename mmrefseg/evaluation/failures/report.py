@@ -44,7 +44,7 @@ def report_failures(facts: Facts, ratios: Mapping[str, Ratio], answers: Sequence
           and ``by_kind`` (kind → class → share of the kind's expressions in percent);
         - ``histogram``: expressions by IoU, in steps of 10 %;
         - ``sweep``: see :class:`~.threshold_sweep.ThresholdSweep`, and ``sweep_expressions``, of how many;
-        - ``routing``: see :func:`~.routing.routing_by_kind`;
+        - ``routing``: see :func:`~.router_choices.routing_by_kind`;
         - ``good``: IoU in percent up to which an answer is a failure; ``kinds_are_given``.
 
     Raises:

@@ -17,7 +17,7 @@ from ..functional import iou_ratios, percentages
 from ..predictions import Prediction
 from ..predictions.scoring import MaskPair
 
-THRESHOLDS = tuple(range(5, 100, 5))  # percent
+SWEPT_THRESHOLDS = tuple(range(5, 100, 5))  # percent
 
 _LARGEST = 1024  # pixels a side; tools/test.py writes 96, and a few bytes can be a hundred million
 
@@ -55,7 +55,7 @@ class ThresholdSweep:
         histograms = [np.bincount(values, minlength=256) for values in (large[truth], large.ravel())]
         # Pixels of at least each value: of the truth, and of all.
         above = [histogram[::-1].cumsum()[::-1] for histogram in histograms]
-        cuts = [255 * threshold // 100 + 1 for threshold in THRESHOLDS]
+        cuts = [255 * threshold // 100 + 1 for threshold in SWEPT_THRESHOLDS]
         shared, answered = (counts[cuts] for counts in above)
         self._counts.append(np.stack([shared, answered + pair.area - shared]))
 
@@ -68,7 +68,7 @@ class ThresholdSweep:
             return []
         shared, unions = np.stack(self._counts, axis=-1)  # thresholds, expressions
         return [{'threshold': threshold, **percentages(iou_ratios(*counts, (), self._empty_union))}
-                for threshold, counts in zip(THRESHOLDS, zip(shared, unions, strict=True), strict=True)]
+                for threshold, counts in zip(SWEPT_THRESHOLDS, zip(shared, unions, strict=True), strict=True)]
 
 
 def read_probability(picture: Any, where: str) -> np.ndarray:

@@ -91,7 +91,7 @@ def fit_calibration(overlaps: Sequence[float], hits: Sequence[bool]) -> Calibrat
 
 
 class Bin(NamedTuple):
-    """Answers of like confidence.
+    """Answers whose confidence lies in one interval, and how many of them are hits.
 
     Args:
         number: of answers.

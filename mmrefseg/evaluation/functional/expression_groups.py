@@ -14,7 +14,7 @@ _LENGTHS = {'1-2': (0, 2), '3-5': (3, 5), '6-10': (6, 10), '11+': (11, None)}
 
 def group_expressions(by: Sequence[Grouping], kinds: Sequence[str], areas: np.ndarray,
                       lengths: np.ndarray) -> dict[str, np.ndarray]:
-    """Sort expressions into groups.
+    """Sort expressions into groups by their kind, length or size.
 
     - ``kind``: how the expression refers, as the data set says; those of which it says nothing are in no group;
     - ``size``: COCO's small, medium and large referents, less than 32² pixels, less than 96² and all others on the

@@ -16,7 +16,7 @@ _SEEN = 1.959964 + 0.841621
 
 
 class Spread(NamedTuple):
-    """One figure over seeds.
+    """One figure of several seeds: its mean and how far the seeds lie apart.
 
     Args:
         mean: mean over seeds.

@@ -30,7 +30,7 @@ class Ratio(NamedTuple):
         return 100 * (fsum(self.numerators.tolist()) / below) if below else None
 
     def of(self, chosen: np.ndarray) -> Ratio:
-        """The same of some expressions.
+        """The same figure of some of the expressions.
 
         Args:
             chosen: boolean (N, ), or their indices (M, ).

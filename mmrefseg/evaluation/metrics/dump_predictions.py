@@ -14,7 +14,7 @@ from mmengine.evaluator import BaseMetric
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import METRICS
-from mmrefseg.structures.masks import mask_to_rle
+from mmrefseg.structures.mask_formats import mask_to_rle
 from mmrefseg.structures.overlap_estimate import expected_overlap
 from mmrefseg.utils.files import check_writable, write_atomically
 
@@ -65,7 +65,7 @@ class DumpPredictions(BaseMetric):
 
     @property
     def figures(self) -> list[str]:
-        """There are none."""
+        """Names of the figures, of which this metric has none: it writes a file instead."""
         return []
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -91,7 +91,7 @@ class DumpPredictions(BaseMetric):
             self.results.append((sample.get('sample_idx'), row))
 
     def compute_metrics(self, results: list[tuple[int | None, dict]]) -> dict[str, float]:
-        """Write the file."""
+        """Write the file, in the order of the data set."""
         # Samplers of images, and those of several processes, take samples in another order.
         rows = [row for _, row in sorted(results, key=lambda found: found[0] or 0)]
         write_atomically(json.dumps(rows).encode(), self.out_file)

@@ -50,7 +50,7 @@ class ExpressionMetric(BaseMetric):
 
     @abstractmethod
     def own_ratios(self, counts: np.ndarray, protocol: Protocol) -> dict[str, Ratio]:
-        """The metric's figures.
+        """The figures of the metric itself, as ratios of sums over expressions.
 
         Args:
             counts: (N, 3), pixels that prediction and truth share, of the prediction, and of the truth.

@@ -14,7 +14,7 @@ from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import METRICS
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.utils.files import check_writable, read_json, write_json
 
 from ..functional import PhraseCutSubsets, intersection_and_union, summarise_iou, summarise_subsets

@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 class Matched(NamedTuple):
-    """The answers of a split.
+    """The answers to the expressions of a split, and what did not match.
 
     Args:
         answers: one per expression, in the data set's order; None where there is none.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import Segmentation
+from mmrefseg.structures.mask_formats import Segmentation
 from mmrefseg.utils.expression_checks import check_expression
 from mmrefseg.utils.safe_names import refuse_links_out, relative_name
 
@@ -18,7 +18,7 @@ _TEXTS = ('text', 'expression', 'sentence', 'sent', 'phrase')
 
 
 class Prediction(NamedTuple):
-    """One answer.
+    """One answer out of a file, with the place where it stands.
 
     Args:
         where: file and entry, for messages.

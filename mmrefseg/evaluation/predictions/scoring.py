@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import draw_mask, rle_to_mask
+from mmrefseg.structures.mask_formats import draw_mask, rle_to_mask
 
 from ..functional import pixel_counts, truth_mask
 from ..functional.boundary import boundary_counts

@@ -148,7 +148,7 @@ class PlainViT(TunedEncoder, BaseModule):
                      source=path)
 
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> tuple[Tensor, ...]:
-        """Compute maps of images.
+        """Compute the maps of images, conditioned on text where adapters take it.
 
         Args:
             x: normalised images (B, 3, H, W), H and W multiples of the patch size.
@@ -186,7 +186,7 @@ class PlainViT(TunedEncoder, BaseModule):
         return x[:, :self.tower.num_prefix_tokens], self._as_map(x, grid_size), *maps
 
     def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures) -> tuple[Tensor, ...]:
-        """The rest of :meth:`forward` behind :meth:`forward_image`.
+        """Continue where :meth:`forward_image` stopped; both together are :meth:`forward`.
 
         Args:
             shared: what that gave, one per expression.

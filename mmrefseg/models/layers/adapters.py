@@ -198,7 +198,7 @@ class DETRISAdapter(nn.Module):
         return self.branches(grid) + grid, None
 
     def forward(self, x: Tensor, text: TextFeatures, grid_size: tuple[int, int]) -> tuple[Tensor, RoutingInfo | None]:
-        """Adapt tokens.
+        """Compute what the adapter adds to the tokens of a block.
 
         Args:
             x: normed tokens (B, S + H·W, C), S special ones first.

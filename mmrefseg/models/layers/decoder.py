@@ -30,7 +30,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, words: Tensor, x_positions: Tensor, word_positions: Tensor, padding: Tensor) -> Tensor:
-        """Decode.
+        """Let positions attend to each other, then to the words, and transform each.
 
         Args:
             x: (B, N, C).

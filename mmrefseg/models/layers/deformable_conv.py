@@ -170,7 +170,7 @@ class DeformableConv(nn.Conv2d):
         zeroed(self.conv_offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve a map.
+        """Predict the offsets, and convolve a map with the moved taps.
 
         Args:
             x: (B, in_channels, H, W).

@@ -41,7 +41,7 @@ class PresenceOutput(nn.Module):
         self.output = nn.Linear(channels, 1)
 
     def forward(self, x: Tensor, sentence: Tensor, mask_logits: Tensor) -> Tensor:
-        """Logits of presence.
+        """Score whether the referent is on the image at all.
 
         Args:
             x: (B, C, H, W).

@@ -70,7 +70,7 @@ class RAFLoss(MaskLoss):
         self.pixel_weight, self.reduction, self.detach_weight = pixel_weight, reduction, detach_weight
 
     def value(self, pixels: Pixels) -> Tensor:
-        """Scalar; see the class."""
+        """The weighted sum of cross-entropy, focal and adaptive Dice loss, a scalar; see the class."""
         # softplus(−z) of the logit z towards the truth, and log(1 − p_t): exact where a probability is 0 or 1
         towards = pixels.logits * (2 * pixels.truth - 1)
         bce = F.softplus(-towards)

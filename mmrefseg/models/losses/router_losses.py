@@ -32,7 +32,7 @@ class RouterLoss(nn.Module, ABC):
 
     @abstractmethod
     def value(self, routing: RoutingInfo) -> Tensor:
-        """The unweighted loss.
+        """The unweighted loss of one router, a scalar.
 
         Args:
             routing: what a router decided about a batch.

@@ -101,7 +101,7 @@ class CRISFPN(BaseModule):
         return F.avg_pool2d(fine, 2), middle, coarse
 
     def forward_text(self, shared: tuple[Tensor, Tensor, Tensor], text: TextFeatures) -> tuple[Tensor]:
-        """The rest of :meth:`forward` behind :meth:`forward_image`.
+        """Continue where :meth:`forward_image` stopped; both together are :meth:`forward`.
 
         Args:
             shared: what that gave, one per expression.

@@ -146,7 +146,7 @@ class SERAFusion(BaseModule):
             CoordConv(channels, channels), ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg))
 
     def forward(self, maps: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
-        """Fuse maps into one.
+        """Fuse the backbone's maps and the sentence into one map.
 
         With ``resize_to`` the maps may differ in H and W; the output has the resolution of that map.
 
@@ -184,7 +184,7 @@ class SERAFusion(BaseModule):
         return tuple(maps) if self.route_by_sentence else self._look(maps)[0]
 
     def forward_text(self, shared: tuple[Tensor, ...], text: TextFeatures | None = None) -> tuple[Tensor]:
-        """The rest of :meth:`forward` behind :meth:`forward_image`.
+        """Continue where :meth:`forward_image` stopped; both together are :meth:`forward`.
 
         Args:
             shared: what that gave, one per expression.

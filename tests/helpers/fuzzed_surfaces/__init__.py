@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from .annotations import READERS, annotations, archives, broken_entries, lmdb, logs, manifest
@@ -15,6 +16,15 @@ from .checkpoints import FORMATS, checkpoints, resumed
 from .images import FILES, pictures
 from .imports import IMPORTS, imports
 from .predictions import PREDICTIONS, predictions
+
+EXPORTED = ('refseg.json', 'tokenizer.json', 'model.onnx')
+REQUESTS = ('JSON', 'a form', 'outlines', 'tasks', 'setup')
+
+
+def _with_extras(module: str, function: str, *arguments: str) -> Callable[[Path], Attempt]:
+    """Of a module that needs packages which only some have."""
+    return lambda folder: getattr(import_module(f'{__name__}.{module}'), function)(*arguments, folder)
+
 
 SURFACES: dict[str, Callable[[Path], Attempt]] = {
     **{f'annotations: {name}': partial(annotations, name) for name in READERS},
@@ -29,4 +39,7 @@ SURFACES: dict[str, Callable[[Path], Attempt]] = {
     'checksums of images': partial(manifest, 'annotations/train.images.json'),
     **{f'imports: {name}': partial(imports, name) for name in IMPORTS},
     **{f'predictions: {name}': partial(predictions, name) for name in PREDICTIONS},
+    **{f'exported folders: {name}': _with_extras('exported', 'exported', name) for name in EXPORTED},
+    **{f'requests: {name}': _with_extras('requests', 'bodies', name) for name in REQUESTS},
+    'requests: heads': _with_extras('requests', 'heads'),
 }

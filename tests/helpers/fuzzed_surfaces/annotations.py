@@ -24,7 +24,7 @@ from mmrefseg.datasets import (
     VOCPromptDataset,
 )
 from mmrefseg.datasets.preparation import prepare, verify
-from mmrefseg.datasets.preparation.catalogue import Catalogue
+from mmrefseg.datasets.preparation.file_catalogue import Catalogue
 from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.visualization import read_log

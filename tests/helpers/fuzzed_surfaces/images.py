@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmrefseg.datasets.transforms.loading import decode_image
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.utils.image_header import read_image_size
 
 from .attempts import Attempt

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from mmrefseg.evaluation.predictions import read_predictions
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 from .attempts import Attempt, damaged
 

@@ -149,7 +149,7 @@ def test_parquet(source):
 @pytest.mark.parametrize(('bound', 'least', 'column', 'message'), [
     ('MAX_ROWS', 100, lambda pa: pa.nulls(100, pa.string()), 'unfolds to 100 rows; at most 99'),
     ('MAX_VALUES', 600, lambda pa: pa.array([[0.0, 0.0, 0.0]] * 100), 'unfolds to 600 values'),  # of all columns
-    ('MAX_BYTES', 1 << 16, lambda pa: pa.array(['x' * (1 << 16)]), 'unfolds to [0-9]+ bytes'),
+    ('MAX_UNFOLDED_BYTES', 1 << 16, lambda pa: pa.array(['x' * (1 << 16)]), 'unfolds to [0-9]+ bytes'),
     # A long value that repeats takes no room in the file.
     ('MAX_AT_ONCE', 50 << 16, lambda pa: pa.array(['x' * (1 << 16)] * 50), '50 of its rows have 32[0-9]+ bytes'),
     ('MAX_AT_ONCE', 50 << 16, lambda pa: pa.array([['x' * (1 << 16)] * 50]), '1 of its rows have 32[0-9]+ bytes'),

@@ -10,9 +10,9 @@ import pytest
 
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.datasets.preparation import RECIPES, prepare, read_manifest, verify
-from mmrefseg.datasets.preparation.catalogue import Catalogue
+from mmrefseg.datasets.preparation.file_catalogue import Catalogue
 from mmrefseg.datasets.preparation.sources import Source
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 
 def _zip(path, folder, *files):

@@ -4,7 +4,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from mmrefseg.datasets.refshapes.picture import annotate, trace_pixels
-from mmrefseg.structures.masks import instances_to_mask
+from mmrefseg.structures.mask_formats import instances_to_mask
 
 
 def decode(segmentation: list | dict, height: int, width: int) -> np.ndarray:

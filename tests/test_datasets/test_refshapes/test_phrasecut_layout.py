@@ -7,10 +7,10 @@ import pytest
 
 from mmrefseg.datasets import PhraseCutDataset
 from mmrefseg.datasets.refshapes import make_refshapes, writer
-from mmrefseg.datasets.refshapes.layouts import PhraseCutLayout
+from mmrefseg.datasets.refshapes.file_layouts import PhraseCutLayout
 from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
 from mmrefseg.errors import FileError
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 NUM_IMAGES = {'train': 6, 'val': 2, 'test': 3, 'miniv': 1}
 SIZE = (128, 96)
@@ -76,4 +76,4 @@ def test_nothing_of_another_format_stays(tmp_path):
     with pytest.raises(FileError, match='other settings'):
         make_refshapes(tmp_path / 'a', {'val': 1}, layout='phrasecut')
     make_refshapes(tmp_path / 'a', {'val': 1}, layout='phrasecut', overwrite=True)
-    assert {path.name for path in (tmp_path / 'a').iterdir()} == {*PhraseCutLayout.CONTENTS, writer.MANIFEST}
+    assert {path.name for path in (tmp_path / 'a').iterdir()} == {*PhraseCutLayout.CONTENTS, writer.SETTINGS_FILE}

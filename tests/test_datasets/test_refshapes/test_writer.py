@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from mmrefseg.datasets.refshapes import SHAPES, SPLITS, make_refshapes, writer
 from mmrefseg.datasets.refshapes.expressions import KINDS
-from mmrefseg.datasets.refshapes.layouts import RefCOCOLayout
+from mmrefseg.datasets.refshapes.file_layouts import RefCOCOLayout
 from mmrefseg.errors import FileError
 from mmrefseg.utils.locks import locked_file
 
@@ -135,7 +135,7 @@ def test_failing_replacement_looks_incomplete(made, monkeypatch):
     monkeypatch.setattr(RefCOCOLayout, 'CONTENTS', (*RefCOCOLayout.CONTENTS, 'missing'))
     with pytest.raises(FileNotFoundError):
         make_refshapes(made, {'val': 2}, overwrite=True)
-    assert not (made / writer.MANIFEST).exists()
+    assert not (made / writer.SETTINGS_FILE).exists()
 
 
 def test_foreign_data_is_never_replaced(tmp_path):
@@ -159,7 +159,7 @@ def test_interruption_leaves_the_folder_as_it_was(made, tmp_path, monkeypatch, w
         make_refshapes(made, {'val': 5}, workers=workers, overwrite=True)
     assert list((tmp_path / 'new').iterdir()) == []
     assert contents(made) == before
-    assert sorted(path.name for path in made.iterdir()) == sorted([*RefCOCOLayout.CONTENTS, writer.MANIFEST])
+    assert sorted(path.name for path in made.iterdir()) == sorted([*RefCOCOLayout.CONTENTS, writer.SETTINGS_FILE])
 
 
 @pytest.mark.parametrize('settings, message', [

@@ -6,7 +6,7 @@ from pycocotools import mask as mask_utils
 
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
 from mmrefseg.errors import InputError
-from mmrefseg.structures.masks import polygons_to_mask, rle_to_mask
+from mmrefseg.structures.mask_formats import polygons_to_mask, rle_to_mask
 
 
 @pytest.fixture

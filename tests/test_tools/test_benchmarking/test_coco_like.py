@@ -7,7 +7,7 @@ import pytest
 from benchmarking.coco_like import coco_like_content, write_coco_like
 
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 
 @pytest.fixture(scope='module')

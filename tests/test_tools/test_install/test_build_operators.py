@@ -32,7 +32,7 @@ def build(builder, monkeypatch, tmp_path):
         return answer
 
     monkeypatch.setattr(builder, 'make_plan', lambda: SimpleNamespace(standard=17, cuda_home='', cuda_headers=''))
-    monkeypatch.setattr(builder, 'download', lambda name, version, folder: folder)
+    monkeypatch.setattr(builder, 'download_release', lambda name, version, folder: folder)
     monkeypatch.setattr(builder, 'unpack', lambda archive, folder: folder)
     monkeypatch.setattr(builder, 'join_sources', lambda release: None)
     monkeypatch.setattr(builder, 'mend_setup', lambda release, standard: None)

@@ -20,7 +20,7 @@ def unity(helper):
 
 @pytest.fixture
 def release(unity, tmp_path):
-    folder = tmp_path / unity.FOLDER
+    folder = tmp_path / unity.SOURCE_FOLDER
     (folder / 'cpu').mkdir(parents=True)
     (folder / 'cuda').mkdir()
     names = [unity.HEAVY, *unity.APART, unity.LAST, 'nms.cpp', 'cpu/nms.cpp', 'roi_align.cpp', 'cuda/cudabind.cpp']
@@ -44,7 +44,7 @@ def test_units(unity):
 
 
 def test_sources(unity, release):
-    folder = release / unity.FOLDER
+    folder = release / unity.SOURCE_FOLDER
     unity.join_sources(release)
     compiled = sorted(path.name for path in folder.rglob('*.cpp'))
     assert compiled == ['cudabind.cpp', 'unit_0.cpp', 'unit_1.cpp', 'unit_2.cpp', 'unit_3.cpp']

@@ -122,7 +122,7 @@ def _sentences(random: np.random.Generator, first: int) -> list[dict]:
 
 
 def random_words(random: np.random.Generator) -> list[str]:
-    """One to six words."""
+    """An expression of one to six random words."""
     return [_WORDS[word] for word in random.integers(len(_WORDS), size=random.integers(1, 7))]
 
 

@@ -22,7 +22,7 @@ EXPRESSION = 'the tall man in a red shirt on the left'
 SHARING = 8
 NETWORK, PREDICTION, SHARED = 'network', 'prediction', f'{SHARING} expressions'
 TRAINING = 'training step'
-MEANING = {
+CALL_MEANING = {
     NETWORK: 'from prepared tensors to logits',
     PREDICTION: 'from resized images and expressions to masks at original size: normalisation, tokens, network and '
                 'post-processing',
@@ -33,8 +33,8 @@ MEANING = {
 Call = Callable[[], object]
 
 
-def build(config: Config) -> ReferringSegmentor:
-    """The model that is measured.
+def build_measured(config: Config) -> ReferringSegmentor:
+    """Build the model of a config as it is measured: with random weights.
 
     Raises:
         InputError: it answers no expressions.

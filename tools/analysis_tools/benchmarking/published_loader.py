@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.structures import letterbox_matrix
-from mmrefseg.structures.masks import draw_mask
+from mmrefseg.structures.mask_formats import draw_mask
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)

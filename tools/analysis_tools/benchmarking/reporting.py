@@ -27,7 +27,8 @@ def check_least(args: Namespace, **least: int) -> None:
             raise InputError(f'--{name} is {value}; it must be at least {smallest}')
 
 
-def report(measure: Callable[[], dict[str, Any]], show: Callable[[dict[str, Any]], None], out: Path | None) -> None:
+def measure_and_show(measure: Callable[[], dict[str, Any]], show: Callable[[dict[str, Any]], None],
+                     out: Path | None) -> None:
     """Measure, show the figures, and write them where that is asked for.
 
     Raises:

@@ -56,7 +56,7 @@ class TextAndMask(nn.Module):
         self.samples = None if takes_text(model.decode_head) else [sample]  # heads of mmseg look at the first one
 
     def forward(self, shared: tuple[Tensor, ...], token_ids: Tensor, token_mask: Tensor, image_index: Tensor) -> Tensor:
-        """Answer B questions.
+        """Answer B questions about images that are encoded already.
 
         Args:
             shared: what the encoder gave.
@@ -72,7 +72,7 @@ class TextAndMask(nn.Module):
 
 
 class WholeModel(nn.Module):
-    """Both together.
+    """Image encoder and answering in one module, which is exported as one file.
 
     Args:
         image: the first part.
@@ -96,7 +96,7 @@ class WholeModel(nn.Module):
 
 
 class Graph(NamedTuple):
-    """A traced part.
+    """A traced part of a segmentor, which becomes one file.
 
     Args:
         name: of its file, without an ending.

@@ -1,4 +1,4 @@
-"""Drawing of masks from what annotation files hold."""
+"""Masks in the formats of annotation files: drawn from polygons, RLE and outlines of instances, and back to RLE."""
 from __future__ import annotations
 
 import re
@@ -178,7 +178,7 @@ def polygons_to_mask(polygons: list[list[float]], height: int, width: int) -> np
 
 
 def rle_to_mask(rle: dict, height: int, width: int) -> np.ndarray:
-    """Decode a COCO RLE.
+    """Draw a mask from a COCO RLE.
 
     Args:
         rle: ``size`` [H, W] and ``counts``, a list of run lengths or COCO's compressed string.

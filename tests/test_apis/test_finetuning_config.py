@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmrefseg.apis.finetuning import OwnData, config_of, finetune_config, look_at
+from mmrefseg.apis.finetuning_config import OwnData, config_of, finetune_config, look_at
 from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.errors import InputError, MissingInputError

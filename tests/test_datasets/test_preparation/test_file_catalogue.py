@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from mmrefseg.datasets.preparation.catalogue import Catalogue, FileLocation, _archive
+from mmrefseg.datasets.preparation.file_catalogue import Catalogue, FileLocation, _archive
 
 
 def _write_zip(path, members, **kwargs):
@@ -102,7 +102,7 @@ def test_an_archive_of_endless_members(tmp_path, monkeypatch):
 
 
 def test_what_is_unpacked_never_is_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmrefseg.datasets.preparation.catalogue._PIECE', 7)
+    monkeypatch.setattr('mmrefseg.datasets.preparation.file_catalogue._PIECE', 7)
     content = bytes(range(100))
     _write_zip(tmp_path / 'a.zip', {'a': content})
     location, = Catalogue([tmp_path]).find('a')

@@ -18,8 +18,8 @@ from ..base_referring_dataset import BaseReferringDataset
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import ANNOTATIONS, IMAGES, checksums_of, index_of
 from ..referent_lines import LineIndex
-from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
+from .file_catalogue import FileLocation
 from .recipes import SplitSize
 from .sources import Source
 

@@ -1,4 +1,4 @@
-"""Which expressions to look at."""
+"""Selection of the expressions whose pictures to look at."""
 from __future__ import annotations
 
 from collections.abc import Sequence

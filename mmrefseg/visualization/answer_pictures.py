@@ -58,7 +58,7 @@ def draw_answers(answers: Iterable[Panel], path: str | Path, number: int | None 
 
 
 def compose_answers(answers: Iterable[Panel], number: int | None = None) -> Image.Image:
-    """The picture that :func:`draw_answers` writes.
+    """Compose the picture that :func:`draw_answers` writes, in memory.
 
     Args:
         answers: see there.

@@ -10,12 +10,12 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.worker_processes import ordered_map
 
 from ..coordinate_units import CoordinateUnits
-from ..importing.recognising import NAMES, recognise
+from ..importing.format_recognition import NAMES, recognise
 from ..json_lines import OwnLines
 from ..prepared_folder import ANNOTATIONS, IMAGES
 from ..referent_lines import iterate_lines
-from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
+from .file_catalogue import FileLocation
 
 _TABLES = ('.csv', '.tsv', '.parquet')
 

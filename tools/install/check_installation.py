@@ -1,6 +1,6 @@
 """Imports what the installation brings and prints its versions; fails if anything is missing, outdated or unfit.
 
-usage: python verify.py STACK [no-ops] [tests]
+usage: python check_installation.py STACK [no-ops] [tests]
 
 STACK is `openmmlab` or `onedl`. With `no-ops` mmcv's compiled operators need not be there; with `tests`, what the test
 suite needs must be.
@@ -28,7 +28,7 @@ def check_package() -> None:
         sys.exit('setup.py or the version has changed since mmrefseg was installed')
 
 
-def check_requirements(extras: list[str]) -> None:
+def check_declared_packages(extras: list[str]) -> None:
     """Every package that `setup.py` asks for is there, in a version that it accepts."""
     for requirement in map(Requirement, requires('mmrefseg')):
         marker = requirement.marker
@@ -38,7 +38,7 @@ def check_requirements(extras: list[str]) -> None:
 
 
 def check_imports() -> None:
-    """The packages work together."""
+    """Import mmrefseg and the packages that must work together with it."""
     import mmrefseg
     mmrefseg.register_all_modules(init_default_scope=False)
     import mmseg.models  # noqa: F401
@@ -48,7 +48,7 @@ def check_imports() -> None:
 def main(stack: str, *words: str) -> None:
     check_pair()
     check_package()
-    check_requirements([stack, *words])
+    check_declared_packages([stack, *words])
     name, number = mmcv_of(stack, operators='no-ops' not in words)
     compiled = 'without operators' if 'no-ops' in words else f'operators for {check_operators(name, number)}'
     check_imports()

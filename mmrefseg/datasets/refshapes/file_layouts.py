@@ -159,7 +159,7 @@ class PhraseCutLayout:
         return file_name
 
     def write(self, folder: Path) -> None:
-        """Write all annotation files.
+        """Write all annotation files of the data set.
 
         Args:
             folder: where to.

@@ -10,7 +10,7 @@ from helpers.distributed import run_distributed
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmrefseg.utils.run_processes import (
+from mmrefseg.utils.launched_processes import (
     has_any_told,
     is_first_process,
     is_first_to_tell,

@@ -1,31 +1,10 @@
-"""What goes between the server and the processes that answer."""
+"""What goes between the server and the processes that answer: a question there, a reply back."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 INCLUDED = ('rle', 'polygons', 'png', 'levels', 'routing')
 """What an answer may bring along."""
-
-
-class Limits(NamedTuple):
-    """What the server takes.
-
-    Args:
-        image_bytes: size of an image's file. Default 20 MiB.
-        expressions: number of them in a request. Default 32.
-        seconds: how long a request may take, and its body to arrive. Default 60.
-        waiting: requests that are read, wait or are answered at a time. Default 64.
-    """
-
-    image_bytes: int = 20 << 20
-    expressions: int = 32
-    seconds: float = 60.0
-    waiting: int = 64
-
-    @property
-    def body_bytes(self) -> int:
-        """Of a whole request: an image in base64, its expressions, and what frames them."""
-        return self.image_bytes * 4 // 3 + (1 << 20)
 
 
 class Question(NamedTuple):

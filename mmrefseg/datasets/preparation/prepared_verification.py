@@ -18,8 +18,8 @@ from ..json_lines import JSONLinesDataset
 from ..prepared_folder import ANNOTATIONS, LMDB, check_finished, checksums_of
 from ..refer_lmdb import ReferringLMDBDataset
 from ..referent_lines import decode_line
-from .catalogue import FileLocation
 from .checked_images import ImageTask, check_image
+from .file_catalogue import FileLocation
 from .preparing import read_manifest
 
 

@@ -1,4 +1,4 @@
-"""A whole evaluation: reading, prediction and figures."""
+"""How long a whole evaluation takes: reading, prediction and figures."""
 from __future__ import annotations
 
 import time
@@ -14,7 +14,7 @@ from mmrefseg.models import ReferringSegmentor
 
 
 @torch.no_grad()
-def evaluate(model: ReferringSegmentor, config: Config, amp: bool) -> dict[str, float]:
+def measure_evaluation(model: ReferringSegmentor, config: Config, amp: bool) -> dict[str, float]:
     """One pass over a config's test data: seconds, from the start of the workers to the figures, and expressions."""
     device = next(model.parameters()).device
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmrefseg')):

@@ -31,7 +31,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, E
 
 
 class FileLocation(NamedTuple):
-    """Where a file is.
+    """A file on disk, or a member of a zip archive.
 
     Args:
         path: a file, or the zip archive that holds it.
@@ -50,11 +50,11 @@ class FileLocation(NamedTuple):
         return PurePosixPath(self.path) if self.member is None else PurePosixPath(self.path, _slashed(self.member))
 
     def size(self) -> int:
-        """Bytes, without reading them."""
+        """Size in bytes; the file is not read for it."""
         return os.path.getsize(self.path) if self.member is None else _archive(self.path).getinfo(self.member).file_size
 
     def read(self, limit: int) -> bytes:
-        """What the file holds.
+        """Read the whole content.
 
         Args:
             limit: bytes that it may have.

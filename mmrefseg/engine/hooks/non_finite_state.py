@@ -1,13 +1,12 @@
-"""Stopping a training whose losses or state aren't finite, before a checkpoint holds them."""
+"""Ending a training whose state isn't finite, before a checkpoint holds it; and from which checkpoint to go on."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import isfinite
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from mmengine.dist import all_gather_object
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.weights import tensors_in, unwrap_model
 from mmrefseg.errors import InputError
-from mmrefseg.registry import HOOKS
 
 from .exact_resume import within_step
 
@@ -104,38 +102,3 @@ def _state(runner: Runner, infinite: set[str]) -> Iterator[tuple[str, Tensor]]:
     # A step whose scaled gradients are too large is left out when it is complete.
     if within_step(runner) and not any(hasattr(wrapper, 'loss_scaler') for wrapper in wrappers):
         yield from ((f'the gradient of {name}', value.grad) for value, name in names.items() if value.grad is not None)
-
-
-@HOOKS.register_module()
-class CheckLossesHook(Hook):
-    """Stops when a loss isn't a finite number, and names it and the samples of the batch.
-
-    Costs nothing: mmengine has copied the losses from the GPU for its log by then. Gradients are left alone; with
-    ``AmpOptimWrapper`` they may be infinite now and then. Checkpoints are written by later hooks, so none gets the
-    spoiled weights; ``AtomicCheckpointHook`` refuses those that a gradient spoiled while the loss was finite.
-    """
-
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Mapping | None = None,
-                         outputs: Mapping | None = None) -> None:
-        """Check the losses of an iteration.
-
-        Args:
-            runner: the runner.
-            batch_idx: number of the batch; not used.
-            data_batch: the batch; the metainfo of its ``data_samples`` is named. Default None.
-            outputs: what the training step returned; values whose names hold ``loss`` are checked. Default None.
-
-        Raises:
-            InputError: a loss is NaN or infinite.
-        """
-        losses = {name: runner.message_hub.get_scalar(f'train/{name}').current()
-                  for name in outputs or {} if 'loss' in name}
-        wrong = ', '.join(f'{name} = {value}' for name, value in losses.items() if not isfinite(value))
-        if wrong:
-            samples = '\n'.join(f'  {sample.get("img_path")}: {sample.get("text")!r}'
-                                for sample in (data_batch or {}).get('data_samples', ()))
-            raise InputError(f'iteration {runner.iter + 1}: {wrong}; a loss must be finite. If nothing is wrong with '
-                             f'the samples of the batch, {how_to_go_on(runner)}:\n{samples}')
