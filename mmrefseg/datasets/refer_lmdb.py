@@ -11,7 +11,7 @@ from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_lmdb_header
 from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
 from .prepared_folder import LMDB, check_finished, index_of
-from .referent_lines import LineIndex, ReferentsOfLines
+from .referent_lines import LONGEST_LINE, LineIndex, ReferentsOfLines
 from .referents import Referents
 
 
@@ -76,7 +76,7 @@ class _ReferentsInLMDB(ReferentsOfLines):
 
     def line(self, idx: int) -> bytes:
         key = _ref_key(self._split, idx)
-        content = read_value(self._file, key)
+        content = read_value(self._file, key, LONGEST_LINE)
         if content is None:
             raise InputError(f'{self._file} lacks {key}. Copy it again, or prepare the data set again.')
         return content
