@@ -9,12 +9,12 @@ from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, summarise_iou
+from mmrefseg.evaluation.expression_counts import unions_of
 from mmrefseg.evaluation.failures import RULES, choose_examples, classify_failure, collect_facts, report_failures
 from mmrefseg.evaluation.failures.expression_facts import ids_by_category, same_category
 from mmrefseg.evaluation.failures.router_choices import routing_by_kind
 from mmrefseg.evaluation.functional import iou_ratios
 from mmrefseg.evaluation.predictions.prediction import read_entry
-from mmrefseg.evaluation.scores import unions_of
 from mmrefseg.structures.mask_formats import mask_to_rle
 
 

@@ -14,15 +14,15 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.failures import Facts, choose_examples, collect_facts, report_failures
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
+from mmrefseg.evaluation.predictions.counting import mask_pairs
 from mmrefseg.evaluation.predictions.matching import file_name_of
-from mmrefseg.evaluation.predictions.scoring import mask_pairs
+from mmrefseg.utils.field_checks import key_of
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically, write_json
-from mmrefseg.visualization.error_page import draw_example, error_page
+from mmrefseg.visualization.failure_page import draw_example, failure_page
 
 PAGE, NUMBERS_FILE = 'errors.html', 'errors.json'
 
@@ -122,7 +122,7 @@ def write(args: Namespace) -> None:
         refuse_overwriting(args.out / name, [args.predictions, args.on])
     report, pictures = analyze_errors(args)
     write_json(report, args.out / NUMBERS_FILE)
-    write_atomically(error_page(report, pictures).encode('utf-8', 'replace'), args.out / PAGE)
+    write_atomically(failure_page(report, pictures).encode('utf-8', 'replace'), args.out / PAGE)
     print_some(f'{report["split"]}: {{}} predictions belong to no expression', report['unmatched'])
     print(f'{report["split"]}: {report["failures"]["number"]} of {report["expressions"]} answers fail; '
           f'{report["missing"]} expressions have no prediction')

@@ -7,10 +7,10 @@ import numpy as np
 
 from mmrefseg.registry import METRICS
 
+from ..expression_counts import ExpressionCounts, unions_of
 from ..functional import Ratio, gres_ratios, iou_ratios
 from ..functional.expression_groups import Grouping
 from ..protocols import Protocol, ProtocolSetting
-from ..scores import Scores, unions_of
 from .expression_metric import ExpressionMetric
 
 
@@ -49,7 +49,7 @@ class GRESMetric(ExpressionMetric):
         shared, predicted, targets = counts.T
         return gres_ratios(shared, predicted, targets, self.min_pixels, self.thresholds)
 
-    def boundary_ratio(self, scores: Scores, protocol: Protocol) -> Ratio:
+    def boundary_ratio(self, scores: ExpressionCounts, protocol: Protocol) -> Ratio:
         """Mean boundary IoU, in which "no target" counts as in gIoU."""
         counts = np.array(scores.boundary_counts)
         counts[scores.counts[:, 1] < max(self.min_pixels, 1), :2] = 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
+from .expression_counts import ExpressionCounts
 from .functional import (
     Estimate,
     FigureDifference,
@@ -17,7 +18,6 @@ from .functional import (
     iou_ratios,
 )
 from .protocols import Protocol
-from .scores import Scores
 
 AS_ASKED = 'as it is'
 """Name of the row without a change."""
@@ -57,7 +57,8 @@ class Probed(NamedTuple):
     differences: dict[str, FigureDifference]
 
 
-def compare_scores(asked: Scores, changed: Mapping[str, Scores], protocol: Protocol) -> dict[str, Probed]:
+def compare_counts(asked: ExpressionCounts, changed: Mapping[str, ExpressionCounts],
+                   protocol: Protocol) -> dict[str, Probed]:
     """Figures of a split as it is asked, and as it is asked otherwise.
 
     Args:
@@ -87,17 +88,17 @@ def compare_scores(asked: Scores, changed: Mapping[str, Scores], protocol: Proto
     return rows
 
 
-def _keys(scores: Scores) -> list[tuple[Hashable, ...]]:
+def _keys(scores: ExpressionCounts) -> list[tuple[Hashable, ...]]:
     return list(zip(scores.images, scores.refs, scores.sents, strict=True))
 
 
-def _ratios(scores: Scores, protocol: Protocol) -> dict[str, Ratio]:
+def _ratios(scores: ExpressionCounts, protocol: Protocol) -> dict[str, Ratio]:
     predicted = scores.counts[:, 1] > 0
     return {**iou_ratios(scores.intersections, scores.unions, (50, ), protocol.empty_union, protocol.comparison),
             'answered': Ratio(predicted, np.ones_like(predicted))}
 
 
-def _compare(ratios: Mapping[str, Ratio], own: Mapping[str, Ratio], scores: Scores) -> Probed:
+def _compare(ratios: Mapping[str, Ratio], own: Mapping[str, Ratio], scores: ExpressionCounts) -> Probed:
     return Probed(len(scores), len(set(scores.images)), estimate_figures([ratios], scores.images),
                   estimate_figures([own], scores.images), compare_figures([ratios], [own], scores.images))
 

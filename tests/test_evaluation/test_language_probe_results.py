@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from mmrefseg.errors import InputError
-from mmrefseg.evaluation.language_probe import AS_ASKED, compare_scores, verdicts
+from mmrefseg.evaluation.expression_counts import ExpressionCounts
+from mmrefseg.evaluation.language_probe_results import AS_ASKED, compare_counts, verdicts
 from mmrefseg.evaluation.protocols import PROTOCOLS
-from mmrefseg.evaluation.scores import Scores
 
 CRIS = PROTOCOLS['cris']
 
@@ -13,13 +13,13 @@ def scores(counts, sents=None):
     """Of expressions of 100 pixels, two per image: pixels that are shared, and predicted."""
     sents = range(len(counts)) if sents is None else sents
     rows = np.array([(shared, predicted, 100) for shared, predicted in counts], np.int64).reshape(-1, 3)
-    return Scores([sent // 2 for sent in sents], [0] * len(rows), list(sents), [''] * len(rows),
+    return ExpressionCounts([sent // 2 for sent in sents], [0] * len(rows), list(sents), [''] * len(rows),
                   np.ones(len(rows), int), np.full(len(rows), 100), rows)
 
 
 def probed(**changes):
     """Four expressions, answered with an IoU of 1, 1, 0.6 and 0."""
-    return compare_scores(scores([(100, 100), (100, 100), (60, 60), (0, 50)]), changes, CRIS)
+    return compare_counts(scores([(100, 100), (100, 100), (60, 60), (0, 50)]), changes, CRIS)
 
 
 def test_figures_by_hand():
@@ -60,5 +60,5 @@ def test_verdicts(change, counts, expected):
 
 
 def test_nothing_is_said_of_a_model_that_finds_nothing():
-    rows = compare_scores(scores([(0, 9), (4, 4)]), {'permuted': scores([(0, 9), (4, 4)])}, CRIS)
+    rows = compare_counts(scores([(0, 9), (4, 4)]), {'permuted': scores([(0, 9), (4, 4)])}, CRIS)
     assert verdicts(rows) == ['nothing can be told of a model whose mIoU is 2.0']

@@ -14,7 +14,7 @@ from .protocols import Protocol
 
 
 @dataclass(frozen=True)
-class Scores:
+class ExpressionCounts:
     """What was counted of N expressions under one protocol.
 
     Args:
@@ -60,7 +60,7 @@ def unions_of(counts: np.ndarray) -> np.ndarray:
     return counts[:, 1] + counts[:, 2] - counts[:, 0]
 
 
-def extend_ratios(ratios: dict[str, Ratio], scores: Scores, protocol: Protocol,
+def extend_ratios(ratios: dict[str, Ratio], scores: ExpressionCounts, protocol: Protocol,
                   by: Sequence[Grouping]) -> dict[str, Ratio]:
     """Add the figures of groups to a metric's own, and leave out sentences that a protocol leaves out.
 
@@ -81,7 +81,7 @@ def _masked(ratios: dict[str, Ratio], members: np.ndarray) -> dict[str, Ratio]:
     return {name: Ratio(*(part * members for part in ratio)) for name, ratio in ratios.items()}
 
 
-def _first_sentences(scores: Scores) -> np.ndarray:
+def _first_sentences(scores: ExpressionCounts) -> np.ndarray:
     """Whether each expression is its referent's of the lowest id; (N, ), boolean."""
     if None in scores.refs or None in scores.sents:
         raise InputError("sentences='first' needs ref_id and sent_id of every expression, which these samples lack; "
