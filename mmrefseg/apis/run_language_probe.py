@@ -23,10 +23,10 @@ from .config_to_runner import run_test
 class _KeptScores(ReferringIoUMetric):
     """Keeps what was counted per expression, on the main process."""
 
-    scores: ExpressionCounts
+    counted: ExpressionCounts
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        self.scores = self._scores(results, self.protocols[0])
+        self.counted = self._counted(results, self.protocols[0])
         return super().compute_metrics(results)
 
 
@@ -67,5 +67,5 @@ def probe(runner: Runner,
         metrics[name] = runner.test_loop.evaluator.metrics[0]
     if not is_main_process():
         return {}
-    scores = {name: metric.scores for name, metric in metrics.items()}
-    return compare_counts(scores.pop(AS_ASKED), scores, metrics[AS_ASKED].protocols[0])
+    counted = {name: metric.counted for name, metric in metrics.items()}
+    return compare_counts(counted.pop(AS_ASKED), counted, metrics[AS_ASKED].protocols[0])

@@ -140,23 +140,23 @@ def test_counts_against_arrays(infos):
     answers = [entry(sent_id=0)._replace(masks={None: rle(mask)}) for mask in masks]
     answers[5] = answers[6] = None
     protocols = [*PROTOCOLS.values()]
-    scores = count_predictions(asked, answers, protocols, boundary=True)
+    counted = count_predictions(asked, answers, protocols, boundary=True)
     truths = [np.zeros(shape, np.uint8) for shape in shapes]
     truths[2][2:12, 2:12] = truths[2][8:18, 8:18] = 1
     truths[3] = np.concatenate([np.zeros(40), np.ones(80), np.zeros(680)]).reshape(20, 40).T.astype(np.uint8)
     truths[6][:10, :10] = 1
     masks[5][:], masks[6][:] = 1, 0
     for protocol in protocols:
-        found = scores[protocol.name]
+        found = counted[protocol.name]
         expected = evaluate(masks, truths, protocol, (50, ))
-        figures = evaluate_scores(found, protocol)
+        figures = evaluate_counts(found, protocol)
         assert figures == expected
         assert found.boundary_counts.shape == (7, 3)
-    assert scores['cris'].areas.tolist() == [int(truth.sum()) for truth in truths]
+    assert counted['cris'].areas.tolist() == [int(truth.sum()) for truth in truths]
 
 
-def evaluate_scores(scores, protocol):
-    return summarise_iou(scores.intersections, scores.unions, (50, ), protocol.empty_union, protocol.comparison)
+def evaluate_counts(counted, protocol):
+    return summarise_iou(counted.intersections, counted.unions, (50, ), protocol.empty_union, protocol.comparison)
 
 
 def test_a_mask_in_the_protocols_own_frame(infos):

@@ -59,8 +59,8 @@ def expression_entry(index: int, info: Mapping[str, Any], facts: Facts) -> dict[
         'iou': 100 * float(facts.ious[index]),
         'failure': facts.failures[index],
         'kind': facts.kinds[index],
-        'words': int(facts.scores.lengths[index]),
-        'area': int(facts.scores.areas[index]),
+        'words': int(facts.counted.lengths[index]),
+        'area': int(facts.counted.areas[index]),
         'position': facts.positions[index],
         'others_of_its_category': facts.same_category[index],
     }
@@ -99,10 +99,10 @@ def analyze_errors(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
         'predictions': args.predictions, 'on': args.on, 'split': split.name, 'protocol': protocol.to_dict(),
         'protocol_text': str(protocol), 'expressions': len(rows),
         'images': len({key_of(info['image_id']) for info in split.infos}),
-        'without_target': int(np.count_nonzero(facts.scores.areas == 0)),
+        'without_target': int(np.count_nonzero(facts.counted.areas == 0)),
         'missing': answers.count(None), 'unmatched': unmatched,
         'other_texts': [prediction.where for prediction in other_texts],
-        **report_failures(facts, metric.ratios(facts.scores, protocol), answers),
+        **report_failures(facts, metric.ratios(facts.counted, protocol), answers),
         'examples': [{**rows[index], 'choice': reasons} for index, reasons in chosen.items()],
         'rows': rows,
     }

@@ -213,12 +213,12 @@ def add_reannotated(splits: Sequence[Split], matched: Sequence[dict[str, Matched
     return everything, told
 
 
-def ratios_of(scores: Mapping[str, ExpressionCounts],
+def ratios_of(counted: Mapping[str, ExpressionCounts],
               metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
     """Protocol → figures, before they are summed."""
     return {protocol.name: {'/'.join(filter(None, (metric.prefix, name))): ratio
                             for metric in metrics if protocol in metric.protocols
-                            for name, ratio in metric.ratios(scores[protocol.name], protocol).items()}
+                            for name, ratio in metric.ratios(counted[protocol.name], protocol).items()}
             for protocol in all_protocols(metrics)}
 
 
@@ -226,8 +226,8 @@ def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Match
                    metrics: Sequence[ExpressionMetric]) -> dict[str, Any]:
     """What is reported of a split."""
     protocols, boundary = all_protocols(metrics), any(metric.boundary for metric in metrics)
-    scores = [count_predictions(split.infos, matched.answers, protocols, boundary) for matched in (*ours, *theirs)]
-    seeds = [ratios_of(of_file, metrics) for of_file in scores]
+    counted = [count_predictions(split.infos, matched.answers, protocols, boundary) for matched in (*ours, *theirs)]
+    seeds = [ratios_of(of_file, metrics) for of_file in counted]
     seeds, others = seeds[:len(ours)], seeds[len(ours):]
     if split.published and not theirs:
         others = [ratios_of(count_predictions(split.published, matched.answers, protocols, boundary), metrics)
@@ -235,7 +235,7 @@ def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Match
     images = [key_of(info['image_id']) for info in split.infos]
     report: dict[str, Any] = {
         'expressions': len(images), 'images': len(set(images)),
-        'without_target': int(np.count_nonzero(scores[0][protocols[0].name].areas == 0)),
+        'without_target': int(np.count_nonzero(counted[0][protocols[0].name].areas == 0)),
         'missing': [[_names(info) for info, answer in zip(split.infos, matched.answers, strict=True) if answer is None]
                     for matched in ours],
         'other_texts': [[prediction.where for prediction in matched.other_texts] for matched in ours],

@@ -34,7 +34,7 @@ class Facts:
     """Of N expressions, in the order of the data set.
 
     Args:
-        scores: what was counted.
+        counted: what was counted.
         ious: (N, ), IoU from 0 to 1; 1 where nothing is there and nothing is answered.
         failures: class of the failure; None for an answer that is good enough.
         positions: where on the image the referent lies; ``''`` without one.
@@ -44,7 +44,7 @@ class Facts:
         sweep: figures at other thresholds; without expressions where no probabilities are stored.
     """
 
-    scores: ExpressionCounts
+    counted: ExpressionCounts
     ious: np.ndarray
     failures: list[str | None]
     positions: list[str]

@@ -5,15 +5,5 @@ from .prediction import Prediction
 from .reading import PROTOCOLS_KEY, Predictions, read_predictions
 from .reannotation import Reannotated, reannotate
 
-__all__ = [
-           'PROTOCOLS_KEY',
-           'Matched',
-           'Prediction',
-           'Predictions',
-           'Reannotated',
-           'count_predictions',
-           'match_predictions',
-           'read_predictions',
-           'reannotate',
-           'refuse_strangers',
-]
+__all__ = ['PROTOCOLS_KEY', 'Matched', 'Prediction', 'Predictions', 'Reannotated', 'count_predictions',
+           'match_predictions', 'read_predictions', 'reannotate', 'refuse_strangers']
