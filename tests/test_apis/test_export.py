@@ -236,8 +236,6 @@ def small_graph() -> Graph:
 
 @pytest.mark.skipif(not has_compiler(), reason='AOTInductor needs a C++ compiler')
 def test_compiled_program(small_graph, tmp_path, monkeypatch):
-    # Without trying first what the compiler can do, and without optimising, which both take longer than compiling.
-    monkeypatch.setattr('torch._inductor.config.cpp.vec_isa_ok', True)
     monkeypatch.setattr('torch._inductor.config.aot_inductor.compile_wrapper_opt_level', 'O0')
     assert write_pt2(small_graph, tmp_path) == ['model.pt2', 'model_compiled.pt2']
     compiled = torch._inductor.aoti_load_package(str(tmp_path / 'model_compiled.pt2'))

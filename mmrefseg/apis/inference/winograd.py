@@ -4,16 +4,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# With less, transforming kernels and maps costs as much as it saves, above all where memory is slow.
-_LEAST_SIDE, _LEAST_CHANNELS = 32, 64
+# With less, transforming kernels and maps costs as much as it saves.
+_LEAST_SIDE, _LEAST_CHANNELS = 20, 64
 _PADDING = (1, 1)
 
 
 class WinogradConv2d(nn.Conv2d):
     """A 3×3 convolution that NNPACK, a part of PyTorch, computes by Winograd's algorithm (arXiv 1509.09308).
 
-    Large maps in float32 without gradients only, one by one, as that is where it is faster than PyTorch's own choice;
-    all else is computed as ever. Results differ from that by about 1e-5 of the largest.
+    Maps of some size in float32 without gradients only, one by one, as that is where it is faster than PyTorch's own
+    choice; all else is computed as ever. Results differ from that by about 1e-5 of the largest.
     """
 
     def forward(self, x: Tensor) -> Tensor:
