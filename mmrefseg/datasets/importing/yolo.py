@@ -14,8 +14,8 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, read_regular
 from mmrefseg.utils.safe_names import refuse_links_out
 
+from .annotation import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
 from .format_recognition import others_in
-from .records import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
 
 _MAX_BYTES = 1 << 26
 _MAX_SETTINGS = 1 << 17  # PyYAML reads 50 kB per second
