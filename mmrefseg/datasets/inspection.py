@@ -24,10 +24,10 @@ from mmrefseg.utils.text_formatting import counted
 
 from .duplicate_images import Fingerprint, find_copies, fingerprint_of
 from .expression_kind import nouns_of
+from .json_line_format import iterate_lines
 from .json_lines import OwnLines
 from .preparation import validate
 from .prepared_folder import ANNOTATIONS, IMAGES
-from .referent_lines import iterate_lines
 from .transforms.loading import decode_image
 
 TINY = 0.001

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('fastapi')
 pytest.importorskip('uvicorn')
 
-from helpers.tools import load_script
+from helpers.load_script import load_script
 
 from mmrefseg.deploy.server.limits import Limits
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarking.timing import ratio
-from helpers.tools import load_script
+from helpers.load_script import load_script
 from mmengine.config import Config
 
 from mmrefseg.apis.config_to_model import build_model, read_config

@@ -26,14 +26,14 @@ from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
 from mmrefseg.visualization import Panel, draw_answers
-from mmrefseg.visualization.figure import check_picture
+from mmrefseg.visualization.figure_style import check_picture
 
 from ..config_to_model import build_model, check_device, inference_pipeline, read_config
 from ..official_weights import load_any_checkpoint
 from ..sharing.model_folder import find_model_folder
 from .asked_image import AskedImage
+from .expressions_per_image import Asked, asked_of, check_expressions, count_images
 from .image_sources import Images, ImageSource, OneImage, sources_of
-from .questions import Asked, asked_of, check_expressions, count_images
 from .result import RefSegResult
 from .winograd import use_winograd
 

@@ -14,8 +14,8 @@ from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
 from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 
 from ..coordinate_units import CoordinateUnits
-from .image_files import ImageNotThereError, Pictures
-from .records import Annotation, Notes
+from .annotation import Annotation, Notes
+from .image_files import ImageFinder, ImageNotThereError
 
 _NO_WORDS = 'objects have no expression; they are skipped'
 _NO_PIXELS = 'outlines have no pixel inside of their image; they are skipped'
@@ -50,13 +50,13 @@ class Drawn(NamedTuple):
     where: str
 
 
-def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes, stored: bool,
+def draw_all(annotations: Iterable[Annotation], finder: ImageFinder, notes: Notes, stored: bool,
              source: str) -> list[Drawn]:
     """Find the images of annotations and draw their masks.
 
     Args:
         annotations: as readers give them.
-        pictures: finds the images.
+        finder: finds the images.
         notes: gets what is broken or skipped.
         stored: whether masks are those of stored pictures, where sizes don't tell.
         source: what is read, for errors.
@@ -80,10 +80,10 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
             try:
                 named.add(annotation.image)
                 unusable.add(annotation.image)
-                path, name = _find(annotation.image, pictures, missing)
+                path, name = _find(annotation.image, finder, missing)
                 header = header_of(path)
                 unusable.remove(annotation.image)
-                found, has_pixels = _draw(annotation, path, name, header, pictures, notes, stored)
+                found, has_pixels = _draw(annotation, path, name, header, finder, notes, stored)
             except InputError as error:
                 text = str(error)
                 raise InputError(text if text.startswith(annotation.where) else
@@ -100,7 +100,7 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
                 notes.counts[_NO_PIXELS] += 1
     if len(missing) == len(named) > 1:
         raise InputError(f'{source} names {len(named)} images, such as {missing[0][:200]!r}, but none of them is in '
-                         f'{pictures.roots[0]}. Name with --images the folder that holds them; some tools export '
+                         f'{finder.roots[0]}. Name with --images the folder that holds them; some tools export '
                          'annotations without the images')
     if in_shares and not drawn:
         raise InputError(f'{in_shares[0]}. Let the import do so with --in-shares')
@@ -109,10 +109,10 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
     return drawn
 
 
-def _find(image: str, pictures: Pictures, missing: list[str]) -> tuple[Path, str]:
+def _find(image: str, finder: ImageFinder, missing: list[str]) -> tuple[Path, str]:
     """The file of an image, and its name; what isn't there is noted."""
     try:
-        return pictures.find(image)
+        return finder.find(image)
     except ImageNotThereError:
         missing.append(image)
         raise
@@ -126,10 +126,10 @@ def _header(path: Path) -> ImageHeader:
             raise InputError(f'the image {path}: {error}') from error
 
 
-def _draw(annotation: Annotation, path: Path, name: str, header: ImageHeader, pictures: Pictures, notes: Notes,
+def _draw(annotation: Annotation, path: Path, name: str, header: ImageHeader, finder: ImageFinder, notes: Notes,
           stored: bool) -> tuple[Drawn, bool]:
     """The annotation on its image, and whether it is as it should be: with a pixel, or about nothing."""
-    segmentation = _with_files(annotation.segmentation, pictures)
+    segmentation = _with_files(annotation.segmentation, finder)
     size, is_stored = _fit(annotation.size or _size_in(segmentation), header, notes, stored)
     if annotation.in_shares and isinstance(segmentation, list):
         segmentation = [[number * size[1 - index % 2] for index, number in enumerate(polygon)]
@@ -140,9 +140,9 @@ def _draw(annotation: Annotation, path: Path, name: str, header: ImageHeader, pi
     return drawn, segmentation is None or bool(pixels.any())
 
 
-def _with_files(segmentation: Segmentation, pictures: Pictures) -> Segmentation:
+def _with_files(segmentation: Segmentation, finder: ImageFinder) -> Segmentation:
     if isinstance(segmentation, dict) and 'file' in segmentation:
-        return {'file': str(pictures.find(segmentation['file'], is_mask=True)[0])}
+        return {'file': str(finder.find(segmentation['file'], is_mask=True)[0])}
     return segmentation
 
 

@@ -14,8 +14,8 @@ from mmrefseg.utils.files import read_regular
 from mmrefseg.utils.image_header import check_pixels
 from mmrefseg.utils.xml_text import parse_xml
 
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
 
 _MAX_BYTES = 1 << 29
 _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text',

@@ -22,7 +22,7 @@ _TOLD = 3
 
 ZIP = 'a zip archive'
 
-NAMES = {
+FORMAT_TITLES = {
     'coco': 'COCO annotations',
     'cvat': 'CVAT XML',
     'labelme': 'a LabelMe file',
@@ -42,7 +42,7 @@ def recognise(path: str | Path) -> str:
         path: the file.
 
     Returns:
-        A format of :data:`NAMES`; or for all others words that say what it is, such as ``'a zip archive'``.
+        A format of :data:`FORMAT_TITLES`; or for all others words that say what it is, such as ``'a zip archive'``.
 
     Raises:
         MissingInputError: there is no such file.
@@ -183,7 +183,7 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
     """
     if not source.is_dir():
         if (found := recognise(source)) != kind:
-            raise InputError(f'{source} is {NAMES.get(found, found)}, not {NAMES[kind]}. '
+            raise InputError(f'{source} is {FORMAT_TITLES.get(found, found)}, not {FORMAT_TITLES[kind]}. '
                              + _advice(found, kind, source))
         return [source]
     looked_at = sorted(path for path in source.rglob('*') if path.suffix.lower() in endings
@@ -192,8 +192,8 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
         refuse_links_out(str(path), str(source))
     files = [path for path in looked_at if is_kind(path, kind)]
     if not files:
-        raise InputError(f'{source} holds no file that is {NAMES[kind]} ({", ".join(endings)}){others_in(source)}. '
-                         'Name the right format or folder.')
+        raise InputError(f'{source} holds no file that is {FORMAT_TITLES[kind]} ({", ".join(endings)})'
+                         f'{others_in(source)}. Name the right format or folder.')
     return files
 
 
@@ -205,8 +205,8 @@ def others_in(source: Path) -> str:
     """
     files = (path for path in source.rglob('*') if path.suffix.lower() not in _NO_ANNOTATIONS
              and not path.name.startswith('.') and path.is_file() and not path.is_symlink())
-    return ''.join(f'; {path.name} is {NAMES.get(found, found)}' for path in islice(sorted(islice(files, 1000)), _TOLD)
-                   for found in [recognise(path)])
+    return ''.join(f'; {path.name} is {FORMAT_TITLES.get(found, found)}'
+                   for path in islice(sorted(islice(files, 1000)), _TOLD) for found in [recognise(path)])
 
 
 def _advice(found: str, kind: str, source: Path) -> str:
@@ -216,6 +216,6 @@ def _advice(found: str, kind: str, source: Path) -> str:
                 '--out DIR')
     if found == 'jsonl':
         return f'It needs no import: check it by "mmrefseg validate {source}".'
-    if found in NAMES:
+    if found in FORMAT_TITLES:
         return f'Import it by "mmrefseg import {found} {source} --out DIR".'
     return 'Name the file or folder that the annotation tool exported.'

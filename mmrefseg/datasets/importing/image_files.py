@@ -24,7 +24,7 @@ class ImageNotThereError(InputError):
     """No file has the name of an image."""
 
 
-class Pictures:
+class ImageFinder:
     """All image files below some folders, found by what annotations call them.
 
     Annotations name images with folders of another machine, backslashes, or without an ending. The file whose path

@@ -11,12 +11,12 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import Segmentation, mask_to_rle
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.image_header import check_pixels
 
-from ..annotation_fields import get_field
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 
 _IMAGES = ('image', 'img', 'url')
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')

@@ -13,12 +13,12 @@ import numpy as np
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_files import content_to_mask
 from mmrefseg.structures.mask_formats import Segmentation, mask_to_rle
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_json
 from mmrefseg.utils.image_header import check_pixels
 
-from ..annotation_fields import get_field
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 
 _EXPRESSION_PATHS = ('description', 'text', 'label')
 _CORNERS = 64

@@ -13,7 +13,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
-from mmrefseg.checkpoints.weights import load_weights
+from mmrefseg.checkpoints.module_weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.expression_checks import check_expression
