@@ -1,5 +1,6 @@
 """mmrefseg: referring image segmentation for OpenMMLab."""
-from .utils.mmcv_operators import stand_in
+from mmrefseg.utils.mmcv_operator_stubs import stand_in
+
 from .utils.requirements import refuse, why_not
 from .utils.shipped_files import config_path
 from .version import __version__

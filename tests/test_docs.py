@@ -1,4 +1,5 @@
 """What README and docs show: commands, recipes and examples."""
+import ast
 import re
 import runpy
 import shlex
@@ -26,26 +27,26 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').g
 LINKED = re.compile(r'\]\(([^)\s#]+)(#[^)\s]*)?\)')
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf'^```{language}\n(.*?)^```', page.read_text(), re.MULTILINE | re.DOTALL)
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
 
 
-def commands(page: Path) -> list[list[str]]:
+def commands(text: str) -> list[list[str]]:
     """The words of each command in a page's shell blocks, without what is set ahead of it."""
-    lines = '\n'.join(blocks(page, 'bash')).replace('\\\n', ' ').splitlines()
+    lines = '\n'.join(blocks(text, 'bash')).replace('\\\n', ' ').splitlines()
     words = [shlex.split(part, comments=True) for line in lines for part in line.split(' && ')]
     return [line[next((i for i, word in enumerate(line) if not re.match(r'\w+=', word)), 0):] for line in words if line]
 
 
-def inline_commands(page: Path) -> list[list[str]]:
+def inline_commands(text: str) -> list[list[str]]:
     """The same of the commands within sentences and tables that can be typed as they stand."""
     pattern = r'`(?:\w+=\w+ )?((?:python|bash) tools/[\w/.]+ [^`]+|mmrefseg \w+ CONFIG[^`]*)`'
-    found = re.findall(pattern, page.read_text())
+    found = re.findall(pattern, text)
     return [shlex.split(command) for command in found if '--help' not in command]
 
 
 ALL = [pytest.param(line, id=f'{page.parent.name}/{page.stem}: {shlex.join(line)[:60]}')
-       for page in PAGES for line in [*commands(page), *inline_commands(page)]]
+       for page in PAGES for text in [page.read_text()] for line in [*commands(text), *inline_commands(text)]]
 
 
 class HasParsedError(Exception):
@@ -120,27 +121,102 @@ def needs_what_is_not_here(words: list[str]) -> bool:
     """Whether a command takes full-size data, weights from the network, several machines or Docker."""
     if words[0] == 'docker' or any('slurm' in word for word in words):
         return True
-    reads_settings_alone = {'params', 'benchmark', 'cost', 'doctor'} & set(words)
+    reads_settings_alone = {'params', 'benchmark', 'cost', 'doctor'} & {Path(word).stem for word in words[:2]}
+    reads_settings_alone |= {'count_params', 'audit_leakage', 'benchmark_data'} & {Path(word).stem for word in words}
     wanted = r'(sera|detris|cris|segvlm)_(dino|r50|r101)\w|download_weights|refcoco-unc$'
     return not reads_settings_alone and any(re.search(wanted, word) for word in words)
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: f'{page.parent.name}/{page.stem}')
-def test_commands_are_run_by_tests_or_said_not_to_be(page):
-    """What needs full-size data or weights comes behind a sentence about that; the other tools have tests of their own,
-    which run them."""
-    text = page.read_text()
-    tests = [path for path in (ROOT / 'tests').rglob('test_*.py') if path != Path(__file__)]
-    tested = ' '.join(text for path in tests for text in (path.stem, path.read_text()))
-    for words in commands(page):
-        if needs_what_is_not_here(words):
-            block = next(block for block in blocks(page, 'bash') if all(word in block for word in words))
-            end = text.find('\n## ', text.index(block))
-            assert 'not run' in text[:end], shlex.join(words)  # ahead of it, or in its section
-        elif words[0] == 'mmrefseg':
-            assert Path(COMMANDS[words[1]][0]).stem in tested, words[1]
-        elif words[0] == 'python':
-            assert Path(words[1]).stem in tested, words[1]
+OF_OTHERS = {'cd', 'codespell', 'curl', 'git', 'mypy', 'pip', 'pre-commit', 'ruff', 'source', 'sphinx-build', 'unzip'}
+"""Programs that are not ours to test."""
+
+CALLERS = {'call', 'command', 'helper', 'run_converter'}
+"""Functions of tests that run a tool by its name, their first argument."""
+
+
+def scripts_run_by(test: ast.Module) -> set[str]:
+    """Names of the tools that a test's code names as files, hands to what runs them, or runs by ``mmrefseg NAME``."""
+    ours, found = {Path(script).stem for script, _ in COMMANDS.values()}, set()
+    for node in ast.walk(test):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = None  # a docstring runs nothing
+    for node in ast.walk(test):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r'(?:^|[/ ])([\w-]+)\.(?:py|sh)\b', node.value))
+            if '/' in node.value and Path(node.value).name in ours:
+                found.add(Path(node.value).name)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLERS:
+            found |= {word.value for word in node.args[:1] if isinstance(word, ast.Constant)}
+        elif isinstance(node, ast.List | ast.Tuple):
+            words = [word.value for word in node.elts if isinstance(word, ast.Constant)]
+            if words[:1] == ['mmrefseg'] or any(str(word).startswith('--') for word in words):
+                found |= {Path(COMMANDS[word][0]).stem for word in words[:2] if word in COMMANDS}
+    return found
+
+
+def scripts_run_by_tests() -> set[str]:
+    tests = [path for path in (ROOT / 'tests').rglob('*.py') if path != Path(__file__)]
+    run_by_ci = re.findall(r'tools/(\w+)\.sh', (ROOT / '.ci/run').read_text())
+    return set(run_by_ci).union(*(scripts_run_by(ast.parse(path.read_text())) for path in tests))
+
+
+def script_of(words: list[str]) -> str | None:
+    """Name of the tool that a command runs; None for a program of others."""
+    if words[0] == 'mmrefseg':
+        return Path(COMMANDS[words[1]][0]).stem
+    if words[0] in ('python', 'bash'):
+        return None if words[1].startswith('-') else Path(words[1]).stem
+    return None if words[0] in OF_OTHERS else Path(words[0]).stem
+
+
+def unproven(text: str, run: set[str]) -> list[str]:
+    """Commands of a page that are neither of tools that tests run, nor in a section that says "not run".
+
+    What the page says ahead of its sections of "the commands below" goes for all of them.
+
+    Args:
+        text: the page.
+        run: names of the tools that tests run.
+    """
+    sections = re.split(r'^(?=## )', text, flags=re.MULTILINE)
+    for_all = re.search(r'[Tt]he\scommands\sbelow\b[^.]*\bnot\srun\b', sections[0])
+    return [shlex.join(words) for section in sections
+            if not for_all and not re.search(r'\bnot\srun\b', section)
+            for words in [*commands(section), *inline_commands(section)]
+            if needs_what_is_not_here(words) or script_of(words) not in run | {None}]
+
+
+def test_commands_are_run_by_tests_or_said_not_to_be():
+    run = scripts_run_by_tests()
+    assert {str(page.relative_to(ROOT)): found for page in PAGES if (found := unproven(page.read_text(), run))} == {}
+
+
+@pytest.mark.parametrize(('page', 'expected'), [
+    ('{serve}', ['mmrefseg serve a b']),
+    ('Not run.\n## One\n{serve}', ['mmrefseg serve a b']),
+    ('It was not run.\n## One\n{serve}', ['mmrefseg serve a b']),
+    ('## One\nnot run\n## Two\n{serve}', ['mmrefseg serve a b']),
+    ('## One\n{serve}(This was not\nrun.)', []),
+    ('The commands below need much,\nand were not run.\n## One\n{serve}', []),
+    ('```bash\nmmrefseg train sera_dinov2_refcoco\n```', ['mmrefseg train sera_dinov2_refcoco']),
+    ('```bash\nA=1 tools/no.sh x && mmrefseg train sera_tiny_refshapes\ncurl x\n```', ['tools/no.sh x']),
+    ('```bash\npython tools/no.py\n```', ['python tools/no.py']),
+    ('Type `bash tools/no.sh x`.', ['bash tools/no.sh x']),
+])
+def test_commands_without_proof_are_found(page, expected):
+    assert unproven(page.format(serve='```bash\nmmrefseg serve a b\n```\n'), {'train'}) == expected
+
+
+def test_what_runs_a_tool():
+    source = '''
+"""Of serve.py."""
+def test():
+    """And of web.py."""
+    load_script('tools/train.py'), Path('model_converters/pull_model'), f'{x}/test.py', command('prepare', 'web')
+    run(['mmrefseg', 'ask', '--out', 'export']), ('import', 'table', '--out'), ('cost', 'val')
+'''
+    assert scripts_run_by(ast.parse(source)) == {
+        'train', 'pull_model', 'test', 'prepare', 'image_demo', 'import_annotations'}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: f'{page.parent.name}/{page.stem}')
@@ -172,7 +248,7 @@ def test_parts_are_where_the_map_says():
             assert re.search(pattern, source, re.MULTILINE), f'{name} is not in {files}'
 
 
-RECIPES = [text for name in ('cookbook', 'train') for text in blocks(ROOT / f'docs/{name}.md', 'python')]
+RECIPES = [text for name in ('cookbook', 'train') for text in blocks((ROOT / f'docs/{name}.md').read_text(), 'python')]
 
 
 @pytest.mark.parametrize('recipe', RECIPES, ids=lambda text: re.sub(r'.*?\n(\w+).*', r'\1', text, flags=re.DOTALL))

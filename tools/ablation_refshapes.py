@@ -10,8 +10,8 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from mmrefseg.apis import command_line
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.utils.files import write_atomically
 from mmrefseg.utils.locks import locked_file

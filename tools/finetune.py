@@ -16,8 +16,8 @@ from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.apis.finetuning_config import TUNINGS, config_of, finetune_config, look_at
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.checkpoints.weight_interpolation import interpolate
-from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically
 from mmrefseg.utils.shipped_files import shipped_folder

@@ -41,7 +41,8 @@ def demonstrate(args: argparse.Namespace) -> None:
         stream(ask, images, args, out)
         return
     for result in ask(images, args.expressions, out=out, threshold=args.threshold):
-        print(f'{result.expression}: score {result.score:.2f}, {result.mask.mean():.1%} of the image')
+        sure = '' if result.confidence is None else f'confidence {result.confidence:.2f}, '
+        print(f'{result.expression}: score {result.score:.2f}, {sure}{result.mask.mean():.1%} of the image')
     print(f'The picture is in {out}')
 
 

@@ -17,7 +17,7 @@ from mmrefseg.apis import command_line
 from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
 from mmrefseg.apis.predicting import AnswerSettings, ShardFolder, predict_shards, read_expressions, read_tasks
 from mmrefseg.apis.predicting.coco_annotations import coco_of
-from mmrefseg.apis.predicting.predict_shards import PICTURES
+from mmrefseg.apis.predicting.predict_shards import SAVED_PICTURES
 from mmrefseg.apis.predicting.shard_folder import COCO, PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
@@ -45,7 +45,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--trust-lists', action='store_true',
                         help='fetch addresses in lists and JSON Lines from private networks and by proxies, too, as '
                              'those on the command line are (default: from the internet alone)')
-    parser.add_argument('--save', nargs='+', default=[], choices=(*PICTURES, 'coco'),
+    parser.add_argument('--save', nargs='+', default=[], choices=(*SAVED_PICTURES, 'coco'),
                         help='also: a mask of each answer as PNG, a picture with the mask drawn on it, all masks in '
                              f"COCO's format as {COCO}")
     parser.add_argument('--resume', action='store_true', help='go on where an earlier run of the same command ended')

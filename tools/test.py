@@ -27,7 +27,7 @@ from mmrefseg.apis.config_to_runner import (
     tell_speed,
 )
 from mmrefseg.datasets.dataset_configs import OTHERWISE, with_split
-from mmrefseg.engine.answered_samples import answered_samples, spread_indices
+from mmrefseg.engine.sample_inference import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from torch import Tensor
 
 import mmrefseg
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes, load_weights
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.models.converters import Conversion
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically

@@ -19,7 +19,7 @@ from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import MODELS, TRANSFORMS, type_name
 from mmrefseg.utils.shipped_files import config_path
 
-from .named_types import with_names
+from .config_type_names import with_names
 
 # A question brings its image along, and comes without an answer.
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')
@@ -27,7 +27,7 @@ _LOADING = ('LoadReferringImage', 'LoadReferringMask')
 
 def read_config(config: str | Path | Config, options: Mapping[str, Any] | None = None,
                 needs_model: bool = True) -> Config:
-    """Read a config, with names where it has classes (see :func:`~.named_types.with_names`).
+    """Read a config, with names where it has classes (see :func:`~.config_type_names.with_names`).
 
     Args:
         config: path of a config, the name of one that comes with mmrefseg, or a config, which stays as it is.

@@ -9,8 +9,8 @@ from pathlib import Path, PureWindowsPath
 from mmrefseg.errors import InputError, MissingInputError, UserError
 
 from .loading import find_weights
+from .module_weights import first_not_finite, is_finite, tensors_in
 from .reading import load_from_local
-from .weights import first_not_finite, is_finite, tensors_in
 
 _NOTE = 'last_checkpoint'
 _LONGEST_NOTE = 1 << 16

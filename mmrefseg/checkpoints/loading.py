@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
 
+from .module_weights import first_not_finite, load_weights
 from .trained_only import add_frozen_weights
-from .weights import first_not_finite, load_weights
 
 
 def find_weights(checkpoint: Mapping[str, Any]) -> OrderedDict[str, Tensor]:

@@ -7,11 +7,11 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import key_of
 from mmrefseg.utils.type_hints import Share
 
-from .annotation_fields import key_of
 from .base_referring_dataset import BaseReferringDataset
-from .category_names import NameIndex
+from .category_matching import NameIndex
 from .dataset_wrapper import DatasetWrapper
 from .expression_kind import nouns_of
 

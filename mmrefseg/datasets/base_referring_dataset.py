@@ -14,14 +14,14 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmrefseg.errors import InputError
 from mmrefseg.registry import TRANSFORMS
 from mmrefseg.utils.expression_checks import check_expression
+from mmrefseg.utils.field_checks import key_of
 from mmrefseg.utils.lmdb_file import is_lmdb_address
 from mmrefseg.utils.safe_names import refuse_links_out
 
-from .annotation_fields import key_of
 from .coordinate_units import CoordinateUnits
 from .image_sharing import prepare_samples
 from .prepared_folder import MANIFEST
-from .referents import Referents, ReferentsInMemory
+from .referent_storage import Referents, ReferentsInMemory
 from .seeding import seeded
 
 _ALLOW_LINKS = ', or let the data set follow such links with allow_links_out=True'
@@ -136,8 +136,8 @@ class BaseReferringDataset(BaseDataset, ABC):
     def object_categories(self) -> tuple[dict[str, str], dict[str, set[str]]]:
         """Names of the categories by the key of their id, and these keys of all objects by the key of the image's id.
 
-        Keys are those of :func:`~.annotation_fields.key_of`. Both are empty where the files don't name the category of
-        every object, as here.
+        Keys are those of :func:`~mmrefseg.utils.field_checks.key_of`. Both are empty where the files don't name the
+        category of every object, as here.
         """
         return {}, {}
 
@@ -175,7 +175,7 @@ class BaseReferringDataset(BaseDataset, ABC):
 
     def objects(self) -> dict[str, list[AnnotatedObject]]:
         """What is annotated on the images of this split, by the key of ``image_id`` (see
-        :func:`~.annotation_fields.key_of`): here, what its expressions refer to.
+        :func:`~mmrefseg.utils.field_checks.key_of`): here, what its expressions refer to.
         """
         found: dict[str, dict[str, AnnotatedObject]] = {}
         for referent in self.referents():

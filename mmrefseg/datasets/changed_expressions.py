@@ -14,9 +14,9 @@ from mmengine.logging import print_log
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import key_of
 
-from .annotation_fields import key_of
-from .category_names import NameIndex
+from .category_matching import NameIndex
 from .dataset_wrapper import DatasetWrapper
 from .expression_kind import nouns_of
 from .image_sharing import prepare_samples
@@ -166,7 +166,7 @@ def only_nouns(text: str, generator: np.random.Generator | None = None) -> str |
     return nouns if nouns and len(nouns.split()) < len(text.split()) else None
 
 
-CHANGES: Mapping[str, ExpressionChange] = MappingProxyType({
+EXPRESSION_CHANGES: Mapping[str, ExpressionChange] = MappingProxyType({
     'permuted': ExpressionChange('expressions of other images', partners=lambda asked, seed: exchange(
         asked.images, [text.strip().lower() for text in asked.texts], seed)),
     'absent': ExpressionChange('expressions that name nothing there', partners=absent_partners),
@@ -206,8 +206,9 @@ class ChangedExpressions(DatasetWrapper):
     """
 
     def __init__(self, dataset: BaseDataset | dict, change: str, seed: int = 0, lazy_init: bool = False) -> None:
-        if change not in CHANGES:
-            raise InputError(f'there is no change {str(change)[:80]!r} of expressions; there are {", ".join(CHANGES)}')
+        if change not in EXPRESSION_CHANGES:
+            raise InputError(f'there is no change {str(change)[:80]!r} of expressions; there are '
+                             + ', '.join(EXPRESSION_CHANGES))
         super().__init__(dataset)
         self.change, self.seed = change, seed
         self._indices: np.ndarray | None = None
@@ -220,7 +221,7 @@ class ChangedExpressions(DatasetWrapper):
         if self._indices is not None:
             return
         self.dataset.full_init()
-        size, change = len(self.dataset), CHANGES[self.change]
+        size, change = len(self.dataset), EXPRESSION_CHANGES[self.change]
         if not size or 'text' not in self.dataset.get_data_info(0) or (change.partners and size < 2):
             raise InputError(f'{type(self).__name__} needs at least two samples with one expression each: set '
                              f"unit='sentence' in the data set inside, which has {size} samples.")
@@ -241,7 +242,7 @@ class ChangedExpressions(DatasetWrapper):
         return Questions(*columns, *told)
 
     def _reword(self, index: int, text: str) -> str | None:
-        reword = CHANGES[self.change].reword
+        reword = EXPRESSION_CHANGES[self.change].reword
         return reword(text, np.random.default_rng((self.seed, index))) if reword else text
 
     def __len__(self) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import key_of
 
-from .annotation_fields import key_of
 from .coordinate_units import check_box
 from .instance_prompts import Instance, InstancePromptDataset
 from .instances_file import InstancesFile

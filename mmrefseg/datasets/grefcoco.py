@@ -6,9 +6,9 @@ from typing import Any
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import read_json
 
-from .annotation_fields import get_field
 from .instances_file import InstancesFile
 from .refcoco import RefCOCODataset
 

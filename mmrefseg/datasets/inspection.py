@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -18,18 +19,22 @@ from mmrefseg.errors import MissingInputError, UserError
 from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.structures.mask_position import position_of
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_regular
+from mmrefseg.utils.image_header import read_image_header
 from mmrefseg.utils.text_formatting import counted
 
 from .duplicate_images import Fingerprint, find_copies, fingerprint_of
 from .expression_kind import nouns_of
+from .json_line_format import iterate_lines
 from .json_lines import OwnLines
 from .preparation import validate
 from .prepared_folder import ANNOTATIONS, IMAGES
-from .referent_lines import iterate_lines
 from .transforms.loading import decode_image
 
 TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
+
+FEW = 0.1
+"""Where fewer of train's images than this share are asked about two objects, words need not matter."""
 
 _SIDE = 360
 _MOST_COMPARED = 1000  # expressions of an image with which each of its others is compared
@@ -56,7 +61,7 @@ class Findings:
 
     Args:
         num_tokens: tokens that the text encoder reads, start and end included.
-        num_samples: samples to keep.
+        num_samples: samples to keep, photos that are turned apart, of which as many are kept.
     """
 
     num_tokens: int
@@ -69,6 +74,8 @@ class Findings:
     ambiguous: list[str] = field(default_factory=list, init=False)
     too_long: list[str] = field(default_factory=list, init=False)
     duplicates: list[str] = field(default_factory=list, init=False)
+    single: list[str] = field(default_factory=list, init=False)
+    turned: list[str] = field(default_factory=list, init=False)
     tokens: Counter[int] = field(default_factory=Counter, init=False)
     words: Counter[str] = field(default_factory=Counter, init=False)
     classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter), init=False)
@@ -120,7 +127,8 @@ def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) ->
     Args:
         folder: with ``annotations`` and ``images``.
         num_tokens: tokens that the text encoder reads, start and end included. Default 17.
-        num_samples: samples to keep. Default 24.
+        num_samples: samples to keep, of all splits and of images that lie evenly among their split's; photos that
+            an EXIF orientation turns come first. Default 24.
 
     Raises:
         MissingInputError: there are no annotations.
@@ -132,12 +140,16 @@ def inspect_folder(folder: Path, num_tokens: int = 17, num_samples: int = 24) ->
     for file in files:
         broken, by_image = validate(file)[1], _read(file, folder)
         findings.broken += broken
+        shown = samples_of(list(by_image), -(-num_samples // len(files)))
         pictures[file.stem] = [picture for path, referents in track(by_image.items(), escape(file.stem))
-                               if (picture := _look_at_image(path, referents, file, findings))]
+                               if (picture := _look_at_image(path, referents, file, shown.count(path), findings))]
         referents = [referent for of_image in by_image.values() for referent in of_image.values()]
+        if file.stem == 'train':
+            findings.single += _asked_about_one(by_image)
         findings.splits[file.stem] = {
             'images': len(by_image), 'lines': len(referents),
             'expressions': sum(len(referent['sentences']) for referent in referents), 'broken': len(broken)}
+    findings.samples = findings.samples[:num_samples]
     for first, second in combinations(pictures, 2):
         findings.duplicates += [
             f'{first}: {copy.first.name}, {second}: {copy.second.name} '
@@ -159,12 +171,39 @@ def _read(file: Path, folder: Path) -> dict[str, dict[int, dict]]:
     return by_image
 
 
-def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: Findings) -> Fingerprint | None:
+def _asked_about_one(by_image: Mapping[str, Mapping[int, dict]]) -> list[str]:
+    """The images with one referent, with its expression; none if enough others have several.
+
+    Who sees one expression per image alone can learn to find the object without reading it.
+    """
+    single = {path: next(iter(referents.values())) for path, referents in by_image.items() if len(referents) == 1}
+    if len(by_image) - len(single) >= FEW * len(by_image):
+        return []
+    return [f'{Path(path).name}: {referent["sentences"][0]["text"]}' for path, referent in single.items()]
+
+
+def samples_of(paths: Sequence[str], number: int) -> list[str]:
+    """Images that lie evenly among all; each as often as samples are shown of it.
+
+    Args:
+        paths: all images.
+        number: of samples.
+    """
+    return [paths[index * len(paths) // number] for index in range(number)] if paths else []
+
+
+def _look_at_image(path: str, referents: dict[int, dict], file: Path, shown: int,
+                   findings: Findings) -> Fingerprint | None:
+    """Note all about an image, and keep some samples of it."""
     try:
         content = read_regular(path, MAX_IMAGE_BYTES)
         image = decode_image(content, path)
+        is_turned = read_image_header(BytesIO(content)).orientation != 1
     except UserError:
         return None  # told by the validation, too
+    if is_turned:
+        findings.turned.append(f'{file.stem}: {Path(path).name}')
+        shown = max(shown, len(findings.turned) <= findings.num_samples)
     lines_of: dict[str, list[int]] = defaultdict(list)
     for number, referent in referents.items():
         texts, where = [sentence['text'] for sentence in referent['sentences']], f'{file.name}, line {number}'
@@ -176,10 +215,12 @@ def _look_at_image(path: str, referents: dict[int, dict], file: Path, findings: 
         except UserError:
             continue
         findings.add_mask(mask, f'{where}: {texts[0]}')
-        if len(findings.samples) < findings.num_samples:
-            shown = decode_image(content, path, True) if referent['ignore_orientation'] else image
-            if shown.shape[:2] == mask.shape:
-                findings.samples.append(Shown(f'{file.stem}: {"; ".join(texts)}', *_small(shown, mask)))
+        if shown > 0:
+            seen = decode_image(content, path, True) if referent['ignore_orientation'] else image
+            if seen.shape[:2] == mask.shape:
+                place = 0 if is_turned else len(findings.samples)
+                findings.samples.insert(place, Shown(f'{file.stem}: {"; ".join(texts)}', *_small(seen, mask)))
+                shown -= 1
     findings.repeated += [f'{file.name}, lines {", ".join(map(str, lines))}: {text}'
                           for text, lines in lines_of.items() if len(lines) > 1]
     findings.ambiguous += [f'{file.name}, line {line}: {text!r} may also mean line {other}, {longer!r}'

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from .annotation_fields import key_of
+from mmrefseg.utils.field_checks import key_of
+
 from .base_referring_dataset import BaseReferringDataset
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import InputError
+from mmrefseg.utils.field_checks import check_outline, get_field, is_int64, key_of
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name
-
-from .annotation_fields import check_outline, get_field, is_int64, key_of
 
 Id = int | str
 
@@ -28,7 +27,7 @@ class InstancesFile:
     Attributes:
         path: the file.
         images: images by the key of their id.
-        annotations: annotations by the key of theirs; see :func:`.annotation_fields.key_of`.
+        annotations: annotations by the key of theirs; see :func:`~mmrefseg.utils.field_checks.key_of`.
 
     Raises:
         InputError: the file is no JSON, the tables or ids are missing or of another type, or an id occurs twice with
@@ -108,7 +107,7 @@ class InstancesFile:
         Args:
             annotation: one of :attr:`annotations`.
             key: name of the field.
-            kind: what the value must be; see :func:`.annotation_fields.get_field`.
+            kind: what the value must be; see :func:`~mmrefseg.utils.field_checks.get_field`.
         """
         return get_field(annotation, key, kind, f'{self.path}: annotation {annotation["id"]}')
 

@@ -10,13 +10,12 @@ import numpy as np
 
 from mmrefseg.errors import InputError, MissingInputError, UserError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import get_field, key_of
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular, read_regular, sha256_of
 from mmrefseg.utils.image_header import read_image_size
 
-from .annotation_fields import get_field, key_of
 from .base_referring_dataset import BaseReferringDataset
-from .prepared_folder import LMDB, check_finished, index_of
-from .referent_lines import (
+from .json_line_format import (
     LineIndex,
     ReferentsOfLines,
     check_mask,
@@ -25,7 +24,8 @@ from .referent_lines import (
     iterate_lines,
     referent_of,
 )
-from .referents import Referents
+from .prepared_folder import LMDB, check_finished, index_of
+from .referent_storage import Referents
 
 _ANN_FILE = 'annotations/{split}.jsonl'
 

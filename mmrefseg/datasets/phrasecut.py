@@ -14,9 +14,9 @@ from mmengine.logging import print_log
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import get_field, key_of
 from mmrefseg.utils.files import read_json
 
-from .annotation_fields import get_field, key_of
 from .base_referring_dataset import BaseReferringDataset
 from .json_list import iterate_json_list
 

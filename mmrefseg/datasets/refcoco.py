@@ -10,8 +10,8 @@ from typing import Any
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import get_field, is_int64, key_of
 
-from .annotation_fields import get_field, is_int64, key_of
 from .base_referring_dataset import AnnotatedObject, BaseReferringDataset
 from .instances_file import InstancesFile, object_categories
 from .refer_pickle import REFER_SOURCE, load_refer_pickle

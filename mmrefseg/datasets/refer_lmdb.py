@@ -6,13 +6,13 @@ from pathlib import Path
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_lmdb_header, read_value
 
-from .annotation_fields import get_field
 from .base_referring_dataset import BaseReferringDataset
+from .json_line_format import LONGEST_LINE, LineIndex, ReferentsOfLines
 from .prepared_folder import LMDB, check_finished, index_of
-from .referent_lines import LONGEST_LINE, LineIndex, ReferentsOfLines
-from .referents import Referents
+from .referent_storage import Referents
 
 
 @DATASETS.register_module()

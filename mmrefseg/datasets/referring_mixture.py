@@ -14,7 +14,7 @@ from mmrefseg.registry import DATASETS
 
 from .base_referring_dataset import BaseReferringDataset
 from .leakage import Splits, describe_leaks, held_out_images, shared_images
-from .referents import Referents
+from .referent_storage import Referents
 
 
 @DATASETS.register_module()

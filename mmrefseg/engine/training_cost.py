@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from mmrefseg.checkpoints.weights import unwrap_model
+from mmrefseg.checkpoints.module_weights import unwrap_model
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.registry import type_name
 from mmrefseg.structures import RefSegDataSample

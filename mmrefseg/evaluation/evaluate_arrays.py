@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 
+from .expression_counts import unions_of
 from .functional import iou_ratios, percentages, pixel_counts, truth_mask
 from .protocols import Protocol, resolve_protocol
-from .scores import unions_of
 
 Array = np.ndarray | Tensor
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import write_atomically
 
-from .figure import INK, check_picture, wrap
+from .figure_style import INK, check_picture, wrap
 from .fonts import font_for
 from .mask_overlays import outline_mask, shrink
 

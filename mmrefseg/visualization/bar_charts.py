@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mmrefseg.errors import InputError
 
-from .figure import FAINT, INK, add_legend, drawable, dress, expert_colours, save_figure
+from .figure_style import FAINT, INK, add_legend, drawable, dress, expert_colours, save_figure
 
 ExpertShares = Mapping[str, Mapping[str, float]]
 

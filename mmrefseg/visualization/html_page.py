@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem;color:#1c1c1c}
+CSS = '''body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem;color:#1c1c1c}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(15rem,100%),1fr));gap:1rem}
 figure{margin:0}img{width:100%;height:auto}li,figcaption{overflow-wrap:anywhere}.tables{overflow-x:auto}'''
@@ -43,7 +43,7 @@ def page(title: str, parts: Iterable[str], style: str = '', script: str = '') ->
     return '\n'.join([
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<title>{escape(title)}</title><style>{STYLE}{style}</style><h1>{escape(title)}</h1>',
+        f'<title>{escape(title)}</title><style>{CSS}{style}</style><h1>{escape(title)}</h1>',
         *parts, f'<script>{script}</script>' if script else '', '</html>\n'])
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mmrefseg.errors import InputError
 
 from .answer_pictures import Panel
-from .figure import FAINT, INK, add_panel, save_figure, wrap
+from .figure_style import FAINT, INK, add_panel, save_figure, wrap
 from .mask_overlays import show_mask
 
 _COLUMNS, _LINES = 2, 3

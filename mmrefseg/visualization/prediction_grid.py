@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mmrefseg.errors import InputError
 
-from .figure import FAINT, INK, add_panel, save_figure, wrap
+from .figure_style import FAINT, INK, add_panel, save_figure, wrap
 from .mask_overlays import MASK_COLOUR, TRUTH_COLOUR, show_mask
 
 _COLUMNS = 3

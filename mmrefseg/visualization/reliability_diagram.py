@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .figure import FAINT, INK, dress, save_figure
+from .figure_style import FAINT, INK, dress, save_figure
 
 Point = tuple[int, float, float]
 _IN_A_ROW = 2  # before and after

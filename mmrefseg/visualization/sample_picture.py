@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .answer_pictures import write_caption
-from .figure import FAINT, INK, expert_colours
+from .figure_style import FAINT, INK, expert_colours
 from .fonts import font_for
 from .mask_overlays import MASK_COLOUR, TRUTH_COLOUR, heat_map, overlay_mask, shrink
 

@@ -15,7 +15,7 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, MAX_JSON_BYTES, read_regular
 from mmrefseg.utils.json_text import decode_json
 
-from .figure import FAINT, INK, add_legend, dress, expert_colours, save_figure
+from .figure_style import FAINT, INK, add_legend, dress, expert_colours, save_figure
 
 Log = dict[int, dict[str, float]]
 

@@ -10,6 +10,7 @@ from typing import Any
 import mmengine.registry
 import pytest
 import torch
+from helpers.skip_without_mmpretrain import skip_without_mmpretrain
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope, Registry
 from torch import nn
@@ -17,8 +18,6 @@ from torch import nn
 import mmrefseg
 from mmrefseg.models.layers import ExpertMixture
 from mmrefseg.registry import MODELS
-
-from .mmpretrain import skip_without_mmpretrain
 
 FOLDER = Path(mmrefseg.config_path('sera_dinov2_refcoco')).parents[1]
 # Path below the folder, without the suffix; a name is the last part of it.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
-from .background_server import in_background
+from helpers.stdlib_server_thread import in_background
 
 
 class Served(NamedTuple):

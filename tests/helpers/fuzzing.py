@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from helpers.odd_values import change_values
+from helpers.value_mutation import change_values
 
 from mmrefseg.errors import UserError
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mmrefseg.utils.collect_env import usable_cores
 
 _GAINS = ('weight', 'gamma')
 _EMBEDDINGS = ('positional_embedding', 'pos_embed', 'token')
@@ -63,15 +66,15 @@ def golden_weights(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[s
     Returns:
         name → tensor; float32, but int64 zeros for BatchNorm's counters.
     """
-    weights = {}
-    for name, shape in shapes.items():
+    def draw(name: str, shape: Sequence[int]) -> Tensor:
         if name.endswith('num_batches_tracked'):
-            weights[name] = torch.zeros(tuple(shape), dtype=torch.int64)
-            continue
+            return torch.zeros(tuple(shape), dtype=torch.int64)
         generator = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
         noise = np.asarray(generator.standard_normal(tuple(shape)), dtype=np.float32)
-        weights[name] = torch.from_numpy(np.asarray(_scaled(name, noise), dtype=np.float32))
-    return weights
+        return torch.from_numpy(np.asarray(_scaled(name, noise), dtype=np.float32))
+
+    with ThreadPoolExecutor(usable_cores()) as pool:  # NumPy draws without the interpreter's lock
+        return dict(zip(shapes, pool.map(draw, shapes, shapes.values()), strict=True))
 
 
 def golden_images(batch: int, height: int, width: int, seed: int = 0) -> Tensor:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .background_server import in_background
+from helpers.stdlib_server_thread import in_background
 
 
 class HubServer(ThreadingHTTPServer):

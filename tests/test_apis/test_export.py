@@ -19,10 +19,10 @@ from mmrefseg.apis import RefSegInferencer
 from mmrefseg.apis.export import check_export, export_model
 from mmrefseg.apis.export.export_check import Agreement
 from mmrefseg.apis.export.exporting import geometry_of
-from mmrefseg.apis.export.odd_strings import odd_strings
 from mmrefseg.apis.export.onnx_files import _shrink, write_onnx
 from mmrefseg.apis.export.pt2_files import has_compiler, write_pt2
 from mmrefseg.apis.export.refseg_onnx import Model, RefSegError, _resample
+from mmrefseg.apis.export.tokenizer_check_strings import tokenizer_check_strings
 from mmrefseg.apis.export.traced_graphs import Graph, trace
 from mmrefseg.apis.export.vocabulary import vocabulary_of
 from mmrefseg.errors import FileError, InputError
@@ -91,7 +91,7 @@ def test_resampling_is_pytorchs():
 
 def test_tokens_are_open_clips(sera, exported):
     tokenizer, expected = Model(exported).tokenizer, sera.model.text_encoder.tokenizer
-    strings = list(odd_strings(1000, seed=1))
+    strings = list(tokenizer_check_strings(1000, seed=1))
     assert len(set(strings)) > 950
     assert [tokenizer.encode(text) for text in strings] == [expected.encode(text) for text in strings]
 
@@ -191,7 +191,8 @@ def test_weights_of_8_bits_are_the_nearest(exported, tmp_path):
 
 
 def test_check_finds_what_is_not_the_same(sera, exported, monkeypatch, capsys):
-    monkeypatch.setattr('mmrefseg.apis.export.export_check.odd_strings', lambda number: odd_strings(20))
+    monkeypatch.setattr('mmrefseg.apis.export.export_check.tokenizer_check_strings',
+                        lambda number: tokenizer_check_strings(20))
     monkeypatch.setattr('mmrefseg.apis.export.export_check._RUNS', 3)
     monkeypatch.setattr('mmrefseg.apis.export.export_check._on_data',
                         lambda *args: Agreement(4, 0.0005, np.ones((4, 2))))
@@ -339,6 +340,10 @@ def test_files_of_others_are_not_replaced(sera, tmp_path, name):
 
 def test_an_export_replaces_an_earlier_one_alone(sera, exported, graphs, tmp_path, monkeypatch):
     """Its notes may come from somebody else, and name what an export never writes; what fails removes nothing."""
+    def write(graph, folder, precision):  # as write_onnx did for `exported`, which takes its time
+        shutil.copyfile(exported / f'{graph.name}.onnx', folder / f'{graph.name}.onnx')
+        return [f'{graph.name}.onnx']
+
     folder = copied(exported, tmp_path / 'a')
     notes = json.loads((folder / 'refseg.json').read_text())
     notes['files'] |= {'thesis.tex': '', '../outside': '', 'model.onnx': '', 'image_compiled.pt2': ''}
@@ -356,6 +361,7 @@ def test_an_export_replaces_an_earlier_one_alone(sera, exported, graphs, tmp_pat
         export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
     assert sorted(folder.iterdir()) == before
     monkeypatch.setattr('mmrefseg.apis.export.exporting.trace', lambda *args: graphs)
+    monkeypatch.setattr('mmrefseg.apis.export.exporting.write_onnx', write)
     export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
     assert (folder / 'thesis.tex').exists() and (tmp_path / 'outside').exists()
     assert not (folder / 'model.onnx').exists() and Model(folder)

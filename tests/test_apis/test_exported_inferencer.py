@@ -8,12 +8,12 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
-from helpers.running_server import running
+from helpers.app_server_thread import running
 
 from mmrefseg.apis.inference.model_loading import brings_weights, identity_of, load_inferencer
 from mmrefseg.deploy.server.app import create_app
 from mmrefseg.deploy.server.limits import Limits
-from mmrefseg.deploy.server.prometheus_metrics import Metrics
+from mmrefseg.deploy.server.prometheus_metrics import ServerMetrics
 from mmrefseg.deploy.server.worker_pool import WorkerPool
 from mmrefseg.errors import InputError, MissingPackageError, UserError
 from mmrefseg.structures.mask_formats import rle_to_mask
@@ -57,8 +57,9 @@ def test_answers_are_the_originals(sera, ask, image):
 
 
 def test_a_server_answers_with_it(sera, exported, picture):
-    with WorkerPool(partial(load_inferencer, exported, None, 'cpu'), Metrics(), start_method='fork') as pool, running(
-            create_app(pool, Limits(), Metrics())) as address:
+    load = partial(load_inferencer, exported, None, 'cpu')
+    with WorkerPool(load, ServerMetrics(), start_method='fork') as pool, running(
+            create_app(pool, Limits(), ServerMetrics())) as address:
         response = httpx.post(f'{address}/v1/segment', timeout=60, files=dict(image=picture.read_bytes()), data=dict(
             expressions=TEXTS, include=['rle', 'routing']))
     assert response.status_code == 200, response.text
@@ -94,7 +95,7 @@ def test_mistakes(exported, tmp_path):
         load_inferencer(damaged, device='cpu')
     later = copied(exported, tmp_path / 'later', format=9)
     with pytest.raises(UserError, match='format 9'), WorkerPool(
-            partial(load_inferencer, later, None, 'cpu'), Metrics(), start_method='fork'):
+            partial(load_inferencer, later, None, 'cpu'), ServerMetrics(), start_method='fork'):
         pass
 
 

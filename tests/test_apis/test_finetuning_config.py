@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmrefseg.apis.finetuning_config import OwnData, config_of, finetune_config, look_at
-from mmrefseg.checkpoints.weights import checkpoint_bytes
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import DATASETS, HOOKS, MODELS

@@ -4,7 +4,7 @@ import threading
 from contextlib import suppress
 
 import pytest
-from helpers.background_server import in_background
+from helpers.stdlib_server_thread import in_background
 
 from mmrefseg.apis.inference.image_download import download_image
 from mmrefseg.errors import FileError, InputError

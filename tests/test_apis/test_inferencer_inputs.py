@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-from helpers.background_server import in_background
+from helpers.stdlib_server_thread import in_background
 from PIL import Image, TiffImagePlugin
 
 from mmrefseg.apis.inference import ImageSource, image_decoding, image_download, sources_of

@@ -6,7 +6,18 @@ from collections import Counter, OrderedDict
 import numpy as np
 import pytest
 import torch
-from helpers.pickles import built, called, dict_of, list_of, named, plain, storage, tensor, tuple_of, write_checkpoint
+from helpers.hostile_pickles import (
+    built,
+    called,
+    dict_of,
+    list_of,
+    named,
+    plain,
+    storage,
+    tensor,
+    tuple_of,
+    write_checkpoint,
+)
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 

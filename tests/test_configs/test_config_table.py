@@ -46,9 +46,9 @@ NO_ADAPTER, NO_FUSION = {'model.backbone.adapter': None}, {'model.neck.experts':
 COMPONENTS = {'baseline': NO_ADAPTER | NO_FUSION, 'adapter-only': NO_FUSION, 'fusion-only': NO_ADAPTER}
 SERA = {
     **COMPONENTS,
-    **{f'top-{k}': {'model.neck.top_k': k} for k in (1, 2, 3)},
+    **{f'fusion-top-{k}': {'model.neck.top_k': k} for k in (1, 2, 3)},
     'adapter-sparse': {'model.backbone.adapter.top_k': 1},
-    'fusion-soft': {'model.neck.noise_std': 0.0},
+    'fusion-no-noise': {'model.neck.noise_std': 0.0},
     'both-sparse': {'model.backbone.adapter.top_k': 1, 'model.neck.top_k': 2},
     'adapter-no-boundary': {'model.backbone.adapter.experts': ('spatial', )},
     'adapter-no-spatial': {'model.backbone.adapter.experts': ('boundary', )},

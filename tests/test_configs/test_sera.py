@@ -129,7 +129,7 @@ def test_components(name, adapters, fusion):
 
 @pytest.mark.parametrize(('name', 'adapter', 'fusion'), [
     ('sera_dinov2_refcoco', 2, 4),
-    ('sera_dinov2_top-1_refcoco', 2, 1),
+    ('sera_dinov2_fusion-top-1_refcoco', 2, 1),
     ('sera_dinov2_adapter-sparse_refcoco', 1, 4),
     ('sera_dinov2_both-sparse_refcoco', 1, 2),
     ('sera_dinov2_fusion-no-shape_refcoco', 2, 3),
@@ -141,7 +141,7 @@ def test_number_of_chosen_experts(name, adapter, fusion):
 
 
 def test_noise_of_the_routers():
-    for name, expected in (('sera_dinov2_refcoco', 0.1), ('sera_dinov2_fusion-soft_refcoco', 0.0)):
+    for name, expected in (('sera_dinov2_refcoco', 0.1), ('sera_dinov2_fusion-no-noise_refcoco', 0.0)):
         noise = {router.split('.')[0]: mixture.router.noise_std for router, mixture in mixtures(build(name)).items()}
         assert noise == {'adapter': 0.0, 'fusion': expected}
 

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.mmpretrain import skip_without_mmpretrain
+from helpers.skip_without_mmpretrain import skip_without_mmpretrain
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope

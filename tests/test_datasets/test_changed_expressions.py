@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmrefseg.datasets import ChangedExpressions, RefCOCODataset, SameImageSampler, ShuffledExpressions
-from mmrefseg.datasets.category_names import NameIndex
+from mmrefseg.datasets.category_matching import NameIndex
 from mmrefseg.datasets.changed_expressions import (
-    CHANGES,
+    EXPRESSION_CHANGES,
     Questions,
     absent_partners,
     exchange,
@@ -102,7 +102,7 @@ def test_names_are_looked_up_by_the_words_of_a_text():
     (only_nouns, 'the one on the left', None),
     (only_nouns, 'white cup', 'cup'),
     (only_nouns, 'cup', None),
-    (CHANGES['empty'].reword, 'cup', ''),
+    (EXPRESSION_CHANGES['empty'].reword, 'cup', ''),
 ])
 def test_other_texts_by_hand(change, text, expected):
     assert change(text, np.random.default_rng(0)) == expected
@@ -143,7 +143,7 @@ def test_what_is_absent_in_refshapes_by_construction(shapes):
     assert texts(absent) != texts(ChangedExpressions(dataset, 'absent', seed=2))
 
 
-@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('change', EXPRESSION_CHANGES)
 def test_only_the_words_change(shapes, change):
     dataset = RefCOCODataset(shapes, split='val', pipeline=_PIPELINE)
     changed = ChangedExpressions(dataset, change)

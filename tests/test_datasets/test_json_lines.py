@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmrefseg.datasets import JSONLinesDataset, ReferringMixture
-from mmrefseg.datasets.referent_lines import LineIndex
+from mmrefseg.datasets.json_line_format import LineIndex
 from mmrefseg.datasets.transforms.formatting import META_KEYS
 from mmrefseg.structures.mask_formats import draw_mask
 
@@ -128,7 +128,7 @@ def test_a_byte_order_mark(write, first):
 
 
 def test_endless_lines(write, monkeypatch):
-    monkeypatch.setattr('mmrefseg.datasets.referent_lines.LONGEST_LINE', 1000)
+    monkeypatch.setattr('mmrefseg.datasets.json_line_format.LONGEST_LINE', 1000)
     with pytest.raises(ValueError, match='line 2: it is longer than 1000 bytes'):
         write(LINE, {**LINE, 'my': 'x' * 1000})
 
@@ -252,7 +252,7 @@ def test_many_phrases_open_without_being_parsed(tmp_path, monkeypatch):
     index = LineIndex(np.full(number, len(line)), np.full(number, 2), ['coco/7'])
     (tmp_path / 'annotations/train.index.json').write_bytes(index.to_json())
     parsed = []
-    monkeypatch.setattr('mmrefseg.datasets.referent_lines.referent_of', lambda *args: parsed.append(args))
+    monkeypatch.setattr('mmrefseg.datasets.json_line_format.referent_of', lambda *args: parsed.append(args))
     dataset = JSONLinesDataset(str(tmp_path))
     assert len(dataset) == 2 * number and not parsed
     monkeypatch.undo()

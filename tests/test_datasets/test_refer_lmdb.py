@@ -13,9 +13,9 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 import mmrefseg
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset, ReferringMixture
+from mmrefseg.datasets.json_line_format import LineIndex
 from mmrefseg.datasets.preparation import prepare
 from mmrefseg.datasets.refer_lmdb import write_split
-from mmrefseg.datasets.referent_lines import LineIndex
 from mmrefseg.datasets.transforms import FastLetterbox, Letterbox
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle

@@ -21,10 +21,10 @@ from mmrefseg.datasets import (
     RefCOCODataset,
     VOCPromptDataset,
 )
-from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.instances_file import InstancesFile
 from mmrefseg.datasets.preparation import prepare
 from mmrefseg.errors import InputError
+from mmrefseg.utils.field_checks import key_of
 
 SETS = {
     'refcoco': (tiny_refcoco, write_refcoco, RefCOCODataset),

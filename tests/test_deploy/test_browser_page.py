@@ -13,14 +13,14 @@ pytest.importorskip('fastapi')
 httpx = pytest.importorskip('httpx')
 pytest.importorskip('websocket')
 
+from helpers.app_server_thread import running  # noqa: E402
 from helpers.browser import CHROMIUM, browser  # noqa: E402
-from helpers.running_server import running  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
 from mmrefseg.deploy.server.browser_page import add_page, made_examples, named_examples  # noqa: E402
 from mmrefseg.deploy.server.limits import Limits  # noqa: E402
-from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.prometheus_metrics import ServerMetrics  # noqa: E402
 from mmrefseg.deploy.server.worker_pool import WorkerPool  # noqa: E402
 from mmrefseg.errors import InputError  # noqa: E402
 
@@ -33,8 +33,8 @@ def ask() -> RefSegInferencer:
 
 @pytest.fixture(scope='module')
 def server(ask):
-    with WorkerPool(lambda: ask, Metrics(), start_method='fork') as pool:
-        app = create_app(pool, Limits(), Metrics())
+    with WorkerPool(lambda: ask, ServerMetrics(), start_method='fork') as pool:
+        app = create_app(pool, Limits(), ServerMetrics())
         add_page(app, made_examples(2, 96))
         with running(app) as address:
             yield address

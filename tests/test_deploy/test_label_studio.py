@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip('fastapi')
 httpx = pytest.importorskip('httpx')
 
-from helpers.background_server import in_background  # noqa: E402
-from helpers.running_server import running  # noqa: E402
+from helpers.app_server_thread import running  # noqa: E402
+from helpers.stdlib_server_thread import in_background  # noqa: E402
 
 from mmrefseg.datasets.importing.label_studio import decode_brush  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
@@ -22,7 +22,7 @@ from mmrefseg.deploy.server.label_studio import (  # noqa: E402
     regions_of,
 )
 from mmrefseg.deploy.server.limits import Limits  # noqa: E402
-from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.prometheus_metrics import ServerMetrics  # noqa: E402
 from mmrefseg.deploy.server.serve_command import version_of  # noqa: E402
 from mmrefseg.errors import FileError, InputError  # noqa: E402
 from mmrefseg.structures.mask_formats import mask_to_rle  # noqa: E402
@@ -79,7 +79,7 @@ def label_studio():
 
 @pytest.fixture
 def client(label_studio):
-    app = create_app(None, LIMITS, Metrics())
+    app = create_app(None, LIMITS, ServerMetrics())
     asking = app.state.asking = Asking()
     add_label_studio(app, LIMITS, label_studio_fetch(label_studio, 'secret', LIMITS, None), 'tiny 0a1b')
     with running(app) as address, httpx.Client(base_url=address) as client:

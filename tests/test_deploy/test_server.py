@@ -20,14 +20,14 @@ httpx = pytest.importorskip('httpx')
 
 from fastapi import FastAPI  # noqa: E402
 from fastapi.responses import StreamingResponse  # noqa: E402
-from helpers.running_server import running  # noqa: E402
+from helpers.app_server_thread import running  # noqa: E402
 
 from mmrefseg.apis import RefSegInferencer  # noqa: E402
 from mmrefseg.deploy.server.admission import Holding, Room  # noqa: E402
+from mmrefseg.deploy.server.allowed_hosts import AllowedHosts  # noqa: E402
 from mmrefseg.deploy.server.app import create_app  # noqa: E402
-from mmrefseg.deploy.server.known_names import KnownNames  # noqa: E402
 from mmrefseg.deploy.server.limits import Limits  # noqa: E402
-from mmrefseg.deploy.server.prometheus_metrics import Metrics  # noqa: E402
+from mmrefseg.deploy.server.prometheus_metrics import ServerMetrics  # noqa: E402
 from mmrefseg.deploy.server.question_and_reply import Question, Reply  # noqa: E402
 from mmrefseg.deploy.server.run_server import ImpatientProtocol  # noqa: E402
 from mmrefseg.deploy.server.serve_command import add_arguments, limits_of  # noqa: E402
@@ -51,7 +51,7 @@ def ask() -> RefSegInferencer:
 
 def pool_of(ask, metrics=None, **kwargs) -> WorkerPool:
     # Forked, as a fresh interpreter would import everything again.
-    return WorkerPool(lambda: ask, metrics or Metrics(), start_method='fork', **kwargs)
+    return WorkerPool(lambda: ask, metrics or ServerMetrics(), start_method='fork', **kwargs)
 
 
 @pytest.fixture(scope='module')
@@ -62,7 +62,7 @@ def pool(ask):
 
 @pytest.fixture(scope='module')
 def server(pool):
-    with running(create_app(pool, LIMITS, Metrics(), lambda url: png(3))) as address:
+    with running(create_app(pool, LIMITS, ServerMetrics(), lambda url: png(3))) as address:
         yield address
 
 
@@ -178,7 +178,7 @@ def test_who_is_turned_away_may_send_all_before_reading_why(server, pool):
         for _ in range(1 << 9):
             connection.sendall(bytes(1 << 16))
         assert connection.recv(1000).startswith(b'HTTP/1.1 413 ')
-    with running(create_app(pool, LIMITS._replace(seconds=0.1), Metrics())) as address, begin(
+    with running(create_app(pool, LIMITS._replace(seconds=0.1), ServerMetrics())) as address, begin(
             address, 1 << 16) as connection:
         for _ in range(4):
             time.sleep(0.1)
@@ -198,7 +198,7 @@ def test_bodies_take_no_more_than_there_is_room_for(pool, chunked):
     body = b'{"image": "", "expressions": "x", "more": "%s"}' % bytes(2 << 20).replace(b'\0', b'a')
     head = b'Transfer-Encoding: chunked' if chunked else b'Content-Length: %d' % len(body)
     whole = b'%x\r\n%s\r\n' % (len(body), body) if chunked else body
-    with running(create_app(pool, limits, Metrics())) as address, ExitStack() as stack:
+    with running(create_app(pool, limits, ServerMetrics())) as address, ExitStack() as stack:
         place = address.removeprefix('http://').split(':')
         uploads = [stack.enter_context(socket.create_connection(place, 10)) for _ in range(3)]
         for upload in uploads:
@@ -224,7 +224,7 @@ def test_fetched_images_take_room_too(pool):
         return b'x'
 
     question = dict(image_url='http://a', expressions='x')
-    with running(create_app(pool, limits, Metrics(), fetch)) as address, ThreadPoolExecutor(1) as clients:
+    with running(create_app(pool, limits, ServerMetrics(), fetch)) as address, ThreadPoolExecutor(1) as clients:
         first = clients.submit(httpx.post, f'{address}/v1/segment', json=question, timeout=30)
         try:
             assert begun.wait(10)
@@ -269,29 +269,29 @@ ELSEWHERE = 'http://evil.example'
 
 
 @pytest.mark.parametrize(('names', 'host', 'origin', 'status'), [
-    (KnownNames(), 'localhost:8000', None, 415), (KnownNames(), '127.0.0.1', None, 415),
-    (KnownNames(), '[::1]:8000', None, 415), (KnownNames(), 'LOCALHOST.', None, 415),
-    (KnownNames(), 'localhost:8000', 'http://localhost:8000', 415),
-    (KnownNames(), '[::1]:8000', 'http://[::1]:8000', 415),
-    (KnownNames(), 'evil.example:8000', None, 400), (KnownNames(), '0.0.0.0:8000', None, 400),
-    (KnownNames(), 'localhost.evil.example', None, 400), (KnownNames(), 'evil.example@localhost', None, 400),
-    (KnownNames(), 'localhost:80@evil.example', None, 400),
-    (KnownNames(others=['models.example']), 'localhost', 'https://models.example:1@evil.example', 403),
-    (KnownNames(), '10.0.0.1', None, 400), (KnownNames(), '', None, 400), (KnownNames(), 'a b', None, 400),
-    (KnownNames(), 'localhost:8000', ELSEWHERE, 403), (KnownNames(), 'localhost:8000', 'null', 403),
-    (KnownNames(), 'localhost:8000', 'http://localhost:9000', 403),
-    (KnownNames(), 'localhost:8000', 'http://localhost:8000@evil.example', 403),
-    (KnownNames('10.0.0.1'), '10.0.0.1:8000', None, 415), (KnownNames('10.0.0.1'), '10.0.0.2:8000', None, 400),
-    (KnownNames('0.0.0.0'), '10.0.0.2:8000', None, 415), (KnownNames('::'), '[fd00::1]', None, 415),
-    (KnownNames('0.0.0.0'), 'evil.example', None, 400),
-    (KnownNames('0.0.0.0', ['Models.example']), 'models.example', None, 415),
-    (KnownNames(others=['models.example']), 'localhost:8000', 'https://models.example', 415),
-    (KnownNames(others=['models.example']), 'localhost:8000', 'https://models.example.evil.example', 403),
+    (AllowedHosts(), 'localhost:8000', None, 415), (AllowedHosts(), '127.0.0.1', None, 415),
+    (AllowedHosts(), '[::1]:8000', None, 415), (AllowedHosts(), 'LOCALHOST.', None, 415),
+    (AllowedHosts(), 'localhost:8000', 'http://localhost:8000', 415),
+    (AllowedHosts(), '[::1]:8000', 'http://[::1]:8000', 415),
+    (AllowedHosts(), 'evil.example:8000', None, 400), (AllowedHosts(), '0.0.0.0:8000', None, 400),
+    (AllowedHosts(), 'localhost.evil.example', None, 400), (AllowedHosts(), 'evil.example@localhost', None, 400),
+    (AllowedHosts(), 'localhost:80@evil.example', None, 400),
+    (AllowedHosts(others=['models.example']), 'localhost', 'https://models.example:1@evil.example', 403),
+    (AllowedHosts(), '10.0.0.1', None, 400), (AllowedHosts(), '', None, 400), (AllowedHosts(), 'a b', None, 400),
+    (AllowedHosts(), 'localhost:8000', ELSEWHERE, 403), (AllowedHosts(), 'localhost:8000', 'null', 403),
+    (AllowedHosts(), 'localhost:8000', 'http://localhost:9000', 403),
+    (AllowedHosts(), 'localhost:8000', 'http://localhost:8000@evil.example', 403),
+    (AllowedHosts('10.0.0.1'), '10.0.0.1:8000', None, 415), (AllowedHosts('10.0.0.1'), '10.0.0.2:8000', None, 400),
+    (AllowedHosts('0.0.0.0'), '10.0.0.2:8000', None, 415), (AllowedHosts('::'), '[fd00::1]', None, 415),
+    (AllowedHosts('0.0.0.0'), 'evil.example', None, 400),
+    (AllowedHosts('0.0.0.0', ['Models.example']), 'models.example', None, 415),
+    (AllowedHosts(others=['models.example']), 'localhost:8000', 'https://models.example', 415),
+    (AllowedHosts(others=['models.example']), 'localhost:8000', 'https://models.example.evil.example', 403),
 ])
 def test_who_may_ask(pool, names, host, origin, status):
     """Not a page elsewhere, under whatever name it calls this machine; nor may it read."""
     headers = {'host': host, **({'origin': origin} if origin else {})}
-    with running(create_app(pool, LIMITS, Metrics(), names=names)) as address:
+    with running(create_app(pool, LIMITS, ServerMetrics(), names=names)) as address:
         answer = httpx.post(f'{address}/v1/segment', headers=headers)
         assert answer.status_code == status and answer.json()['detail']
         assert httpx.get(f'{address}/health', headers=headers).status_code == (400 if status == 400 else 200)
@@ -306,7 +306,7 @@ def test_there_is_room_for_one_request_at_least():
 
 
 def test_slow_bodies_and_slow_models_are_given_up(pool):
-    with running(create_app(pool, LIMITS._replace(seconds=0.3), Metrics())) as address:
+    with running(create_app(pool, LIMITS._replace(seconds=0.3), ServerMetrics())) as address:
         with begin(address, 100) as connection:
             connection.sendall(b'abc')
             assert connection.recv(1000).startswith(b'HTTP/1.1 408 ')
@@ -315,7 +315,7 @@ def test_slow_bodies_and_slow_models_are_given_up(pool):
 
 def test_load(ask):
     """200 requests of 16 clients; a process is killed on the way, and comes back."""
-    metrics = Metrics()
+    metrics = ServerMetrics()
     questions = [(png(i % 7, (16 + i % 5, 24)), [f'the {i}', 'all'][:1 + i % 2]) for i in range(200)]
     with pool_of(ask, metrics) as pool, running(create_app(pool, LIMITS, metrics)) as address, httpx.Client(
             base_url=address, timeout=60, limits=httpx.Limits(max_connections=16)) as client, ThreadPoolExecutor(
@@ -363,7 +363,7 @@ def gate(tmp_path):
 
 
 def test_a_question_that_kills_takes_no_other_with_it(gate):
-    metrics = Metrics()
+    metrics = ServerMetrics()
     with pool_of(Slow(gate), metrics) as pool:
         first = pool.submit(Question(b'', ['wait']))
         others = [pool.submit(Question(b'', [text])) for text in ('a', 'die', 'b', 'fail', 'c')]
@@ -397,7 +397,7 @@ def test_what_nobody_waits_for_is_not_answered(gate):
 def test_back_pressure(gate):
     """Questions beyond those that may wait are turned away at once, with a time to come again."""
     limits = LIMITS._replace(waiting=3)
-    metrics = Metrics()
+    metrics = ServerMetrics()
     with pool_of(Slow(gate), metrics, waiting=3) as pool, running(
             create_app(pool, limits, metrics)) as address, ThreadPoolExecutor(4) as clients:
         answers = [clients.submit(httpx.post, f'{address}/v1/segment', timeout=30, **form(b'x', 'wait'))
@@ -416,7 +416,7 @@ def test_back_pressure(gate):
 
 def test_a_client_that_hangs_up_gives_its_place_back(gate):
     limits = LIMITS._replace(waiting=1)
-    with pool_of(Slow(gate)) as pool, running(create_app(pool, limits, Metrics())) as address:
+    with pool_of(Slow(gate)) as pool, running(create_app(pool, limits, ServerMetrics())) as address:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f'{address}/v1/segment', timeout=httpx.Timeout(10, read=0.2), **form(b'x', 'wait'))
         gate.touch()
@@ -426,7 +426,7 @@ def test_a_client_that_hangs_up_gives_its_place_back(gate):
 
 
 def test_a_stop_answers_what_is_on_the_way(gate):
-    metrics = Metrics()
+    metrics = ServerMetrics()
     with pool_of(Slow(gate), metrics) as pool, ThreadPoolExecutor(1) as clients:
         with running(create_app(pool, LIMITS, metrics)) as address:
             answer = clients.submit(httpx.post, f'{address}/v1/segment', timeout=30, **form(b'x', 'wait'))
@@ -444,11 +444,11 @@ def test_a_model_that_cannot_be_loaded():
     def load():
         raise InputError('no such weights')
 
-    pool = WorkerPool(load, Metrics(), start_method='fork')
+    pool = WorkerPool(load, ServerMetrics(), start_method='fork')
     with pytest.raises(UserError, match='no such weights'), pool:
         pass
     assert not pool.processes
-    pool = WorkerPool(lambda: os._exit(3), Metrics(), start_method='fork')
+    pool = WorkerPool(lambda: os._exit(3), ServerMetrics(), start_method='fork')
     with pytest.raises(UserError, match='died'), pool:
         pass
 
@@ -506,7 +506,7 @@ def impatient(pool):
     class Protocol(ImpatientProtocol):
         seconds = 0.3
 
-    with running(create_app(pool, LIMITS, Metrics()), http=Protocol) as address:
+    with running(create_app(pool, LIMITS, ServerMetrics()), http=Protocol) as address:
         yield address.removeprefix('http://').split(':')
 
 
@@ -547,6 +547,6 @@ def test_a_slow_answer_is_waited_for(gate):
     class Protocol(ImpatientProtocol):
         seconds = 0.1
 
-    with pool_of(Slow(gate)) as pool, running(create_app(pool, LIMITS, Metrics()), http=Protocol) as address:
+    with pool_of(Slow(gate)) as pool, running(create_app(pool, LIMITS, ServerMetrics()), http=Protocol) as address:
         threading.Timer(0.6, gate.touch).start()
         assert httpx.post(f'{address}/v1/segment', timeout=30, **form(b'x', 'wait')).status_code == 422

@@ -9,12 +9,12 @@ from helpers.refcoco_files import tiny_refcoco, write_refcoco
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, summarise_iou
+from mmrefseg.evaluation.expression_counts import unions_of
 from mmrefseg.evaluation.failures import RULES, choose_examples, classify_failure, collect_facts, report_failures
 from mmrefseg.evaluation.failures.expression_facts import ids_by_category, same_category
 from mmrefseg.evaluation.failures.router_choices import routing_by_kind
 from mmrefseg.evaluation.functional import iou_ratios
 from mmrefseg.evaluation.predictions.prediction import read_entry
-from mmrefseg.evaluation.scores import unions_of
 from mmrefseg.structures.mask_formats import mask_to_rle
 
 
@@ -111,13 +111,13 @@ def test_facts_and_figures(dataset, infos):
     answers = [answer(right), answer(0 * right), None, answer(np.ones((24, 32)))]
     facts = collect_facts(infos, answers, dataset.objects(), PROTOCOLS['cris'])
     assert facts.failures == [None, 'empty', 'missing', 'several objects']  # all of image 3 is annotated, too
-    assert facts.scores.counts.tolist() == [[184, 184, 184], [0, 0, 184], [0, 0, 80], [100, 768, 100]]
+    assert facts.counted.counts.tolist() == [[184, 184, 184], [0, 0, 184], [0, 0, 80], [100, 768, 100]]
     assert facts.ious.tolist() == [1, 0, 0, 100 / 768]
     assert facts.positions[:2] == ['middle left'] * 2 and facts.positions[3] == 'top left'
     assert facts.same_category == [0, 0, 0, 1]
     assert facts.kinds == ['location', 'attribute', '', ''] and facts.kinds_are_given and not len(facts.sweep)
-    scores = facts.scores
-    ratios = iou_ratios(scores.intersections, unions_of(scores.counts))
+    counted = facts.counted
+    ratios = iou_ratios(counted.intersections, unions_of(counted.counts))
     report = report_failures(facts, ratios, answers)
     expected = summarise_iou([184, 0, 0, 100], [184, 184, 80, 768])
     assert {name: figure['mean'] for name, figure in report['figures'].items()} == expected
@@ -142,7 +142,7 @@ def test_what_stands_out_is_beyond_chance(dataset, infos):
     right = truth_of(infos[0])
     answers = [answer(0 * right if index % 3 or index == 0 else right) for index in range(60)]
     facts = collect_facts(asked, answers, {}, PROTOCOLS['cris'])
-    ratios = iou_ratios(facts.scores.intersections, unions_of(facts.scores.counts))
+    ratios = iou_ratios(facts.counted.intersections, unions_of(facts.counted.counts))
     report = report_failures(facts, ratios, answers)
     found = {(row['grouping'], row['name']): row for row in report['stands_out']}
     assert list(found) == [('kind', 'relation'), ('length', '6-10')] and not report['kinds_are_given']

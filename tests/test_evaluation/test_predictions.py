@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from mmrefseg.datasets import RefCOCODataset
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.evaluation import PROTOCOLS, evaluate, resolve_protocol, summarise_iou
-from mmrefseg.evaluation.predictions import match_predictions, read_predictions, refuse_strangers, score_predictions
+from mmrefseg.evaluation.predictions import count_predictions, match_predictions, read_predictions, refuse_strangers
 from mmrefseg.evaluation.predictions.prediction import read_entry
 
 
@@ -116,7 +116,7 @@ def test_every_form_says_the_same(dataset, infos, tmp_path):
               'coco.json': json.dumps({'annotations': [{**rows['rle'], 'split': 'train'}], 'info': {}})}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    expected = score_predictions(infos[:1], [entry(sent_id=0)._replace(masks={None: rows['rle']['segmentation']})],
+    expected = count_predictions(infos[:1], [entry(sent_id=0)._replace(masks={None: rows['rle']['segmentation']})],
                                  [PROTOCOLS['cris']])['cris'].counts.tolist()
     assert expected[0][0] > 0
     for name in (*files, 'masks'):
@@ -124,7 +124,7 @@ def test_every_form_says_the_same(dataset, infos, tmp_path):
         assert found.splits.keys() <= {None, 'train'}
         for predictions in found.splits.values():
             answers = match_predictions(infos, predictions).answers
-            counts = score_predictions(infos[:1], answers[:1], [PROTOCOLS['cris']])['cris'].counts
+            counts = count_predictions(infos[:1], answers[:1], [PROTOCOLS['cris']])['cris'].counts
             assert counts.tolist() == expected
 
 
@@ -140,31 +140,31 @@ def test_counts_against_arrays(infos):
     answers = [entry(sent_id=0)._replace(masks={None: rle(mask)}) for mask in masks]
     answers[5] = answers[6] = None
     protocols = [*PROTOCOLS.values()]
-    scores = score_predictions(asked, answers, protocols, boundary=True)
+    counted = count_predictions(asked, answers, protocols, boundary=True)
     truths = [np.zeros(shape, np.uint8) for shape in shapes]
     truths[2][2:12, 2:12] = truths[2][8:18, 8:18] = 1
     truths[3] = np.concatenate([np.zeros(40), np.ones(80), np.zeros(680)]).reshape(20, 40).T.astype(np.uint8)
     truths[6][:10, :10] = 1
     masks[5][:], masks[6][:] = 1, 0
     for protocol in protocols:
-        found = scores[protocol.name]
+        found = counted[protocol.name]
         expected = evaluate(masks, truths, protocol, (50, ))
-        figures = evaluate_scores(found, protocol)
+        figures = evaluate_counts(found, protocol)
         assert figures == expected
         assert found.boundary_counts.shape == (7, 3)
-    assert scores['cris'].areas.tolist() == [int(truth.sum()) for truth in truths]
+    assert counted['cris'].areas.tolist() == [int(truth.sum()) for truth in truths]
 
 
-def evaluate_scores(scores, protocol):
-    return summarise_iou(scores.intersections, scores.unions, (50, ), protocol.empty_union, protocol.comparison)
+def evaluate_counts(counted, protocol):
+    return summarise_iou(counted.intersections, counted.unions, (50, ), protocol.empty_union, protocol.comparison)
 
 
 def test_a_mask_in_the_protocols_own_frame(infos):
     protocol = resolve_protocol(dict(base='lavt', name='small', resolution=(8, 8)))
     answer = entry(sent_id=0)._replace(masks={'cris': None, 'small': rle(np.eye(8, dtype=np.uint8))})
-    assert score_predictions(infos[:1], [answer], [protocol])['small'].counts[0, 1] == 8
+    assert count_predictions(infos[:1], [answer], [protocol])['small'].counts[0, 1] == 8
     with pytest.raises(InputError, match='made under the protocol cris, small, and has no mask for lisa: test the'):
-        score_predictions(infos[:1], [answer], [PROTOCOLS['lisa']])
+        count_predictions(infos[:1], [answer], [PROTOCOLS['lisa']])
 
 
 @pytest.mark.parametrize(('fields', 'message'), [
@@ -177,7 +177,7 @@ def test_a_mask_in_the_protocols_own_frame(infos):
 def test_masks_that_cannot_be_drawn(infos, fields, message):
     answer = read_entry({'sent_id': 0, **fields}, 'entry', '.')
     with pytest.raises(InputError, match=message):
-        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
+        count_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
 
 
 @pytest.mark.parametrize(('value', 'message'), [
@@ -258,7 +258,7 @@ def test_masks_that_are_no_files(infos, tmp_path):
     os.mkfifo(tmp_path / '0.png')
     answer = read_predictions(tmp_path).splits[None][0]
     with pytest.raises(InputError, match='0.png is no file, but a folder, pipe or device'):
-        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
+        count_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
 
 
 def test_a_mask_of_a_hundred_million_pixels_is_not_decoded(infos, tmp_path, monkeypatch):
@@ -267,7 +267,7 @@ def test_a_mask_of_a_hundred_million_pixels_is_not_decoded(infos, tmp_path, monk
     monkeypatch.setattr('mmrefseg.structures.mask_files._pixels', None)
     answer = read_predictions(tmp_path).splits[None][0]
     with pytest.raises(InputError, match=r'0.png: it is \(24, 33\) \(H, W\), but its image \(24, 32\)'):
-        score_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
+        count_predictions(infos[:1], [answer], [PROTOCOLS['cris']])
 
 
 def test_no_file_and_an_empty_folder(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.configs import build_model
-from helpers.tools import load_script
+from helpers.load_script import load_script
 from torch import Tensor
 
 from mmrefseg.apis import RefSegInferencer, checkpoint_conversion

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.tools import load_script
+from helpers.load_script import load_script
 from mmengine.config import Config, DictAction
 
 from mmrefseg.utils.locks import locked_file

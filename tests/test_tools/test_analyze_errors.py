@@ -14,7 +14,7 @@ from PIL import Image
 from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.shipped_files import config_path
-from mmrefseg.visualization.error_page import error_page
+from mmrefseg.visualization.failure_page import failure_page
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/analyze_errors.py'
 TEXTS = ['<script>alert(1)</script>', '" onmouseover="alert(1)', 'the 🦊 fox', 'الكأس الأحمر', '<b>red</b> & blue',
@@ -141,7 +141,7 @@ def test_a_kind_of_any_letters_is_found(command, rows, tmp_path, kind):
     for example in meant:
         example['kind'] = kind
     pictures = [np.zeros((9, 9, 3), np.uint8)] * len(report['examples'])
-    (tmp_path / 'page.html').write_text(error_page(report, pictures))
+    (tmp_path / 'page.html').write_text(failure_page(report, pictures))
     with browser(tmp_path) as page:
         page.open((tmp_path / 'page.html').as_uri())
         page.run(f'controls.kind.value = {json.dumps(kind)}; show()')

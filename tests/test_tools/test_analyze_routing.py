@@ -26,7 +26,7 @@ KINDS = ('attribute', 'location', 'relation', 'superlative')
 def folder(tmp_path_factory) -> Path:
     """Data, a config with sparse and soft routers, and weights that make the routers decided."""
     folder = tmp_path_factory.mktemp('routing')
-    make_refshapes(folder / 'data', {'val': 4, 'testA': 3}, seed=1)
+    make_refshapes(folder / 'data', {'val': 4, 'testA': 3, 'testB': 1}, seed=1)
     (folder / 'config.py').write_text(
         f'_base_ = {config_path("sera_tiny_refshapes")!r}\n'
         f"data = dict(batch_size=7, num_workers=0, dataset=dict(data_root={str(folder / 'data')!r}))\n"
@@ -144,7 +144,7 @@ def test_a_single_expert_decides_nothing(table):
 
 def test_costs_against_one_by_one(command, folder, tmp_path, capsys):
     """Freezing and cutting, of a sparse and of a soft router, each done here to the router's own weights."""
-    command('--split', 'testA', '--costs', '--out', tmp_path)
+    command('--split', 'testB', '--costs', '--out', tmp_path)
     report = json.loads((tmp_path / 'routing.json').read_text())
     assert list(report['costs']) == ['every router', 'adapter.1', 'fusion.0', 'fusion.1', 'fusion.2']
     assert list(report['costs']['every router']) == ['frozen']
@@ -155,7 +155,7 @@ def test_costs_against_one_by_one(command, folder, tmp_path, capsys):
     config = Config.fromfile(folder / 'config.py')
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         model = MODELS.build(config.model).eval()
-        dataset = RefCOCODataset(str(folder / 'data'), split='testA', pipeline=config.test_dataloader.dataset.pipeline)
+        dataset = RefCOCODataset(str(folder / 'data'), split='testB', pipeline=config.test_dataloader.dataset.pipeline)
     model.load_state_dict(torch.load(folder / 'weights.pth', weights_only=True))
 
     def ious():
@@ -169,7 +169,7 @@ def test_costs_against_one_by_one(command, folder, tmp_path, capsys):
     own = ious()
     assert report['mIoU']['all'] == pytest.approx(own, abs=1e-3)
     mixture = model.neck.mixtures[1]
-    decisions = one_by_one(folder, 'testA')['fusion.1']['all']
+    decisions = one_by_one(folder, 'testB')['fusion.1']['all']
     means = [sum(weights[i] for weights, _ in decisions) / len(dataset) for i in range(4)]
     with monkey_router(mixture.router, lambda logits: torch.tensor([means]).expand(len(logits), -1)):
         assert report['costs']['fusion.1']['frozen']['all'] == pytest.approx(own - ious(), abs=1e-3)

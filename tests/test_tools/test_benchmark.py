@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarking.timing import ratio
-from helpers.tools import load_script
+from helpers.load_script import load_script
 from mmengine.config import Config
 
 from mmrefseg.apis.config_to_model import build_model, read_config
@@ -78,11 +78,12 @@ def test_batches_and_precision(command):
         assert times['images_per_second'] == pytest.approx(2000 / times['median_ms'])
 
 
-def test_compile_reaches_the_network(command, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: compiled.append(type(self).__name__))
-    assert command('segvlm_tiny_refshapes', *QUICK, '--compile')['compiled']
-    assert compiled == ['ReferringSegmentor']
+def test_compile_and_winograd_reach_the_network(tool, command, monkeypatch):
+    done = []
+    monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: done.append(('compile', type(self).__name__)))
+    monkeypatch.setattr(tool, 'use_winograd', lambda model: done.append(('winograd', type(model).__name__)))
+    assert command('segvlm_tiny_refshapes', *QUICK, '--compile', '--winograd')['compiled']
+    assert done == [('winograd', 'ReferringSegmentor'), ('compile', 'ReferringSegmentor')]
 
 
 def test_several_configs_parts_and_training(tool, command, capsys, monkeypatch):

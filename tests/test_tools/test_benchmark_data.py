@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 from benchmarking.coco_like import write_coco_like
+from helpers.load_script import load_script
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
-from helpers.tools import load_script
 
 from mmrefseg.datasets import RefCOCODataset, ReferringLMDBDataset
 from mmrefseg.utils.collect_env import machine

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from helpers.tools import load_script
+from helpers.load_script import load_script
 
 from mmrefseg.structures.mask_formats import draw_mask
 

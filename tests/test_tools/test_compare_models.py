@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tools import load_script
+from helpers.load_script import load_script
 
 from mmrefseg.evaluation.functional import paired_difference
 

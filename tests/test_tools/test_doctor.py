@@ -2,11 +2,11 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from helpers.load_script import load_script
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
-from helpers.tools import load_script
 
-from mmrefseg.utils import mmcv_operators, requirements
-from mmrefseg.utils.mmcv_operators import EXTENSION
+from mmrefseg.utils import mmcv_operator_stubs, requirements
+from mmrefseg.utils.mmcv_operator_stubs import MMCV_EXTENSION
 
 
 @pytest.fixture
@@ -82,6 +82,6 @@ def test_mmcv_beside_mmcv_lite(doctor, monkeypatch, capsys):
 
 def test_operators_that_are_not_compiled(doctor, monkeypatch, capsys):
     """The module that stands in for them counts as none."""
-    monkeypatch.setitem(sys.modules, EXTENSION, mmcv_operators._StandIn('they are not installed'))
+    monkeypatch.setitem(sys.modules, MMCV_EXTENSION, mmcv_operator_stubs._StandIn('they are not installed'))
     status, text = run(doctor, monkeypatch, capsys)
     assert status == 0 and 'operators of MMCV: not compiled\n' in text

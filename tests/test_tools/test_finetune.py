@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.tools import load_script
+from helpers.load_script import load_script
 from mmengine.config import Config
 
 

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from helpers.tools import ROOT, load_script
+from helpers.load_script import ROOT, load_script
 
 SCRIPT = ROOT / 'tools/analysis_tools/gpu_report.sh'
 

@@ -42,6 +42,15 @@ def test_answers(command, image, weights, tmp_path, capsys):
     assert cv2.imread(out) is not None
 
 
+def test_confidence_of_a_calibrated_model(command, image, weights, tmp_path, capsys):
+    config = str(tmp_path / 'config.py')
+    Path(config).write_text(f"_base_ = '{TOOL.parents[1]}/configs/sera/{CONFIG}.py'\n"
+                            'model = dict(test_cfg=dict(calibration=dict(temperature=2.0, shift=0.5)))\n')
+    command(image, 'the cup', '--config', config, '--weights', weights, '--out', str(tmp_path / 'demo.png'))
+    answer, = RefSegInferencer(config, weights, 'cpu')(image, 'the cup')
+    assert f', confidence {answer.confidence:.2f}, ' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(('change', 'message'), [
     ({'image': 'nowhere.jpg'}, "no image file 'nowhere.jpg'"),
     ({'expression': ' '}, 'blank'),

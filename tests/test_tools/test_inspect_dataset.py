@@ -20,6 +20,9 @@ def folder(tmp_path):
     picture = Image.fromarray(shades).resize((90, 80))
     picture.save(tmp_path / 'images/a.png')
     picture.save(tmp_path / 'images/b.jpg', quality=80)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (80, 90)).save(tmp_path / 'images/turned.jpg', exif=exif)
     square, tiny = [[10, 10, 30, 10, 30, 30, 10, 30]], [[0, 0, 2, 0, 2, 2, 0, 2]]
     lines = [{'expression': HOSTILE, 'mask': square}, {'expression': 'the cup', 'mask': square},
              {'expression': 'The  cup', 'mask': tiny}, {'expression': 'a giraffe', 'mask': None},
@@ -30,6 +33,8 @@ def folder(tmp_path):
     for split, image, chosen in (('train', 'a.png', lines), ('val', 'b.jpg', [*lines[:1], spoon])):
         (tmp_path / f'annotations/{split}.jsonl').write_text(
             ''.join(json.dumps({'image': image, **line}) + '\n' for line in chosen))
+    with (tmp_path / 'annotations/val.jsonl').open('a') as file:
+        file.write(json.dumps({'image': 'turned.jpg', 'expression': 'the cup', 'mask': square}) + '\n')
     return tmp_path
 
 
@@ -47,8 +52,10 @@ def test_page_and_numbers(folder, monkeypatch, capsys):
     assert report['tiny'] == ['train.jsonl, line 3: The  cup (0.056 % of the image)']
     assert report['empty'] == ['train.jsonl, line 4: a giraffe']
     assert [entry[:32] for entry in report['too_long']] == ['train.jsonl, line 5: 32 tokens: ']
-    assert 'line 6' in report['broken'][0] and report['positions'] == {'top left': 7}
+    assert 'line 6' in report['broken'][0] and report['positions'] == {'top left': 8}
+    assert report['turned'] == ['val: turned.jpg']
     text = (folder / 'out/inspect.html').read_text()
+    assert text.index('val: the cup') < text.index('train: ')  # the photo that is turned
     assert HOSTILE not in text and '&lt;script&gt;' in text and '://' not in text
     assert text.index('broken lines, or masks that do not fit: 1.') < text.index('pictures in two splits: 1.')
     assert 'inspect.html shows more' in capsys.readouterr().out

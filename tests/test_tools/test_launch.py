@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers.tools import ROOT, load_script
+from helpers.load_script import ROOT, load_script
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 

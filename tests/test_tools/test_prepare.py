@@ -5,8 +5,8 @@ import sys
 import time
 
 import pytest
+from helpers.load_script import load_script
 from helpers.refcoco_files import tiny_refcoco, write_refcoco
-from helpers.tools import load_script
 
 from mmrefseg.datasets import preparation
 from mmrefseg.datasets.refshapes import make_refshapes

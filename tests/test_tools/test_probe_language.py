@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmrefseg.apis.config_to_model import build_model, read_config
-from mmrefseg.datasets.changed_expressions import CHANGES
+from mmrefseg.datasets.changed_expressions import EXPRESSION_CHANGES
 from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.utils.shipped_files import config_path
 
@@ -45,7 +45,7 @@ def command(monkeypatch, folder, capsys):
 def test_all_changes(command):
     report, printed = command('--split', 'val')
     rows = report['splits']['val']['asked']
-    assert list(rows) == ['as it is', *CHANGES]
+    assert list(rows) == ['as it is', *EXPRESSION_CHANGES]
     assert rows['as it is']['figures'] == rows['as it is']['own']
     assert rows['as it is']['expressions'] == rows['permuted']['expressions'] > rows['places']['expressions'] > 0
     own = rows['as it is']['figures']['mIoU']['mean']

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers.tools import load_script
+from helpers.load_script import load_script
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 from pycocotools import mask as coco_mask

@@ -14,15 +14,15 @@ from rich.progress import track
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
 from mmrefseg.evaluation.failures import Facts, choose_examples, collect_facts, report_failures
 from mmrefseg.evaluation.predictions import Prediction, read_predictions
+from mmrefseg.evaluation.predictions.counting import mask_pairs
 from mmrefseg.evaluation.predictions.matching import file_name_of
-from mmrefseg.evaluation.predictions.scoring import mask_pairs
+from mmrefseg.utils.field_checks import key_of
 from mmrefseg.utils.files import check_writable, refuse_overwriting, write_atomically, write_json
-from mmrefseg.visualization.error_page import draw_example, error_page
+from mmrefseg.visualization.failure_page import draw_example, failure_page
 
 PAGE, NUMBERS_FILE = 'errors.html', 'errors.json'
 
@@ -59,8 +59,8 @@ def expression_entry(index: int, info: Mapping[str, Any], facts: Facts) -> dict[
         'iou': 100 * float(facts.ious[index]),
         'failure': facts.failures[index],
         'kind': facts.kinds[index],
-        'words': int(facts.scores.lengths[index]),
-        'area': int(facts.scores.areas[index]),
+        'words': int(facts.counted.lengths[index]),
+        'area': int(facts.counted.areas[index]),
         'position': facts.positions[index],
         'others_of_its_category': facts.same_category[index],
     }
@@ -99,10 +99,10 @@ def analyze_errors(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
         'predictions': args.predictions, 'on': args.on, 'split': split.name, 'protocol': protocol.to_dict(),
         'protocol_text': str(protocol), 'expressions': len(rows),
         'images': len({key_of(info['image_id']) for info in split.infos}),
-        'without_target': int(np.count_nonzero(facts.scores.areas == 0)),
+        'without_target': int(np.count_nonzero(facts.counted.areas == 0)),
         'missing': answers.count(None), 'unmatched': unmatched,
         'other_texts': [prediction.where for prediction in other_texts],
-        **report_failures(facts, metric.ratios(facts.scores, protocol), answers),
+        **report_failures(facts, metric.ratios(facts.counted, protocol), answers),
         'examples': [{**rows[index], 'choice': reasons} for index, reasons in chosen.items()],
         'rows': rows,
     }
@@ -122,7 +122,7 @@ def write(args: Namespace) -> None:
         refuse_overwriting(args.out / name, [args.predictions, args.on])
     report, pictures = analyze_errors(args)
     write_json(report, args.out / NUMBERS_FILE)
-    write_atomically(error_page(report, pictures).encode('utf-8', 'replace'), args.out / PAGE)
+    write_atomically(failure_page(report, pictures).encode('utf-8', 'replace'), args.out / PAGE)
     print_some(f'{report["split"]}: {{}} predictions belong to no expression', report['unmatched'])
     print(f'{report["split"]}: {report["failures"]["number"]} of {report["expressions"]} answers fail; '
           f'{report["missing"]} expressions have no prediction')

@@ -21,7 +21,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.evaluation.failures.router_choices import ALL
 from mmrefseg.evaluation.functional import information, pixel_counts, preferences
 from mmrefseg.models.layers import RoutingInfo, frozen_to, rerouted, without
-from mmrefseg.models.layers.rerouting import Change
+from mmrefseg.models.layers.rerouting import RoutingChange
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.visualization import draw_routing, draw_routing_costs
 
@@ -156,7 +156,7 @@ def mean_ious(model: nn.Module, batches: Iterable[dict]) -> dict[str, float]:
     return {kind: 100 * float(np.mean(np.array(ious)[members(kinds, kind)])) for kind in (ALL, *sorted(set(kinds)))}
 
 
-def changes(table: RoutingTable) -> Iterator[tuple[str, str, Change]]:
+def routing_changes(table: RoutingTable) -> Iterator[tuple[str, str, RoutingChange]]:
     """What is to be changed of which router's decisions: frozen to its mean, or without one of the experts."""
     means = {router: torch.from_numpy(table.weights(router).mean(0)).float() for router in table.experts}
     yield EVERY_ROUTER, FROZEN, frozen_to(means)
@@ -170,7 +170,7 @@ def measure_costs(model: nn.Module, loader: Iterable[dict], table: RoutingTable)
     """mIoU by kind, and router → change → kind → by how many points the mIoU falls."""
     own = mean_ious(model, track(loader, 'mIoU'))
     costs: dict[str, dict[str, dict[str, float]]] = {}
-    for router, what, change in changes(table):
+    for router, what, change in routing_changes(table):
         with rerouted(model, change):
             found = mean_ious(model, track(loader, f'{router}: {what if what == FROZEN else f"without {what}"}'))
         costs.setdefault(router, {})[what] = {kind: own[kind] - found[kind] for kind in table.kinds()}

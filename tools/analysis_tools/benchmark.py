@@ -34,6 +34,7 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import add_cfg_options, check_device, read_config
 from mmrefseg.apis.config_to_runner import mixed_precision_dtype
+from mmrefseg.apis.inference.winograd import use_winograd
 from mmrefseg.errors import UserError
 from mmrefseg.models import ReferringSegmentor
 from mmrefseg.utils.collect_env import machine, versions
@@ -71,6 +72,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if there is one)")
     parser.add_argument('--batch', type=int, default=1, help='images at once (default: 1)')
     parser.add_argument('--amp', action='store_true', help='run the model under mixed precision')
+    parser.add_argument('--winograd', action='store_true',
+                        help='on a CPU, compute 3×3 convolutions as the inferencer does, not as an evaluation does')
     parser.add_argument('--compile', action='store_true', help='run the model under torch.compile')
     parser.add_argument('--parts', action='store_true', help='also text encoder, backbone, neck and head alone')
     parser.add_argument('--training', action='store_true',
@@ -91,6 +94,8 @@ def prepare_subject(name: str, device: torch.device, args: Namespace) -> Subject
     torch.manual_seed(0)
     model = build_measured(config).to(device).eval()
     data = make_batch(config, args.batch)
+    if args.winograd:
+        use_winograd(model)
     if args.compile:
         model.compile()
     calls = answering(model, data, args.amp)

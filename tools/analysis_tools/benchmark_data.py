@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 from benchmarking.coco_like import write_coco_like
-from benchmarking.lmdb_files import write_lmdb
+from benchmarking.make_lmdb import write_lmdb
 from benchmarking.published_loader import PublishedLoader, write_published_lmdb
 from benchmarking.reporting import add_out_argument, check_least, circumstances, measure_and_show
 from mmengine.config import Config
@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.datasets import BaseReferringDataset, ReferringLMDBDataset
-from mmrefseg.datasets.referent_lines import line_of
+from mmrefseg.datasets.json_line_format import line_of
 from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import DATASETS

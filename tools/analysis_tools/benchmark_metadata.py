@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from benchmarking.coco_like import write_coco_like
-from benchmarking.lmdb_files import write_lmdb
+from benchmarking.make_lmdb import write_lmdb
 from benchmarking.phrasecut_like import write_phrasecut_like
 from benchmarking.reporting import add_out_argument, check_least, circumstances, measure_and_show
 from pycocotools import mask as mask_utils
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets import BaseReferringDataset, PhraseCutDataset, RefCOCODataset, ReferringLMDBDataset
-from mmrefseg.datasets.referent_lines import line_of
+from mmrefseg.datasets.json_line_format import line_of
 from mmrefseg.errors import InputError
 from mmrefseg.utils.collect_env import machine, versions
 

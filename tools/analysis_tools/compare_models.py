@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.apis import command_line
-from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.functional import PairedDifference, Spread, paired_difference, spread_over_seeds, summarise_iou
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
+from mmrefseg.utils.field_checks import is_int64
 from mmrefseg.utils.files import check_writable, read_json_object, refuse_overwriting, write_atomically, write_json
 from mmrefseg.utils.text_formatting import print_tables
 

@@ -17,29 +17,29 @@ from rich.table import Table
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import read_config
 from mmrefseg.datasets import BaseReferringDataset
-from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.dataset_configs import OTHERWISE, build_unread, dataset_class, dataset_config
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation import PROTOCOLS, Protocol
+from mmrefseg.evaluation.expression_counts import ExpressionCounts
 from mmrefseg.evaluation.functional import Ratio, compare_figures, estimate_figures
+from mmrefseg.evaluation.functional.expression_groups import GROUPINGS
 from mmrefseg.evaluation.metric_configs import counting_metrics, evaluators, protocols_of
 from mmrefseg.evaluation.metrics.expression_metric import ExpressionMetric
 from mmrefseg.evaluation.predictions import (
     PROTOCOLS_KEY,
     Matched,
     Predictions,
+    count_predictions,
     match_predictions,
     read_predictions,
     reannotate,
     refuse_strangers,
-    score_predictions,
 )
-from mmrefseg.evaluation.scores import Scores
 from mmrefseg.registry import DATASETS
+from mmrefseg.utils.field_checks import key_of
 from mmrefseg.utils.files import check_writable, write_json
 from mmrefseg.utils.text_formatting import print_tables
 
-GROUPINGS = ('kind', 'size', 'length')
 SHOWN_ENTRIES = 5
 
 
@@ -213,11 +213,12 @@ def add_reannotated(splits: Sequence[Split], matched: Sequence[dict[str, Matched
     return everything, told
 
 
-def ratios_of(scores: Mapping[str, Scores], metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
+def ratios_of(counted: Mapping[str, ExpressionCounts],
+              metrics: Sequence[ExpressionMetric]) -> dict[str, dict[str, Ratio]]:
     """Protocol → figures, before they are summed."""
     return {protocol.name: {'/'.join(filter(None, (metric.prefix, name))): ratio
                             for metric in metrics if protocol in metric.protocols
-                            for name, ratio in metric.ratios(scores[protocol.name], protocol).items()}
+                            for name, ratio in metric.ratios(counted[protocol.name], protocol).items()}
             for protocol in all_protocols(metrics)}
 
 
@@ -225,16 +226,16 @@ def evaluate_split(split: Split, ours: Sequence[Matched], theirs: Sequence[Match
                    metrics: Sequence[ExpressionMetric]) -> dict[str, Any]:
     """What is reported of a split."""
     protocols, boundary = all_protocols(metrics), any(metric.boundary for metric in metrics)
-    scores = [score_predictions(split.infos, matched.answers, protocols, boundary) for matched in (*ours, *theirs)]
-    seeds = [ratios_of(of_file, metrics) for of_file in scores]
+    counted = [count_predictions(split.infos, matched.answers, protocols, boundary) for matched in (*ours, *theirs)]
+    seeds = [ratios_of(of_file, metrics) for of_file in counted]
     seeds, others = seeds[:len(ours)], seeds[len(ours):]
     if split.published and not theirs:
-        others = [ratios_of(score_predictions(split.published, matched.answers, protocols, boundary), metrics)
+        others = [ratios_of(count_predictions(split.published, matched.answers, protocols, boundary), metrics)
                   for matched in ours]
     images = [key_of(info['image_id']) for info in split.infos]
     report: dict[str, Any] = {
         'expressions': len(images), 'images': len(set(images)),
-        'without_target': int(np.count_nonzero(scores[0][protocols[0].name].areas == 0)),
+        'without_target': int(np.count_nonzero(counted[0][protocols[0].name].areas == 0)),
         'missing': [[_names(info) for info, answer in zip(split.infos, matched.answers, strict=True) if answer is None]
                     for matched in ours],
         'other_texts': [[prediction.where for prediction in matched.other_texts] for matched in ours],

@@ -29,7 +29,7 @@ from mmrefseg.datasets.refshapes import make_refshapes
 from mmrefseg.models.layers.deformable_conv import DeformableConv
 from mmrefseg.utils.collect_env import computes_in_bfloat16, machine, usable_cores, versions
 from mmrefseg.utils.files import check_writable, write_atomically
-from mmrefseg.utils.mmcv_operators import compiled_for_cuda
+from mmrefseg.utils.mmcv_operator_stubs import compiled_for_cuda
 from mmrefseg.utils.model_complexity import count_flops
 from mmrefseg.utils.shipped_files import shipped_folder
 from mmrefseg.utils.text_formatting import markdown_table

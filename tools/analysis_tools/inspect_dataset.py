@@ -31,12 +31,17 @@ def advice(findings: Findings) -> list[tuple[str, str]]:
     """What to mend first: sentence and key of the list that it is about."""
     told = (('broken', 'broken lines, or masks that do not fit: {}. Mend them, training stops there'),
             ('duplicates', 'pictures in two splits: {}. Figures on them would be too good; keep each in one'),
+            ('single', 'images of train that are asked about one object alone, as nearly all of them are: {}. A model '
+                       'can learn to find it without reading; annotate several objects per image, in words of their '
+                       'own'),
             ('repeated', 'expressions of several lines of one image: {}. Say more, or unite the masks'),
             ('ambiguous', 'expressions that may also mean another object of their image, of which all their words are '
                           'said, too: {}. Say more'),
             ('untrained', 'things that other splits ask for, and train never does: {}. Split anew, or add such'),
             ('too_long', f'expressions of more than {findings.num_tokens} tokens, which would be cut: {{}}. Shorten '
                          'them, or raise num_tokens of the text encoder'),
+            ('turned', 'photos that an EXIF orientation turns: {}. See in their samples, the first, whether masks lie '
+                       'right; if not, import again with --stored'),
             ('tiny', f'masks that take up less than {100 * TINY:g} % of their image: {{}}. Are they meant?'),
             ('empty', 'lines that refer to nothing: {}. Are they meant?'))
     return [(what.format(len(entries)), key) for key, what in told if (entries := getattr(findings, key))]
@@ -72,7 +77,8 @@ def to_html(findings: Findings, folder: Path) -> str:
 
 def numbers(findings: Findings) -> dict[str, object]:
     """All that the page says, without pictures."""
-    lists = ('splits', 'broken', 'duplicates', 'repeated', 'ambiguous', 'untrained', 'too_long', 'tiny', 'empty')
+    lists = ('splits', 'broken', 'duplicates', 'single', 'repeated', 'ambiguous', 'untrained', 'too_long', 'turned',
+             'tiny', 'empty')
     return {**{key: getattr(findings, key) for key in lists}, 'tokens': dict(sorted(findings.tokens.items())),
             'words': dict(findings.words.most_common(_LISTED)), 'vocabulary': len(findings.words),
             'classes': {split: dict(counts.most_common()) for split, counts in findings.classes.items()},

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, start_testing
-from mmrefseg.apis.language_probing import probe
-from mmrefseg.datasets.changed_expressions import CHANGES
+from mmrefseg.apis.run_language_probe import probe
+from mmrefseg.datasets.changed_expressions import EXPRESSION_CHANGES
 from mmrefseg.datasets.dataset_configs import dataset_config
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.functional import Estimate, FigureDifference
-from mmrefseg.evaluation.language_probe import Probed, verdicts
+from mmrefseg.evaluation.language_probe_results import Probed, verdicts
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.utils.files import check_writable, write_json
@@ -28,15 +28,16 @@ def make_parser() -> ArgumentParser:
     """The parser of the command line."""
     parser = ArgumentParser(
         description='Test a trained model on a split as it is asked, and asked otherwise: with '
-                    + '; '.join(f'{change.says} ({name})' for name, change in CHANGES.items())
+                    + '; '.join(f'{change.says} ({name})' for name, change in EXPRESSION_CHANGES.items())
                     + '. Prints figures side by side, in percent, and what they say of the model; docs/evaluate.md '
                       'tells how to read them.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument('checkpoint', help='trained weights')
     parser.add_argument('--split', nargs='+', metavar='SPLIT',
                         help="splits to ask about, such as val testA testB (default: the config's)")
-    parser.add_argument('--changes', nargs='+', choices=CHANGES, default=list(CHANGES), metavar='NAME',
-                        help=f'ways to ask otherwise, of {", ".join(CHANGES)} (default: all)')
+    parser.add_argument('--changes', nargs='+', choices=EXPRESSION_CHANGES, default=list(EXPRESSION_CHANGES),
+                        metavar='NAME',
+                        help=f'ways to ask otherwise, of {", ".join(EXPRESSION_CHANGES)} (default: all)')
     parser.add_argument('--protocol', choices=PROTOCOLS, metavar='NAME',
                         help=f"protocol to evaluate under, of {', '.join(PROTOCOLS)} (default: the config's first)")
     parser.add_argument('--seed', type=int, default=0, help='of what is drawn (default: 0)')
@@ -48,10 +49,10 @@ def make_parser() -> ArgumentParser:
 
 def probe_table(splits: Mapping[str, Mapping[str, Probed]]) -> Table:
     """A row per split and way to ask."""
-    used = dict.fromkeys(name for rows in splits.values() for name in rows if name in CHANGES)
+    used = dict.fromkeys(name for rows in splits.values() for name in rows if name in EXPRESSION_CHANGES)
     made = Table('split', 'asked', box=box.SIMPLE_HEAD, caption_justify='left', caption=(
         'own: the same expressions as they are; answered: expressions for which any pixel is predicted; '
-        + '; '.join(f'{name}: {CHANGES[name].says}' for name in used)))
+        + '; '.join(f'{name}: {EXPRESSION_CHANGES[name].says}' for name in used)))
     for column in ('expressions', 'mIoU', 'own', 'difference', '95 % interval', 'Pr@50', 'own', 'answered', 'own'):
         made.add_column(column, justify='right')
     for split, rows in splits.items():

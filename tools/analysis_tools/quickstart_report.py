@@ -13,13 +13,13 @@ from mmengine.registry import DefaultScope
 
 from mmrefseg.apis import command_line
 from mmrefseg.datasets import LoadReferringImage, LoadReferringMask
-from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.dataset_configs import OTHERWISE
 from mmrefseg.errors import InputError
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
 from mmrefseg.registry import DATASETS
 from mmrefseg.structures.mask_formats import rle_to_mask
 from mmrefseg.utils.collect_env import machine, versions
+from mmrefseg.utils.field_checks import key_of
 from mmrefseg.utils.files import read_json_object, write_atomically, write_json
 from mmrefseg.utils.text_formatting import markdown_table
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log

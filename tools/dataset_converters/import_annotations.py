@@ -52,6 +52,9 @@ def convert(args: Namespace) -> None:
         print(f'{split}: ' + ', '.join(counted(number, what.removesuffix('s')) for what, number in numbers.items()))
     for what, count in made.notes.items():
         print(f'note: {count} {what}')
+    if list(made.splits) == ['train']:
+        print('note: all images are in the split train, so that none is left to test on; import again with --split '
+              'train=0.8 val=0.1 test=0.1 to split them anew')
     if made.broken:
         print(f'left out: {counted(len(made.broken), "broken element")}')
         print('\n'.join(f'  {message}' for message in made.broken[:_TOLD]))

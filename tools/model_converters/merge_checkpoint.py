@@ -9,9 +9,9 @@ from mmengine.registry import DefaultScope
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import add_cfg_options, read_config
 from mmrefseg.checkpoints.loading import load_checkpoint
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.checkpoints.trained_only import is_delta
-from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.files import write_atomically

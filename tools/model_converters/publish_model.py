@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from mmrefseg.apis import command_line
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.checkpoints.weights import checkpoint_bytes
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import write_atomically
 

@@ -18,8 +18,8 @@ from mmrefseg.registry import DATASETS
 
 from ..config_to_model import read_config
 from ..inference import RefSegInferencer, RefSegResult
-from .odd_strings import odd_strings
 from .refseg_onnx import Answer, Model
+from .tokenizer_check_strings import tokenizer_check_strings
 
 MOST_LOGITS, MOST_MASKS, MOST_TIME = 1e-3, 1e-3, 1.1
 _QUESTIONS = ('the red car', 'the man in the blue shirt on the left', 'a dog', 'second cup from the right')
@@ -69,7 +69,7 @@ def check_export(ask: RefSegInferencer, config: str, folder: str | Path, num_exp
 
 
 def _check_tokens(ask: RefSegInferencer, model: Model) -> bool:
-    strings = list(odd_strings(10_000))
+    strings = list(tokenizer_check_strings(10_000))
     expected = ask.model.text_encoder.tokenizer
     wrong = [text for text in strings if model.tokenizer.encode(text) != expected.encode(text)]
     print(f'tokens: {len(strings) - len(wrong)} of {len(strings)} odd strings the same'

@@ -17,7 +17,7 @@ from mmrefseg.models.segmentors import ReferringSegmentor
 from mmrefseg.models.segmentors.image_sharing import takes_text
 from mmrefseg.structures import RefSegDataSample
 
-QUESTION = ('token_ids', 'token_mask', 'image_index')
+EXPRESSION_INPUTS = ('token_ids', 'token_mask', 'image_index')
 
 
 class ImageEncoder(nn.Module):
@@ -134,12 +134,12 @@ def trace(model: ReferringSegmentor, size: int, split: bool, dcn_operator: str) 
         encoder, answerer = ImageEncoder(model), TextAndMask(model, structure, size)
         if not split:
             program = _trace(WholeModel(encoder, answerer), (image, *question), ({0: images}, *asked))
-            return [Graph('model', program, ('image', *QUESTION), ('logits', ))]
+            return [Graph('model', program, ('image', *EXPRESSION_INPUTS), ('logits', ))]
         names = tuple(f'shared_{i}' for i in range(len(shared)))
         first = _trace(encoder, (image, ), ({0: images}, ))
         second = _trace(answerer, (tuple(shared), *question), (({0: images}, ) * len(shared), *asked))
         return [Graph('image', first, ('image', ), names),
-                Graph('text_and_mask', second, (*names, *QUESTION), ('logits', ))]
+                Graph('text_and_mask', second, (*names, *EXPRESSION_INPUTS), ('logits', ))]
 
 
 def _trace(module: nn.Module, inputs: tuple, dynamic_shapes: tuple) -> ExportedProgram:

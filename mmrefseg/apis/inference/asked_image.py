@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from .questions import check_expressions
+from .expressions_per_image import check_expressions
 from .result import RefSegResult
 
 if TYPE_CHECKING:

@@ -26,15 +26,16 @@ from mmrefseg.registry import INFERENCERS
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import computes_in_bfloat16
 from mmrefseg.visualization import Panel, draw_answers
-from mmrefseg.visualization.figure import check_picture
+from mmrefseg.visualization.figure_style import check_picture
 
 from ..config_to_model import build_model, check_device, inference_pipeline, read_config
 from ..official_weights import load_any_checkpoint
 from ..sharing.model_folder import find_model_folder
 from .asked_image import AskedImage
+from .expressions_per_image import Asked, asked_of, check_expressions, count_images
 from .image_sources import Images, ImageSource, OneImage, sources_of
-from .questions import Asked, asked_of, check_expressions, count_images
 from .result import RefSegResult
+from .winograd import use_winograd
 
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 _AGAIN = 'The answers so far are good; build a new inferencer for the rest.'
@@ -63,7 +64,8 @@ class RefSegInferencer:
             print(result.expression, result.score, result.box)
 
     Images are prepared by the config's test pipeline; each is encoded once, however many expressions ask about it. The
-    model stays as :attr:`model`, in evaluation mode. Nothing is remembered from one call to the next, so that threads
+    model stays as :attr:`model`, in evaluation mode; on CPUs its 3×3 convolutions may be computed in another way than
+    while it is evaluated, see :mod:`.winograd`. Nothing is remembered from one call to the next, so that threads
     may share an inferencer.
 
     Args:
@@ -103,6 +105,7 @@ class RefSegInferencer:
         self.device = check_device(get_device() if device in (None, 'auto') else device)
         self.dtype = _choose_dtype(dtype, self.device.type)
         self.model.to(self.device).eval()
+        use_winograd(self.model)
         self.calibration = calibration_of(self.model.test_cfg.get('calibration'))
         self._encode_image, self._answer = self.model.encode_image, self.model.answer
         if compile:

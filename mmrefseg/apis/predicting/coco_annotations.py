@@ -6,8 +6,8 @@ from typing import Any
 
 from pycocotools import mask as mask_utils
 
-from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.structures.mask_formats import rle_area
+from mmrefseg.utils.field_checks import get_field
 
 CATEGORY = dict(id=1, name='referent', supercategory='')
 """Of every annotation; what was asked stands in its attributes."""

@@ -9,10 +9,10 @@ from mmrefseg.errors import UserError
 from mmrefseg.visualization import Panel, draw_answers
 
 from ..inference import ImageSource, RefSegInferencer, RefSegResult
+from .prediction_tasks import Task
 from .shard_folder import ShardFolder
-from .tasks import Task
 
-PICTURES = {'png': ('masks', '.png'), 'overlay': ('overlays', '.jpg')}
+SAVED_PICTURES = {'png': ('masks', '.png'), 'overlay': ('overlays', '.jpg')}
 """What may be saved of each answer → folder and suffix."""
 
 
@@ -20,7 +20,7 @@ class AnswerSettings(NamedTuple):
     """How images are answered, and what is saved of each answer.
 
     Args:
-        save: what to save of each answer beside its line, of ``PICTURES``. Default ().
+        save: what to save of each answer beside its line, of ``SAVED_PICTURES``. Default ().
         batch_size: expressions that the model sees at once. Default 8.
         threshold: probability that a pixel of a mask exceeds. Default None, the config's.
         workers: threads that read and prepare images ahead. Default 2.
@@ -80,7 +80,7 @@ def _entry(result: RefSegResult, task: Task, number: int, out: Path, save: tuple
     if task.sent_ids:
         entry['sent_id'] = task.sent_ids[number]
     for kind in save:
-        folder, suffix = PICTURES[kind]
+        folder, suffix = SAVED_PICTURES[kind]
         name = f'{folder}/{task.number // 1000:06d}/{task.number:09d}_{number}{suffix}'
         entry[kind] = name
         _save(result, kind, out / name)

@@ -8,11 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
+from mmrefseg.datasets.json_line_format import decode_line, iterate_lines
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.utils.files import open_atomically, read_json, refuse_foreign_files, write_atomically, write_json
 
-from .tasks import Task
+from .prediction_tasks import Task
 
 PREDICTIONS, UNREADABLE, COCO = 'predictions.jsonl', 'unreadable.jsonl', 'instances.json'
 

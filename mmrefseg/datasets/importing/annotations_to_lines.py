@@ -1,6 +1,7 @@
 """From annotations to lines: masks are drawn on their images, and objects of which the same is said are united."""
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -13,8 +14,8 @@ from mmrefseg.utils.files import MAX_IMAGE_BYTES, open_regular
 from mmrefseg.utils.image_header import ImageHeader, read_image_header, read_image_size
 
 from ..coordinate_units import CoordinateUnits
-from .image_files import Pictures
-from .records import Annotation, Notes
+from .annotation import Annotation, Notes
+from .image_files import ImageFinder, ImageNotThereError
 
 _NO_WORDS = 'objects have no expression; they are skipped'
 _NO_PIXELS = 'outlines have no pixel inside of their image; they are skipped'
@@ -49,23 +50,25 @@ class Drawn(NamedTuple):
     where: str
 
 
-def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes, stored: bool,
+def draw_all(annotations: Iterable[Annotation], finder: ImageFinder, notes: Notes, stored: bool,
              source: str) -> list[Drawn]:
     """Find the images of annotations and draw their masks.
 
     Args:
         annotations: as readers give them.
-        pictures: finds the images.
+        finder: finds the images.
         notes: gets what is broken or skipped.
         stored: whether masks are those of stored pictures, where sizes don't tell.
         source: what is read, for errors.
 
     Raises:
-        InputError: all coordinates seem to be shares or percent.
+        InputError: all coordinates seem to be shares or percent, or none of several images is there.
     """
     header_of, scales = lru_cache(None)(_header), CoordinateUnits()
     drawn, in_shares = [], []
+    named: set[str] = set()
     unusable: set[str] = set()
+    missing: list[str] = []
     for annotation in annotations:
         if not annotation.expressions:
             notes.counts[_NO_WORDS] += 1
@@ -75,11 +78,12 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
             continue
         with notes.element():
             try:
+                named.add(annotation.image)
                 unusable.add(annotation.image)
-                path, name = pictures.find(annotation.image)
+                path, name = _find(annotation.image, finder, missing)
                 header = header_of(path)
                 unusable.remove(annotation.image)
-                found, has_pixels = _draw(annotation, path, name, header, pictures, notes, stored)
+                found, has_pixels = _draw(annotation, path, name, header, finder, notes, stored)
             except InputError as error:
                 text = str(error)
                 raise InputError(text if text.startswith(annotation.where) else
@@ -94,11 +98,24 @@ def draw_all(annotations: Iterable[Annotation], pictures: Pictures, notes: Notes
                 drawn.append(found)
             else:
                 notes.counts[_NO_PIXELS] += 1
+    if len(missing) == len(named) > 1:
+        raise InputError(f'{source} names {len(named)} images, such as {missing[0][:200]!r}, but none of them is in '
+                         f'{finder.roots[0]}. Name with --images the folder that holds them; some tools export '
+                         'annotations without the images')
     if in_shares and not drawn:
         raise InputError(f'{in_shares[0]}. Let the import do so with --in-shares')
     notes.broken.extend(in_shares)
     scales.check_all(source)
     return drawn
+
+
+def _find(image: str, finder: ImageFinder, missing: list[str]) -> tuple[Path, str]:
+    """The file of an image, and its name; what isn't there is noted."""
+    try:
+        return finder.find(image)
+    except ImageNotThereError:
+        missing.append(image)
+        raise
 
 
 def _header(path: Path) -> ImageHeader:
@@ -109,10 +126,10 @@ def _header(path: Path) -> ImageHeader:
             raise InputError(f'the image {path}: {error}') from error
 
 
-def _draw(annotation: Annotation, path: Path, name: str, header: ImageHeader, pictures: Pictures, notes: Notes,
+def _draw(annotation: Annotation, path: Path, name: str, header: ImageHeader, finder: ImageFinder, notes: Notes,
           stored: bool) -> tuple[Drawn, bool]:
     """The annotation on its image, and whether it is as it should be: with a pixel, or about nothing."""
-    segmentation = _with_files(annotation.segmentation, pictures)
+    segmentation = _with_files(annotation.segmentation, finder)
     size, is_stored = _fit(annotation.size or _size_in(segmentation), header, notes, stored)
     if annotation.in_shares and isinstance(segmentation, list):
         segmentation = [[number * size[1 - index % 2] for index, number in enumerate(polygon)]
@@ -123,9 +140,9 @@ def _draw(annotation: Annotation, path: Path, name: str, header: ImageHeader, pi
     return drawn, segmentation is None or bool(pixels.any())
 
 
-def _with_files(segmentation: Segmentation, pictures: Pictures) -> Segmentation:
+def _with_files(segmentation: Segmentation, finder: ImageFinder) -> Segmentation:
     if isinstance(segmentation, dict) and 'file' in segmentation:
-        return {'file': str(pictures.find(segmentation['file'], is_mask=True)[0])}
+        return {'file': str(finder.find(segmentation['file'], is_mask=True)[0])}
     return segmentation
 
 
@@ -163,10 +180,12 @@ def lines_of_image(elements: Sequence[Drawn], keep_apart: bool, notes: Notes) ->
         notes: gets what was united, and expressions that refer to something and to nothing.
     """
     of_words: dict[tuple, list[int]] = defaultdict(list)
-    for index, element in enumerate(elements):
+    for index, element in zip(_same_objects(elements), elements, strict=True):
         for words in element.expressions:
             apart = index if keep_apart else 0
-            of_words[words, element.size, element.ignore_orientation, apart].append(index)
+            indices = of_words[words, element.size, element.ignore_orientation, apart]
+            if index not in indices:
+                indices.append(index)
     words_of: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for (words, *_), indices in of_words.items():
         masks = [index for index in indices if elements[index].mask is not None]
@@ -177,6 +196,14 @@ def lines_of_image(elements: Sequence[Drawn], keep_apart: bool, notes: Notes) ->
             notes.counts[_UNITED] += 1
         words_of[tuple(indices)].append(words)
     return [_line([elements[index] for index in indices], words) for indices, words in words_of.items()]
+
+
+def _same_objects(elements: Sequence[Drawn]) -> list[int]:
+    """For each element the first with the same mask: tables have a row per expression, not per object."""
+    first: dict[tuple, int] = {}
+    return [index if element.mask is None else
+            first.setdefault((json.dumps(element.mask), element.size, element.ignore_orientation), index)
+            for index, element in enumerate(elements)]
 
 
 def _line(objects: Sequence[Drawn], words: list[str]) -> dict:

@@ -7,11 +7,11 @@ from typing import Any
 
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import Segmentation
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import read_json
 
-from ..annotation_fields import get_field
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 
 _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression',
                      'expressions', 'caption', 'description', 'sentences', 'category')
@@ -51,7 +51,7 @@ def _read_file(file: Path, split: str, options: Options, notes: Notes) -> Iterat
             if segmentation is None:
                 continue
             with_category = {**element, 'category': categories.get(str(element.get('category_id')))}
-            words = words_at(with_category, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
+            words = words_at(with_category, _EXPRESSION_PATHS, options, notes, where)
             yield Annotation(image[0], image[1], words, segmentation, where, split, options.in_shares)
 
 

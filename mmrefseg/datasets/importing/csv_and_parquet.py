@@ -14,13 +14,13 @@ from mmrefseg.structures.mask_formats import Segmentation
 from mmrefseg.utils.files import JSON_ENCODING, MAX_IMAGE_BYTES, open_regular, read_regular
 from mmrefseg.utils.json_text import decode_json
 
+from .annotation import Annotation, Notes, Options, image_size_of, split_in, words_of
+from .bounded_parquet import bounded_batches
 from .coco import outline_of
 from .format_recognition import files_of
-from .parquet_bounds import bounded_batches
-from .records import Annotation, Notes, Options, image_size_of, split_in, words_of
 
-_IMAGES = ('image', 'image_path', 'file_name', 'filename', 'img', 'picture', 'path')
-_MASKS = ('mask', 'mask_path', 'mask_file', 'segmentation', 'polygons', 'polygon', 'rle')
+_IMAGES = ('image', 'image_path', 'file_name', 'image_file_name', 'filename', 'img', 'picture', 'path')
+_MASKS = ('mask', 'mask_path', 'mask_file', 'mask_file_name', 'segmentation', 'polygons', 'polygon', 'rle')
 _EXPRESSIONS = ('expression', 'expressions', 'sentence', 'sentences', 'text', 'caption', 'description', 'phrase',
                 'answer')
 _BEYOND = 'cells beyond the last column'

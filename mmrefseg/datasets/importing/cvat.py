@@ -1,6 +1,7 @@
 """CVAT's own XML, for images and for videos."""
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -13,8 +14,8 @@ from mmrefseg.utils.files import read_regular
 from mmrefseg.utils.image_header import check_pixels
 from mmrefseg.utils.xml_text import parse_xml
 
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
 
 _MAX_BYTES = 1 << 29
 _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'attributes.text',
@@ -50,17 +51,36 @@ def _of_image(image: Element, file: Path, split: str, options: Options, notes: N
     name = image.get('name', '')
     with notes.element():
         size = image_size_of(image.get('height'), image.get('width'), f'{file}, image {name[:80]!r}')
+        of_groups = _attributes_of_groups(image)
         for index, shape in enumerate(image):
             where = f'{file}, image {name[:80]!r}, {shape.tag} {index}'
             with notes.element():
                 segmentation = _outline(shape, size, options, notes, where)
                 if segmentation is None:
                     continue
-                attributes = {entry.get('name'): entry.text for entry in shape.iter('attribute')}
-                words = words_at({'attributes': attributes, 'label': shape.get('label'), **attributes},
-                                 [options.expression] if options.expression else _EXPRESSION_PATHS, where)
+                attributes = {**_attributes(shape), **of_groups.get(shape.get('group_id'), {})}
+                words = words_at({**attributes, 'attributes': attributes, 'label': shape.get('label')},
+                                 _EXPRESSION_PATHS, options, notes, where)
                 own_split = split or split_in(image.get('subset', ''))
                 yield Annotation(name, size, words, segmentation, where, own_split, options.in_shares)
+
+
+def _attributes(shape: Element) -> dict[str, str]:
+    """The attributes of a shape that hold something."""
+    return {entry.get('name', ''): entry.text for entry in shape.iter('attribute') if (entry.text or '').strip()}
+
+
+def _attributes_of_groups(image: Element) -> dict[str | None, dict[str, str]]:
+    """The attributes of grouped shapes, which are parts of one object; that of a part goes for all.
+
+    Parts that have different ones keep theirs.
+    """
+    groups: dict[str | None, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for shape in image:
+        for name, text in _attributes(shape).items():
+            groups[shape.get('group_id')][name].add(text)
+    return {group: {name: texts.pop() for name, texts in attributes.items() if len(texts) == 1}
+            for group, attributes in groups.items() if group is not None}
 
 
 def _outline(shape: Element, size: tuple[int, int] | None, options: Options, notes: Notes, where: str) -> Segmentation:

@@ -1,6 +1,8 @@
 """Telling by its content what kind of annotation file one is."""
 from __future__ import annotations
 
+import codecs
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 
@@ -14,9 +16,13 @@ _MAX_WHOLE = 1 << 26
 _IMAGES = ((b'\xff\xd8\xff', 'a JPEG image'), (b'\x89PNG', 'a PNG image'), (b'GIF8', 'a GIF image'),
            (b'%PDF', 'a PDF'))
 
+_ARROW = (b'\xff\xff\xff\xff', b'ARROW1')
+_NO_ANNOTATIONS = ('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp', '.tif', '.tiff')
+_TOLD = 3
+
 ZIP = 'a zip archive'
 
-NAMES = {
+FORMAT_TITLES = {
     'coco': 'COCO annotations',
     'cvat': 'CVAT XML',
     'labelme': 'a LabelMe file',
@@ -36,7 +42,7 @@ def recognise(path: str | Path) -> str:
         path: the file.
 
     Returns:
-        A format of :data:`NAMES`; or for all others words that say what it is, such as ``'a zip archive'``.
+        A format of :data:`FORMAT_TITLES`; or for all others words that say what it is, such as ``'a zip archive'``.
 
     Raises:
         MissingInputError: there is no such file.
@@ -52,6 +58,10 @@ def recognise(path: str | Path) -> str:
         return ZIP
     if start.startswith(b'PAR1'):
         return 'table'
+    if start.startswith(_ARROW):
+        return "an Arrow file, as Hugging Face's save_to_disk writes it, of which to_parquet makes a table"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return 'text in UTF-16, which must be saved in UTF-8'
     if not start.strip():
         return 'an empty file'
     if start.startswith((b'\x80\2', b'\x80\3', b'\x80\4', b'\x80\5', b'(lp')):
@@ -99,6 +109,8 @@ def _of_element(element: object) -> str:
             return 'coco'
         if 'data' in element and {'annotations', 'completions', 'predictions'} & element.keys():
             return 'label-studio'
+        if {'annotation_id', 'annotator'} <= element.keys():
+            return 'JSON-MIN of Label Studio, which does not tell whose a text is: export the project as "JSON"'
         if 'images' in element or 'annotations' in element:
             return 'a part of COCO annotations: images and annotations must both be there'
         return 'JSON Lines of another kind' if 'image' in element else ''
@@ -171,7 +183,7 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
     """
     if not source.is_dir():
         if (found := recognise(source)) != kind:
-            raise InputError(f'{source} is {NAMES.get(found, found)}, not {NAMES[kind]}. '
+            raise InputError(f'{source} is {FORMAT_TITLES.get(found, found)}, not {FORMAT_TITLES[kind]}. '
                              + _advice(found, kind, source))
         return [source]
     looked_at = sorted(path for path in source.rglob('*') if path.suffix.lower() in endings
@@ -180,10 +192,21 @@ def files_of(source: Path, kind: str, *endings: str) -> list[Path]:
         refuse_links_out(str(path), str(source))
     files = [path for path in looked_at if is_kind(path, kind)]
     if not files:
-        others = [f'{path.name} is {NAMES.get(found, found)}' for path in looked_at[:3] for found in [recognise(path)]]
-        raise InputError(f'{source} holds no file that is {NAMES[kind]} ({", ".join(endings)})'
-                         + (f'; {"; ".join(others)}' if others else '') + '. Name the right format or folder.')
+        raise InputError(f'{source} holds no file that is {FORMAT_TITLES[kind]} ({", ".join(endings)})'
+                         f'{others_in(source)}. Name the right format or folder.')
     return files
+
+
+def others_in(source: Path) -> str:
+    """What some of the files in a folder are that are no images, for a message; they begin it with a semicolon.
+
+    Args:
+        source: the folder.
+    """
+    files = (path for path in source.rglob('*') if path.suffix.lower() not in _NO_ANNOTATIONS
+             and not path.name.startswith('.') and path.is_file() and not path.is_symlink())
+    return ''.join(f'; {path.name} is {FORMAT_TITLES.get(found, found)}'
+                   for path in islice(sorted(islice(files, 1000)), _TOLD) for found in [recognise(path)])
 
 
 def _advice(found: str, kind: str, source: Path) -> str:
@@ -193,6 +216,6 @@ def _advice(found: str, kind: str, source: Path) -> str:
                 '--out DIR')
     if found == 'jsonl':
         return f'It needs no import: check it by "mmrefseg validate {source}".'
-    if found in NAMES:
+    if found in FORMAT_TITLES:
         return f'Import it by "mmrefseg import {found} {source} --out DIR".'
     return 'Name the file or folder that the annotation tool exported.'

@@ -20,7 +20,11 @@ _CLEANED = re.compile(r'[^-\w.]')  # and these it takes out, after it made space
 _OF_MASKS = re.compile('mask|segm|label', re.IGNORECASE)
 
 
-class Pictures:
+class ImageNotThereError(InputError):
+    """No file has the name of an image."""
+
+
+class ImageFinder:
     """All image files below some folders, found by what annotations call them.
 
     Annotations name images with folders of another machine, backslashes, or without an ending. The file whose path
@@ -35,6 +39,7 @@ class Pictures:
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
+        self.roots = tuple(roots)
         self._by_name: dict[str, list[tuple[Path, PurePosixPath]]] = defaultdict(list)
         self._by_upload: dict[str, list[tuple[Path, PurePosixPath]]] = defaultdict(list)
         number = 0
@@ -66,7 +71,8 @@ class Pictures:
             Its path, and its name below its root.
 
         Raises:
-            InputError: there is no such file, several fit alike, or it is a link to a place outside of its root.
+            ImageNotThereError: there is no such file.
+            InputError: several fit alike, or it is a link to a place outside of its root.
         """
         parts = [part for part in name.replace('\\', '/').split('/') if part not in ('', '.', '..')]
         if not parts:
@@ -78,8 +84,8 @@ class Pictures:
             looks_like_mask = any(_OF_MASKS.search(part) for part in inside.parts[:-1])
             fits[_common_tail(parts, inside.parts), looks_like_mask == is_mask].append((root, inside))
         if not fits:
-            raise InputError(f'the {"mask" if is_mask else "image"} {name[:200]!r} is not there. Name with --images '
-                             'the folder that holds it')
+            raise ImageNotThereError(f'the {"mask" if is_mask else "image"} {name[:200]!r} is not there. Name with '
+                                     '--images the folder that holds it')
         best = fits[max(fits)]
         if len(best) > 1:
             raise InputError(f'the name {name[:200]!r} fits {len(best)} files, such as {best[0][1]} and {best[1][1]}. '

@@ -17,14 +17,14 @@ from mmrefseg.utils.files import check_writable, sha256_of
 from mmrefseg.utils.safe_names import relative_name, split_name
 
 from ..prepared_folder import ANNOTATIONS, IMAGES
+from .annotation import Annotation, Notes, Options
 from .annotations_to_lines import Drawn, draw_all, lines_of_image
 from .coco import read_coco
 from .csv_and_parquet import read_table
 from .cvat import read_cvat
-from .image_files import Pictures
+from .image_files import ImageFinder
 from .label_studio import read_label_studio
 from .labelme import read_labelme
-from .records import Annotation, Notes, Options
 from .refcoco import read_refcoco
 from .split_assignment import DEFAULT_SHARES, assign
 from .yolo import read_yolo
@@ -103,7 +103,7 @@ def import_annotations(kind: str,
         annotations = list(FORMATS[kind](source, options or Options(), notes, *arguments))
         roots = [Path(images) if images else source if source.is_dir() else source.parent,
                  *([scratch] if any(scratch.iterdir()) else [])]
-        drawn = draw_all(annotations, Pictures(roots), notes, stored, str(source))
+        drawn = draw_all(annotations, ImageFinder(roots), notes, stored, str(source))
         _check(notes, drawn, source, skip_broken)
         folder = scratch / 'whole'
         splits = _write(drawn, folder, shares, seed, group, keep_apart, notes)
@@ -133,6 +133,8 @@ def _check(notes: Notes, drawn: list[Drawn], source: Path, skip_broken: bool) ->
                          + (f'\n... and {more} more' if more > 0 else ''))
     if not drawn:
         reasons = [f'{count} {what}' for what, count in notes.counts.items()] + notes.broken[:_TOLD]
+        if notes.fields:
+            reasons.append(f'--expression can name one of these fields: {", ".join(notes.fields)}')
         raise InputError(f'{source} holds nothing that an expression refers to'
                          + (f': {"; ".join(reasons)}' if reasons else '. Is it the right file or folder?'))
 

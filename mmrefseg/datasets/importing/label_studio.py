@@ -11,12 +11,12 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import Segmentation, mask_to_rle
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.image_header import check_pixels
 
-from ..annotation_fields import get_field
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, parse_numbers, words_of
 
 _IMAGES = ('image', 'img', 'url')
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
@@ -43,8 +43,13 @@ def read_label_studio(source: Path, options: Options, notes: Notes) -> Iterator[
 def _of_task(task: dict, where: str, options: Options, notes: Notes) -> Iterator[Annotation]:
     data = get_field(task, 'data', dict, where)
     name = image_name(_address(data, where))
-    annotations = {'annotations': task.get('annotations') or task.get('completions') or []}
-    for number, annotation in enumerate(get_field(annotations, 'annotations', list, where)):
+    annotations = get_field({'annotations': task.get('annotations') or task.get('completions') or []}, 'annotations',
+                            list, where)
+    if not annotations:
+        notes.counts['tasks have no annotations; they are skipped, and so are predictions'] += 1
+    if sum(isinstance(annotation, dict) and not annotation.get('was_cancelled') for annotation in annotations) > 1:
+        notes.counts['tasks have several annotations; all of them are taken'] += 1
+    for number, annotation in enumerate(annotations):
         inside = f'{where}, annotations[{number}]'
         results = get_field(annotation, 'result', list, inside)
         if annotation.get('was_cancelled'):
@@ -57,7 +62,8 @@ def _address(data: dict, where: str) -> str:
     """Of the task's image: in a field that is called so, or the only one that looks like an address of one."""
     texts = {key: value for key, value in data.items() if isinstance(value, str)}
     called = [texts[key] for key in _IMAGES if key in texts]
-    looks = sorted({value for value in texts.values() if value.lower().endswith(_ENDINGS)})
+    looks = sorted({value for value in texts.values()
+                    if any(part.lower().endswith(_ENDINGS) for part in (value, value.partition('?')[0]))})
     if not called and not looks:
         raise InputError(f'{where}: its data name no image')
     if not called and len(looks) > 1:
@@ -87,24 +93,27 @@ def _of_results(results: list, name: str, where: str, options: Options, notes: N
                 raise InputError(f'{inside}: original_height and original_width are missing')
             segmentation = _outline(shape, size, options, notes, inside)
             if segmentation is not None:
-                yield Annotation(name, size, _words(parts, texts, len(shapes), options.expression, inside),
+                yield Annotation(name, size, _words(parts, texts if len(shapes) == 1 else [], options, notes, inside),
                                  segmentation, inside)
 
 
-def _words(parts: list[dict], texts: list[dict], number_of_shapes: int, field: str | None,
-           where: str) -> tuple[str, ...]:
+def _words(parts: list[dict], texts: list[dict], options: Options, notes: Notes, where: str) -> tuple[str, ...]:
+    """Expressions of a region, else in texts of its task; else its labels."""
+    field = options.expression
     labels = [label for part in parts for key, labels in part.get('value', {}).items() if key.endswith('labels')
               for label in (labels if isinstance(labels, list) else [])]
     if field == 'label':
         return words_of(labels, f'{where}: label')
-
-    def texts_of(found: list[dict]) -> tuple[str, ...]:
-        return tuple(word for part in found if part.get('type') == 'textarea'
-                     and field in (None, part.get('from_name'))
-                     for word in words_of(part.get('value', {}).get('text'), f'{where}: text'))
-
-    own = texts_of(parts) or (texts_of(texts) if number_of_shapes == 1 else ())
-    return own or (() if field else words_of(labels, f'{where}: label'))
+    areas = [[part for part in found if part.get('type') == 'textarea'] for found in (parts, texts)]
+    for found in areas:
+        if own := tuple(word for part in found if field in (None, part.get('from_name'))
+                        for word in words_of(part.get('value', {}).get('text'), f'{where}: text')):
+            return own
+    if field:
+        notes.fields = notes.fields or sorted({str(part.get('from_name'))[:40] for found in areas for part in found})
+        return ()
+    notes.of_class()
+    return words_of(labels, f'{where}: label')
 
 
 def _outline(shape: dict, size: tuple[int, int], options: Options, notes: Notes, where: str) -> Segmentation:

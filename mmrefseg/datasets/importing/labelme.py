@@ -13,12 +13,12 @@ import numpy as np
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_files import content_to_mask
 from mmrefseg.structures.mask_formats import Segmentation, mask_to_rle
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import MAX_IMAGE_BYTES, read_json
 from mmrefseg.utils.image_header import check_pixels
 
-from ..annotation_fields import get_field
+from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
 
 _EXPRESSION_PATHS = ('description', 'text', 'label')
 _CORNERS = 64
@@ -52,7 +52,7 @@ def _read_file(file: Path, source: Path, options: Options, notes: Notes) -> Iter
             outline = _outline(shape, size, options, notes, where)
             if outline is None:
                 continue
-            words = words_at(shape, [options.expression] if options.expression else _EXPRESSION_PATHS, where)
+            words = words_at(shape, _EXPRESSION_PATHS, options, notes, where)
             group = shape.get('group_id')
             key = (index,) if group is None else ('group', str(group), words)
             groups[key].append((words, outline, where))

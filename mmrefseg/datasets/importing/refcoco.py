@@ -6,13 +6,13 @@ from pathlib import Path
 
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.structures.mask_formats import Segmentation
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import read_json
 
-from ..annotation_fields import get_field
 from ..refer_pickle import load_refer_pickle
+from .annotation import Annotation, Notes, Options, split_in, words_of
 from .coco import images_of, outline_of
 from .format_recognition import files_of
-from .records import Annotation, Notes, Options, split_in, words_of
 
 
 def read_refcoco(source: Path, options: Options, notes: Notes) -> Iterator[Annotation]:

@@ -1,4 +1,7 @@
-"""Ultralytics' segmentation folders, as Roboflow exports them: one text file per image, and a ``data.yaml``."""
+"""Ultralytics' segmentation folders, as Roboflow exports them: one text file per image, and a ``data.yaml``.
+
+Label Studio writes ``classes.txt`` instead.
+"""
 from __future__ import annotations
 
 from collections import Counter
@@ -11,11 +14,13 @@ from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import JSON_ENCODING, read_regular
 from mmrefseg.utils.safe_names import refuse_links_out
 
-from .records import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
+from .annotation import Annotation, Notes, Options, box_polygon, parse_number, split_in, words_of
+from .format_recognition import others_in
 
 _MAX_BYTES = 1 << 26
 _MAX_SETTINGS = 1 << 17  # PyYAML reads 50 kB per second
 _MAX_DEPTH = 20
+_CLASSES = 'classes.txt'  # what Label Studio writes in place of data.yaml, one class per line
 _OPENING = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken,
             yaml.FlowSequenceStartToken)
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
@@ -25,21 +30,22 @@ def read_yolo(source: Path, options: Options, notes: Notes) -> Iterator[Annotati
     """The outlines of all ``labels`` folders; the names of classes are the expressions.
 
     Args:
-        source: the folder with ``data.yaml``.
+        source: the folder with ``data.yaml`` or ``classes.txt``.
         options: how they are read.
         notes: gets what is broken or skipped.
 
     Raises:
-        MissingInputError: there is no ``data.yaml``, or no file of labels.
+        MissingInputError: there is neither of the two, or no file of labels.
         InputError: ``data.yaml`` names no classes, or is one of several, or a file is a link to a place outside.
     """
-    settings = sorted([*source.glob('*.yaml'), *source.glob('*.yml')])
+    settings = sorted([*source.glob('*.yaml'), *source.glob('*.yml')]) or sorted(source.glob(_CLASSES))
     files = sorted(file for file in source.rglob('*.txt') if 'labels' in file.relative_to(source).parts)
     for file in (*settings, *files):
         refuse_links_out(str(file), str(source))
-    if not settings:
-        raise MissingInputError(f'{source} holds no data.yaml, which names the classes. Name the exported folder.')
     named = [file for file in settings if file.stem == 'data'] or settings
+    if not named:
+        raise MissingInputError(f'{source} holds no data.yaml or classes.txt, which name the classes'
+                                f'{others_in(source)}. Name the exported folder, and the right format.')
     if len(named) > 1:
         raise InputError(f'{source} holds {", ".join(file.name for file in named)}, and nobody can tell which names '
                          'the classes. Leave one, and call it data.yaml.')
@@ -62,7 +68,7 @@ def _of_line(line: str, where: str, image: str, names: dict[str, str], options: 
     key, *words = line.split()
     numbers = [parse_number(word, where) for word in words]
     if key not in names:
-        raise InputError(f'{where}: there is no class {key[:20]!r} in data.yaml')
+        raise InputError(f'{where}: there is no class {key[:20]!r} in data.yaml or classes.txt')
     if any(not -0.05 <= number <= 1.05 for number in numbers):
         raise InputError(f'{where}: coordinates must be shares of the image, 0 to 1')
     if len(numbers) == 4:
@@ -81,6 +87,8 @@ def _of_line(line: str, where: str, image: str, names: dict[str, str], options: 
 
 
 def _names(file: Path) -> dict[str, str]:
+    if file.name == _CLASSES:
+        return {str(index): name for index, name in enumerate(_text(file, _MAX_SETTINGS).splitlines())}
     try:
         text = _text(file, _MAX_SETTINGS)
         _check_tokens(text)

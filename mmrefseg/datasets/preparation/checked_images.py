@@ -11,8 +11,8 @@ from mmrefseg.structures.mask_formats import draw_mask, mask_to_rle
 from mmrefseg.utils.files import MAX_IMAGE_BYTES
 from mmrefseg.utils.image_header import ImageHeader, header_of
 
+from ..json_line_format import line_of
 from ..json_lines import key_of_content
-from ..referent_lines import line_of
 from ..transforms.loading import decode_image, image_bytes, wrong_size
 from .file_catalogue import FileLocation
 

@@ -10,10 +10,10 @@ from mmrefseg.errors import InputError
 from mmrefseg.utils.worker_processes import ordered_map
 
 from ..coordinate_units import CoordinateUnits
-from ..importing.format_recognition import NAMES, recognise
+from ..importing.format_recognition import FORMAT_TITLES, recognise
+from ..json_line_format import iterate_lines
 from ..json_lines import OwnLines
 from ..prepared_folder import ANNOTATIONS, IMAGES
-from ..referent_lines import iterate_lines
 from .checked_images import ImageTask, check_image
 from .file_catalogue import FileLocation
 
@@ -74,6 +74,7 @@ def _refuse_other_kinds(file: Path) -> None:
     may_be_lines = kind == 'jsonl' or kind.startswith(('JSON', 'text', 'an empty file', 'a binary'))
     if may_be_lines or (kind == 'table' and file.suffix.lower() not in _TABLES):
         return
-    mend = f'Import it: mmrefseg import {kind} {file} --out DIR.' if kind in NAMES else 'Name a file of annotations.'
-    raise InputError(f'{file} is {NAMES.get(kind, kind)}, not JSON Lines (one object with image, mask and expression '
-                     f'per line). {mend}')
+    mend = 'Name a file of annotations.'
+    if kind in FORMAT_TITLES:
+        kind, mend = FORMAT_TITLES[kind], f'Import it: mmrefseg import {kind} {file} --out DIR.'
+    raise InputError(f'{file} is {kind}, not JSON Lines (one object with image, mask and expression per line). {mend}')

@@ -14,10 +14,10 @@ from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.utils.worker_processes import ordered_map
 
 from ..base_referring_dataset import BaseReferringDataset
+from ..json_line_format import decode_line
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import ANNOTATIONS, LMDB, check_finished, checksums_of
 from ..refer_lmdb import ReferringLMDBDataset
-from ..referent_lines import decode_line
 from .checked_images import ImageTask, check_image
 from .file_catalogue import FileLocation
 from .preparing import read_manifest

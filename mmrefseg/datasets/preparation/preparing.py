@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mmrefseg.errors import FileError, InputError, MissingInputError
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import check_writable, read_json, sha256_of, write_atomically, write_json
 from mmrefseg.utils.lmdb_file import LMDBWriter
 from mmrefseg.utils.locks import locked_file
 from mmrefseg.utils.safe_names import relative_name, split_name
 from mmrefseg.utils.worker_processes import check_workers, ordered_map
 
-from ..annotation_fields import get_field
 from ..prepared_folder import ANNOTATIONS, BROKEN, IMAGES, LMDB, MANIFEST, UNFINISHED
 from ..refer_lmdb import write_split
 from .file_catalogue import Catalogue, archives_closed_afterwards

@@ -15,9 +15,9 @@ from mmrefseg.utils.files import read_json, write_atomically
 from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
 
 from ..base_referring_dataset import BaseReferringDataset
+from ..json_line_format import LineIndex
 from ..json_lines import JSONLinesDataset
 from ..prepared_folder import ANNOTATIONS, IMAGES, checksums_of, index_of
-from ..referent_lines import LineIndex
 from .checked_images import ImageTask, check_image
 from .file_catalogue import FileLocation
 from .recipes import SplitSize

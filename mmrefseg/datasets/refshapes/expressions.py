@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from .phrase_extension import Extension, Thing, above, bits, greatest
+from .objects_of_phrase import Extension, Thing, above, bits, greatest
 
 T = TypeVar('T')
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .expressions import SIZE_WORDS, Noun, directions, noun_phrases, pick
-from .phrase_extension import Extension, Thing
+from .objects_of_phrase import Extension, Thing
 
 NUMBERS = ('none', 'one', 'two', 'three', 'four', 'five', 'six')
 HEADS = ('object', 'shape')

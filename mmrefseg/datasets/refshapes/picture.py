@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .expressions import describe
-from .phrase_extension import Thing
+from .objects_of_phrase import Thing
 from .scene import COLOURS, HELD_OUT, SPLITS, Item, Scene, sample_scene
 
 
@@ -209,7 +209,7 @@ class Sentence(NamedTuple):
     kind: str
 
 
-class Referent(NamedTuple):
+class ShapeReferent(NamedTuple):
     """One object, and its expressions.
 
     Args:
@@ -230,7 +230,7 @@ class Picture(NamedTuple):
         objects: one per object of the scene.
     """
     jpeg: bytes
-    objects: list[Referent]
+    objects: list[ShapeReferent]
 
 
 def _thing(item: Item, annotation: dict, image_size: tuple[int, int]) -> Thing:
@@ -293,5 +293,5 @@ def make_picture(task: PictureTask) -> Picture:
         styles = rng.integers(len(RAW_STYLES), size=len(texts))
         sentences = [Sentence(text, RAW_STYLES[style](text), kind)
                      for (text, kind), style in zip(texts, styles, strict=True)]
-        objects.append(Referent(item.shape, annotation, sentences))
+        objects.append(ShapeReferent(item.shape, annotation, sentences))
     return Picture(jpeg, objects)

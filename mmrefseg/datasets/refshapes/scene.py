@@ -97,7 +97,7 @@ SPLITS = ('train', 'val', 'testA', 'testB')
 
 REFERENCE_SIDE = 112
 """Sizes in pixels below hold for an image whose shorter side is this long; others are scaled."""
-SIDES = (19.0, 44.0)
+SHAPE_SIDES = (19.0, 44.0)
 MAX_TURN = math.radians(15)
 MIN_VISIBLE_SHARE = 0.6
 PLACING_TRIES = 20
@@ -197,7 +197,7 @@ def _try_scene(combinations: list[tuple[str, str]], image_size: tuple[int, int],
     labels = np.full(image_size[::-1], -1, np.int8)
     items, seen, full = [], [], []
     for shape, colour in combinations:
-        patch = coverage(shape, scale * rng.uniform(*SIDES), rng.uniform(-MAX_TURN, MAX_TURN))
+        patch = coverage(shape, scale * rng.uniform(*SHAPE_SIDES), rng.uniform(-MAX_TURN, MAX_TURN))
         for _ in range(PLACING_TRIES):
             item = Item(shape, colour, *_corner(patch, items, image_size, rng), patch)
             if _lay(item, labels, seen, full):

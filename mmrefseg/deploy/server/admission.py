@@ -11,9 +11,9 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from .known_names import KnownNames
+from .allowed_hosts import AllowedHosts
 from .limits import Limits
-from .prometheus_metrics import Metrics
+from .prometheus_metrics import ServerMetrics
 
 RETRY_AFTER = 2
 """Seconds after which a client that was turned away may come again."""
@@ -82,7 +82,7 @@ class Admission:
         names: the server's.
     """
 
-    def __init__(self, app: Any, limits: Limits, metrics: Metrics, names: KnownNames) -> None:
+    def __init__(self, app: Any, limits: Limits, metrics: ServerMetrics, names: AllowedHosts) -> None:
         self._app, self._limits, self._metrics, self._names = app, limits, metrics, names
         self._inside, self._room = 0, Room(limits.held_bytes)
 

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from mmrefseg.version import __version__
 
 from .admission import Admission, busy
-from .known_names import KnownNames
+from .allowed_hosts import AllowedHosts
 from .limits import Limits
-from .prometheus_metrics import Metrics
+from .prometheus_metrics import ServerMetrics
 from .question_and_reply import INCLUDED, Question
 from .request_reading import Fetch, read_question
 from .worker_pool import BusyError, WorkerPool
@@ -88,8 +88,8 @@ async def _hung_up(request: Request) -> None:
             pass
 
 
-def create_app(pool: WorkerPool, limits: Limits, metrics: Metrics, fetch: Fetch | None = None,
-               names: KnownNames | None = None) -> FastAPI:
+def create_app(pool: WorkerPool, limits: Limits, metrics: ServerMetrics, fetch: Fetch | None = None,
+               names: AllowedHosts | None = None) -> FastAPI:
     """Make the server's application: its addresses, behind the limits.
 
     Args:
@@ -100,7 +100,7 @@ def create_app(pool: WorkerPool, limits: Limits, metrics: Metrics, fetch: Fetch 
         names: the server's. Default None, those of this machine.
     """
     app = FastAPI(title='mmrefseg', version=__version__, description='Finds in images what expressions refer to.')
-    app.add_middleware(Admission, limits=limits, metrics=metrics, names=names or KnownNames())
+    app.add_middleware(Admission, limits=limits, metrics=metrics, names=names or AllowedHosts())
     asking = app.state.asking = Asking(pool, limits)
 
     @app.post('/v1/segment', openapi_extra=_BODY, responses=_RESPONSES)

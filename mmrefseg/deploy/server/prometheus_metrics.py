@@ -4,7 +4,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
-class Metrics:
+class ServerMetrics:
     """Counters, times and gauges of one server, for Prometheus.
 
     Attributes:

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mmrefseg.apis.inference.questions import check_expressions
+from mmrefseg.apis.inference.expressions_per_image import check_expressions
 from mmrefseg.errors import UserError
 from mmrefseg.utils.json_text import decode_json
 

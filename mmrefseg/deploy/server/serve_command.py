@@ -97,20 +97,20 @@ def serve(args: Namespace, page: bool, allow_urls: bool = False, label_studio: s
         UserError: a package is missing, the model cannot be loaded, or the port is taken.
     """
     need_extra('serve', 'fastapi', 'uvicorn', 'multipart', 'prometheus_client')
+    from .allowed_hosts import AllowedHosts
     from .app import create_app
     from .browser_page import add_page, made_examples, named_examples
-    from .known_names import KnownNames
     from .label_studio import add_label_studio, label_studio_fetch
-    from .prometheus_metrics import Metrics
+    from .prometheus_metrics import ServerMetrics
     from .run_server import run_server
     from .worker_pool import WorkerPool
 
-    limits, metrics = limits_of(args), Metrics()
+    limits, metrics = limits_of(args), ServerMetrics()
     fetch = partial(download_image, longest=limits.seconds, limit=limits.image_bytes, public_only=True)
     load = partial(load_inferencer, args.model, args.weights, args.device, args.dtype)
     print('loading the model …', flush=True)
     with WorkerPool(load, metrics, args.workers, args.batch_size, limits.waiting, limits.seconds) as pool:
-        app = create_app(pool, limits, metrics, fetch if allow_urls else None, KnownNames(args.host, args.allow_host))
+        app = create_app(pool, limits, metrics, fetch if allow_urls else None, AllowedHosts(args.host, args.allow_host))
         if page:
             add_page(app, named_examples(args.examples) if args.examples else made_examples())
         if label_studio:

@@ -14,7 +14,7 @@ from typing import Any
 from mmrefseg.apis.inference import RefSegInferencer
 from mmrefseg.errors import UserError
 
-from .prometheus_metrics import Metrics
+from .prometheus_metrics import ServerMetrics
 from .question_and_reply import Question, Reply
 from .worker import work
 
@@ -55,8 +55,8 @@ class WorkerPool:
         UserError: the model cannot be loaded.
     """
 
-    def __init__(self, load: Callable[[], RefSegInferencer], metrics: Metrics, workers: int = 1, batch_size: int = 8,
-                 waiting: int = 64, seconds: float = 60.0, loading_seconds: float = 600.0,
+    def __init__(self, load: Callable[[], RefSegInferencer], metrics: ServerMetrics, workers: int = 1,
+                 batch_size: int = 8, waiting: int = 64, seconds: float = 60.0, loading_seconds: float = 600.0,
                  start_method: str = 'spawn') -> None:
         self._arguments = load, batch_size
         self._metrics, self._batch_size = metrics, batch_size

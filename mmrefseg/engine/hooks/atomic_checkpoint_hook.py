@@ -12,18 +12,18 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmrefseg.checkpoints.latest_checkpoint import latest_whole_checkpoint, missing_parts
 from mmrefseg.checkpoints.loading import is_hub_state, is_run_meta
+from mmrefseg.checkpoints.module_weights import unwrap_model
 from mmrefseg.checkpoints.reading import check_readable
 from mmrefseg.checkpoints.trained_only import base_digests, digests, part_of, remove_frozen_weights
-from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.errors import InputError, UserError
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.files import write_atomically
 
-from . import exact_resume
-from .checkpoint_notes import keep_own_notes, regular_file
+from ..resuming import exact_resume
+from ..resuming.non_finite_state import infinite_buffers, refuse_non_finite
+from ..resuming.noted_files import keep_own_notes, regular_file
+from ..resuming.state_checks import check_training_state
 from .load_checkpoint_hook import LoadCheckpointHook
-from .non_finite_state import infinite_buffers, refuse_non_finite
-from .training_state import check_training_state
 
 _LOCAL = ('atomic_local', 'local')
 

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 
-from .non_finite_state import how_to_go_on
+from ..resuming.non_finite_state import how_to_go_on
 
 
 @HOOKS.register_module()

@@ -10,7 +10,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.type_hints import Count
 
-from ..answered_samples import answered_samples, spread_indices
+from ..sample_inference import answered_samples, spread_indices
 
 
 @HOOKS.register_module()

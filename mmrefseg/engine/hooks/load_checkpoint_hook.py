@@ -7,12 +7,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmrefseg.checkpoints.loading import check_resumable, load_checkpoint
+from mmrefseg.checkpoints.module_weights import unwrap_model
 from mmrefseg.checkpoints.partial_loading import fit_partially, loading_table
 from mmrefseg.checkpoints.trained_only import add_frozen_weights
-from mmrefseg.checkpoints.weights import unwrap_model
 from mmrefseg.registry import HOOKS
 
-from .training_state import check_average
+from ..resuming.state_checks import check_average
 
 
 @HOOKS.register_module()

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmrefseg.checkpoints.weights import unwrap_model
+from mmrefseg.checkpoints.module_weights import unwrap_model
 from mmrefseg.registry import HOOKS
 from mmrefseg.utils.model_complexity import parameter_table
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmrefseg.datasets.annotation_fields import key_of
 from mmrefseg.datasets.base_referring_dataset import AnnotatedObject
 from mmrefseg.datasets.expression_kind import classify_expression
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.structures.mask_position import position_of
+from mmrefseg.utils.field_checks import key_of
 
+from ..expression_counts import ExpressionCounts, unions_of
 from ..functional import pixel_counts, truth_mask
 from ..predictions import Prediction
-from ..predictions.scoring import MaskPair, mask_pairs, scores_of
+from ..predictions.counting import MaskPair, counts_of, mask_pairs
 from ..protocols import Protocol
-from ..scores import Scores, unions_of
 from .failure_classes import MISSING, classify_failure
 from .threshold_sweep import ThresholdSweep
 
@@ -34,7 +34,7 @@ class Facts:
     """Of N expressions, in the order of the data set.
 
     Args:
-        scores: what was counted.
+        counted: what was counted.
         ious: (N, ), IoU from 0 to 1; 1 where nothing is there and nothing is answered.
         failures: class of the failure; None for an answer that is good enough.
         positions: where on the image the referent lies; ``''`` without one.
@@ -44,7 +44,7 @@ class Facts:
         sweep: figures at other thresholds; without expressions where no probabilities are stored.
     """
 
-    scores: Scores
+    counted: ExpressionCounts
     ious: np.ndarray
     failures: list[str | None]
     positions: list[str]
@@ -86,7 +86,7 @@ def collect_facts(infos: Sequence[Mapping[str, Any]], answers: Sequence[Predicti
     given = any(info.get('kind') for info in infos)
     kinds = [info.get('kind') or ('' if given else classify_expression(info['text'])) for info in infos]
     counts = np.array(rows, np.int64)
-    return Facts(scores_of(infos, areas, counts), _ious(counts, min_pixels), failures, positions,
+    return Facts(counts_of(infos, areas, counts), _ious(counts, min_pixels), failures, positions,
                  [same_category(info, by_category) for info in infos], kinds, given, sweep)
 
 

@@ -50,7 +50,7 @@ def report_failures(facts: Facts, ratios: Mapping[str, Ratio], answers: Sequence
     Raises:
         InputError: there are no expressions, or stored routing isn't as documented.
     """
-    images = facts.scores.images
+    images = facts.counted.images
     failed = np.array([failure is not None for failure in facts.failures])
     share = Ratio(failed.astype(np.int64), np.ones_like(failed, np.int64))
     mean = next(iter(ratios.values()))
@@ -86,10 +86,10 @@ def group_facts(facts: Facts) -> dict[str, dict[str, np.ndarray]]:
     Returns:
         Grouping → name → (N, ), boolean; empty groups are left out.
     """
-    scores = facts.scores
+    counted = facts.counted
     groups: dict[str, dict[str, np.ndarray]] = {}
-    for key, members in group_expressions(('kind', 'length', 'size'), facts.kinds, scores.areas,
-                                          scores.lengths).items():
+    for key, members in group_expressions(('kind', 'length', 'size'), facts.kinds, counted.areas,
+                                          counted.lengths).items():
         grouping, _, name = key.partition('=')
         groups.setdefault(grouping, {})[name] = members
     others = [None if number is None else f'{_MOST} or more' if number >= _MOST else str(number)

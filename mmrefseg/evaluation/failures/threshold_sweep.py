@@ -15,7 +15,7 @@ from mmrefseg.utils.image_header import read_image_size
 
 from ..functional import iou_ratios, percentages
 from ..predictions import Prediction
-from ..predictions.scoring import MaskPair
+from ..predictions.counting import MaskPair
 
 SWEPT_THRESHOLDS = tuple(range(5, 100, 5))  # percent
 

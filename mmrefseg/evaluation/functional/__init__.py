@@ -1,9 +1,9 @@
-from .association import Information, Preference, information, preferences
 from .boundary import boundary, boundary_counts
 from .expression_groups import group_expressions
 from .gres import gres_ratios, summarise_gres
 from .iou import intersection_and_union, iou_ratios, pixel_counts, summarise_iou
-from .masks_in_frame import logits_on, predicted_mask, truth_mask
+from .masks_under_protocol import logits_on, predicted_mask, truth_mask
+from .mutual_information import Information, Preference, information, preferences
 from .paired_comparison import (
     Estimate,
     FigureDifference,

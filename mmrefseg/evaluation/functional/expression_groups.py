@@ -1,12 +1,13 @@
-"""Groups of expressions whose figures stand beside those of all."""
+"""Groups of expressions: whose figures stand beside those of all, or that are drawn together."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Hashable, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
 Grouping = Literal['kind', 'size', 'length']
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 _SIZES = {'none': (0, 0), 'small': (1, 32**2 - 1), 'medium': (32**2, 96**2 - 1), 'large': (96**2, None)}
 _LENGTHS = {'1-2': (0, 2), '3-5': (3, 5), '6-10': (6, 10), '11+': (11, None)}
@@ -40,3 +41,15 @@ def group_expressions(by: Sequence[Grouping], kinds: Sequence[str], areas: np.nd
                      for name, (low, high) in bands.items()}
         groups |= {f'{grouping}={name}': members for name, members in named.items() if members.any()}
     return groups
+
+
+def group_numbers(images: Sequence[Hashable]) -> np.ndarray:
+    """The number of each expression's image, in the order in which images first appear; (N, ).
+
+    Args:
+        images: N keys; expressions with equal keys are about the same image.
+    """
+    # Whole numbers can be chosen so that they all meet in the same places of a dictionary, texts cannot.
+    keys = [repr(image) if type(image) in (int, str) else image for image in images]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)

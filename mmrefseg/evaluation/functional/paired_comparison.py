@@ -9,7 +9,9 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
-from .ratios import INTERVAL, RESAMPLES, Ratio, group_numbers, resampled_percentages, resampled_sums
+from .bootstrap import INTERVAL, RESAMPLES, resampled_percentages, resampled_sums
+from .expression_groups import group_numbers
+from .ratios import Ratio
 
 _SEEN = 1.959964 + 0.841621
 """Standard errors that a difference must have to lie outside of 95 % around 0 four times in five."""

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from mmrefseg.errors import InputError
 
+from ..expression_counts import ExpressionCounts, extend_ratios, unions_of
 from ..functional import Ratio, iou_ratios, percentages, pixel_counts, predicted_mask, truth_mask
 from ..functional.boundary import boundary_counts
 from ..functional.expression_groups import Grouping
 from ..protocols import PROTOCOLS, Protocol, ProtocolSetting, resolve_protocols
-from ..scores import Scores, extend_ratios, unions_of
 
 _ORIGIN = ('image_id', 'ref_id', 'sent_id')
 
@@ -57,26 +57,26 @@ class ExpressionMetric(BaseMetric):
             protocol: the rules.
         """
 
-    def ratios(self, scores: Scores, protocol: Protocol) -> dict[str, Ratio]:
+    def ratios(self, counted: ExpressionCounts, protocol: Protocol) -> dict[str, Ratio]:
         """All figures under one protocol before they are summed, those of boundaries and groups included.
 
         Args:
-            scores: what was counted.
+            counted: what was counted.
             protocol: the rules.
         """
-        own = self.own_ratios(scores.counts, protocol)
-        if scores.boundary_counts is not None:
-            own = {**own, 'bIoU': self.boundary_ratio(scores, protocol)}
-        return extend_ratios(own, scores, protocol, self.by)
+        own = self.own_ratios(counted.counts, protocol)
+        if counted.boundary_counts is not None:
+            own = {**own, 'bIoU': self.boundary_ratio(counted, protocol)}
+        return extend_ratios(own, counted, protocol, self.by)
 
-    def boundary_ratio(self, scores: Scores, protocol: Protocol) -> Ratio:
+    def boundary_ratio(self, counted: ExpressionCounts, protocol: Protocol) -> Ratio:
         """Mean boundary IoU before it is summed.
 
         Args:
-            scores: what was counted, boundaries included.
+            counted: what was counted, boundaries included.
             protocol: its rule for an empty union.
         """
-        counts = np.asarray(scores.boundary_counts)
+        counts = np.asarray(counted.boundary_counts)
         return iou_ratios(counts[:, 0], unions_of(counts), (), protocol.empty_union)['mIoU']
 
     @property
@@ -122,19 +122,19 @@ class ExpressionMetric(BaseMetric):
         figures: dict[str, float] = {}
         for protocol in self.protocols:
             print_log(f'Protocol {protocol}', 'current')
-            found = percentages(self.ratios(self._scores(results, protocol), protocol))
+            found = percentages(self.ratios(self._counted(results, protocol), protocol))
             figures |= {self.name_of(name, protocol): value for name, value in found.items()}
         return figures
 
-    def _scores(self, results: list[tuple], protocol: Protocol) -> Scores:
+    def _counted(self, results: list[tuple], protocol: Protocol) -> ExpressionCounts:
         if not results:
             raise InputError('there are no expressions to evaluate; is the split empty, or did the metric see no '
                              'samples?')
         images, refs, sents, kinds, lengths, areas, *counts = zip(*results, strict=True)
         counts = np.array(counts, np.int64).T.reshape(len(results), len(self.protocols), -1)
         counts = counts[:, self.protocols.index(protocol)]
-        return Scores(images, refs, sents, kinds, np.array(lengths), np.array(areas), counts[:, :3],
-                      counts[:, 3:] if self.boundary else None)
+        return ExpressionCounts(images, refs, sents, kinds, np.array(lengths), np.array(areas), counts[:, :3],
+                                counts[:, 3:] if self.boundary else None)
 
 
 def answer_under(sample: Mapping[str, Any], protocol: Protocol) -> Tensor:

@@ -7,10 +7,10 @@ import numpy as np
 
 from mmrefseg.registry import METRICS
 
+from ..expression_counts import ExpressionCounts, unions_of
 from ..functional import Ratio, gres_ratios, iou_ratios
 from ..functional.expression_groups import Grouping
 from ..protocols import Protocol, ProtocolSetting
-from ..scores import Scores, unions_of
 from .expression_metric import ExpressionMetric
 
 
@@ -49,8 +49,8 @@ class GRESMetric(ExpressionMetric):
         shared, predicted, targets = counts.T
         return gres_ratios(shared, predicted, targets, self.min_pixels, self.thresholds)
 
-    def boundary_ratio(self, scores: Scores, protocol: Protocol) -> Ratio:
+    def boundary_ratio(self, counted: ExpressionCounts, protocol: Protocol) -> Ratio:
         """Mean boundary IoU, in which "no target" counts as in gIoU."""
-        counts = np.array(scores.boundary_counts)
-        counts[scores.counts[:, 1] < max(self.min_pixels, 1), :2] = 0
+        counts = np.array(counted.boundary_counts)
+        counts[counted.counts[:, 1] < max(self.min_pixels, 1), :2] = 0
         return iou_ratios(counts[:, 0], unions_of(counts), (), 1)['mIoU']

@@ -11,10 +11,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmrefseg.datasets import PhraseCutDataset
-from mmrefseg.datasets.annotation_fields import get_field
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.registry import METRICS
 from mmrefseg.structures.mask_formats import draw_mask
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import check_writable, read_json, write_json
 
 from ..functional import PhraseCutSubsets, intersection_and_union, summarise_iou, summarise_subsets

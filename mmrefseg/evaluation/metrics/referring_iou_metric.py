@@ -7,10 +7,10 @@ import numpy as np
 
 from mmrefseg.registry import METRICS
 
+from ..expression_counts import unions_of
 from ..functional import Ratio, iou_ratios
 from ..functional.expression_groups import Grouping
 from ..protocols import Protocol, ProtocolSetting
-from ..scores import unions_of
 from .expression_metric import ExpressionMetric
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
-from mmrefseg.datasets.annotation_fields import is_int64
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import Segmentation
 from mmrefseg.utils.expression_checks import check_expression
+from mmrefseg.utils.field_checks import is_int64
 from mmrefseg.utils.safe_names import refuse_links_out, relative_name
 
 # Names of the same field: ours first.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
+from mmrefseg.datasets.json_line_format import decode_line, iterate_lines
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import read_json
 from mmrefseg.utils.safe_names import relative_name, split_name

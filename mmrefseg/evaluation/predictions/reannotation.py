@@ -8,8 +8,8 @@ from mmrefseg.errors import InputError
 
 from ..functional import iou_ratios, percentages
 from ..protocols import PROTOCOLS
+from .counting import count_predictions
 from .prediction import Prediction
-from .scoring import score_predictions
 
 
 class Reannotated(NamedTuple):
@@ -45,8 +45,8 @@ def reannotate(infos: Sequence[Mapping[str, Any]], masks: Sequence[Prediction | 
     changed = [{**infos[index], 'segmentation': _mask_on_image(mask)} for index, mask in enumerate(masks) if mask]
     # An empty mask that agrees with an empty one is as good as any other.
     protocol = PROTOCOLS['lisa']
-    scores = score_predictions([infos[index] for index in indices], [masks[index] for index in indices], [protocol])
-    counted = scores[protocol.name]
+    counted = count_predictions([infos[index] for index in indices], [masks[index] for index in indices],
+                                [protocol])[protocol.name]
     figures = percentages(iou_ratios(counted.intersections, counted.unions, (), protocol.empty_union))
     return Reannotated(indices, changed, figures['mIoU'])
 

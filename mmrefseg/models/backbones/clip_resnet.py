@@ -8,7 +8,7 @@ from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
 from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
-from mmrefseg.checkpoints.weights import load_weights
+from mmrefseg.checkpoints.module_weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 

@@ -15,8 +15,8 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from timm.models.vision_transformer_hybrid import HybridEmbed
 from torch import Tensor, nn
 
+from mmrefseg.checkpoints.module_weights import load_weights
 from mmrefseg.checkpoints.pretrained import require_weights
-from mmrefseg.checkpoints.weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.type_hints import Count

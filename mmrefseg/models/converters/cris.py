@@ -8,7 +8,7 @@ from .renaming import (
     CLIP_TEXT,
     REFINEMENT,
     Conversion,
-    Names,
+    RenamingTable,
     convert_head,
     renamed,
     split_checkpoint,
@@ -17,12 +17,12 @@ from .renaming import (
 )
 
 _VISUAL = 'visual.'
-_CLIP_VISUAL: Names = (
+_CLIP_VISUAL: RenamingTable = (
     (r'^attnpool\.connect\.0\.', 'connect.conv.'),
     (r'^attnpool\.connect\.1\.', 'connect.bn.'),
     (r'^(?!connect\.)', 'tower.'),
 )
-_NECK: Names = (
+_NECK: RenamingTable = (
     (r'^norm_layer\.0\.', 'gated_norm.'),
     *((rf'^f{level}_v_proj\.', f'project.{i}.') for level, i in ((3, 0), (2, 1), (1, 2))),
     *((rf'^f{level}_cat\.', f'join.{i}.') for level, i in ((3, 0), (2, 1))),

@@ -11,7 +11,7 @@ from .renaming import (
     CLIP_TEXT,
     REFINEMENT,
     Conversion,
-    Names,
+    RenamingTable,
     convert_head,
     fold_biases,
     renamed,
@@ -22,7 +22,7 @@ from .renaming import (
 
 _PARTS = ('txt_backbone', 'dinov2', 'neck', 'decoder', 'proj')
 
-_ADAPTER: Names = (
+_ADAPTER: RenamingTable = (
     (r'\.dense_branch', '.branches.branch'),
     (r'\.D_fc1\.', '.down.'),
     (r'\.D_fc2\.', '.up.'),
@@ -31,8 +31,8 @@ _ADAPTER: Names = (
     (r'\.cross\.text_proj\.', '.attention.words.'),
     (r'\.cross\.back_proj\.', '.attention.out.'),
 )
-_VISUAL_ADAPTER: Names = ((r'^blocks\.(\d+)\.adapter\.', r'adapters.\1.'), *_ADAPTER)
-_NECK: Names = (
+_VISUAL_ADAPTER: RenamingTable = ((r'^blocks\.(\d+)\.adapter\.', r'adapters.\1.'), *_ADAPTER)
+_NECK: RenamingTable = (
     *((rf'^fusion{level}\.multihead_attn\.', f'gates.{i}.') for i, level in enumerate((3, 4, 5))),
     *((rf'^f{level}_proj\.', f'project.{i}.') for i, level in enumerate((3, 4, 5))),
     (r'\.out_proj\.', '.out.'),

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from mmrefseg.errors import InputError
 
-Names = tuple[tuple[str, str], ...]
+RenamingTable = tuple[tuple[str, str], ...]
 
 
 class Conversion(NamedTuple):
@@ -39,29 +39,29 @@ class Conversion(NamedTuple):
 
 
 # A convolution (0) with its batch normalisation (1), at the end of a name.
-CONV_LAYER: Names = ((r'\.0\.weight$', '.conv.weight'), (r'\.1\.(\w+)$', r'.bn.\1'))
+CONV_LAYER: RenamingTable = ((r'\.0\.weight$', '.conv.weight'), (r'\.1\.(\w+)$', r'.bn.\1'))
 
-CLIP_TEXT: Names = (
+CLIP_TEXT: RenamingTable = (
     (r'^transformer\.resblocks\.(\d+)\.adapter\.', r'adapters.\1.'),
     (r'^(?!adapters\.)', 'tower.'),
 )
 
 # What both necks end with.
-REFINEMENT: Names = (
+REFINEMENT: RenamingTable = (
     (r'^aggr\.', 'reduce.'),
     (r'^coordconv\.0\.conv1\.', 'refine.0.conv.'),
     (r'^coordconv\.1\.', 'refine.1.'),
     *CONV_LAYER,
 )
 
-_DECODER: Names = (
+_DECODER: RenamingTable = (
     *((rf'\.norm{i + 1}\.', f'.norms.{i}.') for i in range(3)),
     (r'\.self_attn', '.self_attention'),
     (r'\.multihead_attn\.', '.cross_attention.'),
     (r'\.cross_attn_norm\.', '.cross_attention_norm.'),
 )
 
-_PROJECTOR: Names = (
+_PROJECTOR: RenamingTable = (
     (r'^vis\.1\.', 'projector.conv1.'),
     (r'^vis\.3\.', 'projector.conv2.'),
     (r'^vis\.4\.', 'projector.out.'),
@@ -70,7 +70,7 @@ _PROJECTOR: Names = (
 )
 
 
-def renamed(part: Mapping[str, Tensor], names: Names, prefix: str) -> dict[str, Tensor]:
+def renamed(part: Mapping[str, Tensor], names: RenamingTable, prefix: str) -> dict[str, Tensor]:
     """Rename the weights of one part.
 
     Args:

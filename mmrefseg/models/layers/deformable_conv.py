@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from mmrefseg.errors import InputError, MissingPackageError
-from mmrefseg.utils.mmcv_operators import MEND, compiled, compiled_for_cuda
+from mmrefseg.utils.mmcv_operator_stubs import MEND, compiled, compiled_for_cuda
 
 from .initialization import zeroed
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from .routing import Router, RoutingInfo
 
-Change = Callable[[Router, RoutingInfo], RoutingInfo]
+RoutingChange = Callable[[Router, RoutingInfo], RoutingInfo]
 
 
 @contextmanager
-def rerouted(model: nn.Module, change: Change) -> Iterator[None]:
+def rerouted(model: nn.Module, change: RoutingChange) -> Iterator[None]:
     """Change what a model's routers decide, until the context is left.
 
     Args:
@@ -28,7 +28,7 @@ def rerouted(model: nn.Module, change: Change) -> Iterator[None]:
             hook.remove()
 
 
-def frozen_to(weights: Mapping[str, Tensor]) -> Change:
+def frozen_to(weights: Mapping[str, Tensor]) -> RoutingChange:
     """Give every sample the same weights.
 
     Args:
@@ -44,7 +44,7 @@ def frozen_to(weights: Mapping[str, Tensor]) -> Change:
     return change
 
 
-def without(name: str, expert: str) -> Change:
+def without(name: str, expert: str) -> RoutingChange:
     """Take one expert from a router, which then decides among the others.
 
     Args:

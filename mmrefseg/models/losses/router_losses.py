@@ -43,6 +43,9 @@ class RouterLoss(nn.Module, ABC):
 class RouterZLoss(RouterLoss):
     """Mean of the squared logits: keeps them small.
 
+    This is SERA's formula (arXiv 2603.12538). The z-loss of ST-MoE (arXiv 2202.08906) is another: the mean over the
+    samples of logsumexp(logits)².
+
     Args:
         loss_weight: weight of the loss.
     """

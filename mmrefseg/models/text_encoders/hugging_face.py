@@ -1,7 +1,8 @@
 """Text towers and tokenizers of Hugging Face's transformers, as open_clip's multilingual models have them."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,9 +12,27 @@ from torch import Tensor, nn
 from mmrefseg.errors import InputError, MissingInputError, MissingPackageError
 
 _CLIPS_VOCABULARY = 49408
+_FEWEST = 0.9  # some vocabularies are rounded up, that of CLIPA from 30,522 to 32,000
 
 # Others reach transformers, which runs the code of a repository if it is told to, and writes where it is told to.
 _TOKENIZER_SETTINGS = frozenset(('clean', 'strip_sep_token', 'language', 'tokenizer_mode'))
+
+
+@contextmanager
+def from_hub(what: str) -> Iterator[None]:
+    """Say what is missing, and how to get it, where transformers finds no such files.
+
+    Args:
+        what: what is read, for the message.
+
+    Raises:
+        MissingInputError: it is not here, and cannot be downloaded.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise MissingInputError(f'{what} cannot be had: {str(error).rstrip(".")}. Name a folder that holds it, or let '
+                                'this machine reach the Hugging Face hub once') from error
 
 
 def check_names(text_cfg: Mapping[str, Any], arch: str | Mapping[str, Any]) -> bool:
@@ -64,11 +83,8 @@ class HuggingFaceTokenizer:
 
     def __init__(self, text_cfg: Mapping[str, Any], num_tokens: int) -> None:
         self.name = text_cfg['hf_tokenizer_name']
-        try:
+        with from_hub(f'the tokenizer {self.name!r}'):
             self._tokenize = HFTokenizer(self.name, num_tokens, **(text_cfg.get('tokenizer_kwargs') or {}))
-        except (OSError, ValueError) as error:
-            raise MissingInputError(f'the tokenizer {self.name!r} cannot be had: {error}. Name a folder that holds it, '
-                                    'or let this machine reach the Hugging Face hub once') from error
         inner = self._tokenize.tokenizer
         if inner.pad_token_id is None:
             raise InputError(f'the tokenizer {self.name!r} has no token for padding; take the one of the tower')
@@ -94,10 +110,10 @@ def check_tokenizer(tokenizer: HuggingFaceTokenizer, tower: nn.Module) -> None:
         tower: the text tower, of open_clip or transformers.
 
     Raises:
-        InputError: it has more tokens than the tower, or pads with another one.
+        InputError: it has more tokens than the tower or far fewer, or pads with another one.
     """
     size = tower.vocab_size
-    if tokenizer.size > size:
+    if not _FEWEST * size <= tokenizer.size <= size:
         raise InputError(f"the tokenizer {tokenizer.name!r} has {tokenizer.size} tokens, the tower {size}; take the "
                          "tower's own")
     pad = tower.config.pad_token_id if hasattr(tower, 'config') else tower.pad_id

@@ -1,6 +1,8 @@
 """CLIP text towers of open_clip as text encoders."""
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import open_clip
 import torch
 from mmengine.logging import print_log
@@ -11,7 +13,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from mmrefseg.checkpoints.clip import find_clip_config, read_clip_weights
-from mmrefseg.checkpoints.weights import load_weights
+from mmrefseg.checkpoints.module_weights import load_weights
 from mmrefseg.errors import InputError
 from mmrefseg.registry import MODELS
 from mmrefseg.utils.expression_checks import check_expression
@@ -48,7 +50,7 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
     Raises:
         InputError: ``arch`` is unknown or not a CLIP text transformer, ``num_tokens`` or the adapters' blocks do not
             fit it, ``tuning`` is unknown, or the tokenizer is not the tower's.
-        MissingInputError: a tokenizer of Hugging Face is not here.
+        MissingInputError: a tower or tokenizer of Hugging Face is not here.
         MissingPackageError: transformers is needed, and not installed.
     """
 
@@ -67,7 +69,9 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         sizes = CLIPTextCfg(**text_cfg)
         check_heads('arch.text_cfg.heads of OpenCLIPTextEncoder', sizes.heads, sizes.width)
         foreign = hugging_face.check_names(text_cfg, arch)
-        self.tower = _build_text_tower(config['embed_dim'], text_cfg, config.get('quick_gelu', False))
+        hub_name = text_cfg.get('hf_model_name')
+        with hugging_face.from_hub(f'the tower {hub_name!r}') if hub_name else nullcontext():
+            self.tower = _build_text_tower(config['embed_dim'], text_cfg, config.get('quick_gelu', False))
         self.is_clips = not isinstance(self.tower, HFTextEncoder)
         longest = self.tower.context_length
         check_setting('num_tokens of OpenCLIPTextEncoder', num_tokens,

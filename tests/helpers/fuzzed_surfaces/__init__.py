@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from .annotations import READERS, annotations, archives, broken_entries, lmdb, logs, manifest
-from .attempts import Attempt
 from .checkpoints import FORMATS, checkpoints, resumed
+from .damaged_files import Attempt
 from .images import FILES, pictures
 from .imports import IMPORTS, imports
 from .predictions import PREDICTIONS, predictions

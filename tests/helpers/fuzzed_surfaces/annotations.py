@@ -29,7 +29,7 @@ from mmrefseg.datasets.transforms.loading import image_bytes
 from mmrefseg.utils.lmdb_file import check_content
 from mmrefseg.visualization import read_log
 
-from .attempts import Attempt, damaged, read_all
+from .damaged_files import Attempt, damaged, read_all
 
 
 def write_lines(root: Path) -> Path:

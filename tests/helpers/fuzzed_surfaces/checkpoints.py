@@ -8,15 +8,15 @@ import numpy as np
 import safetensors.torch
 import torch
 from helpers.fuzzing import mutate
-from helpers.odd_values import change_values
 from helpers.toy_runner import toy_runner
+from helpers.value_mutation import change_values
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
+from mmrefseg.checkpoints.module_weights import load_weights
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.checkpoints.weights import load_weights
 
-from .attempts import Attempt
+from .damaged_files import Attempt
 
 FORMATS = ('zip', 'legacy', 'safetensors')
 

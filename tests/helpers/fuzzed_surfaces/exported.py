@@ -11,7 +11,7 @@ from mmrefseg.apis.export.refseg_onnx import Model, RefSegError
 from mmrefseg.apis.inference.model_loading import identity_of, load_inferencer
 from mmrefseg.errors import InputError, UserError
 
-from .attempts import Attempt, damaged
+from .damaged_files import Attempt, damaged
 
 _TEXTS = ['ab x', "it's 7 caf\u00c3\u00a9 &amp; <b>"]
 

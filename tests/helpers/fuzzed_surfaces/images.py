@@ -14,7 +14,7 @@ from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import draw_mask
 from mmrefseg.utils.image_header import read_image_size
 
-from .attempts import Attempt
+from .damaged_files import Attempt
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 MASK = np.zeros((24, 32), np.uint8)

@@ -10,7 +10,7 @@ from PIL import Image
 from mmrefseg.datasets import JSONLinesDataset
 from mmrefseg.datasets.importing import Options, import_annotations
 
-from .attempts import Attempt, damaged, read_all
+from .damaged_files import Attempt, damaged, read_all
 
 _SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
 _POINTS = [[2, 1], [6, 1], [6, 5], [2, 5]]

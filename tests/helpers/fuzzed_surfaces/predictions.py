@@ -7,7 +7,7 @@ from pathlib import Path
 from mmrefseg.evaluation.predictions import read_predictions
 from mmrefseg.structures.mask_formats import draw_mask
 
-from .attempts import Attempt, damaged
+from .damaged_files import Attempt, damaged
 
 _RLE = {'size': [24, 32], 'counts': [40, 80, 648]}
 _ANSWERS = [{'sent_id': 3, 'segmentation': _RLE, 'score': 0.5}, {'sent_id': 4, 'segmentation': None},

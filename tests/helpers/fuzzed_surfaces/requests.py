@@ -11,19 +11,19 @@ from pathlib import Path
 import cv2
 import httpx
 import numpy as np
+from helpers.app_server_thread import running
 from helpers.fuzzing import change_json, mutate
-from helpers.running_server import running
 
 from mmrefseg.deploy.server.app import create_app
 from mmrefseg.deploy.server.browser_page import add_page, made_examples
 from mmrefseg.deploy.server.label_studio import add_label_studio, label_studio_fetch
 from mmrefseg.deploy.server.limits import Limits
-from mmrefseg.deploy.server.prometheus_metrics import Metrics
+from mmrefseg.deploy.server.prometheus_metrics import ServerMetrics
 from mmrefseg.deploy.server.question_and_reply import INCLUDED, Question, Reply
 from mmrefseg.deploy.server.run_server import ImpatientProtocol
 from mmrefseg.errors import InputError
 
-from .attempts import Attempt
+from .damaged_files import Attempt
 
 _LIMITS = Limits(image_bytes=1 << 16, expressions=4, seconds=0.3)
 _RLE = {'size': [4, 5], 'counts': [3, 4, 13]}
@@ -73,7 +73,7 @@ class _Pool:
 
 
 def _app():
-    app = create_app(_Pool(), _LIMITS, Metrics(), lambda url: b'x')
+    app = create_app(_Pool(), _LIMITS, ServerMetrics(), lambda url: b'x')
     fetch = label_studio_fetch('http://studio.example', None, _LIMITS, None)
     add_label_studio(app, _LIMITS, lambda url: b'x' if url == '/a.png' else fetch(url), 'v')
     add_page(app, made_examples(1, 48))

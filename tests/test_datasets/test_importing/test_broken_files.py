@@ -159,17 +159,17 @@ def test_parquet(source):
 ], ids=str)
 def test_parquet_that_unfolds(source, monkeypatch, bound, least, column, message):
     pyarrow, parquet = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
-    from mmrefseg.datasets.importing import parquet_bounds
+    from mmrefseg.datasets.importing import bounded_parquet
     values = column(pyarrow)
     parquet.write_table(pyarrow.table({
         'image': ['a.jpg'] * len(values), 'mask': ['none'] * len(values), 'expression': ['x'] * len(values),
         'other': values}), source / 'x.parquet')
     assert (source / 'x.parquet').stat().st_size < 1 << 16
     with (source / 'x.parquet').open('rb') as file:
-        batch = next(parquet_bounds.bounded_batches(file))
+        batch = next(bounded_parquet.bounded_batches(file))
     assert pyarrow.types.is_dictionary(batch.column('image').type), 'what repeats must not be unfolded to be counted'
     assert run('table', source)
-    monkeypatch.setattr(parquet_bounds, bound, least - 1)
+    monkeypatch.setattr(bounded_parquet, bound, least - 1)
     refuse('table', source, message)
 
 

@@ -2,11 +2,14 @@ import json
 import os
 import shutil
 import signal
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.refcoco_files import write_refcoco
+from lmdb import open as lmdb_open
 from mmengine.registry import DefaultScope
 
 from mmrefseg.datasets import JSONLinesDataset, RefCOCODataset, ReferringLMDBDataset
@@ -23,58 +26,91 @@ def _tree(folder):
             if path.is_file() and path.suffix != '.lmdb' and path.name != 'prepared.json'}
 
 
-def _killed_at(point, out_dir, *args, **kwargs):
-    """Prepare in another process, which kills itself when it is about to do its n-th step; False if it has fewer."""
-    child = os.fork()
-    if child == 0:
-        steps = iter(range(point, -1, -1))
+_STEPS = ((Path, ('rename', 'mkdir', 'symlink_to')), (shutil, ('rmtree', )), (preparing, ('write_atomically', )),
+          (LMDBWriter, ('_commit', 'close')), (split_preparation, ('write_atomically', 'check_image')))
 
-        def counted(function):
-            def count_and_call(*args, **kwargs):
-                if next(steps) == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return function(*args, **kwargs)
-            return count_and_call
 
-        for owner, names in ((Path, ('rename', 'mkdir', 'symlink_to')), (shutil, ('rmtree', )),
-                             (preparing, ('write_atomically', )), (LMDBWriter, ('_commit', 'close')),
-                             (split_preparation, ('write_atomically', 'check_image'))):
+@contextmanager
+def _ahead_of_steps(act):
+    """Calls a function whenever a preparation is about to do a step."""
+    def acting(function):
+        def act_and_call(*args, **kwargs):
+            act()
+            return function(*args, **kwargs)
+        return act_and_call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, names in _STEPS:
             for name in names:
-                setattr(owner, name, counted(getattr(owner, name)))
-        try:
-            prepare(*args, out_dir=out_dir, **kwargs)
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - whatever it is, the parent is told
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
+                patch.setattr(owner, name, acting(getattr(owner, name)))
+        yield
+
+
+def _states(out_dir, source, lmdb):
+    """Prepare; returns copies of the folder ahead of each step, which are what a process killed there leaves."""
+    copies = []
+
+    def copy():
+        copies.append(out_dir.with_name(f'{out_dir.name}-{len(copies)}'))
+        if out_dir.exists():
+            shutil.copytree(out_dir, copies[-1], symlinks=True)
+
+    with _ahead_of_steps(copy):
+        prepare('refshapes', [source], out_dir, lmdb=lmdb)
+    return copies
 
 
 @pytest.mark.parametrize('lmdb', [False, True])
-def test_killed_anywhere(root, tmp_path, lmdb):
-    prepare('refshapes', [root], tmp_path / 'whole', lmdb=lmdb)
+def test_killed_anywhere(root, tmp_path, lmdb, monkeypatch):
+    monkeypatch.setattr(os, 'fsync', lambda file: None)  # waiting for the disk would take most of the time
+    monkeypatch.setattr('lmdb.open', partial(lmdb_open, sync=False))
+    states = _states(tmp_path / 'whole', root, lmdb)
     expected = _tree(tmp_path / 'whole')
+    assert len(states) > 15
+    twice = []
+    for point, state in enumerate(states[::3]):
+        again = tmp_path / f'again-{point}'
+        if state.exists():
+            shutil.copytree(state, again, symlinks=True)
+        later = _states(again, root, lmdb)
+        twice.append(later[min(point, len(later) - 1)])
     dataset_class = ReferringLMDBDataset if lmdb else JSONLinesDataset
-    for point in range(1000):
-        out_dir = tmp_path / str(point)
-        if not _killed_at(point, out_dir, 'refshapes', [root], lmdb=lmdb):
-            break
+    for out_dir in (*states, *twice):
         if (out_dir / '.unfinished').exists():
             with pytest.raises(ValueError, match='not whole'):
                 len(dataset_class(str(out_dir)))
         elif out_dir.exists() and any(out_dir.iterdir()):
             assert (out_dir / 'prepared.json').exists()
-        if point % 3 == 0:
-            _killed_at(point // 2, out_dir, 'refshapes', [root], lmdb=lmdb)
         prepare('refshapes', [root], out_dir, lmdb=lmdb)
         assert _tree(out_dir) == expected
         assert verify(out_dir) == []
         assert not (out_dir / '.unfinished').exists()
         assert len(dataset_class(str(out_dir))) == 4
-    assert point > 15
+
+
+def _count_down(steps):
+    if next(steps) == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _everything(folder):
+    """Files with their contents, links with their targets, and folders."""
+    return {str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else
+            path.read_bytes() if path.is_file() else None for path in folder.rglob('*')}
+
+
+@pytest.mark.parametrize('lmdb', [False, True])
+def test_a_killed_process_leaves_these_states(root, tmp_path, lmdb):
+    states = _states(tmp_path / 'whole', root, lmdb)
+    for point in (len(states) // 2, len(states) - 3):
+        child = os.fork()
+        if child == 0:
+            with _ahead_of_steps(partial(_count_down, iter(range(point, -1, -1)))):
+                prepare('refshapes', [root], tmp_path / f'killed-{point}', lmdb=lmdb)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        assert len(_everything(states[point])) > 5
+        assert _everything(tmp_path / f'killed-{point}') == _everything(states[point])
 
 
 def test_whatever_scope_the_process_is_in(root, tmp_path):

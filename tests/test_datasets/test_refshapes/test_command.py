@@ -2,7 +2,7 @@
 import sys
 
 import pytest
-from helpers.tools import load_script
+from helpers.load_script import load_script
 
 from mmrefseg.datasets.refshapes import writer
 

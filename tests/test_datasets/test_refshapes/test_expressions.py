@@ -8,7 +8,7 @@ import pytest
 
 from mmrefseg.datasets.refshapes import COLOURS, SHAPES
 from mmrefseg.datasets.refshapes.expressions import KINDS, candidates, describe
-from mmrefseg.datasets.refshapes.phrase_extension import Extension, Thing, above, greatest
+from mmrefseg.datasets.refshapes.objects_of_phrase import Extension, Thing, above, greatest
 from mmrefseg.datasets.refshapes.picture import PictureTask, make_picture
 from mmrefseg.datasets.refshapes.scene import sample_scene
 

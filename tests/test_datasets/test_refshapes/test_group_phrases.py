@@ -7,7 +7,7 @@ import pytest
 
 from mmrefseg.datasets.refshapes import COLOURS, SHAPES
 from mmrefseg.datasets.refshapes.group_phrases import describe_groups, groups_of
-from mmrefseg.datasets.refshapes.phrase_extension import Thing
+from mmrefseg.datasets.refshapes.objects_of_phrase import Thing
 from mmrefseg.datasets.refshapes.picture import PictureTask, draw_picture
 
 # Thresholds of this reading lie in the middle of the bands in which RefShapes leaves a word unsaid.

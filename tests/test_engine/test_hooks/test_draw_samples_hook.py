@@ -13,8 +13,8 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from mmrefseg.datasets import RefCOCODataset
-from mmrefseg.engine.answered_samples import spread_indices
 from mmrefseg.engine.hooks import DrawSamplesHook
+from mmrefseg.engine.sample_inference import spread_indices
 from mmrefseg.errors import InputError
 from mmrefseg.visualization import ReferringVisualizer
 

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from helpers.mmpretrain import skip_without_mmpretrain
+from helpers.skip_without_mmpretrain import skip_without_mmpretrain
 from mmengine.config import Config
 from mmengine.model import Sequential, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper

@@ -1,7 +1,7 @@
 """Parts of other OpenMMLab packages in our segmentor, and ours in theirs."""
 import pytest
 import torch
-from helpers.mmpretrain import skip_without_mmpretrain
+from helpers.skip_without_mmpretrain import skip_without_mmpretrain
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope

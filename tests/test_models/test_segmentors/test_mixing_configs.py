@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from helpers.mmpretrain import skip_without_mmpretrain
+from helpers.skip_without_mmpretrain import skip_without_mmpretrain
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope

@@ -98,11 +98,15 @@ def test_open_clips_own_tower_with_a_tokenizer_of_hugging_face(folder):
 
 
 def test_a_wrong_tokenizer_is_refused(folder, tmp_path):
-    with pytest.raises(MissingInputError, match='the tokenizer .*nowhere.* cannot be had'):
-        OpenCLIPTextEncoder(dict(embed_dim=16, text_cfg={
-            **arch_of(folder)['text_cfg'], 'hf_tokenizer_name': str(tmp_path / 'nowhere')}), num_tokens=8)
+    for key, message in (('hf_tokenizer_name', 'the tokenizer .*nowhere.* cannot be had'),
+                         ('hf_model_name', 'the tower .*nowhere.* cannot be had')):
+        with pytest.raises(MissingInputError, match=message):
+            OpenCLIPTextEncoder(dict(embed_dim=16, text_cfg={
+                **arch_of(folder)['text_cfg'], key: str(tmp_path / 'nowhere')}), num_tokens=8)
     config = json.loads((folder / 'config.json').read_text())
-    for changes, message in ((dict(vocab_size=5), 'has 10 tokens, the tower 5'), (dict(pad_token_id=3), 'pads with 1')):
+    for changes, message in ((dict(vocab_size=5), 'has 10 tokens, the tower 5'),
+                             (dict(vocab_size=20), 'has 10 tokens, the tower 20'),
+                             (dict(pad_token_id=3), 'pads with 1')):
         (tmp_path / 'config.json').write_text(json.dumps({**config, **changes}))
         arch = dict(embed_dim=16, text_cfg={**arch_of(folder)['text_cfg'], 'hf_model_name': str(tmp_path)})
         with pytest.raises(InputError, match=message):

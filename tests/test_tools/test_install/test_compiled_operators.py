@@ -4,7 +4,7 @@ import torch
 import torchvision.ops
 from torch.testing import assert_close
 
-from mmrefseg.utils import mmcv_operators as operators
+from mmrefseg.utils import mmcv_operator_stubs as operators
 
 if not operators.compiled():
     pytest.skip("mmcv's operators are not compiled here", allow_module_level=True)

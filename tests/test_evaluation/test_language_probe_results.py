@@ -2,28 +2,28 @@ import numpy as np
 import pytest
 
 from mmrefseg.errors import InputError
-from mmrefseg.evaluation.language_probe import AS_ASKED, compare_scores, verdicts
+from mmrefseg.evaluation.expression_counts import ExpressionCounts
+from mmrefseg.evaluation.language_probe_results import AS_ASKED, compare_counts, verdicts
 from mmrefseg.evaluation.protocols import PROTOCOLS
-from mmrefseg.evaluation.scores import Scores
 
 CRIS = PROTOCOLS['cris']
 
 
-def scores(counts, sents=None):
+def expression_counts(counts, sents=None):
     """Of expressions of 100 pixels, two per image: pixels that are shared, and predicted."""
     sents = range(len(counts)) if sents is None else sents
     rows = np.array([(shared, predicted, 100) for shared, predicted in counts], np.int64).reshape(-1, 3)
-    return Scores([sent // 2 for sent in sents], [0] * len(rows), list(sents), [''] * len(rows),
-                  np.ones(len(rows), int), np.full(len(rows), 100), rows)
+    return ExpressionCounts([sent // 2 for sent in sents], [0] * len(rows), list(sents), [''] * len(rows),
+                            np.ones(len(rows), int), np.full(len(rows), 100), rows)
 
 
 def probed(**changes):
     """Four expressions, answered with an IoU of 1, 1, 0.6 and 0."""
-    return compare_scores(scores([(100, 100), (100, 100), (60, 60), (0, 50)]), changes, CRIS)
+    return compare_counts(expression_counts([(100, 100), (100, 100), (60, 60), (0, 50)]), changes, CRIS)
 
 
 def test_figures_by_hand():
-    rows = probed(places=scores([(0, 0), (50, 50)], [3, 0]), nouns=scores([]))
+    rows = probed(places=expression_counts([(0, 0), (50, 50)], [3, 0]), nouns=expression_counts([]))
     assert list(rows) == [AS_ASKED, 'places']
     own, row = rows[AS_ASKED], rows['places']
     assert (own.expressions, own.images, row.expressions, row.images) == (4, 2, 2, 2)
@@ -40,7 +40,7 @@ def test_figures_by_hand():
 
 def test_expressions_of_another_split_are_refused():
     with pytest.raises(InputError, match='places asks about image, ref and sentence'):
-        probed(places=scores([(0, 0)], [9]))
+        probed(places=expression_counts([(0, 0)], [9]))
 
 
 @pytest.mark.parametrize(('change', 'counts', 'expected'), [
@@ -55,10 +55,10 @@ def test_expressions_of_another_split_are_refused():
     ('empty', [(100, 100), (0, 0), (60, 60), (0, 0)], 'an expression is needed little'),
 ])
 def test_verdicts(change, counts, expected):
-    sentence, = verdicts(probed(**{change: scores(counts)}))
+    sentence, = verdicts(probed(**{change: expression_counts(counts)}))
     assert sentence.startswith(expected)
 
 
 def test_nothing_is_said_of_a_model_that_finds_nothing():
-    rows = compare_scores(scores([(0, 9), (4, 4)]), {'permuted': scores([(0, 9), (4, 4)])}, CRIS)
+    rows = compare_counts(expression_counts([(0, 9), (4, 4)]), {'permuted': expression_counts([(0, 9), (4, 4)])}, CRIS)
     assert verdicts(rows) == ['nothing can be told of a model whose mIoU is 2.0']

@@ -11,7 +11,7 @@ import numpy as np
 from .html_page import Cell, Markup, html_table, page, text, thumbnail
 from .mask_overlays import MASK_COLOUR, TRUTH_COLOUR, overlay_mask, shrink
 
-SIDE = 240  # pixels of a picture's longer side
+PICTURE_SIDE = 240  # pixels of a picture's longer side
 
 _STYLE = f'''
 .columns{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));gap:0 2rem}}
@@ -53,7 +53,7 @@ _SORTS = {'IoU, low first': 'iou 1', 'IoU, high first': 'iou -1', 'long expressi
           'short expressions first': 'words 1', 'small referents first': 'area 1', 'large referents first': 'area -1'}
 
 
-def error_page(report: Mapping[str, Any], pictures: Sequence[np.ndarray]) -> str:
+def failure_page(report: Mapping[str, Any], pictures: Sequence[np.ndarray]) -> str:
     """The whole page in HTML, about where a model fails.
 
     Args:
@@ -77,7 +77,7 @@ def draw_example(image: np.ndarray, truth: np.ndarray, answer: np.ndarray) -> np
     Returns:
         RGB uint8, 240 pixels high or wide.
     """
-    scale = SIDE / max(image.shape[:2])
+    scale = PICTURE_SIDE / max(image.shape[:2])
     (small, small_answer), (_, small_truth) = (shrink(image, mask, scale) for mask in (answer, truth))
     return overlay_mask(overlay_mask(small, small_answer, MASK_COLOUR, 0.4), small_truth, TRUTH_COLOUR, 0)
 

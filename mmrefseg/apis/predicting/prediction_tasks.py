@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmrefseg.datasets.annotation_fields import get_field
-from mmrefseg.datasets.referent_lines import decode_line, iterate_lines
+from mmrefseg.datasets.json_line_format import decode_line, iterate_lines
 from mmrefseg.errors import InputError, InputTypeError
+from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import JSON_ENCODING
 from mmrefseg.utils.web_addresses import is_url
 
+from ..inference.expressions_per_image import check_expressions
 from ..inference.image_sources import sources_of
-from ..inference.questions import check_expressions
 
 LINES = ('.jsonl', '.ndjson')
 LISTS = ('.txt', '.lst')

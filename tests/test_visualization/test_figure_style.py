@@ -3,7 +3,7 @@ import cv2
 import pytest
 from matplotlib.figure import Figure
 
-from mmrefseg.visualization.figure import add_panel, check_picture, save_figure, wrap
+from mmrefseg.visualization.figure_style import add_panel, check_picture, save_figure, wrap
 
 
 def test_wrap():

@@ -8,7 +8,7 @@ import torch
 from helpers.toy_runner import toy_runner
 
 from mmrefseg.checkpoints.reading import load_from_local
-from mmrefseg.engine.hooks.checkpoint_notes import keep_own_notes
+from mmrefseg.engine.resuming.noted_files import keep_own_notes
 from mmrefseg.errors import InputError, MissingInputError
 
 

@@ -11,7 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmrefseg.checkpoints.weights import unwrap_model
+from mmrefseg.checkpoints.module_weights import unwrap_model
 from mmrefseg.datasets.samplers import begin_again, sampler_of
 from mmrefseg.errors import InputError
 from mmrefseg.utils.random_state import get_state, set_state

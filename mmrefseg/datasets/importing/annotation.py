@@ -18,6 +18,9 @@ _SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 
            'test': 'test', 'testing': 'test', 'testa': 'testA', 'testb': 'testB'}
 _LONGEST_NUMBER = 40
 _LARGEST_SIDE = 1 << 16
+_BY_CLASS = ('objects have no words of their own; the name of their class is taken as their expression (--expression '
+             'names the only field to look at, and skips objects without it)')
+_MOST_FIELDS = 20
 
 
 class Annotation(NamedTuple):
@@ -65,10 +68,13 @@ class Notes:
         counts: how often something happened that the user should know of, such as skipping, by its description.
             Default none.
         broken: what is wrong, one message per element. Default none.
+        fields: where an expression could have stood, of an object that has none at the place that was asked for.
+            Default none.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)
 
     @contextmanager
     def element(self) -> Iterator[None]:
@@ -77,6 +83,10 @@ class Notes:
             yield
         except InputError as error:
             self.broken.append(str(error))
+
+    def of_class(self) -> None:
+        """Count an object whose expression is the name of its class, for want of another."""
+        self.counts[_BY_CLASS] += 1
 
 
 def parse_number(value: Any, where: str) -> float:
@@ -99,7 +109,8 @@ def parse_number(value: Any, where: str) -> float:
             return value
     except OverflowError:  # an endless whole number
         pass
-    raise InputError(f'{where} must be a finite number, got an object of type {type(value).__name__}')
+    raise InputError(f'{where} must be a finite number, got '
+                     + (str(value) if isinstance(value, float) else f'an object of type {type(value).__name__}'))
 
 
 def parse_numbers(values: Any, where: str) -> list[float]:
@@ -149,24 +160,38 @@ def box_polygon(x: float, y: float, width: float, height: float) -> list[float]:
     return [x, y, x + width, y, x + width, y + height, x, y + height]
 
 
-def words_at(element: Any, paths: Sequence[str], where: str) -> tuple[str, ...]:
+def words_at(element: dict, paths: Sequence[str], options: Options, notes: Notes, where: str) -> tuple[str, ...]:
     """The expressions at the first path that holds any.
 
     Args:
         element: a dictionary, perhaps of dictionaries.
-        paths: names of fields; a dot leads into the next dictionary.
+        paths: names of fields, the last one that of the class; a dot leads into the next dictionary.
+        options: may name the only path to look at.
+        notes: counts objects of which the class alone is known, and gets the fields of one without words.
         where: file and element, for errors.
 
     Raises:
         InputError: something else than words stands there, or an endless text.
     """
-    for path in paths:
-        value = element
+    for path in [options.expression] if options.expression else paths:
+        value: Any = element
         for key in path.split('.'):
             value = value.get(key) if isinstance(value, dict) else None
         if words := words_of(value, f'{where}: {path}'):
+            if path == paths[-1] and not options.expression:
+                notes.of_class()
             return words
+    if not notes.fields:
+        notes.fields.extend(_texts_in(element))
     return ()
+
+
+def _texts_in(element: dict, before: str = '') -> list[str]:
+    """Paths of all texts in an element."""
+    found = [f'{before}{str(key)[:40]}' for key, value in element.items() if isinstance(value, str) and value.strip()]
+    inside = [] if before else [path for key, value in element.items() if isinstance(value, dict)
+                                for path in _texts_in(value, f'{str(key)[:40]}.')]
+    return [*found, *inside][:_MOST_FIELDS]
 
 
 def words_of(value: Any, where: str) -> tuple[str, ...]:

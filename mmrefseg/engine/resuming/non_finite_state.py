@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
-from mmrefseg.checkpoints.weights import tensors_in, unwrap_model
+from mmrefseg.checkpoints.module_weights import tensors_in, unwrap_model
 from mmrefseg.errors import InputError
 
 from .exact_resume import within_step

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
+from .expression_counts import ExpressionCounts
 from .functional import (
     Estimate,
     FigureDifference,
@@ -17,7 +18,6 @@ from .functional import (
     iou_ratios,
 )
 from .protocols import Protocol
-from .scores import Scores
 
 AS_ASKED = 'as it is'
 """Name of the row without a change."""
@@ -57,7 +57,8 @@ class Probed(NamedTuple):
     differences: dict[str, FigureDifference]
 
 
-def compare_scores(asked: Scores, changed: Mapping[str, Scores], protocol: Protocol) -> dict[str, Probed]:
+def compare_counts(asked: ExpressionCounts, changed: Mapping[str, ExpressionCounts],
+                   protocol: Protocol) -> dict[str, Probed]:
     """Figures of a split as it is asked, and as it is asked otherwise.
 
     Args:
@@ -75,31 +76,32 @@ def compare_scores(asked: Scores, changed: Mapping[str, Scores], protocol: Proto
     index_of = {key: index for index, key in enumerate(_keys(asked))}
     ratios = _ratios(asked, protocol)
     rows = {AS_ASKED: _compare(ratios, ratios, asked)}
-    for name, scores in changed.items():
-        if not len(scores):
+    for name, counted in changed.items():
+        if not len(counted):
             continue
         try:
-            same = np.array([index_of[key] for key in _keys(scores)])
+            same = np.array([index_of[key] for key in _keys(counted)])
         except KeyError as error:
             raise InputError(f'{name} asks about image, ref and sentence {error}, which is not asked about as it is; '
                              'both must be of one split') from error
-        rows[name] = _compare(_ratios(scores, protocol), {key: ratio.of(same) for key, ratio in ratios.items()}, scores)
+        own = {key: ratio.of(same) for key, ratio in ratios.items()}
+        rows[name] = _compare(_ratios(counted, protocol), own, counted)
     return rows
 
 
-def _keys(scores: Scores) -> list[tuple[Hashable, ...]]:
-    return list(zip(scores.images, scores.refs, scores.sents, strict=True))
+def _keys(counted: ExpressionCounts) -> list[tuple[Hashable, ...]]:
+    return list(zip(counted.images, counted.refs, counted.sents, strict=True))
 
 
-def _ratios(scores: Scores, protocol: Protocol) -> dict[str, Ratio]:
-    predicted = scores.counts[:, 1] > 0
-    return {**iou_ratios(scores.intersections, scores.unions, (50, ), protocol.empty_union, protocol.comparison),
+def _ratios(counted: ExpressionCounts, protocol: Protocol) -> dict[str, Ratio]:
+    predicted = counted.counts[:, 1] > 0
+    return {**iou_ratios(counted.intersections, counted.unions, (50, ), protocol.empty_union, protocol.comparison),
             'answered': Ratio(predicted, np.ones_like(predicted))}
 
 
-def _compare(ratios: Mapping[str, Ratio], own: Mapping[str, Ratio], scores: Scores) -> Probed:
-    return Probed(len(scores), len(set(scores.images)), estimate_figures([ratios], scores.images),
-                  estimate_figures([own], scores.images), compare_figures([ratios], [own], scores.images))
+def _compare(ratios: Mapping[str, Ratio], own: Mapping[str, Ratio], counted: ExpressionCounts) -> Probed:
+    return Probed(len(counted), len(set(counted.images)), estimate_figures([ratios], counted.images),
+                  estimate_figures([own], counted.images), compare_figures([ratios], [own], counted.images))
 
 
 def verdicts(rows: Mapping[str, Probed]) -> list[str]:
@@ -111,7 +113,7 @@ def verdicts(rows: Mapping[str, Probed]) -> list[str]:
     mIoU is below 5 gets no such sentence.
 
     Args:
-        rows: from :func:`compare_scores`.
+        rows: from :func:`compare_counts`.
     """
     own = rows[AS_ASKED].figures.get('mIoU')
     if own is None or own.mean < _LEAST_MIOU:

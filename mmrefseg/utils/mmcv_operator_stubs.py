@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from mmrefseg.errors import MissingPackageError
 
-EXTENSION = 'mmcv._ext'
+MMCV_EXTENSION = 'mmcv._ext'
 MEND = 'Run `bash tools/install.sh` in a clone of mmrefseg, which compiles them.'
 
 
@@ -26,9 +26,9 @@ class _StandIn(ModuleType):
     """Has every operator by name, and none to call."""
 
     def __init__(self, problem: str) -> None:
-        super().__init__(EXTENSION)
+        super().__init__(MMCV_EXTENSION)
         self._problem = problem
-        self.__spec__ = ModuleSpec(EXTENSION, loader=None)  # without a loader it counts as not there where mmcv looks
+        self.__spec__ = ModuleSpec(MMCV_EXTENSION, loader=None)  # without a loader it is not there where mmcv looks
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith('__'):
@@ -59,27 +59,27 @@ def stand_in() -> None:
 
     Called before anything imports mmsegmentation. A file that is there but cannot be loaded gives a warning.
     """
-    if sys.modules.get(EXTENSION) is not None:
+    if sys.modules.get(MMCV_EXTENSION) is not None:
         return
     if not _file_exists():
-        sys.modules[EXTENSION] = _StandIn('they are not installed')
+        sys.modules[MMCV_EXTENSION] = _StandIn('they are not installed')
         return
     try:
-        import_module(EXTENSION)
+        import_module(MMCV_EXTENSION)
     except ImportError as error:
         problem = f'they cannot be loaded, perhaps because they were built for another PyTorch ({error})'
         warnings.warn(f"mmcv's compiled operators are left out: {problem}. {MEND}", stacklevel=2)
-        sys.modules[EXTENSION] = _StandIn(problem)
+        sys.modules[MMCV_EXTENSION] = _StandIn(problem)
 
 
 @cache
 def compiled() -> bool:
     """Whether mmcv's compiled operators can be called."""
     stand_in()
-    return not isinstance(sys.modules[EXTENSION], _StandIn)
+    return not isinstance(sys.modules[MMCV_EXTENSION], _StandIn)
 
 
 @cache
 def compiled_for_cuda() -> bool:
     """Whether mmcv's operators can be called on GPUs."""
-    return compiled() and sys.modules[EXTENSION].get_compiling_cuda_version() != 'not available'
+    return compiled() and sys.modules[MMCV_EXTENSION].get_compiling_cuda_version() != 'not available'

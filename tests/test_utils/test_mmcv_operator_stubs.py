@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmrefseg.utils import mmcv_operators as operators
+from mmrefseg.utils import mmcv_operator_stubs as operators
 
 WITHOUT = """
 import mmrefseg
@@ -15,7 +15,7 @@ mmrefseg.register_all_modules()
 import mmseg.models, mmseg.utils, mmcv.ops, mmcv.utils.env, mmcv.utils.ext_loader, torch
 assert not mmcv.utils.ext_loader.check_ops_exist()
 assert mmcv.utils.env.collect_env()['MMCV Compiler'] == 'n/a'
-from mmrefseg.utils import mmcv_operators as operators
+from mmrefseg.utils import mmcv_operator_stubs as operators
 assert not operators.compiled() and not operators.compiled_for_cuda()
 print(mmcv.ops.get_compiling_cuda_version())
 points = mmcv.ops.point_sample(torch.arange(4.).reshape(1, 1, 2, 2), torch.tensor([[[0.25, 0.75]]]))
@@ -46,7 +46,7 @@ def test_everything_imports_without_them(tmp_path):
 
 @pytest.fixture
 def fresh(monkeypatch):
-    monkeypatch.delitem(sys.modules, operators.EXTENSION, raising=False)
+    monkeypatch.delitem(sys.modules, operators.MMCV_EXTENSION, raising=False)
     yield monkeypatch
     operators.compiled.cache_clear()
     operators.compiled_for_cuda.cache_clear()
@@ -63,12 +63,12 @@ def test_a_file_that_cannot_be_loaded(fresh):
     operators.compiled.cache_clear()
     assert not operators.compiled()
     with pytest.raises(ImportError, match='roi_align_forward .*undefined symbol'):
-        sys.modules[operators.EXTENSION].roi_align_forward(1, aligned=True)
+        sys.modules[operators.MMCV_EXTENSION].roi_align_forward(1, aligned=True)
 
 
 @pytest.mark.parametrize(('answer', 'expected'), [('12.8', True), ('not available', False)])
 def test_what_they_were_compiled_for(fresh, answer, expected):
-    fresh.setitem(sys.modules, operators.EXTENSION, SimpleNamespace(get_compiling_cuda_version=lambda: answer))
+    fresh.setitem(sys.modules, operators.MMCV_EXTENSION, SimpleNamespace(get_compiling_cuda_version=lambda: answer))
     operators.compiled.cache_clear()
     operators.compiled_for_cuda.cache_clear()
     assert operators.compiled() and operators.compiled_for_cuda() is expected

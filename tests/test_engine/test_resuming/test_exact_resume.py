@@ -17,7 +17,7 @@ from torch import nn
 
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.datasets.seeding import seeded
-from mmrefseg.engine.hooks import exact_resume
+from mmrefseg.engine.resuming import exact_resume
 from mmrefseg.errors import InputError
 
 

@@ -21,7 +21,7 @@ _RANGES = ((0x20, 0x7f), (0x80, 0x250), (0x250, 0x3000), (0x3000, 0xd800), (0xe0
            (0x20000, 0x110000))
 
 
-def odd_strings(number: int, seed: int = 0) -> Iterator[str]:
+def tokenizer_check_strings(number: int, seed: int = 0) -> Iterator[str]:
     """Strings, always the same ones; none that ftfy takes for text in a broken encoding.
 
     It guesses what such text was by long lists of likely letters, which the stand-alone tokenizer does without.

@@ -4,7 +4,7 @@ from contextlib import suppress
 import pytest
 import torch
 from helpers.fuzzed_surfaces.checkpoints import resume, train
-from helpers.odd_values import change_values
+from helpers.value_mutation import change_values
 
 from mmrefseg.checkpoints.reading import load_from_local
 from mmrefseg.errors import InputError, UserError

@@ -4,9 +4,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mmrefseg.datasets.json_line_format import LineIndex
 from mmrefseg.datasets.prepared_folder import LMDB, index_of
 from mmrefseg.datasets.refer_lmdb import write_split
-from mmrefseg.datasets.referent_lines import LineIndex
 from mmrefseg.utils.lmdb_file import IMAGE_PREFIX, LMDBWriter
 
 
@@ -16,7 +16,7 @@ def write_lmdb(root: str | Path, split: str, lines: Sequence[bytes], images: Ite
     Args:
         root: the folder, which is there.
         split: the split's name.
-        lines: of :func:`~mmrefseg.datasets.referent_lines.line_of`, with ``image_key``.
+        lines: of :func:`~mmrefseg.datasets.json_line_format.line_of`, with ``image_key``.
         images: names and files of the images. Default none.
     """
     lines_file = Path(root, f'{split}.jsonl')

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers.fuzzing import change_json, mutate
-from helpers.odd_values import change_values
+from helpers.value_mutation import change_values
 
 Attempt = Callable[[int | None], object]
 

@@ -14,7 +14,7 @@ from .protocols import Protocol
 
 
 @dataclass(frozen=True)
-class Scores:
+class ExpressionCounts:
     """What was counted of N expressions under one protocol.
 
     Args:
@@ -60,19 +60,19 @@ def unions_of(counts: np.ndarray) -> np.ndarray:
     return counts[:, 1] + counts[:, 2] - counts[:, 0]
 
 
-def extend_ratios(ratios: dict[str, Ratio], scores: Scores, protocol: Protocol,
+def extend_ratios(ratios: dict[str, Ratio], counted: ExpressionCounts, protocol: Protocol,
                   by: Sequence[Grouping]) -> dict[str, Ratio]:
     """Add the figures of groups to a metric's own, and leave out sentences that a protocol leaves out.
 
     Args:
         ratios: the metric's own figures of all expressions.
-        scores: what was counted.
+        counted: what was counted.
         protocol: its choice of sentences.
         by: groups whose figures are added, named ``size=small/mIoU``.
     """
     if protocol.sentences == 'first':
-        ratios = _masked(ratios, _first_sentences(scores))
-    groups = group_expressions(by, scores.kinds, scores.areas, scores.lengths)
+        ratios = _masked(ratios, _first_sentences(counted))
+    groups = group_expressions(by, counted.kinds, counted.areas, counted.lengths)
     return ratios | {f'{group}/{name}': ratio for group, members in groups.items()
                      for name, ratio in _masked(ratios, members).items()}
 
@@ -81,13 +81,13 @@ def _masked(ratios: dict[str, Ratio], members: np.ndarray) -> dict[str, Ratio]:
     return {name: Ratio(*(part * members for part in ratio)) for name, ratio in ratios.items()}
 
 
-def _first_sentences(scores: Scores) -> np.ndarray:
+def _first_sentences(counted: ExpressionCounts) -> np.ndarray:
     """Whether each expression is its referent's of the lowest id; (N, ), boolean."""
-    if None in scores.refs or None in scores.sents:
+    if None in counted.refs or None in counted.sents:
         raise InputError("sentences='first' needs ref_id and sent_id of every expression, which these samples lack; "
                          "use a protocol with sentences='every'")
-    keys = list(zip(scores.images, scores.refs, strict=True))
-    sents = [sent for sent in scores.sents if sent is not None]
+    keys = list(zip(counted.images, counted.refs, strict=True))
+    sents = [sent for sent in counted.sents if sent is not None]
     lowest: dict[tuple, int] = {}
     for key, sent in zip(keys, sents, strict=True):
         lowest[key] = min(sent, lowest.get(key, sent))

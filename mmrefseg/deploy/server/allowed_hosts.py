@@ -18,7 +18,7 @@ _HARMLESS = ('GET', 'HEAD', 'OPTIONS')
 _PLACE = re.compile(r'(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:/?#@\s]+))(?::\d{1,5})?', re.ASCII)
 
 
-class KnownNames:
+class AllowedHosts:
     """The names of a server.
 
     Starlette's ``TrustedHostMiddleware`` knows neither addresses of IPv6 nor origins.

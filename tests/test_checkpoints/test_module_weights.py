@@ -6,7 +6,7 @@ from helpers.toy_runner import ToyModel
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmrefseg.checkpoints.weights import checkpoint_bytes, load_weights, unwrap_model
+from mmrefseg.checkpoints.module_weights import checkpoint_bytes, load_weights, unwrap_model
 
 
 def make_model(width=4):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 
-from .ratios import group_numbers
+from .expression_groups import group_numbers
 
 PERMUTATIONS = 999
 

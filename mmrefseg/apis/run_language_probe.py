@@ -10,11 +10,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmrefseg.datasets import ChangedExpressions
-from mmrefseg.datasets.changed_expressions import CHANGES
+from mmrefseg.datasets.changed_expressions import EXPRESSION_CHANGES
 from mmrefseg.evaluation import ReferringIoUMetric
-from mmrefseg.evaluation.language_probe import AS_ASKED, Probed, compare_scores
+from mmrefseg.evaluation.expression_counts import ExpressionCounts
+from mmrefseg.evaluation.language_probe_results import AS_ASKED, Probed, compare_counts
 from mmrefseg.evaluation.protocols import ProtocolSetting
-from mmrefseg.evaluation.scores import Scores
 from mmrefseg.registry import DATASETS
 
 from .config_to_runner import run_test
@@ -23,16 +23,16 @@ from .config_to_runner import run_test
 class _KeptScores(ReferringIoUMetric):
     """Keeps what was counted per expression, on the main process."""
 
-    scores: Scores
+    counted: ExpressionCounts
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        self.scores = self._scores(results, self.protocols[0])
+        self.counted = self._counted(results, self.protocols[0])
         return super().compute_metrics(results)
 
 
 def probe(runner: Runner,
           dataloader: Mapping[str, Any],
-          changes: Sequence[str] = tuple(CHANGES),
+          changes: Sequence[str] = tuple(EXPRESSION_CHANGES),
           seed: int = 0,
           protocol: ProtocolSetting = 'cris',
           amp: bool = False) -> dict[str, Probed]:
@@ -49,8 +49,8 @@ def probe(runner: Runner,
         amp: whether the model runs under mixed precision. Default False.
 
     Returns:
-        ``'as it is'`` and names of changes → figures; :func:`~mmrefseg.evaluation.language_probe.verdicts` says them in
-        words. Empty on all processes but the main one.
+        ``'as it is'`` and names of changes → figures; :func:`~mmrefseg.evaluation.language_probe_results.verdicts`
+        says them in words. Empty on all processes but the main one.
 
     Raises:
         InputError: there is no such change, or the split is empty.
@@ -67,5 +67,5 @@ def probe(runner: Runner,
         metrics[name] = runner.test_loop.evaluator.metrics[0]
     if not is_main_process():
         return {}
-    scores = {name: metric.scores for name, metric in metrics.items()}
-    return compare_scores(scores.pop(AS_ASKED), scores, metrics[AS_ASKED].protocols[0])
+    counted = {name: metric.counted for name, metric in metrics.items()}
+    return compare_counts(counted.pop(AS_ASKED), counted, metrics[AS_ASKED].protocols[0])

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mmrefseg.checkpoints.weights import is_finite
+from mmrefseg.checkpoints.module_weights import is_finite
 from mmrefseg.errors import InputError
 
 _LARGEST = 1 << 53

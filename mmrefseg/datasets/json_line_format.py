@@ -13,12 +13,12 @@ import numpy as np
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.expression_checks import check_expression
+from mmrefseg.utils.field_checks import check_numbers, get_field
 from mmrefseg.utils.files import JSON_ENCODING, open_regular
 from mmrefseg.utils.json_text import json_decoder
 from mmrefseg.utils.safe_names import relative_name
 
-from .annotation_fields import check_numbers, get_field
-from .referents import Referents
+from .referent_storage import Referents
 
 INDEX_VERSION = 1
 LONGEST_LINE = 1 << 26

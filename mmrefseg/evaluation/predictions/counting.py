@@ -11,10 +11,10 @@ from torch import Tensor
 from mmrefseg.errors import InputError
 from mmrefseg.structures.mask_formats import draw_mask, rle_to_mask
 
+from ..expression_counts import ExpressionCounts
 from ..functional import pixel_counts, truth_mask
 from ..functional.boundary import boundary_counts
 from ..protocols import Protocol
-from ..scores import Scores
 from .prediction import Prediction
 
 
@@ -34,7 +34,7 @@ class MaskPair(NamedTuple):
 
 def mask_pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None],
                protocols: Sequence[Protocol]) -> Iterator[MaskPair]:
-    """Draw answer and truth of one expression after the other; see :func:`score_predictions`.
+    """Draw answer and truth of one expression after the other; see :func:`count_predictions`.
 
     Args:
         infos: see there.
@@ -55,10 +55,10 @@ def mask_pairs(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction 
             for protocol, (name, of_frame) in zip(protocols, truths.items(), strict=True)})
 
 
-def score_predictions(infos: Sequence[Mapping[str, Any]],
+def count_predictions(infos: Sequence[Mapping[str, Any]],
                       answers: Sequence[Prediction | None],
                       protocols: Sequence[Protocol],
-                      boundary: bool = False) -> dict[str, Scores]:
+                      boundary: bool = False) -> dict[str, ExpressionCounts]:
     """Count the pixels of answers under each protocol.
 
     An expression without an answer counts as answered by no pixel; where it has no target, which no pixel would answer
@@ -84,7 +84,7 @@ def score_predictions(infos: Sequence[Mapping[str, Any]],
             counts = pixel_counts(mask, truth)
             rows[name].append(
                 torch.cat([counts, boundary_counts(mask, truth)]).tolist() if boundary else counts.tolist())
-    return {name: scores_of(infos, areas, np.array(counts, np.int64)) for name, counts in rows.items()}
+    return {name: counts_of(infos, areas, np.array(counts, np.int64)) for name, counts in rows.items()}
 
 
 def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int, Tensor, dict[str, Tensor]]:
@@ -93,19 +93,19 @@ def _truths(info: Mapping[str, Any], protocols: Sequence[Protocol]) -> tuple[int
     return int(truth.sum()), truth, {protocol.name: truth_mask(truth, protocol) for protocol in protocols}
 
 
-def scores_of(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> Scores:
+def counts_of(infos: Sequence[Mapping[str, Any]], areas: list[int], counts: np.ndarray) -> ExpressionCounts:
     """What was counted, together with what it was counted of.
 
     Args:
-        infos: see :func:`score_predictions`.
+        infos: see :func:`count_predictions`.
         areas: pixels of the referents on the original images.
-        counts: (N, 3), or (N, 6) with those of boundaries behind; see :class:`Scores`.
+        counts: (N, 3), or (N, 6) with those of boundaries behind; see :class:`ExpressionCounts`.
     """
     images, refs, sents = ([info.get(key) for info in infos] for key in ('image_id', 'ref_id', 'sent_id'))
     kinds = [info.get('kind') or '' for info in infos]
     lengths = np.array([len(info['text'].split()) for info in infos])
     boundaries = counts[:, 3:] if counts.shape[1] > 3 else None
-    return Scores(images, refs, sents, kinds, lengths, np.array(areas), counts[:, :3], boundaries)
+    return ExpressionCounts(images, refs, sents, kinds, lengths, np.array(areas), counts[:, :3], boundaries)
 
 
 class _Masks:
