@@ -64,8 +64,8 @@ def read_predictions(path: str | Path) -> Predictions:
     if isinstance(content, dict):
         names = [name for name in _LISTS if isinstance(content.get(name), list)]
         if len(names) > 1:
-            raise InputError(f'{path} holds {" and ".join(names)}, and nobody can tell which are the predictions. Leave '
-                             'one')
+            raise InputError(f'{path} holds {" and ".join(names)}, and nobody can tell which are the predictions. '
+                             'Leave one')
         if not names:
             return _per_split(content, path)
         content = content[names[0]]
