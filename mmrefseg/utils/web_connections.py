@@ -7,11 +7,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTimeError  # another class before Python 3.11
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPConnection, HTTPMessage, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from math import inf
 from time import monotonic
 from typing import IO, Any
-from urllib.parse import urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -128,8 +127,10 @@ class Connections:
         return (any(here_public) or not here_public) and not all(there_public)
 
     def _known_places(self, url: str) -> list[str]:
-        with suppress(OSError):
-            return self._places(urlsplit(url).hostname or '')
+        with suppress(OSError, HTTPException):
+            # As it will be connected to, for urlsplit() leaves escapes ('127%2e0.0.1') and makes capitals small, so
+            # that a name would be looked up a second time.
+            return self._places(HTTPConnection(Request(url).host or '').host)
         return []  # a proxy may know it
 
     def _places(self, host: str) -> list[str]:

@@ -60,6 +60,46 @@ def test_what_was_looked_at_is_connected_to(monkeypatch):
     assert connected == [('93.184.216.34', 8080)]
 
 
+@pytest.mark.parametrize('host', ['127.0.0.1', '127%2e0.0.1', '%6cocalhost', '[::ffff:127.0.0.1]',
+                                  'public.org@localhost', 'Turncoat.org'])
+def test_no_page_of_the_web_leads_inside(monkeypatch, host):
+    """By no way to write a name, and by none that stands for something else when it is looked up again."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Redirecting(BaseHTTPRequestHandler):
+
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(302 if self.path == '/page' else 200)
+            self.send_header('Location', f'http://{host}:{server.server_port}/secret')
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    def look_up(name, *_, **__):
+        if '%' in name:
+            raise socket.gaierror('no such name')
+        looked_up.append(name.lower())
+        inside = name != 'public.org' and looked_up.count('turncoat.org') != 1
+        return [(socket.AF_INET, 1, 6, '', ('127.0.0.1' if inside else '93.184.216.34', 0))]
+
+    def connect(place, timeout):
+        if place not in (('93.184.216.34', 80), ('127.0.0.1', server.server_port)):
+            raise ConnectionRefusedError('nobody there')
+        connection = socket.socket()
+        connection.connect(('127.0.0.1', server.server_port))
+        return connection
+
+    asked, looked_up = [], []
+    monkeypatch.setattr(socket, 'getaddrinfo', look_up)
+    monkeypatch.setattr(socket, 'create_connection', connect)
+    server = HTTPServer(('127.0.0.1', 0), Redirecting)
+    with in_background(server), pytest.raises((InputError, FileError)):
+        download_image('http://public.org/page')
+    assert asked == ['/page']
+
+
 def test_redirections_are_looked_at_too(monkeypatch):
     """A server on the internet, as which this machine is let pass, leads to this machine, and to other schemes."""
     from http.server import BaseHTTPRequestHandler, HTTPServer

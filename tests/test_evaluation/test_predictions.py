@@ -218,6 +218,16 @@ def test_files_that_are_none(tmp_path, name, content, message):
         read_predictions(tmp_path / name)
 
 
+def test_two_lists_of_predictions(tmp_path):
+    lists = {'predictions': [{'sent_id': 1, 'segmentation': None}], 'results': [], 'images': []}
+    (tmp_path / 'a.json').write_text(json.dumps(lists))
+    with pytest.raises(InputError, match='a.json holds predictions and results, and nobody can tell'):
+        read_predictions(tmp_path / 'a.json')
+    del lists['results']
+    (tmp_path / 'a.json').write_text(json.dumps(lists))
+    assert len(read_predictions(tmp_path / 'a.json').splits[None]) == 1
+
+
 def test_links_out_of_the_folder(tmp_path):
     """Of a mask, and of a folder of them; the folder itself may be a link."""
     Image.fromarray(square()).save(tmp_path / 'secret.png')

@@ -62,10 +62,13 @@ def read_predictions(path: str | Path) -> Predictions:
         return Predictions(str(path), _by_split(entries, path), {})
     content = read_json(path, mend='Write it again; files of one object per line must end in .jsonl.')
     if isinstance(content, dict):
-        name = next((name for name in _LISTS if isinstance(content.get(name), list)), None)
-        if name is None:
+        names = [name for name in _LISTS if isinstance(content.get(name), list)]
+        if len(names) > 1:
+            raise InputError(f'{path} holds {" and ".join(names)}, and nobody can tell which are the predictions. '
+                             'Leave one')
+        if not names:
             return _per_split(content, path)
-        content = content[name]
+        content = content[names[0]]
     if not isinstance(content, list):
         raise InputError(f'{path} must hold a list of predictions, or an object with a list per split')
     return Predictions(str(path), _by_split(_numbered(content, str(path)), path), {})
