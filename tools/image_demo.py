@@ -54,6 +54,7 @@ def stream(ask: RefSegInferencer, images: list[str], args: argparse.Namespace, o
         for number, result in enumerate(ask.stream(images, args.expressions, threshold=args.threshold), 1):
             stem = os.fsencode(Path(result.image_path).stem)[:80].decode('utf-8', 'ignore')
             picture = f'{number:06d}_{stem}.jpg'
+            refuse_overwriting(out / picture, images)
             result.plot().save(out / picture, quality=90)
             line = json.dumps({**result.to_dict(), 'picture': picture}, ensure_ascii=False)
             lines.write(line.encode('utf-8', 'replace').decode() + '\n')

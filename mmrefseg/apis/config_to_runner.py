@@ -123,14 +123,14 @@ def start_testing(cfg: Config, checkpoint: str) -> Runner:
     """Build a runner and give its model the weights of a checkpoint.
 
     Args:
-        cfg: a config of :func:`load_config`; its ``load_from`` is set.
+        cfg: a config of :func:`load_config`; its ``load_from`` and ``resume`` are set.
         checkpoint: trained weights.
 
     Raises:
         MissingInputError: there is no such checkpoint.
         InputError: the weights are of another architecture, or the file is damaged or unsafe.
     """
-    cfg.load_from = checkpoint
+    cfg.load_from, cfg.resume = checkpoint, False  # a training that went on leaves True in the config that it writes
     runner = Runner.from_cfg(cfg)
     runner.call_hook('before_run')
     runner.load_or_resume()

@@ -30,6 +30,20 @@ def _wrong_shapes(module: nn.Module, state_dict: Mapping[str, Tensor]) -> list[s
     ]
 
 
+def _wrong_kinds(module: nn.Module, state_dict: Mapping[str, Tensor]) -> list[str]:
+    """Weights that would become others without a word: codes of 8 bits, imaginary parts, numbers beyond the range."""
+    wrong = []
+    for name, own in module.state_dict().items():
+        value = state_dict.get(name)
+        if value is None or not own.is_floating_point():
+            continue
+        if not value.is_floating_point():
+            wrong.append(f'{name} {value.dtype} instead of {own.dtype}')
+        elif not value.is_meta and value.dtype != own.dtype and is_finite(value) > is_finite(value.to(own.dtype)):
+            wrong.append(f'{name} {value.dtype}, with numbers beyond the range of {own.dtype}')
+    return wrong
+
+
 def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
     """Load weights of exactly this architecture.
 
@@ -41,12 +55,13 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: st
         source: where the weights come from, for the message.
 
     Raises:
-        InputError: the weights are of another architecture; names the keys and shapes that don't fit. The module's
-            weights are undefined then.
+        InputError: the weights are of another architecture, or no fractions where the module's are, as 8-bit codes;
+            names the keys and shapes that don't fit. The module's weights are undefined then.
     """
     if not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise InputError(f'{source} holds no state dict where one was expected: some of its entries are no tensors')
     missing, unexpected, shapes = [], [], []
+    kinds = _wrong_kinds(module, state_dict)
     try:
         missing, unexpected = module.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
@@ -57,7 +72,8 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], source: st
         missing, unexpected = own - state_dict.keys(), state_dict.keys() - own
     missing = [name for name in missing if not name.endswith('num_batches_tracked')]
     report = (_listed('weights of the model are missing there', missing) +
-              _listed('weights there are unknown to the model', unexpected) + _listed('have another shape', shapes))
+              _listed('weights there are unknown to the model', unexpected) + _listed('have another shape', shapes) +
+              _listed('are numbers of another kind', kinds))
     if report:
         raise InputError(f'{source} is of another architecture than {type(module).__name__}:{report}\n'
                          'Use the config that these weights were trained with, or other weights.')

@@ -22,6 +22,10 @@ from mmrefseg.utils.zip_archive import open_archive
 from .pickled_types import RefusedName
 from .torch_file import read_legacy, read_zip
 
+# All that PyTorch converts to float32, which it doesn't do with 4 bits.
+_TYPES = {dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)
+          and not str(dtype).startswith(('torch.float4', 'torch.int4'))}
+
 MapLocation = str | torch.device | Callable | None
 
 # What reading something else than a checkpoint's bytes may end in.
@@ -90,9 +94,14 @@ def _read_torch_file(path: Path, device: torch.device | str) -> Any:
 
 def _read_safetensors(path: Path, device: torch.device | str) -> dict[str, torch.Tensor]:
     try:
-        return safetensors.torch.load_file(path, device=str(device))
+        tensors = safetensors.torch.load_file(path, device=str(device))
     except (SafetensorError, *_DAMAGE) as error:
         raise InputError(f'{path} is truncated or no safetensors file: {error}') from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise InputError(f'{path} has {name[:80]!r} as {tensor.dtype}, which holds several numbers per element. '
+                             'Take a file in another precision')
+    return tensors
 
 
 def _check_names(checkpoint: Any, path: Path) -> None:

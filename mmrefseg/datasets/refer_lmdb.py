@@ -10,7 +10,7 @@ from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.lmdb_file import LMDBWriter, image_address, read_lmdb_header, read_value
 
 from .base_referring_dataset import BaseReferringDataset
-from .json_line_format import LineIndex, ReferentsOfLines
+from .json_line_format import LONGEST_LINE, LineIndex, ReferentsOfLines
 from .prepared_folder import LMDB, check_finished, index_of
 from .referent_storage import Referents
 
@@ -76,7 +76,7 @@ class _ReferentsInLMDB(ReferentsOfLines):
 
     def line(self, idx: int) -> bytes:
         key = _ref_key(self._split, idx)
-        content = read_value(self._file, key)
+        content = read_value(self._file, key, LONGEST_LINE)
         if content is None:
             raise InputError(f'{self._file} lacks {key}. Copy it again, or prepare the data set again.')
         return content

@@ -20,7 +20,7 @@ import lmdb
 
 from mmrefseg.errors import InputError, MissingInputError
 
-from .files import open_regular
+from .files import MAX_IMAGE_BYTES, MAX_JSON_BYTES, open_regular
 from .json_text import decode_json
 from .lmdb_pages import LMDBPages
 
@@ -31,6 +31,7 @@ IMAGE_PREFIX = 'images/'
 _SCHEME = 'lmdb://'
 _HEADER = b'header'
 _LONGEST_KEY = 511
+_LONGEST_HEADER = 1 << 20
 _BATCH = 1 << 25
 
 _MOST_OPEN = 64
@@ -69,13 +70,13 @@ def read_image_bytes(address: str) -> bytes:
         InputError: the file is damaged or something else.
     """
     file, _, name = address.removeprefix(_SCHEME).partition(f'#{IMAGE_PREFIX}')
-    content = read_value(file, IMAGE_PREFIX + name)
+    content = read_value(file, IMAGE_PREFIX + name, MAX_IMAGE_BYTES)
     if content is None:
         raise MissingInputError(f'The image {name!r} is not in {file}, which belongs to other annotations.')
     return content
 
 
-def read_value(file: str | Path, key: str) -> bytes | None:
+def read_value(file: str | Path, key: str, limit: int = MAX_JSON_BYTES) -> bytes | None:
     """A value of an LMDB file; None if there is no such key.
 
     The file is opened once, unless a process reads more than 64 of them, and without a lock, so that it may lie on a
@@ -86,17 +87,18 @@ def read_value(file: str | Path, key: str) -> bytes | None:
     Args:
         file: path of the LMDB file.
         key: name of the value.
+        limit: bytes that it may have. Default the package's bound for JSON, 4 GB.
 
     Raises:
         MissingInputError: there is no such file.
-        InputError: it is damaged or something else.
+        InputError: it is damaged or something else, or the value is larger.
     """
     encoded = key.encode()
     if len(encoded) > _LONGEST_KEY:
         return None
     pages = _pages(str(file))
     try:
-        return pages.get(encoded)
+        return pages.get(encoded, limit)
     except InputError as error:
         raise _damaged(file, error) from error
 
@@ -111,7 +113,7 @@ def read_lmdb_header(file: str | Path) -> dict[str, Any]:
         MissingInputError: there is no such file.
         InputError: it is damaged, something else or of another version.
     """
-    digest, _, content = (read_value(file, 'header') or b'').partition(b'\n')
+    digest, _, content = (read_value(file, 'header', _LONGEST_HEADER) or b'').partition(b'\n')
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise _damaged(file, 'it has no header, or one that does not fit its own checksum')
     try:

@@ -64,11 +64,12 @@ class LMDBPages:
         if size < needed:
             raise InputError(f'it is cut off: {size} bytes instead of {needed}')
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, limit: int) -> bytes | None:
         """The value of a key; None if there is none. Raises InputError if a page on the way is damaged.
 
         Args:
             key: the key.
+            limit: bytes that the value may have: of a file with holes, gigabytes would take no room on the disk.
         """
         number = self._root
         if number == _NO_ROOT or not self._depth:
@@ -80,7 +81,7 @@ class LMDBPages:
         found = bisect_right(offsets, key, key=lambda offset: _key(page, offset)) - 1
         if found < 0 or _key(page, offsets[found]) != key:
             return None
-        return self._value(page, offsets[found])
+        return self._value(page, offsets[found], limit)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values, in order. Raises InputError where a page is damaged."""
@@ -93,11 +94,15 @@ class LMDBPages:
                 pages += [(below, level - 1) for below in reversed(self._branch(number)[1])]
                 continue
             page, offsets = self._page(number, _LEAF)
+            within = self._page_size  # for nodes that lie upon each other would be more than their page
             for offset in offsets:
-                key, value = _key(page, offset), self._value(page, offset)
-                room -= max(0, len(value) - self._page_size)
-                if room < 0:
-                    raise InputError('its pages are met more than once')
+                key, value = _key(page, offset), self._value(page, offset, max(room, self._page_size))
+                if _NODE.unpack_from(page, offset)[2]:  # on pages of its own
+                    room -= max(len(value), self._page_size)
+                else:
+                    within -= len(key) + len(value)
+                if min(room, within) < 0:
+                    raise InputError('its pages are met more than once, or nodes on them')
                 yield key, value
 
     def _meta(self, at: int) -> _Meta:
@@ -129,9 +134,11 @@ class LMDBPages:
             raise InputError(f'page {number} is damaged')
         return page, struct.unpack_from(f'<{count}H', page, _HEADER.size)
 
-    def _value(self, page: bytes, offset: int) -> bytes:
+    def _value(self, page: bytes, offset: int, limit: int) -> bytes:
         low, high, flags, key_size = _NODE.unpack_from(page, offset)
         size, start = low | high << 16, offset + _NODE.size + key_size
+        if size > limit:
+            raise InputError(f'a value has {size} bytes, more than there can be')
         if not flags:
             return _piece(page, start, size)
         number = int.from_bytes(_piece(page, start, 8), 'little')

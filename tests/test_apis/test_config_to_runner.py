@@ -1,4 +1,5 @@
 from argparse import ArgumentParser
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 import mmrefseg
-from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, run_test
+from mmrefseg.apis.config_to_runner import add_common_arguments, load_config, run_test, start_testing
 from mmrefseg.errors import FileError
 
 
@@ -53,3 +54,12 @@ def test_a_config_is_not_written_through_a_link(tmp_path):
     with pytest.raises(FileError, match='is a link to .*victim.py.*remove the link'):
         load_config(arguments)
     assert victim.read_text() == 'precious'
+
+
+def test_testing_does_not_go_on_with_a_training(monkeypatch):
+    """The config that a resumed training writes says ``resume``, but tested weights hold no optimizer's state."""
+    runner = Mock()
+    monkeypatch.setattr('mmrefseg.apis.config_to_runner.Runner', runner)
+    start_testing(Config(dict(resume=True, load_from='epoch_1.pth')), 'finetuned.pth')
+    cfg, = runner.from_cfg.call_args.args
+    assert (cfg.load_from, cfg.resume) == ('finetuned.pth', False)

@@ -346,10 +346,11 @@ def test_an_export_replaces_an_earlier_one_alone(sera, exported, graphs, tmp_pat
 
     folder = copied(exported, tmp_path / 'a')
     notes = json.loads((folder / 'refseg.json').read_text())
-    notes['files'] |= {'thesis.tex': '', '../outside': '', 'model.onnx': ''}
+    notes['files'] |= {'thesis.tex': '', '../outside': '', 'model.onnx': '', 'image_compiled.pt2': ''}
     (folder / 'refseg.json').write_text(json.dumps(notes))
     for path in (folder / 'thesis.tex', folder / 'model.onnx', tmp_path / 'outside'):
         path.write_text('')
+    (folder / 'image_compiled.pt2').symlink_to(tmp_path / 'elsewhere')
 
     def fail(*_):
         raise InputError('cannot be traced')
@@ -364,3 +365,4 @@ def test_an_export_replaces_an_earlier_one_alone(sera, exported, graphs, tmp_pat
     export_model(sera, folder, 'sera_tiny_refshapes', None, split=True)
     assert (folder / 'thesis.tex').exists() and (tmp_path / 'outside').exists()
     assert not (folder / 'model.onnx').exists() and Model(folder)
+    assert not (folder / 'image_compiled.pt2').is_symlink()  # nothing may be written to where it leads

@@ -144,6 +144,20 @@ def test_what_is_no_image(image):
         read_image(image)
 
 
+def test_a_picture_that_is_a_program(tmp_path, monkeypatch):
+    """Pillow has Ghostscript run it."""
+    def run(*_):
+        raise AssertionError('it was run')
+
+    monkeypatch.setattr(refseg_onnx, 'cv2', None)
+    monkeypatch.setattr('PIL.EpsImagePlugin.Ghostscript', run)
+    (tmp_path / 'photo.jpg').write_bytes(
+        b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n')
+    for image in (tmp_path / 'photo.jpg', (tmp_path / 'photo.jpg').read_bytes()):
+        with pytest.raises(RefSegError, match='damaged, or no image'):
+            read_image(image)
+
+
 def test_numbers_of_questions(tmp_path):
     model = Model(folder_of(tmp_path))
     with pytest.raises(RefSegError, match='batch_size'):

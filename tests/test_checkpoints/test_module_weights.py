@@ -99,3 +99,22 @@ def test_bytes_of_a_checkpoint():
     assert loaded['meta'] == {'epoch': 3}
     assert torch.equal(loaded['state_dict']['0.weight'], checkpoint['state_dict']['0.weight'])
     assert checkpoint_bytes(loaded) == content
+
+
+@pytest.mark.parametrize(('value', 'told'), [
+    (torch.full((4, 3), 127, dtype=torch.int8), 'torch.int8 instead of torch.float32'),
+    (torch.ones(4, 3, dtype=torch.bool), 'torch.bool instead'),
+    (torch.ones(4, 3) + 1j, 'torch.complex64 instead'),
+    (torch.full((4, 3), 1e39, dtype=torch.float64), r'torch.float64, with numbers beyond the range of torch.float32'),
+], ids=['codes', 'truth', 'imaginary', 'endless'])
+def test_numbers_of_another_kind(value, told):
+    """PyTorch would convert them without a word, and the model would answer nonsense."""
+    with pytest.raises(ValueError, match=rf'1 are numbers of another kind: 0\.weight {told}'):
+        load_weights(make_model(), {**make_model().state_dict(), '0.weight': value}, 'file.pth')
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_weights_of_another_precision(dtype):
+    model, state = make_model(), make_model().state_dict()
+    load_weights(model, {**state, '0.weight': torch.full((4, 3), 0.5).to(dtype)}, 'file.pth')
+    assert (model[0].weight == 0.5).all()

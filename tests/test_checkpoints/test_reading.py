@@ -1,7 +1,9 @@
 import io
+import json
 import pickle
 import re
 import shutil
+import struct
 import warnings
 from pathlib import Path
 
@@ -227,3 +229,10 @@ def test_a_parameter_that_is_one_number(tmp_path, zipped):
     torch.save({'logit_scale': torch.nn.Parameter(torch.tensor(4.6))}, tmp_path / 'a.pth',
                _use_new_zipfile_serialization=zipped)
     assert load(tmp_path / 'a.pth')['logit_scale'].item() == pytest.approx(4.6)
+
+
+def test_numbers_that_nothing_converts(tmp_path):
+    header = json.dumps({'weight': {'dtype': 'F4', 'shape': [1, 2], 'data_offsets': [0, 1]}}).encode()
+    (tmp_path / 'a.safetensors').write_bytes(struct.pack('<Q', len(header)) + header + b'\x12')
+    with pytest.raises(ValueError, match="'weight' as torch.float4_e2m1fn_x2, which holds several numbers"):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.safetensors'))

@@ -470,11 +470,28 @@ def test_files_in_the_place_of_texts(client, fields):
     assert response.status_code == 422, response.text
 
 
-def test_a_form_in_no_encoding(client):
+@pytest.mark.parametrize('charset', ['charset=undefined', 'charset=punycode', 'CHARSET="Punycode"', 'charset=hex',
+                                     'charset=utf-8; charset=punycode', "charset*=utf-8''punycode"])
+def test_a_form_in_another_encoding(client, charset):
+    """Python decodes a megabyte of Punycode in half an hour, in which the server would answer nobody."""
     body = b'--x\r\nContent-Disposition: form-data; name="\xe4"\r\n\r\nabc\r\n--x--\r\n'
     response = client.post('/v1/segment', content=body,
-                           headers={'content-type': 'multipart/form-data; boundary=x; charset=undefined'})
-    assert response.status_code == 400 and 'UTF-8' in response.json()['detail']
+                           headers={'content-type': f'multipart/form-data; boundary=x; {charset}'})
+    assert response.status_code == 400 and 'send UTF-8' in response.json()['detail']
+
+
+@pytest.mark.parametrize('charset', ['charset=utf-8', 'charset="UTF-8"; a=b', 'Charset=utf8 '])
+def test_a_form_that_says_its_encoding(client, charset):
+    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
+    response = client.post('/v1/segment', content=body,
+                           headers={'content-type': f'multipart/form-data; boundary=x; {charset}'})
+    assert response.json()['detail'].startswith("unknown fields ['a']")
+
+
+def test_no_image_and_no_address(client):
+    for image in ({}, dict(image=None), dict(image=None, image_url=None)):
+        response = client.post('/v1/segment', json=dict(image, expressions='the cup'))
+        assert response.status_code == 422 and 'send either `image`' in response.json()['detail']
 
 
 def test_more_pixels_than_can_be_answered(monkeypatch, ask):

@@ -55,3 +55,8 @@ def test_what_is_told(predictions, run, tmp_path):
     predictions.write_text(json.dumps(content))
     with pytest.raises(SystemExit, match=r'val\[3\]: overlap must be a number from 0 to 1'):
         run(predictions)
+    for pixels in (float('nan'), -1, 101):  # of 100 of the union
+        content['val'][3] |= {'overlap': 0.5, 'intersection': pixels}
+        predictions.write_text(json.dumps(content))
+        with pytest.raises(SystemExit, match=r'val\[3\]: .* no intersection larger than its union'):
+            run(predictions)

@@ -76,6 +76,14 @@ def test_a_folder(command, image, weights, tmp_path, capsys):
     assert all(cv2.imread(str(out / line['picture'])) is not None for line in lines)
 
 
+def test_an_input_is_not_drawn_over(command, image, weights, tmp_path):
+    other = Path(image).rename(tmp_path / '000002_photo.jpg')
+    (tmp_path / 'photo.jpg').write_bytes(content := other.read_bytes())
+    with pytest.raises(SystemExit, match='000002_photo.jpg is a file that is read, and would be lost'):
+        command(str(tmp_path), 'the cup', '--config', CONFIG, '--weights', weights, '--out', str(tmp_path))
+    assert other.read_bytes() == content
+
+
 def test_an_interruption_keeps_what_is_done(command, image, weights, tmp_path, monkeypatch):
     stream = RefSegInferencer.stream
 

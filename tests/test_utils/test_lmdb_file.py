@@ -192,6 +192,30 @@ def test_a_page_whose_elements_are_all_one_large_value(tmp_path):
     content += leaf + header.pack(3, 0, 4, pages - 3, 0).ljust((pages - 3) * size, b'\0')
     (tmp_path / 'x').write_bytes(content)
     read = []
+    with (tmp_path / 'x').open('rb') as file, pytest.raises(ValueError, match='more than there can be'):
+        read.extend(key for key, _ in LMDBPages(file).items())
+    assert len(read) <= 2
+
+
+def test_a_page_whose_nodes_are_all_one(tmp_path):
+    """Reading them all would take a thousand times as long as the file has bytes."""
+    size, number = 4096, 1000
+    header, meta = struct.Struct('<QHHHH'), struct.Struct('<II16xI44x4xHH32xQQQ')
+    content = b''.join((header.pack(page, 0, 8, 0, 0) + meta.pack(0xBEEFC0DE, 1, size, 0, 1, 2, 2, page + 1)
+                        ).ljust(size, b'\0') for page in range(2))
+    leaf = bytearray(header.pack(2, 0, 2, 16 + 2 * number, 0).ljust(size, b'\0'))
+    leaf[16:16 + 2 * number] = struct.pack(f'<{number}H', *[2100] * number)
+    leaf[2100:2109] = struct.pack('<HHHHc', 1900, 0, 0, 1, b'k')
+    (tmp_path / 'x').write_bytes(content + leaf)
+    read = []
     with (tmp_path / 'x').open('rb') as file, pytest.raises(ValueError, match='met more than once'):
         read.extend(key for key, _ in LMDBPages(file).items())
     assert len(read) <= 2
+
+
+def test_a_value_that_no_image_has(file, monkeypatch):
+    """Of a file with holes it may be gigabytes, which take no room on the disk, but in memory."""
+    monkeypatch.setattr(lmdb_file, 'MAX_IMAGE_BYTES', 99_999)
+    assert read_image_bytes(image_address(file, 'a/#b.jpg')) == b'abc'
+    with pytest.raises(ValueError, match=r'damaged.*a value has 100000 bytes, more than there can be'):
+        read_image_bytes(image_address(file, 'big'))

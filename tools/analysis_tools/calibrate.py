@@ -43,9 +43,10 @@ def answers_of(predictions: Sequence[Prediction], split: str) -> tuple[np.ndarra
         except KeyError as error:
             raise InputError(f'{prediction.where} has no {error}: test the model again with tools/test.py '
                              '--out') from None
-        if any(type(value) not in (int, float) for value in values) or not 0 <= values[0] <= 1:
+        if any(type(value) not in (int, float) for value in values) or not (
+                0 <= values[0] <= 1 and 0 <= values[1] <= values[2] < float('inf')):
             raise InputError(f'{prediction.where}: overlap must be a number from 0 to 1, intersection and union '
-                             'numbers of pixels')
+                             'numbers of pixels, and no intersection larger than its union')
         rows.append((values[0], 2 * values[1] > values[2]))
     if not rows:
         raise InputError(f'there are no predictions of the split {split}')

@@ -136,8 +136,9 @@ def _files_of_earlier(folder: Path) -> set[str]:
 def _remove(folder: Path, names: set[str]) -> None:
     """Remove the files of an earlier export, which would lie about; the notes first, without which it is none."""
     for name in sorted(names, key=lambda name: name != _NOTES):
-        if (folder / name).is_file():
-            (folder / name).unlink()
+        path = folder / name
+        if path.is_symlink() or path.is_file():  # a link that leads nowhere yet would be written through
+            path.unlink()
 
 
 def _versions(kind: str) -> dict[str, str]:

@@ -51,6 +51,7 @@ LONGEST_EXPRESSION = 4096  # characters
 MAX_IMAGE_BYTES = 1 << 28
 MAX_NOTES_BYTES = 1 << 26  # of a JSON file in the folder
 MAX_SIDE = 4096  # of the network's square, in pixels
+_KINDS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM')  # for EPS Pillow runs Ghostscript, whatever the name
 _GRAPHS = {'whole': ('model.onnx', ), 'split': ('image.onnx', 'text_and_mask.onnx')}
 FAINTEST = 1 << 14  # of 16 bits; pictures without a brighter value hold fewer bits, and would look black
 
@@ -288,7 +289,7 @@ def _decode(content: bytes, name: str) -> np.ndarray:
             return np.ascontiguousarray(_to_8_bits(pixels, name)[..., ::-1])
         if Image is None:
             raise ImportError('an image is read by OpenCV or Pillow, and neither is here: pip install pillow')
-        with Image.open(BytesIO(content)) as picture:
+        with Image.open(BytesIO(content), formats=_KINDS) as picture:
             return _of_pillow(picture, name)
     except (OSError, ValueError, SyntaxError, MemoryError) as error:
         if isinstance(error, RefSegError):

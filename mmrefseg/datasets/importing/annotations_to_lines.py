@@ -1,6 +1,7 @@
 """From annotations to lines: masks are drawn on their images, and objects of which the same is said are united."""
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -179,10 +180,12 @@ def lines_of_image(elements: Sequence[Drawn], keep_apart: bool, notes: Notes) ->
         notes: gets what was united, and expressions that refer to something and to nothing.
     """
     of_words: dict[tuple, list[int]] = defaultdict(list)
-    for index, element in enumerate(elements):
+    for index, element in zip(_same_objects(elements), elements, strict=True):
         for words in element.expressions:
             apart = index if keep_apart else 0
-            of_words[words, element.size, element.ignore_orientation, apart].append(index)
+            indices = of_words[words, element.size, element.ignore_orientation, apart]
+            if index not in indices:
+                indices.append(index)
     words_of: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for (words, *_), indices in of_words.items():
         masks = [index for index in indices if elements[index].mask is not None]
@@ -193,6 +196,14 @@ def lines_of_image(elements: Sequence[Drawn], keep_apart: bool, notes: Notes) ->
             notes.counts[_UNITED] += 1
         words_of[tuple(indices)].append(words)
     return [_line([elements[index] for index in indices], words) for indices, words in words_of.items()]
+
+
+def _same_objects(elements: Sequence[Drawn]) -> list[int]:
+    """For each element the first with the same mask: tables have a row per expression, not per object."""
+    first: dict[tuple, int] = {}
+    return [index if element.mask is None else
+            first.setdefault((json.dumps(element.mask), element.size, element.ignore_orientation), index)
+            for index, element in enumerate(elements)]
 
 
 def _line(objects: Sequence[Drawn], words: list[str]) -> dict:

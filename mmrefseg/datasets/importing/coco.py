@@ -112,7 +112,9 @@ def outline_of(element: dict, options: Options, notes: Notes, where: str) -> Seg
     if polygons and isinstance(polygons[0], int | float | str):  # one polygon outside of a list
         polygons = [polygons]
     if any(isinstance(part, dict) for part in polygons):
-        return {'union': [_rle(part, where) for part in polygons if isinstance(part, dict)]}
+        if not all(isinstance(part, dict) for part in polygons):
+            raise InputError(f'{where}: segmentation mixes polygons and RLEs. Write it as one RLE')
+        return {'union': [_rle(part, where) for part in polygons]}
     polygons = [numbers for part in polygons if len(numbers := parse_numbers(part, f'{where}: segmentation')) >= 6]
     if polygons:
         return polygons

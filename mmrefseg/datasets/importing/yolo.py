@@ -101,6 +101,9 @@ def _names(file: Path) -> dict[str, str]:
         raise InputError(f"{file}: 'names' must list the classes. Export it again.")
     if not all(isinstance(value, int | float | str) for entry in entries.items() for value in entry):
         raise InputError(f"{file}: 'names' must give each class one name. Export it again.")
+    if any(isinstance(value, bool) for entry in entries.items() for value in entry):
+        raise InputError(f"{file}: 'names' holds yes, no, on or off, which YAML takes for truth values. Put it in "
+                         'quotes.')
     found = {str(key): str(name) for key, name in entries.items()}
     if len(found) < len(entries):
         raise InputError(f'{file}: a class stands twice in names. Export it again.')

@@ -1,6 +1,7 @@
 """Files of annotation tools that were damaged, or made to do harm."""
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -38,6 +39,7 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 @pytest.mark.parametrize(('name', 'file', 'change', 'message'), [
     ('yolo', 'data.yaml', lambda text: BOMB + 'names: *c\n', r'its aliases \(\*name\) might unfold'),
     ('yolo', 'data.yaml', lambda text: 'a: &a {x: 1}\nb: {<<: [*a, *a]}\n' + text, 'its aliases'),
+    ('yolo', 'data.yaml', lambda text: 'names: [cup, off]', "'names' holds yes, no, on or off"),
     ('yolo', 'data.yaml', lambda text: 'names: [[cup], box]', "'names' must give each class one name"),
     ('yolo', 'data.yaml', lambda text: '!!python/object/apply:os.system ["touch marker"]', 'no YAML that is read'),
     ('yolo', 'data.yaml', lambda text: '#' * (1 << 17) + '\n' + text, 'no file of this kind of more than'),
@@ -52,6 +54,8 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
     ('labelme', 'a.json', lambda text: f'[{text}]', 'expected a dictionary, got an object of type list'),
     ('coco', 'x.json', lambda text: text.replace('[10, 20]', '10'), 'size must be a list of numbers'),
     ('coco', 'x.json', lambda text: text.replace('[10, 20]', '[10, 20, 5]'), 'RLE must have the size'),
+    ('coco', 'x.json', lambda text: re.sub(r'(\{"size".*?\})', r'[[1, 1, 5, 1, 5, 5], \1]', text),
+     'segmentation mixes polygons and RLEs'),
     ('coco', 'x.json', lambda text: text.replace('[{"id": 3, "name": "cup"}]', '7'), "'categories' must be of type"),
     ('coco', 'x.json', lambda text: text.replace('a.jpg', '\\u0000'), 'is not there|is no path'),
     ('coco', 'x.json', lambda text: text.replace('a.jpg', '..'), 'has the empty name'),

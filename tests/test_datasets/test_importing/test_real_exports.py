@@ -114,3 +114,15 @@ def test_a_folder_of_another_kind_says_what_it_holds(source, kind, name, content
     (source / name).write_bytes(content)
     with pytest.raises((InputError, MissingInputError), match=message):
         run(kind, source)
+
+
+@pytest.mark.parametrize('keep_apart', [False, True])
+def test_rows_of_one_mask_are_one_object(source, keep_apart):
+    """Otherwise its expressions would seem to mean several objects, or to be ambiguous."""
+    (source / 'masks').mkdir()
+    Image.fromarray(255 * inside()).save(source / 'masks/a.png')
+    (source / 'x.csv').write_text('image,mask,expression\na.jpg,a.png,the cup\na.jpg,a.png,the red cup\n'
+                                  'a.jpg,a.png,the cup\na.jpg,none,a dog\na.jpg,none,a cat\n')
+    made, lines = run('table', source, keep_apart=keep_apart)
+    assert [line['expressions'] for line in lines] == [['the cup', 'the red cup'], ['a dog'], ['a cat']]
+    assert np.array_equal(masks(lines)[0], inside()) and not made.notes
