@@ -13,7 +13,7 @@ from mmrefseg.errors import InputError, UserError
 
 from .damaged_files import Attempt, damaged
 
-_TEXTS = ['ab x', "it's 7 caf\u00c3\u00a9 &amp; <b>"]
+_TEXTS = ['ab x', "it's 7 \u00c3\u00a9t\u00c3\u00a9 &amp; <b>"]
 
 
 def exported(name: str, folder: Path) -> Attempt:
