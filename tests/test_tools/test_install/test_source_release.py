@@ -7,8 +7,8 @@ from pathlib import Path
 import mmrefseg
 
 HELPERS = Path(mmrefseg.__file__).parents[1] / 'tools/install'
-FETCH = ('import sys; from pathlib import Path; from source_release import download, unpack\n'
-         'folder = Path(sys.argv[2]); print(unpack(download("mmcv", sys.argv[1], folder), folder))')
+FETCH = ('import sys; from pathlib import Path; from source_release import download_release, unpack\n'
+         'folder = Path(sys.argv[2]); print(unpack(download_release("mmcv", sys.argv[1], folder), folder))')
 
 
 def fetch(version, releases, target):
