@@ -183,7 +183,7 @@ def _shares(counts: Mapping[Any, int]) -> dict[Any, float]:
 
 
 def _clipped(shares: Mapping[int, float]) -> dict[int, float]:
-    """ExpertShares of all whole numbers from the lowest on; the last one stands for those above, too."""
+    """Shares of all whole numbers from the lowest on; the last one stands for those above, too."""
     values = {min(int(value), _LAST) for value in shares}
     return {value: sum(share for other, share in shares.items() if min(int(other), _LAST) == value)
             for value in range(min(values, default=1), max(values, default=1) + 1)}

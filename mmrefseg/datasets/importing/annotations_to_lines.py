@@ -179,13 +179,11 @@ def lines_of_image(elements: Sequence[Drawn], keep_apart: bool, notes: Notes) ->
         keep_apart: whether objects of which the same is said become lines of their own.
         notes: gets what was united, and expressions that refer to something and to nothing.
     """
-    of_words: dict[tuple, list[int]] = defaultdict(list)
+    of_words: dict[tuple, dict[int, None]] = defaultdict(dict)  # a set in order
     for index, element in zip(_same_objects(elements), elements, strict=True):
         for words in element.expressions:
             apart = index if keep_apart else 0
-            indices = of_words[words, element.size, element.ignore_orientation, apart]
-            if index not in indices:
-                indices.append(index)
+            of_words[words, element.size, element.ignore_orientation, apart][index] = None
     words_of: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for (words, *_), indices in of_words.items():
         masks = [index for index in indices if elements[index].mask is not None]
