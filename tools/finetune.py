@@ -187,7 +187,8 @@ def finetune(args: Namespace) -> None:
 
 def main() -> None:
     """Fine-tune as the command line says."""
-    command_line.run(make_parser(), finetune, interrupted='interrupted; continue with --resume')
+    command_line.run(make_parser(), finetune,
+                     interrupted='interrupted; to go on with all of it, type the same command with --resume')
 
 
 if __name__ == '__main__':
