@@ -98,14 +98,14 @@ def _on_split(cfg: Config, split: str) -> ConfigDict:
     return dataloader
 
 
-def test_split(runner: Runner, evaluator: list[Any], dataloader: DataLoader | dict, out_file: Path | None,
-               args: Namespace) -> dict[str, float]:
-    """The figures of one split; its predictions go to ``out_file``."""
+def test_split(runner: Runner, evaluator: list[dict], dataloader: DataLoader | dict, out_file: Path | None,
+               args: Namespace, kept: Sequence[KeptCounts] = ()) -> dict[str, float]:
+    """The figures of one split; its predictions go to ``out_file``, and what is counted to metrics like ``kept``."""
     if out_file:
         rules = list(rules_of_masks(evaluator, args).values())
-        evaluator = [dict(type='mmrefseg.DumpPredictions', out_file=str(out_file), protocol=rules,
-                          probabilities=args.out_probabilities, routing=args.out_routing), *evaluator]
-    figures = run_test(runner, dataloader, evaluator, args.amp)
+        evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file), protocol=rules,
+                                      probabilities=args.out_probabilities, routing=args.out_routing)]
+    figures = run_test(runner, dataloader, [*evaluator, *kept], args.amp)
     tell_speed(runner, 'test')
     return figures
 
@@ -120,8 +120,8 @@ def test_both(runner: Runner, other: Runner, evaluator: list[dict], dataloader: 
               args: Namespace) -> tuple[dict[str, float], dict[str, Any]]:
     """What :func:`test_split` does and returns, and figures of both models."""
     loader = runner.build_dataloader(dataloader, seed=runner.seed)  # its processes read for both
-    kept = KeptCounts(protocol=protocols_of(evaluator)[0])
-    figures = test_split(runner, [*evaluator, kept], loader, out_file, args)
+    kept = KeptCounts(protocol=protocols_of(evaluator)[0].to_dict())
+    figures = test_split(runner, evaluator, loader, out_file, args, [kept])
     print_log('The other model:', 'current')
     run_test(other, loader, [kept], args.amp)
     return figures, compare(runner, other) if is_main_process() else {}

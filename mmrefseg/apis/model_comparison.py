@@ -29,6 +29,7 @@ def start_other(cfg: Config, config: str | Path | Config, checkpoint: str) -> Ru
     for part in ('test_dataloader', 'test_evaluator', 'test_cfg', 'launcher', 'model_wrapper_cfg'):
         if part in cfg:
             other[part] = cfg[part]
+    other.pop('visualizer', None)  # there is one of its name
     other.work_dir, other.experiment_name = str(Path(cfg.work_dir, 'against')), 'against'
     return start_testing(other, checkpoint)
 
