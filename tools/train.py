@@ -69,9 +69,15 @@ def refuse_gpu_wrappers(cfg: Config) -> None:
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder, which the runner finds."""
+    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder, which the runner finds.
+
+    Where a run was stopped ahead of its first checkpoint, it starts again from what its config starts from.
+    """
     cfg.resume = True
-    cfg.load_from = None if checkpoint == 'auto' else checkpoint
+    if checkpoint == 'auto':
+        cfg.start_from, cfg.load_from = cfg.get('load_from') or cfg.get('start_from'), None
+    else:
+        cfg.load_from = checkpoint
 
 
 def continuing_command(args: Namespace) -> str:
