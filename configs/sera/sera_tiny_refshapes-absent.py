@@ -9,7 +9,7 @@ optim_wrapper = dict(
     optimizer=dict(lr=4e-4), paramwise_cfg=dict(custom_keys={'decode_head.presence': dict(lr_mult=6.0)}))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=10, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=10, T_max=max_iters - 10, end=max_iters, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=10, T_max=max_iters - 10, end=max_iters, eta_min=5e-6, by_epoch=False),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 
