@@ -82,6 +82,33 @@ def test_resuming_by_name(train, tmp_path):
     assert cfg.resume and cfg.load_from == 'iter_1.pth'
 
 
+def test_what_the_config_starts_from_is_kept_for_a_run_without_a_checkpoint(train, tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='old.pth'))
+    for _ in range(2):  # the config that the first writes has load_from no more
+        train['resume_from'](cfg, 'auto')
+        assert (cfg.load_from, cfg.start_from) == (None, 'old.pth')
+
+
+@pytest.mark.parametrize('out_dir', [None, 'out'])
+@pytest.mark.parametrize('name', ['iter_4.pth', 'epoch_4.pth', 'best_mIoU_iter_4.pth', 'state_4.pth'])
+def test_a_new_run_does_not_begin_among_the_checkpoints_of_another(train, tmp_path, name, out_dir):
+    folder = tmp_path / out_dir / 'run' if out_dir else tmp_path / 'run'
+    hook = dict(filename_tmpl='state_{}.pth', **(dict(out_dir=str(tmp_path / out_dir)) if out_dir else {}))
+    cfg = Config(dict(work_dir=str(tmp_path / 'run'), default_hooks=dict(checkpoint=hook)))
+    train['refuse_used_folder'](cfg)
+    folder.mkdir(parents=True)
+    (tmp_path / 'elsewhere.pth').touch()
+    (folder / 'start.pth').touch()
+    train['refuse_used_folder'](cfg)  # one that stopped ahead of its first checkpoint may begin again
+    (folder / name).touch()
+    for settings in (dict(resume=False), dict(load_from=str(folder / name)),
+                     dict(resume=True, load_from=str(tmp_path / 'elsewhere.pth'))):
+        with pytest.raises(InputError, match=f'holds {name} of another run, .* --work-dir, or go on with it by --res'):
+            train['refuse_used_folder'](Config({**cfg.to_dict(), **settings}))
+    for settings in (dict(resume=True), dict(resume=True, load_from=str(folder / name))):
+        train['refuse_used_folder'](Config({**cfg.to_dict(), **settings}))
+
+
 def test_splits_and_the_control(build_dataloaders):
     cfg = Config(dict(test_dataloader=dict(batch_size=2, dataset=dict(type='RefCOCODataset', split='val'))))
     loaders = build_dataloaders(cfg, ['testA', 'testB'], ['val'])
@@ -227,6 +254,14 @@ def test_a_full_checkpoint_is_tested_without_pretrained_files(monkeypatch, tmp_p
     torch.save(dict(meta={}, state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'full.pth')
     message = run(monkeypatch, tmp_path, 'test', on_pretrained, 'full.pth')
     assert message.startswith('test: data/refshapes is missing. Expected:'), 'the data come after the weights'
+
+
+def test_a_used_folder_is_refused_before_anything_is_built(monkeypatch, tmp_path):
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work/iter_560.pth').write_text('theirs')
+    message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes')
+    assert message.startswith('train: work holds iter_560.pth of another run')
+    assert (tmp_path / 'work/iter_560.pth').read_text() == 'theirs'
 
 
 def test_one_training_a_folder(monkeypatch, tmp_path):
