@@ -153,6 +153,9 @@ def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str
         refuse_used_folder(work_dir)
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
                                  args.keep, args.absent)
+        if '{{' in config.pretty_text:  # MMEngine would put something else there when it reads the file
+            raise InputError(f'the path of the data or of the checkpoint has two braces, which mean something else in '
+                             f'a config: rename {args.folder} or {args.start}')
         refuse_used_folder(work_dir, config.pretty_text.encode())
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '

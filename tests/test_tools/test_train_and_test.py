@@ -161,7 +161,7 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
 
     said = []
     monkeypatch.setitem(test.__globals__, 'print_log', lambda text, logger: said.append(text))
-    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace())
+    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace(log_dir=tmp_path / 'first'))
     monkeypatch.setitem(test.__globals__, 'test_split', test_split)
     monkeypatch.setattr('sys.argv', [
         'test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--work-dir', str(tmp_path), '--splits', 'val', 'testA',
@@ -174,6 +174,21 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'protocols': rules, 'val': {'mIoU': 12.0}}
     del rules['lavt']  # the masks are those of the first alone
     assert json.loads((tmp_path / 'out.json').read_text()) == {'protocols': rules, 'val': [{'sent_id': 1}]}
+
+
+def test_a_second_test_leaves_the_figures_of_the_first(monkeypatch, tmp_path):
+    test = runpy.run_path(str(TOOLS / 'test.py'))['main']
+    monkeypatch.setitem(test.__globals__, 'leave_process_group', lambda: None)
+    for time_of, value in (('20260101_000000', 12.0), ('20260101_000001', 34.0)):
+        runner = Namespace(log_dir=tmp_path / 'work' / time_of, call_hook=lambda name: None)
+        monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args, runner=runner: runner)
+        monkeypatch.setitem(test.__globals__, 'test_split', lambda *args, value=value: {'mIoU': value})
+        monkeypatch.setattr('sys.argv', ['test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--splits', 'val',
+                                         '--work-dir', str(tmp_path / 'work')])
+        test()
+    figures = {str(path.relative_to(tmp_path / 'work')): json.loads(path.read_text())['val']['mIoU']
+               for path in (tmp_path / 'work').rglob('metrics.json')}
+    assert figures == {'metrics.json': 34.0, '20260101_000000/metrics.json': 12.0, '20260101_000001/metrics.json': 34.0}
 
 
 def test_bugs_keep_their_traceback(monkeypatch, tmp_path):
