@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import LOOPS
@@ -129,14 +130,14 @@ def start_testing(cfg: Config, checkpoint: str) -> Runner:
     return runner
 
 
-def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[Mapping],
+def run_test(runner: Runner, dataloader: Mapping | DataLoader, evaluator: Mapping | Sequence[Any],
              amp: bool = False) -> dict[str, float]:
     """Test the runner's model on other data than those of its config.
 
     Args:
         runner: from :func:`start_testing`; its ``test_loop`` is this test's afterwards.
-        dataloader: config of the data.
-        evaluator: config, or list of configs, of the metrics.
+        dataloader: of the data, or its config.
+        evaluator: config of the metric, or a list of metrics and their configs; copies of these count.
         amp: whether the model runs under mixed precision. Default False.
 
     Returns:

@@ -10,9 +10,9 @@ from .hooks import (
     ParameterSummaryHook,
     RoutingLogHook,
 )
-from .optimizers import BFloat16OptimWrapper
+from .optimizers import BFloat16OptimWrapper, MuonAdamW
 
 __all__ = [
     'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckLossesHook',
-    'CheckSetupHook', 'LoadCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
+    'CheckSetupHook', 'LoadCheckpointHook', 'MuonAdamW', 'ParameterSummaryHook', 'RoutingLogHook'
 ]

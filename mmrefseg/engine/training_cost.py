@@ -29,7 +29,7 @@ PROCESS = 400 * 2**20
 """Bytes of a process with Python and all libraries that no other process shares with it."""
 _SAMPLES = 2  # the fewest that every part takes, for some have batch statistics
 _EXPRESSION = 'the tall man in a red shirt on the left'
-_STATES = {'Adam': 2, 'AdamW': 2}  # of other optimizers none is counted
+_STATES = {'Adam': 2, 'AdamW': 2, 'MuonAdamW': 1}  # the least; of other optimizers none is counted
 _NEGLIGIBLE = 50  # part of the memory; tracing takes seconds
 
 
