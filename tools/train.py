@@ -27,6 +27,7 @@ from mmrefseg.checkpoints.latest_checkpoint import checkpoints_in, noted_checkpo
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.errors import InputError
 from mmrefseg.registry import type_name
+from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.launched_processes import is_first_process, leave_process_group
 from mmrefseg.utils.locks import locked_folder
 
@@ -109,6 +110,21 @@ def last_checkpoint(cfg: Config) -> Path | None:
     return noted_checkpoint(cfg.work_dir, checkpoint_folder(cfg))
 
 
+def lock_folders(cfg: Config, stack: ExitStack) -> None:
+    """Keep other runs out of the folders of this one, that of its checkpoints among them, until a stack is left.
+
+    Raises:
+        InputError: another run is at work in one.
+        FileError: a folder cannot be written.
+    """
+    folders = [Path(cfg.work_dir)]
+    if checkpoint_hook(cfg).get('backend_args') is None:  # else it may be on another machine
+        folders.append(checkpoint_folder(cfg))
+    for folder in dict.fromkeys(folders):
+        check_writable(folder)
+        stack.enter_context(locked_folder(folder, 'training'))
+
+
 def refuse_used_folder(cfg: Config) -> None:
     """Refuse to begin among the checkpoints of another run, also with a checkpoint from elsewhere.
 
@@ -151,7 +167,7 @@ def prepare_and_train(args: Namespace) -> None:
         resume_from(cfg, args.resume)
     with ExitStack() as stack:
         if is_first_process(args.launcher):  # it keeps the others of its run in the folder, and those of other runs out
-            stack.enter_context(locked_folder(cfg.work_dir, 'training'))
+            lock_folders(cfg, stack)
             refuse_used_folder(cfg)
         train(cfg, args)
         leave_process_group()

@@ -4,6 +4,7 @@ import runpy
 import signal
 import time
 from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,29 @@ def test_a_used_folder_is_refused_before_anything_is_built(monkeypatch, tmp_path
     message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes')
     assert message.startswith('train: work holds iter_560.pth of another run')
     assert (tmp_path / 'work/iter_560.pth').read_text() == 'theirs'
+
+
+def test_one_training_a_folder_of_checkpoints(monkeypatch, tmp_path):
+    """That of another run of the same name, whose work folder lies elsewhere."""
+    for name in ('other/work', 'out/work'):
+        (tmp_path / name).mkdir(parents=True)
+    child = os.fork()
+    if child == 0:
+        train = runpy.run_path(str(TOOLS / 'train.py'))
+        with ExitStack() as stack:
+            train['lock_folders'](Config(dict(work_dir=str(tmp_path / 'other/work'), default_hooks=dict(
+                checkpoint=dict(out_dir=str(tmp_path / 'out'))))), stack)
+            (tmp_path / 'locked').touch()
+            signal.pause()
+    try:
+        while not (tmp_path / 'locked').exists():
+            time.sleep(0.01)
+        message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes', '--cfg-options',
+                      'default_hooks.checkpoint.out_dir=out')
+        assert message.startswith(f'train: another training is at work in out/work: process {child} on ')
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_one_training_a_folder(monkeypatch, tmp_path):
