@@ -3,6 +3,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from functools import partial
@@ -163,6 +164,13 @@ def test_of_two_that_begin_at_once_one_makes_the_plan(photos, tmp_path, monkeypa
 def test_an_image_that_is_named_twice_is_answered_twice(ask, photos, tmp_path):
     lines = run(ask, folder_of(tmp_path / 'out', [photos / 'a.png', photos / 'bb.jpg', photos / 'a.png'], ['x'], 3))
     assert [line['index'] for line in lines] == [0, 2]
+
+
+def test_a_name_that_is_not_in_utf_8_stops_nothing(ask, photos, tmp_path):
+    shutil.copy(photos / 'a.png', photos / os.fsdecode(b'\xff\xfe.png'))
+    lines = run(ask, folder_of(tmp_path / 'out', [photos], ['the \u00fc']))
+    assert [line['file_name'] for line in lines] == ['a.png', 'b.png', 'c.png', 'd.png', '\udcff\udcfe.png']
+    assert lines[0]['segmentation'] == lines[-1]['segmentation'] and lines[0]['expression'] == 'the \u00fc'
 
 
 def test_processes_share_the_work(ask, photos, tmp_path):

@@ -191,7 +191,8 @@ def _is_answer(entry: Mapping[str, Any]) -> bool:
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    return json.dumps(entry, ensure_ascii=False).encode('utf-8', 'replace') + b'\n'
+    # Half a character, as of a file's name that is not in UTF-8, becomes its escape, and is read as what it was.
+    return json.dumps(entry, ensure_ascii=False).encode('utf-8', 'backslashreplace') + b'\n'
 
 
 def _write_all(file: BinaryIO, entries: Iterable[Mapping[str, Any]]) -> None:
