@@ -125,7 +125,7 @@ def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str],
              work_dir / 'errors')
 
 
-def refuse_used_folder(work_dir: Path, config: bytes | None = None) -> None:
+def refuse_earlier_results(work_dir: Path, config: bytes | None = None) -> None:
     """Refuse a folder that holds what another run, or an earlier one, found, or another config than this one."""
     found = [path.name for path in sorted(work_dir.glob('*.pth'))] + [
         name for name in RESULTS if os.path.lexists(work_dir / name)]
@@ -148,13 +148,13 @@ def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str
             raise MissingInputError(f'{work_dir} holds no {CONFIG_FILE} of a run that could go on: leave --resume out, '
                                     'or name its --work-dir')
     else:
-        refuse_used_folder(work_dir)
+        refuse_earlier_results(work_dir)
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
                                  args.keep, args.absent)
         if '{{' in config.pretty_text:  # MMEngine would put something else there when it reads the file
             raise InputError(f'the path of the data or of the checkpoint has two braces, which mean something else in '
                              f'a config: rename {args.folder} or {args.start}')
-        refuse_used_folder(work_dir, config.pretty_text.encode())
+        refuse_earlier_results(work_dir, config.pretty_text.encode())
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
               f'{config.train_cfg.max_epochs} times; the config is {path}')
