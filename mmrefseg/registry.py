@@ -91,7 +91,7 @@ MODELS = _node('model', root.MODELS, 'models')
 MODEL_WRAPPERS = _node('model wrapper', root.MODEL_WRAPPERS)
 WEIGHT_INITIALIZERS = _node('weight initializer', root.WEIGHT_INITIALIZERS)
 
-OPTIMIZERS = _node('optimizer', root.OPTIMIZERS)
+OPTIMIZERS = _node('optimizer', root.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _node('optim wrapper', root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _node('optim wrapper constructor', root.OPTIM_WRAPPER_CONSTRUCTORS)
 PARAM_SCHEDULERS = _node('parameter scheduler', root.PARAM_SCHEDULERS)

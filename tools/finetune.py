@@ -8,13 +8,14 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import mmrefseg
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.apis.finetuning_config import TUNINGS, config_of, finetune_config, look_at
-from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
+from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint, refuse_another_run
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
 from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.checkpoints.weight_interpolation import interpolate
@@ -24,9 +25,8 @@ from mmrefseg.utils.shipped_files import shipped_folder
 
 CONFIG_FILE = 'finetune.py'
 FINAL_CHECKPOINT = 'finetuned.pth'
-RESULTS = ('predictions.json', 'metrics.json', 'probe.json', 'calibration.json', 'report.json', 'report.md',
-           'samples.png', 'curves.png', 'errors', 'old_data')
-KEPT = 0.9
+RESULTS = ('predictions.json', 'metrics.json', 'against.json', 'probe.json', 'calibration.json', 'report.json',
+           'report.md', 'samples.png', 'curves.png', 'errors', 'old_data')
 
 
 def make_parser() -> ArgumentParser:
@@ -94,25 +94,23 @@ def write_interpolated(config: Path, before: str, after: Path, share: float) -> 
     return target
 
 
-def figures_before_and_after(base: str, checkpoints: dict[str, str], work_dir: Path) -> str:
-    """Test on what the config tests on, before and after; a sentence for the report."""
-    means = {}
-    for name, checkpoint in checkpoints.items():
-        folder = work_dir / 'old_data' / name
-        run_tool('test.py', base, checkpoint, '--work-dir', folder)
-        figures = read_json_object(folder / 'metrics.json', 'tools/test.py')
-        means[name] = next(value['mIoU'] for key, value in figures.items() if key != 'protocols')
-    kept = means['after'] / means['before'] if means['before'] else 1.0
-    verdict = 'it kept what it could' if kept >= KEPT else 'it forgot: raise --keep, or --interpolate less far'
-    return (f'On the data of `{Path(base).stem}` its mIoU was {means["before"]:.1f} before and is {means["after"]:.1f} '
-            f'after, {100 * kept:.0f} %: {verdict}.')
+def test_on_old_data(base: str, config: Path, checkpoint: Path, before: Sequence[str | Path], work_dir: Path) -> None:
+    """Test the model on what its old config tests on, before and after."""
+    old, tuned = read_config(base), read_config(config)
+    old.model = tuned.model  # may have parts more, such as a presence output
+    folder = work_dir / 'old_data'
+    check_writable(folder)
+    path = folder / f'{Path(base).stem}.py'
+    write_atomically(old.pretty_text.encode(), path)
+    run_tool('test.py', path, checkpoint, '--work-dir', folder, *before)
 
 
-def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str], absent: bool) -> None:
-    """Test, ask otherwise, calibrate, and write the report and the error page."""
+def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str], absent: bool,
+              before: Sequence[str | Path]) -> None:
+    """Test, also what was ``before``, ask otherwise, calibrate, and write the report and the error page."""
     predictions = work_dir / 'predictions.json'
     run_tool('test.py', config, checkpoint, '--work-dir', work_dir, '--splits', *splits,
-             *(['--absent-splits', splits[0]] if absent else []), '--out', predictions)
+             *(['--absent-splits', splits[0]] if absent else []), '--out', predictions, *before)
     run_tool('analysis_tools/probe_language.py', config, checkpoint, '--work-dir', work_dir, '--split', splits[0],
              '--changes', 'permuted', 'absent', 'places')
     # With very few pictures there may be nothing to fit, which the tool says.
@@ -127,16 +125,14 @@ def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str],
              work_dir / 'errors')
 
 
-def refuse_another_run(work_dir: Path, config: bytes | None = None) -> None:
+def refuse_used_folder(work_dir: Path, config: bytes | None = None) -> None:
     """Refuse a folder that holds what another run, or an earlier one, found, or another config than this one."""
     found = [path.name for path in sorted(work_dir.glob('*.pth'))] + [
         name for name in RESULTS if os.path.lexists(work_dir / name)]
     if config is not None and os.path.lexists(path := work_dir / CONFIG_FILE):
         with open_regular(path) as file:
             found += [CONFIG_FILE] if file.read(len(config) + 1) != config else []
-    if found:
-        raise InputError(f'{work_dir} holds {", ".join(found[:3])} of another run, which would be lost: name another '
-                         '--work-dir, or go on with it by --resume')
+    refuse_another_run(work_dir, found)
 
 
 def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
@@ -152,10 +148,13 @@ def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str
             raise MissingInputError(f'{work_dir} holds no {CONFIG_FILE} of a run that could go on: leave --resume out, '
                                     'or name its --work-dir')
     else:
-        refuse_another_run(work_dir)
+        refuse_used_folder(work_dir)
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
                                  args.keep, args.absent)
-        refuse_another_run(work_dir, config.pretty_text.encode())
+        if '{{' in config.pretty_text:  # MMEngine would put something else there when it reads the file
+            raise InputError(f'the path of the data or of the checkpoint has two braces, which mean something else in '
+                             f'a config: rename {args.folder} or {args.start}')
+        refuse_used_folder(work_dir, config.pretty_text.encode())
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
               f'{config.train_cfg.max_epochs} times; the config is {path}')
@@ -178,19 +177,19 @@ def finetune(args: Namespace) -> None:
         checkpoint = write_final(work_dir, checkpoint)
     else:
         checkpoint = write_interpolated(config, args.start, checkpoint, args.interpolate)
-    report_on(config, checkpoint, work_dir, splits, bool(args.absent))
-    if args.start and (args.keep or args.interpolate is not None):
-        told = figures_before_and_after(base, dict(before=args.start, after=str(checkpoint)), work_dir)
-        report = work_dir / 'report.md'
-        write_atomically(f'{report.read_text()}\n## What it knew before\n\n{told}\n'.encode(), report)
-        print(told)
+    # What need not fit the checkpoint has no figures before.
+    before = ['--against', base, args.start] if args.start and not args.may_differ else []
+    if before and (args.keep or args.interpolate is not None):
+        test_on_old_data(base, config, checkpoint, before, work_dir)
+    report_on(config, checkpoint, work_dir, splits, bool(args.absent), before)
     print(f'\nThe model is {checkpoint}; read {work_dir / "report.md"}, and where it fails in {work_dir / "errors"}. '
           f'To ask it:\n  mmrefseg ask photo.jpg "the red cup" --config {config} --weights {checkpoint}')
 
 
 def main() -> None:
     """Fine-tune as the command line says."""
-    command_line.run(make_parser(), finetune, interrupted='interrupted; continue with --resume')
+    command_line.run(make_parser(), finetune,
+                     interrupted='interrupted; to go on with all of it, type the same command with --resume')
 
 
 if __name__ == '__main__':

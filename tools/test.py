@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -14,6 +15,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process, master_only
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_runner import (
@@ -26,20 +28,23 @@ from mmrefseg.apis.config_to_runner import (
     start_testing,
     tell_speed,
 )
+from mmrefseg.apis.kept_counts import KeptCounts
+from mmrefseg.apis.model_comparison import compare, start_other
 from mmrefseg.datasets.dataset_configs import OTHERWISE, with_split
 from mmrefseg.engine.sample_inference import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, write_atomically, write_json
+from mmrefseg.utils.files import check_writable, make_subfolder, write_atomically, write_json
 from mmrefseg.utils.launched_processes import leave_process_group
 from mmrefseg.visualization import ReferringVisualizer
 
 
 def make_parser() -> ArgumentParser:
     """The parser of the command line."""
-    parser = ArgumentParser(description='Test a trained model; figures go to metrics.json in the work folder.')
+    parser = ArgumentParser(description='Test a trained model; figures go to metrics.json in the work folder, which '
+                                        'the next test replaces, and to <time>/metrics.json below it, which stays.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument('checkpoint', help='trained weights')
     parser.add_argument('--splits', nargs='+', help="splits to test, such as val testA testB (default: the config's)")
@@ -66,6 +71,9 @@ def make_parser() -> ArgumentParser:
                              'with --out-routing; DIR/SPLIT/INDEX.png')
     parser.add_argument('--show-number', type=int, default=100, metavar='N',
                         help='pictures per split, at equal distances in it (default: 100)')
+    parser.add_argument('--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
+                        help='another model to test on the same expressions; figures of both, with 95 %% intervals of '
+                             'the differences, go to against.json in the work folder')
     add_compile_argument(parser)
     add_common_arguments(parser)
     return parser
@@ -91,14 +99,14 @@ def _on_split(cfg: Config, split: str) -> ConfigDict:
     return dataloader
 
 
-def test_split(runner: Runner, evaluator: list[dict], dataloader: dict, out_file: Path | None,
-               args: Namespace) -> dict[str, float]:
-    """The figures of one split; its predictions go to ``out_file``."""
+def test_split(runner: Runner, evaluator: list[dict], dataloader: DataLoader | dict, out_file: Path | None,
+               args: Namespace, kept: Sequence[KeptCounts] = ()) -> dict[str, float]:
+    """The figures of one split; its predictions go to ``out_file``, and what is counted to metrics like ``kept``."""
     if out_file:
         rules = list(rules_of_masks(evaluator, args).values())
         evaluator = [*evaluator, dict(type='mmrefseg.DumpPredictions', out_file=str(out_file), protocol=rules,
                                       probabilities=args.out_probabilities, routing=args.out_routing)]
-    figures = run_test(runner, dataloader, evaluator, args.amp)
+    figures = run_test(runner, dataloader, [*evaluator, *kept], args.amp)
     tell_speed(runner, 'test')
     return figures
 
@@ -107,6 +115,27 @@ def rules_of_masks(evaluator: list[dict], args: Namespace) -> dict[str, dict]:
     """Name → rules of the protocols that masks are written of."""
     protocols = protocols_of(evaluator)
     return {protocol.name: protocol.to_dict() for protocol in (protocols if args.out_protocols else protocols[:1])}
+
+
+def test_both(runner: Runner, other: Runner, evaluator: list[dict], dataloader: dict, out_file: Path | None,
+              args: Namespace) -> tuple[dict[str, float], dict[str, Any]]:
+    """What :func:`test_split` does and returns, and figures of both models."""
+    loader = runner.build_dataloader(dataloader, seed=runner.seed)  # its processes read for both
+    kept = KeptCounts(protocol=protocols_of(evaluator)[0].to_dict())
+    figures = test_split(runner, evaluator, loader, out_file, args, [kept])
+    print_log('The other model:', 'current')
+    run_test(other, loader, [kept], args.amp)
+    return figures, compare(runner, other) if is_main_process() else {}
+
+
+def print_differences(name: str, compared: dict[str, Any]) -> None:
+    """A line on how the figures of both models differ."""
+    said = []
+    for figure, difference in compared['differences'].items():
+        interval = '' if difference.low is None else f', 95 % interval {difference.low:+.1f} to {difference.high:+.1f}'
+        said.append(f'{figure} {compared["figures"][figure].mean:.1f} against {compared["against"][figure].mean:.1f} '
+                    f'({difference.mean:+.1f}{interval})')
+    print_log(f'{name}: ' + '; '.join(said), 'current')
 
 
 @master_only
@@ -132,6 +161,7 @@ def test(args: Namespace) -> None:
         check_writable(args.show_dir)
     if args.show_number < 1:
         raise InputError(f'--show-number must be 1 or more, got {args.show_number}')
+    other = start_other(cfg, *args.against) if args.against else None
     runner = start_testing(cfg, args.checkpoint)
     if args.compile:
         compile_model(runner)
@@ -139,18 +169,26 @@ def test(args: Namespace) -> None:
     # What is known of all splits so far.
     metrics = {PROTOCOLS_KEY: {protocol.name: protocol.to_dict() for protocol in protocols_of(evaluator)}}
     predictions, figures = {PROTOCOLS_KEY: rules_of_masks(evaluator, args)}, Path(cfg.work_dir, 'metrics.json')
+    compared: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, dataloader in build_dataloaders(cfg, args.splits, args.shuffled_splits,
                                                    args.absent_splits).items():
             out_file = Path(folder, f'{name}.json') if args.out else None
             print_log(f'Split {name}:', 'current')
-            metrics[name] = test_split(runner, evaluator, dataloader, out_file, args)
+            if other is None or name.endswith(tuple(OTHERWISE)):
+                metrics[name] = test_split(runner, evaluator, dataloader, out_file, args)
+            else:
+                metrics[name], compared[name] = test_both(runner, other, evaluator, dataloader, out_file, args)
             print_log(f'{name}: ' + '  '.join(f'{figure} {value:.1f}' for figure, value in metrics[name].items()),
                       'current')
             if args.show_dir:
-                show_samples(runner, args.show_dir / name, args.show_number, args.amp)
+                show_samples(runner, make_subfolder(args.show_dir, name), args.show_number, args.amp)
             if is_main_process():
-                write_json(metrics, figures)
+                for path in (figures, Path(runner.log_dir, figures.name)):
+                    write_json(metrics, path)
+            if is_main_process() and name in compared:
+                print_differences(name, compared[name])
+                write_json({'against': args.against, 'splits': compared}, Path(cfg.work_dir, 'against.json'))
             if is_main_process() and out_file:
                 predictions[name] = json.loads(out_file.read_text())
                 write_atomically(json.dumps(predictions).encode(), args.out)

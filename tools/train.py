@@ -5,7 +5,8 @@ import os
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import nullcontext
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from mmrefseg.apis.config_to_runner import (
     mixed_precision_dtype,
     tell_speed,
 )
-from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
+from mmrefseg.checkpoints.latest_checkpoint import checkpoints_in, noted_checkpoint, refuse_another_run
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.errors import InputError
 from mmrefseg.registry import type_name
@@ -69,8 +70,13 @@ def refuse_gpu_wrappers(cfg: Config) -> None:
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder, which the runner finds."""
+    """Continue from a checkpoint, or with ``auto`` from the latest in the work folder, which the runner finds.
+
+    A run that was stopped ahead of its first checkpoint starts again from the weights that its config names.
+    """
     cfg.resume = True
+    if checkpoint == 'auto':
+        cfg.start_from = cfg.get('load_from') or cfg.get('start_from')
     cfg.load_from = None if checkpoint == 'auto' else checkpoint
 
 
@@ -87,10 +93,32 @@ def continuing_command(args: Namespace) -> str:
     return shlex.join([*start, '--resume'])
 
 
+def checkpoint_hook(cfg: Config) -> Mapping:
+    """The settings of what saves checkpoints."""
+    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+
+
+def checkpoint_folder(cfg: Config) -> Path:
+    """Where a run saves checkpoints."""
+    out_dir = checkpoint_hook(cfg).get('out_dir')
+    return Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
+
+
 def last_checkpoint(cfg: Config) -> Path | None:
     """The last checkpoint in the folder of a run."""
-    out_dir = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
-    return noted_checkpoint(cfg.work_dir, Path(out_dir, Path(cfg.work_dir).name) if out_dir else None)
+    return noted_checkpoint(cfg.work_dir, checkpoint_folder(cfg))
+
+
+def refuse_used_folder(cfg: Config) -> None:
+    """Refuse to begin among the checkpoints of another run, also with a checkpoint from elsewhere.
+
+    Raises:
+        InputError: there are some.
+    """
+    folder, start = checkpoint_folder(cfg), cfg.get('load_from')
+    if cfg.get('resume') and (start is None or Path(start).resolve().parent == folder.resolve()):
+        return
+    refuse_another_run(cfg.work_dir, checkpoints_in(folder, checkpoint_hook(cfg).get('filename_tmpl')))
 
 
 def train(cfg: Config, args: Namespace) -> None:
@@ -121,8 +149,10 @@ def prepare_and_train(args: Namespace) -> None:
     refuse_gpu_wrappers(cfg)
     if args.resume:
         resume_from(cfg, args.resume)
-    # One process keeps the others of its run in the folder, and those of other runs out.
-    with locked_folder(cfg.work_dir, 'training') if is_first_process(args.launcher) else nullcontext():
+    with ExitStack() as stack:
+        if is_first_process(args.launcher):  # it keeps the others of its run in the folder, and those of other runs out
+            stack.enter_context(locked_folder(cfg.work_dir, 'training'))
+            refuse_used_folder(cfg)
         train(cfg, args)
         leave_process_group()
 

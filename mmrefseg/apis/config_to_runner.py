@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -15,10 +15,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
-from mmrefseg.errors import FileError, InputError
+from mmrefseg.errors import InputError
 from mmrefseg.registry import LOOPS
-from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.files import check_writable, refuse_link
 from mmrefseg.utils.launched_processes import tie_to_launcher
 
 from .config_to_model import add_cfg_options, read_config
@@ -58,7 +59,7 @@ def load_config(args: Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     check_writable(cfg.work_dir)
-    _refuse_linked_config(cfg)
+    refuse_link(Path(cfg.work_dir, Path(cfg.filename).name))  # mmengine writes the config through it
     _leave_out_hooks(cfg)
     for name in ('train', 'val', 'test'):
         dataloader = cfg.get(f'{name}_dataloader')
@@ -67,14 +68,6 @@ def load_config(args: Namespace) -> Config:
     if args.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     return cfg
-
-
-def _refuse_linked_config(cfg: Config) -> None:
-    """mmengine writes the config into the work folder, also through a link that came with a folder of others."""
-    path = Path(cfg.work_dir, Path(cfg.filename).name)
-    if path.is_symlink():
-        raise FileError(f'{path} is a link to {os.path.realpath(path)}, which the config of this run would overwrite: '
-                        'remove the link, or name another work folder')
 
 
 def mixed_precision_dtype() -> torch.dtype:
@@ -137,14 +130,14 @@ def start_testing(cfg: Config, checkpoint: str) -> Runner:
     return runner
 
 
-def run_test(runner: Runner, dataloader: Mapping, evaluator: Mapping | Sequence[Mapping],
+def run_test(runner: Runner, dataloader: Mapping | DataLoader, evaluator: Mapping | Sequence[Any],
              amp: bool = False) -> dict[str, float]:
     """Test the runner's model on other data than those of its config.
 
     Args:
         runner: from :func:`start_testing`; its ``test_loop`` is this test's afterwards.
-        dataloader: config of the data.
-        evaluator: config, or list of configs, of the metrics.
+        dataloader: of the data, or its config.
+        evaluator: config of the metric, or a list of metrics and their configs; copies of these count.
         amp: whether the model runs under mixed precision. Default False.
 
     Returns:

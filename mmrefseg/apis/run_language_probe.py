@@ -11,23 +11,12 @@ from mmengine.runner import Runner
 
 from mmrefseg.datasets import ChangedExpressions
 from mmrefseg.datasets.changed_expressions import EXPRESSION_CHANGES
-from mmrefseg.evaluation import ReferringIoUMetric
-from mmrefseg.evaluation.expression_counts import ExpressionCounts
 from mmrefseg.evaluation.language_probe_results import AS_ASKED, Probed, compare_counts
 from mmrefseg.evaluation.protocols import ProtocolSetting
 from mmrefseg.registry import DATASETS
 
 from .config_to_runner import run_test
-
-
-class _KeptScores(ReferringIoUMetric):
-    """Keeps what was counted per expression, on the main process."""
-
-    counted: ExpressionCounts
-
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        self.counted = self._counted(results, self.protocols[0])
-        return super().compute_metrics(results)
+from .kept_counts import KeptCounts
 
 
 def probe(runner: Runner,
@@ -58,12 +47,12 @@ def probe(runner: Runner,
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         dataset = DATASETS.build(dataloader['dataset'])
     asked = {AS_ASKED: dataset, **{change: ChangedExpressions(dataset, change, seed) for change in changes}}
-    metrics: dict[str, _KeptScores] = {}
+    metrics: dict[str, KeptCounts] = {}
     for name, data in asked.items():
         if name != AS_ASKED and not len(data):
             continue
         runner.logger.info(f'Expressions: {name}')
-        run_test(runner, {**dataloader, 'dataset': data}, Evaluator([_KeptScores(protocol=protocol)]), amp)
+        run_test(runner, {**dataloader, 'dataset': data}, Evaluator([KeptCounts(protocol=protocol)]), amp)
         metrics[name] = runner.test_loop.evaluator.metrics[0]
     if not is_main_process():
         return {}

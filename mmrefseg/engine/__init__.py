@@ -5,7 +5,7 @@ from mmrefseg.utils.lazy_imports import import_on_demand
 
 __all__ = [
     'AtomicCheckpointHook', 'AtomicLocalBackend', 'BFloat16OptimWrapper', 'BroadcastBuffersHook', 'CheckLossesHook',
-    'CheckSetupHook', 'LoadCheckpointHook', 'ParameterSummaryHook', 'RoutingLogHook'
+    'CheckSetupHook', 'LoadCheckpointHook', 'MuonAdamW', 'ParameterSummaryHook', 'RoutingLogHook'
 ]
 
 if TYPE_CHECKING:
@@ -19,6 +19,6 @@ if TYPE_CHECKING:
         ParameterSummaryHook,
         RoutingLogHook,
     )
-    from .optimizers import BFloat16OptimWrapper
+    from .optimizers import BFloat16OptimWrapper, MuonAdamW
 
 __getattr__ = import_on_demand(__name__)

@@ -1,7 +1,5 @@
 """The command that tunes a model, with the tools that it runs replaced."""
-import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,11 +26,6 @@ def run(tool, tmp_path, monkeypatch):
             (folder / 'calibration.json').write_text('{"temperature": 2.0, "shift": -0.5, "fit": "val"}')
         if name.endswith('report.py'):
             (folder / 'report.md').write_text('# Report\n')
-        if name == 'test.py' and 'old_data' in str(arguments):
-            where = Path(arguments[arguments.index('--work-dir') + 1])
-            where.mkdir(parents=True)
-            mean = 80.0 if where.name == 'before' else 60.0
-            (where / 'metrics.json').write_text(json.dumps({'protocols': {}, 'val': {'mIoU': mean}}))
         return True
 
     monkeypatch.setattr(tool, 'run_tool', pretend)
@@ -97,19 +90,48 @@ def test_the_config_of_another_run_stays(run, tool, tmp_path, monkeypatch):
     assert run('--config', 'sera_tiny_refshapes', '--epochs', '4')
 
 
+def test_braces_of_which_a_config_would_make_something_else(run, tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'look_at', lambda folder: sys.modules['mmrefseg.apis.finetuning_config'].OwnData(
+        tmp_path / '{{fileDirname}}', 20, ['val'], False))
+    with pytest.raises(SystemExit, match='has two braces, which mean something else in a config: rename'):
+        run('--config', 'sera_tiny_refshapes')
+    assert not (tmp_path / 'out/finetune.py').exists()
+
+
 def test_nothing_to_go_on_with(run):
     with pytest.raises(SystemExit, match='holds no finetune.py of a run that could go on'):
         run('--config', 'sera_tiny_refshapes', '--resume')
 
 
-def test_what_it_forgot_is_told(run, tool, tmp_path, monkeypatch):
-    torch.save({}, tmp_path / 'start.pth')
-    monkeypatch.setattr(tool, 'write_interpolated', lambda *_: tmp_path / 'out/finetuned.pth')
-    ran = run('--config', 'sera_tiny_refshapes', '--from', str(tmp_path / 'start.pth'), '--interpolate', '0.5')
-    assert ran[1][2] == str(tmp_path / 'out/finetuned.pth')
-    assert [line[2] for line in ran[-2:]] == [str(tmp_path / 'start.pth'), str(tmp_path / 'out/finetuned.pth')]
-    report = (tmp_path / 'out/report.md').read_text()
-    assert report.startswith('# Report') and 'mIoU was 80.0 before and is 60.0 after, 75 %: it forgot' in report
+@pytest.mark.parametrize('differs', [False, True])
+def test_what_was_before_is_measured_too(run, tmp_path, differs):
+    torch.save({}, start := str(tmp_path / 'start.pth'))
+    _, test, *_ = run('--config', 'sera_tiny_refshapes', '--from', start,
+                      *(['--may-differ', 'decode_head'] if differs else []))
+    assert test[0] == 'test.py'
+    if differs:
+        assert '--against' not in test, 'it does not fit the config'
+    else:
+        assert test[-3:] == ['--against', 'sera_tiny_refshapes', start]
+
+
+def test_what_it_knew_is_measured_with_all_its_parts(run, tool, tmp_path, monkeypatch):
+    torch.save({}, start := str(tmp_path / 'start.pth'))
+    monkeypatch.setattr(tool, 'finetune_config', lambda *_: without_reading_data(tool))
+    _, old, test, *_ = run('--config', 'sera_tiny_refshapes', '--from', start, '--keep', '1', '--absent', '0.2')
+    folder = tmp_path / 'out/old_data'
+    assert old == ['test.py', str(folder / 'sera_tiny_refshapes.py'), str(tmp_path / 'out/finetuned.pth'),
+                   '--work-dir', str(folder), '--against', 'sera_tiny_refshapes', start]
+    assert test[-3:] == old[-3:]
+    config = Config.fromfile(folder / 'sera_tiny_refshapes.py')
+    assert config.model.decode_head.presence == {} and config.test_dataloader.dataset.data_root == 'data/refshapes'
+
+
+def without_reading_data(tool):
+    config = tool.read_config('sera_tiny_refshapes')
+    config.model.decode_head.presence = {}
+    config.train_cfg = dict(max_epochs=1)
+    return config
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -184,7 +184,43 @@ def test_mistakes_get_a_message(command, work_dir, name, content, message):
 
 def test_figures_that_one_split_lacks_leave_a_gap(tool):
     report = {'machine': {'gpu': '', 'cpu': 'x', 'cores': 2}, 'iterations': 1, 'seconds_per_step': 1.0, 'seed': 0,
-              'durations': {}, 'versions': {}, 'probe': {}}
+              'durations': {}, 'versions': {}, 'probe': {},
+              'before': {'own': {}, 'old': {}}}
     text = tool.to_markdown(report, {'val': {'mIoU': 50.0}, 'val_absent': {'mIoU': 20.0, 'N-acc': 60.0}},
                             {'val': 7}, 'run')
     assert '| val | 7 | 50.0 |  |' in text and '| val_absent |  | 20.0 | 60.0 |' in text
+
+
+def compared(before, after, low, high):
+    return {'expressions': 7, 'images': 2, 'figures': {'mIoU': {'mean': after}, 'Pr@50': {'mean': 61.0}},
+            'against': {'mIoU': {'mean': before}, 'Pr@50': {'mean': 40.0}},
+            'differences': {'mIoU': {'mean': after - before, 'low': low, 'high': high}}}
+
+
+@pytest.mark.parametrize(('figures', 'row', 'said'), [
+    ((30.0, 42.04, 8.0, 16.0), '30.0 | 42.0 | +12.0 | +8.0 to +16.0', 'On val mIoU rose from 30.0 to 42.0.'),
+    ((30.0, 32.0, -1.0, 5.0), '30.0 | 32.0 | +2.0 | -1.0 to +5.0', 'On val nothing can be said: mIoU went from 30.0'),
+    ((30.0, 20.0, -15.0, -5.0), '30.0 | 20.0 | -10.0 | -15.0 to -5.0', 'got worse: mIoU fell from 30.0 to 20.0'),
+    ((30.0, 42.0, None, None), '30.0 | 42.0 | +12.0 |  | 40.0 | 61.0', 'nothing can be said'),
+])
+def test_what_training_changed_is_told(tool, figures, row, said):
+    text = tool.comparison_lines({'val': compared(*figures)}, {})
+    assert f'| val | 7 | {row}' in text and said in text and 'old data' not in text
+
+
+@pytest.mark.parametrize(('after', 'said'), [(45.0, '90 %: it kept what it knew'), (44.0, '88 %: it forgot: raise')])
+def test_what_was_kept_is_told(tool, after, said):
+    text = tool.comparison_lines({}, {'val': compared(50.0, after, -9.0, 1.0)})
+    assert f'On val of the old data mIoU was 50.0 and is {after}, {said}' in text
+    assert tool.comparison_lines({}, {}) == ''
+
+
+def test_comparisons_are_read_where_they_are(tool, work_dir):
+    for folder, after in ((work_dir, 60.0), (work_dir / 'old_data', 30.0)):
+        folder.mkdir(exist_ok=True)
+        found = {'against': ['c', 'w'], 'splits': {'val': compared(50.0, after, None, None)}}
+        (folder / 'against.json').write_text(json.dumps(found))
+    tool.write_report(work_dir, work_dir / 'predictions.json', {})
+    text = (work_dir / 'report.md').read_text()
+    assert '## Before and after' in text and '| val | 7 | 50.0 | 60.0 |' in text
+    assert '| val of the old data | 7 | 50.0 | 30.0 |' in text

@@ -25,6 +25,7 @@ from mmrefseg.utils.text_formatting import markdown_table
 from mmrefseg.visualization import Sample, draw_curves, draw_samples, find_runs, read_log
 
 NUM_SAMPLES = 12
+KEPT = 0.9  # share of its old mIoU from which on a model is said to have kept it
 IGNORANT = 0.5  # share of its mIoU that a model keeps with other expressions, from which on it is warned of
 SAMPLING_SEED = 0
 
@@ -136,6 +137,53 @@ def warning(found: dict[str, Any]) -> str:
             'expressions per picture, on several things per picture, for fewer epochs, or with old data mixed in.\n\n')
 
 
+def read_comparison(folder: Path) -> dict[str, dict]:
+    """What ``tools/test.py --against`` found, by split; empty where it wasn't run."""
+    file = folder / 'against.json'
+    return read_json_object(file, 'tools/test.py --against').get('splits', {}) if file.is_file() else {}
+
+
+def comparison_lines(own: dict[str, dict], old: dict[str, dict]) -> str:
+    """What training changed, by split of one's own and of the old data; empty where it wasn't measured."""
+    if not own and not old:
+        return ''
+    named = {**own, **{f'{split} of the old data': found for split, found in old.items()}}
+    rows = []
+    for split, found in named.items():
+        miou = found['differences']['mIoU']
+        interval = '' if miou['low'] is None else f'{miou["low"]:+.1f} to {miou["high"]:+.1f}'
+        rows.append((split, found['expressions'], *_before_and_after(found, 'mIoU'), f'{miou["mean"]:+.1f}', interval,
+                     *_before_and_after(found, 'Pr@50')))
+    head = ('split', 'expressions', 'mIoU before', 'after', 'difference', '95 % interval', 'Pr@50 before', 'after')
+    said = [*(f'On {split} {_change(found)}.' for split, found in own.items()),
+            *(f'On {split} of the old data {_kept(found)}.' for split, found in old.items())]
+    return '\n'.join(['## Before and after\n', 'The same expressions, asked of the model that training started from.\n',
+                      markdown_table(head, rows) + '\n', *(f'{sentence}\n' for sentence in said), ''])
+
+
+def _before_and_after(found: dict, figure: str) -> list[str]:
+    return [f'{found[which][figure]["mean"]:.1f}' for which in ('against', 'figures')]
+
+
+def _change(found: dict) -> str:
+    """What became of the mIoU, in words."""
+    before, after = _before_and_after(found, 'mIoU')
+    low, high = (found['differences']['mIoU'][end] for end in ('low', 'high'))
+    if low is None or low <= 0 <= high:
+        return (f'nothing can be said: mIoU went from {before} to {after}, which other pictures of this kind might '
+                'turn around; test on more')
+    return (f'mIoU rose from {before} to {after}' if low > 0 else
+            f'the model got worse: mIoU fell from {before} to {after}')
+
+
+def _kept(found: dict) -> str:
+    """How much of the mIoU on old data was kept, in words."""
+    before, after = (found[which]['mIoU']['mean'] for which in ('against', 'figures'))
+    kept = after / before if before else 1.0
+    verdict = 'it kept what it knew' if kept >= KEPT else 'it forgot: raise --keep, or --interpolate less far'
+    return f'mIoU was {before:.1f} and is {after:.1f}, {100 * kept:.0f} %: {verdict}'
+
+
 def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], counts: dict[str, int], name: str) -> str:
     """The report for people; figures stand beside the number of expressions that they are of, where it is known."""
     names = tuple(dict.fromkeys(figure for figures in metrics.values() for figure in figures))
@@ -151,10 +199,12 @@ def to_markdown(report: dict[str, Any], metrics: dict[str, dict[str, float]], co
         ('machine', f'{report["machine"]["cpu"]}, {report["machine"]["cores"]} cores' + (f', {gpu}' if gpu else '')),
         ('versions', ', '.join(f'{library} {number}' for library, number in report['versions'].items())),
     ]
+    compared = report['before']
     return '\n'.join([
         f'# {name}\n', 'Figures in percent, over all expressions of a split.\n',
         markdown_table(('split', 'expressions', *names), rows) + '\n',
-        control_line(metrics), probe_lines(report['probe']), '## Training\n', markdown_table(('', ''), training) + '\n',
+        control_line(metrics), probe_lines(report['probe']), comparison_lines(compared['own'], compared['old']),
+        '## Training\n', markdown_table(('', ''), training) + '\n',
         '![loss, learning rate and routing over the iterations](curves.png)\n', '## Samples\n',
         'Drawn at random, in turn from each kind of expression and split; none was chosen by hand.\n',
         '![image, ground truth, prediction, expression and IoU of test samples](samples.png)\n'
@@ -170,7 +220,8 @@ def write_report(work_dir: Path, predictions_file: Path, durations: dict[str, fl
     counts = {split: len(answers) for split, answers in predictions.items()}
     log = read_log(work_dir)
     config = Config.fromfile(find_runs(work_dir)[-1] / 'config.py')
-    report = {**collect_figures(metrics, log, config, durations), 'probe': read_probe(work_dir)}
+    report = {**collect_figures(metrics, log, config, durations), 'probe': read_probe(work_dir),
+              'before': {'own': read_comparison(work_dir), 'old': read_comparison(work_dir / 'old_data')}}
     with DefaultScope.overwrite_default_scope('mmrefseg'):
         draw_samples(pick_samples(predictions, config), work_dir / 'samples.png')
     draw_curves(log, work_dir / 'curves.png')

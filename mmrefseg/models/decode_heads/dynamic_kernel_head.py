@@ -136,7 +136,8 @@ class DynamicKernelHead(BaseModule):
         x = self.decoder(maps[-1], text)
         logits = self._segment(x, text)
         present = self.presence(x, text.sentence, logits)
-        return {**self.loss_by_feat(logits, masks), self.presence.loss_name: self.presence.loss(present, masks)}
+        named = masks.masked_fill(self.presence.absent(masks)[:, None, None, None], 255)
+        return {**self.loss_by_feat(logits, named), self.presence.loss_name: self.presence.loss(present, masks)}
 
     def loss_by_feat(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """Losses from logits, in float32; 0 for a batch whose pixels are all ignored.

@@ -196,10 +196,39 @@ def test_presence_sees_map_sentence_and_answer_and_each_sample_alone(make_text):
     for place in range(3):
         assert not torch.allclose(head(*(value.flip(0) if place == other else value
                                          for other, value in enumerate(inputs))), both)
-    shifted = inputs[2].detach().flip(2)  # where the answer is makes no difference
-    torch.testing.assert_close(head(*inputs[:2], shifted), both)
+    assert not torch.allclose(head(*inputs[:2], inputs[2].detach().flip(2)), both), 'it looks where the answer is'
+    turned = inputs[0].flip(2), inputs[1], inputs[2].detach().flip(2)
+    torch.testing.assert_close(head(*turned), both, msg='where on the image that is makes no difference')
     both.sum().backward()
     assert inputs[2].grad is None, "the mask's losses alone shape the answer"
+
+
+def test_what_presence_sees_by_hand():
+    presence = DynamicKernelHead(8, 8, 8, 1, 2, 8, presence={}).presence
+    seen = {}
+    for name in ('map', 'answer'):
+        getattr(presence, f'{name}_layer').register_forward_pre_hook(
+            lambda _, inputs, name=name: seen.update({name: inputs[0]}))
+    x = torch.arange(32.0).reshape(1, 8, 2, 2)
+    logits = torch.full((1, 1, 8, 8), -100.0)
+    logits[..., :4, 4:] = 100.0  # the upper right quarter
+    logits[..., 0, 4] = 200.0
+    presence(x, torch.zeros(1, 8), logits)
+    corner = torch.arange(8.0) * 4
+    torch.testing.assert_close(seen['map'], torch.cat([corner + 1.5, corner + 3, corner + 1])[None])
+    mean = (15 * 100 + 200 - 48 * 100) / 64
+    torch.testing.assert_close(seen['answer'], torch.tensor([[20.0, (200 + 3 * 100) / 4 / 10, mean / 10]]))
+
+
+def test_masks_are_learnt_of_what_is_there_alone(make_text):
+    head, maps, text = make_head(presence={}), (torch.randn(2, 8, 3, 3), ), make_text(12)
+    masks = torch.zeros(2, 12, 12, dtype=torch.uint8)
+    masks[1, :6] = 1
+    losses = head.loss(maps, text, make_samples(masks))
+    there = head.loss_by_feat(head(maps, text)[1:], masks[1:, None])
+    torch.testing.assert_close(losses['loss_ce'], there['loss_ce'])
+    absent = head.loss(maps, text, make_samples(torch.zeros_like(masks)))
+    assert absent['loss_ce'] == 0 and absent['loss_presence'] > 0
 
 
 def test_loss_of_presence_by_hand(make_text):
