@@ -9,6 +9,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import mmrefseg
@@ -22,6 +23,7 @@ from mmrefseg.checkpoints.weight_interpolation import interpolate
 from mmrefseg.errors import InputError, MissingInputError
 from mmrefseg.utils.files import check_writable, open_atomically, open_regular, read_json_object, write_atomically
 from mmrefseg.utils.shipped_files import shipped_folder
+from mmrefseg.utils.worker_processes import die_with
 
 CONFIG_FILE = 'finetune.py'
 FINAL_CHECKPOINT = 'finetuned.pth'
@@ -59,8 +61,13 @@ def make_parser() -> ArgumentParser:
 
 
 def run_tool(name: str, *arguments: str | Path, needed: bool = True) -> bool:
-    """Run a tool in a process of its own; whether it did its work. If not, and it is needed, this process ends, too."""
-    status = subprocess.run([sys.executable, shipped_folder('tools') / name, *map(str, arguments)]).returncode
+    """Run a tool in a process of its own; whether it did its work. If not, and it is needed, this process ends, too.
+
+    It ends with this process, also when that is killed: nothing goes on unseen in the folder.
+    """
+    command = [sys.executable, shipped_folder('tools') / name, *map(str, arguments)]
+    tied = partial(die_with, os.getpid()) if sys.platform == 'linux' else None
+    status = subprocess.run(command, preexec_fn=tied).returncode
     if status and needed:
         sys.exit(status)
     return not status

@@ -73,12 +73,13 @@ def refuse_gpu_wrappers(cfg: Config) -> None:
 def resume_from(cfg: Config, checkpoint: str) -> None:
     """Continue from a checkpoint, or with ``auto`` from the latest in the work folder, which the runner finds.
 
-    A run that was stopped ahead of its first checkpoint starts again from the weights that its config names.
+    Where a run was stopped ahead of its first checkpoint, it starts again from what its config starts from.
     """
     cfg.resume = True
     if checkpoint == 'auto':
-        cfg.start_from = cfg.get('load_from') or cfg.get('start_from')
-    cfg.load_from = None if checkpoint == 'auto' else checkpoint
+        cfg.start_from, cfg.load_from = cfg.get('load_from') or cfg.get('start_from'), None
+    else:
+        cfg.load_from = checkpoint
 
 
 def continuing_command(args: Namespace) -> str:

@@ -7,12 +7,14 @@ import os
 import re
 import sys
 from datetime import timedelta
-
-import torch.distributed as dist
+from typing import TYPE_CHECKING
 
 from mmrefseg.errors import InputError
 
 from .worker_processes import die_with, forks_die_with_parent, is_running
+
+if TYPE_CHECKING:
+    import torch.distributed as dist  # in functions below, as many commands start without PyTorch
 
 _RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
@@ -65,6 +67,8 @@ def leave_process_group() -> None:
     Its threads may hold tensors of the last gradients. Were they to release them when Python is about to end, the
     process would be aborted, and torchrun would kill the others.
     """
+    import torch.distributed as dist
+
     if not dist.is_initialized():
         return
     dist.barrier()
@@ -99,6 +103,8 @@ def _told(message: str = 'any') -> str:
 def _torchruns_store() -> dist.Store | None:
     if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
         return None
+    import torch.distributed as dist
+
     try:
         return dist.TCPStore(os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']), is_master=False,
                              timeout=timedelta(seconds=2))

@@ -1,10 +1,14 @@
 """The command that tunes a model, with the tools that it runs replaced."""
+import multiprocessing
 import sys
+import time
 
 import pytest
 import torch
 from helpers.load_script import load_script
 from mmengine.config import Config
+
+from mmrefseg.utils.worker_processes import is_running
 
 
 @pytest.fixture
@@ -151,6 +155,27 @@ def test_a_tool_that_fails_ends_all(tool, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as ending:
         tool.run_tool('tool.py', 3)
     assert ending.value.code == 3
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux ends a process with its parent')
+def test_no_tool_goes_on_when_it_is_killed(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'shipped_folder', lambda _: tmp_path)
+    (tmp_path / 'slow.py').write_text('import os, pathlib, sys, time\n'
+                                      'folder = pathlib.Path(sys.argv[1])\n'
+                                      '(folder / "new").write_text(str(os.getpid()))\n'
+                                      '(folder / "new").rename(folder / "started")\n'
+                                      'time.sleep(10)\n'
+                                      '(folder / "done").touch()')
+    process = multiprocessing.get_context('fork').Process(target=tool.run_tool, args=('slow.py', tmp_path))
+    process.start()
+    while not (tmp_path / 'started').exists():
+        assert process.is_alive()
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    while is_running(int((tmp_path / 'started').read_text())):
+        time.sleep(0.02)
+    assert not (tmp_path / 'done').exists()
 
 
 def test_interpolated_weights(tool, tmp_path, monkeypatch):

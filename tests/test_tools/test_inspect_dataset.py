@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.load_script import load_script
 from PIL import Image
 
 from mmrefseg.__main__ import main
@@ -58,4 +59,20 @@ def test_page_and_numbers(folder, monkeypatch, capsys):
     assert text.index('val: the cup') < text.index('train: ')  # the photo that is turned
     assert HOSTILE not in text and '&lt;script&gt;' in text and '://' not in text
     assert text.index('broken lines, or masks that do not fit: 1.') < text.index('pictures in two splits: 1.')
+    assert 'Expressions of several lines of one image: 1</h2><p>Say more, or unite the masks.</p>' in text
+    assert 'less than 0.1 % of their image: 1</h2><p>Are they meant?</p>' in text
     assert 'inspect.html shows more' in capsys.readouterr().out
+
+
+def test_small_masks_are_framed():
+    """They could hardly be seen in a small picture."""
+    draw = load_script('tools/analysis_tools/inspect_dataset.py').picture
+    image, mask = np.zeros((100, 120, 3), np.uint8), np.zeros((100, 120), np.uint8)
+    assert not draw(image, mask).any() and not image.any()
+    mask[50:54, 60:63] = 255
+    coloured = draw(image, mask).any(2)
+    rows, columns = coloured.any(1).nonzero()[0], coloured.any(0).nonzero()[0]
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (48, 56, 58, 65)
+    assert coloured.sum() == mask.astype(bool).sum() + 2 * (9 + 8) - 4, 'the referent, and a line around it'
+    mask[:20] = 1
+    assert (draw(image, mask).any(2) == mask.astype(bool)).all()

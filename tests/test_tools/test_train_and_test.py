@@ -58,8 +58,10 @@ def test_mixed_precision_of_a_config_that_has_its_own(train, monkeypatch, dtype,
 
 def test_resuming_from_the_latest(train, tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), load_from='old.pth'))
-    train['resume_from'](cfg, 'auto')
-    assert cfg.resume and cfg.load_from is None, 'the runner chooses'
+    for _ in range(2):  # the config of the run that goes on is written into the folder, and read again
+        train['resume_from'](cfg, 'auto')
+        assert cfg.resume and cfg.load_from is None, 'the runner chooses'
+        assert cfg.start_from == 'old.pth', 'where there is nothing to resume yet'
 
 
 @pytest.mark.parametrize('out_dir', [None, 'out'])

@@ -5,6 +5,10 @@ from argparse import ArgumentParser, Namespace
 from html import escape
 from pathlib import Path
 
+import cv2
+import numpy as np
+from PIL import ImageColor
+
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.inspection import TINY, Findings, inspect_folder
 from mmrefseg.utils.files import check_writable, write_atomically, write_json
@@ -13,6 +17,7 @@ from mmrefseg.visualization.html_page import html_table, page, text, thumbnail
 
 _LISTED = 50
 _COLOUR = '#ff5a28'
+_SMALL = 0.01  # share of the image from which on a mask is seen in a small picture, too
 
 
 def make_parser() -> ArgumentParser:
@@ -47,6 +52,18 @@ def advice(findings: Findings) -> list[tuple[str, str]]:
     return [(what.format(len(entries)), key) for key, what in told if (entries := getattr(findings, key))]
 
 
+def picture(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A sample's picture; a frame shows where its mask is if that can hardly be seen."""
+    tinted = tint_mask(image, mask, _COLOUR)
+    if not 0 < (mask != 0).mean() < _SMALL:
+        return tinted
+    thickness = -(-max(image.shape[:2]) // 128)  # some pixels of the thumbnail
+    left, top, width, height = cv2.boundingRect((mask != 0).astype(np.uint8))
+    away = 2 * thickness
+    return cv2.rectangle(tinted, (left - away, top - away), (left + width + away, top + height + away),
+                         ImageColor.getrgb(_COLOUR), thickness)
+
+
 def to_html(findings: Findings, folder: Path) -> str:
     """The page, which needs no other file."""
     found = advice(findings)
@@ -56,12 +73,14 @@ def to_html(findings: Findings, folder: Path) -> str:
              '<h2>Splits</h2>', html_table(('split', 'images', 'lines', 'expressions', 'broken'), (
                  (split, *numbers.values()) for split, numbers in findings.splits.items())),
              '<h2>Samples</h2><div class="grid">',
-             *(f'<figure>{thumbnail(tint_mask(shown.image, shown.mask, _COLOUR))}'
+             *(f'<figure>{thumbnail(picture(shown.image, shown.mask))}'
                f'<figcaption>{text(shown.caption)}</figcaption></figure>' for shown in findings.samples), '</div>']
     for what, key in found:
         entries = getattr(findings, key)
         more = len(entries) - _LISTED
-        parts += [f'<h2 id="{key}">{escape(what)}</h2><ul>',
+        title, _, mend = what.partition('. ')
+        end = '' if mend.endswith('?') else '.'
+        parts += [f'<h2 id="{key}">{escape(title[:1].upper() + title[1:])}</h2><p>{escape(mend)}{end}</p><ul>',
                   *(f'<li>{text(entry)}</li>' for entry in entries[:_LISTED]),
                   f'<li>and {more} more, in inspect.json</li>' if more > 0 else '', '</ul>']
     for split, counts in findings.classes.items():

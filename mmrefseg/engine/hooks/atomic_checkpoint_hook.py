@@ -49,8 +49,8 @@ class AtomicCheckpointHook(CheckpointHook):
     after that: a process that is killed, interrupted or out of disk space loses nothing that was there.
 
     With ``resume`` and no ``load_from`` a run goes on from the last whole and finite checkpoint of its own folder,
-    which may have been copied or moved since; where there is none yet, it starts from the weights that the config names
-    as ``start_from``, if it does. It removes regular files there alone, and only ones named as checkpoints
+    which may have been copied or moved since; without one, it begins with the weights that the config's ``start_from``
+    names, if any. It removes regular files there alone, and only ones named as checkpoints
     are: those of another run, from whose checkpoint it went on, stay.
 
     Beside mmengine's content a checkpoint has ``exact_resume``: the state of every process's random generators, the
@@ -101,13 +101,14 @@ class AtomicCheckpointHook(CheckpointHook):
             if isinstance(choice[0], UserError):
                 raise choice[0]
             runner._resume = choice[0] is not None
-            runner._load_from = choice[0] or runner.cfg.get('start_from')
+            runner._load_from = choice[0]
         if runner._resume:
             runner.logger.info(f'Training goes on from {Path(runner._load_from).absolute()}')
-        else:
-            start = f', from {runner._load_from}' if runner._load_from else ''
-            runner.logger.warning(f'there is no checkpoint in {self._folder(runner)} to resume; training starts at the '
-                                  f'beginning{start}')
+            return
+        runner._load_from = runner.cfg.get('start_from')
+        start = f', from {runner._load_from}' if runner._load_from else ''
+        runner.logger.warning(f'there is no checkpoint in {self._folder(runner)} to resume; training starts at the '
+                              f'beginning{start}')
 
     def _choose(self, runner: Runner) -> str | UserError | None:
         try:

@@ -54,6 +54,18 @@ def test_resuming_goes_on_displacing(tmp_path):
     assert names(tmp_path) == ['iter_5.pth', 'iter_6.pth']
 
 
+def test_stopped_ahead_of_the_first_checkpoint(tmp_path):
+    """It doesn't begin with random weights instead of those that its config starts from."""
+    toy_runner(tmp_path / 'old').train()
+    old = tmp_path / 'old/iter_4.pth'
+    settings = dict(default_hooks=hooks(), resume=True, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)))
+    runner = toy_runner(tmp_path / 'new', cfg=dict(start_from=str(old)), **settings)
+    runner.train()
+    assert torch.equal(runner.model.linear.weight, load_from_local(old)['state_dict']['linear.weight'])
+    assert runner.iter == 4 and load_from_local(tmp_path / 'new/iter_1.pth')['meta']['iter'] == 1
+    toy_runner(tmp_path / 'new', cfg=dict(start_from='gone.pth'), **settings).train()  # its own comes first
+
+
 def test_epochs(tmp_path):
     settings = dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=1)
     toy_runner(tmp_path, by_epoch=True, default_hooks=dict(checkpoint=settings)).train()
