@@ -21,6 +21,7 @@ from .config_to_model import read_config
 
 _GRES = dict(type='GRESMetric', prefix='gres', min_pixels=1)
 _AVERAGED = 10  # over the last tenth of the steps
+_NEW = 6.0  # times the learning rate, for what the checkpoint doesn't have
 TUNINGS = ('none', 'norm_bias', 'all')
 
 
@@ -186,6 +187,9 @@ def _ask_for_absent(config: Config, rate: float) -> list[str]:
     if type_name(config.model.decode_head.type) != 'DynamicKernelHead':
         return []
     config.model.decode_head.setdefault('presence', {})
+    # The rest has been trained before, this begins with nothing.
+    rates = config.optim_wrapper.setdefault('paramwise_cfg', {}).setdefault('custom_keys', {})
+    rates.setdefault('decode_head.presence', dict(lr_mult=_NEW))
     return ['decode_head.presence']
 
 
