@@ -105,6 +105,7 @@ def test_all_is_offered():
     assert len(packages) > 5
     for package in packages:
         module = __import__(package, fromlist=['__all__'])
+        assert {*module.__all__} <= {*dir(module)}
         assert all(getattr(module, name) is not None for name in module.__all__)
         with pytest.raises(AttributeError, match='no_such_name'):
             _ = module.no_such_name

@@ -7,4 +7,4 @@ __all__ = ['RefSegInferencer', 'RefSegResult']
 if TYPE_CHECKING:
     from .inference import RefSegInferencer, RefSegResult
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -10,4 +10,4 @@ if TYPE_CHECKING:
     from .loading import load_checkpoint
     from .mmengine_readers import install_readers
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

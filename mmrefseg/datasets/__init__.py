@@ -49,4 +49,4 @@ if TYPE_CHECKING:
     )
     from .voc_prompts import VOCPromptDataset
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -21,4 +21,4 @@ if TYPE_CHECKING:
     )
     from .optimizers import BFloat16OptimWrapper, MuonAdamW
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

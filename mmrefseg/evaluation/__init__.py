@@ -11,4 +11,4 @@ if TYPE_CHECKING:
     from .metrics import DumpPredictions, GRESMetric, PhraseCutMetric, ReferringIoUMetric
     from .protocols import PROTOCOLS, Protocol, resolve_protocol
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -19,4 +19,4 @@ if TYPE_CHECKING:
     from .segmentors import ReferringSegmentor
     from .text_encoders import OpenCLIPTextEncoder
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

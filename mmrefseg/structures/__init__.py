@@ -10,4 +10,4 @@ if TYPE_CHECKING:
     from .refseg_data_sample import RefSegDataSample
     from .resampling import resampling_matrix
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -16,14 +16,14 @@ from mmrefseg.errors import MissingPackageError
 from .requirements import why_not
 
 
-def import_on_demand(package: str) -> Callable[[str], Any]:
-    """A package's ``__getattr__``: what it imports under its ``if TYPE_CHECKING`` is imported when it is asked for.
+def import_on_demand(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A package's ``__getattr__`` and ``__dir__``: what it imports under ``if TYPE_CHECKING`` waits until asked for.
 
     Args:
         package: the package's ``__name__``.
 
     Returns:
-        Takes a name. It raises MissingPackageError where OpenMMLab's packages are what its module lacks.
+        Both. The first raises MissingPackageError where OpenMMLab's packages are what a name's module lacks.
     """
     spec = find_spec(package)
     source = ast.parse(spec.loader.get_source(package))
@@ -42,7 +42,7 @@ def import_on_demand(package: str) -> Callable[[str], Any]:
         setattr(sys.modules[package], name, found)
         return found
 
-    return get
+    return get, lambda: sorted({*vars(sys.modules[package]), *places})
 
 
 def import_all(package: str) -> None:

@@ -16,4 +16,4 @@ if TYPE_CHECKING:
     from .sample_picture import SampleView, draw_sample
     from .training_curves import draw_curves, find_runs, read_log
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

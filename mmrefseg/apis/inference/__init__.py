@@ -10,4 +10,4 @@ if TYPE_CHECKING:
     from .inferencer import AskedImage, RefSegInferencer
     from .result import RefSegResult
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

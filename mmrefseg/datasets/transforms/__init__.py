@@ -17,4 +17,4 @@ if TYPE_CHECKING:
     from .loading import LoadReferringImage, LoadReferringMask
     from .text import ConcatSentences, DropExpression, SampleSentence, swap_left_right
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -8,4 +8,4 @@ if TYPE_CHECKING:
     from .clip_resnet import CLIPResNet
     from .plain_vit import PlainViT
 
-__getattr__ = import_on_demand(__name__)
+__getattr__, __dir__ = import_on_demand(__name__)
