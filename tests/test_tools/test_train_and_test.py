@@ -85,13 +85,6 @@ def test_resuming_by_name(train, tmp_path):
     assert cfg.resume and cfg.load_from == 'iter_1.pth'
 
 
-def test_what_the_config_starts_from_is_kept_for_a_run_without_a_checkpoint(train, tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='old.pth'))
-    for _ in range(2):  # the config that the first writes has load_from no more
-        train['resume_from'](cfg, 'auto')
-        assert (cfg.load_from, cfg.start_from) == (None, 'old.pth')
-
-
 @pytest.mark.parametrize('out_dir', [None, 'out'])
 @pytest.mark.parametrize('name', ['iter_4.pth', 'epoch_4.pth', 'best_mIoU_iter_4.pth', 'state_4.pth'])
 def test_a_new_run_does_not_begin_among_the_checkpoints_of_another(train, tmp_path, name, out_dir):
