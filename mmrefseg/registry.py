@@ -18,6 +18,7 @@ from mmengine.registry import Registry
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.constructor_checks import check_constructor
+from mmrefseg.utils.lazy_imports import import_all
 from mmrefseg.utils.requirements import check_importable
 
 
@@ -45,6 +46,13 @@ class _Node(Registry):
         raise InputError(('a config' if kind is None else f'type={kind!r}') + f' names no {self.name} that is known'
                          + (f'; did you mean {similar[0]!r}?' if similar else '. Parts of other packages need their '
                             "scope ('mmseg.FCNHead'), your own an import (custom_imports)"))
+
+    def import_from_location(self) -> None:
+        """Import all of the packages whose parts this registry holds, once."""
+        if not self._imported:
+            for location in self._locations:
+                import_all(location)
+        super().import_from_location()
 
     def _register_module(self,
                          module: Callable,
@@ -83,7 +91,7 @@ MODELS = _node('model', root.MODELS, 'models')
 MODEL_WRAPPERS = _node('model wrapper', root.MODEL_WRAPPERS)
 WEIGHT_INITIALIZERS = _node('weight initializer', root.WEIGHT_INITIALIZERS)
 
-OPTIMIZERS = _node('optimizer', root.OPTIMIZERS)
+OPTIMIZERS = _node('optimizer', root.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _node('optim wrapper', root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _node('optim wrapper constructor', root.OPTIM_WRAPPER_CONSTRUCTORS)
 PARAM_SCHEDULERS = _node('parameter scheduler', root.PARAM_SCHEDULERS)

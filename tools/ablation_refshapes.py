@@ -114,7 +114,7 @@ def train_variant(config: str, out: Path, data: Path, seed: int, iterations: int
     checkpoint = out / f'iter_{iterations}.pth'
     if not checkpoint.is_file():
         # The tests that follow take the place of validation.
-        call('train.py', config, '--work-dir', out, *(['--resume'] if (out / 'last_checkpoint').is_file() else []),
+        call('train.py', config, '--work-dir', out, *(['--resume'] if any(out.glob('*.pth')) else []),
              '--cfg-options', f'randomness.seed={seed}', f'train_dataloader.dataset.data_root={data}',
              'default_hooks.checkpoint.max_keep_ckpts=1', *schedule(Config.fromfile(config), iterations),
              'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')

@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from mmrefseg.apis import command_line
 from mmrefseg.errors import UserError
 from mmrefseg.utils.collect_env import cpu_name, machine_memory, usable_cores
@@ -65,6 +63,8 @@ def operators() -> CheckedLines:
     if why_not():
         yield 'operators of MMCV: not looked at, as it or what it needs is not in order', None
         return
+    import torch  # here, so that --help comes at once
+
     spec = find_spec('mmcv._ext')
     if spec is None or spec.loader is None:  # mmrefseg's stand-in has no loader
         yield 'operators of MMCV: not compiled', None
@@ -85,6 +85,8 @@ def operators() -> CheckedLines:
 
 def hardware() -> CheckedLines:
     """Processor, GPUs, memory and disk."""
+    import torch
+
     yield f'CPU: {cpu_name()}, {usable_cores()} cores', None
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)

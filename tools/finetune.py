@@ -16,7 +16,7 @@ import mmrefseg
 from mmrefseg.apis import command_line
 from mmrefseg.apis.config_to_model import build_model, read_config
 from mmrefseg.apis.finetuning_config import TUNINGS, config_of, finetune_config, look_at
-from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
+from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint, refuse_another_run
 from mmrefseg.checkpoints.loading import find_weights, load_checkpoint
 from mmrefseg.checkpoints.module_weights import checkpoint_bytes
 from mmrefseg.checkpoints.weight_interpolation import interpolate
@@ -132,16 +132,14 @@ def report_on(config: Path, checkpoint: Path, work_dir: Path, splits: list[str],
              work_dir / 'errors')
 
 
-def refuse_another_run(work_dir: Path, config: bytes | None = None) -> None:
+def refuse_earlier_results(work_dir: Path, config: bytes | None = None) -> None:
     """Refuse a folder that holds what another run, or an earlier one, found, or another config than this one."""
     found = [path.name for path in sorted(work_dir.glob('*.pth'))] + [
         name for name in RESULTS if os.path.lexists(work_dir / name)]
     if config is not None and os.path.lexists(path := work_dir / CONFIG_FILE):
         with open_regular(path) as file:
             found += [CONFIG_FILE] if file.read(len(config) + 1) != config else []
-    if found:
-        raise InputError(f'{work_dir} holds {", ".join(found[:3])} of another run, which would be lost: name another '
-                         '--work-dir, or go on with it by --resume')
+    refuse_another_run(work_dir, found)
 
 
 def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str]]:
@@ -157,10 +155,13 @@ def prepare_config(args: Namespace, work_dir: Path) -> tuple[Path, str, list[str
             raise MissingInputError(f'{work_dir} holds no {CONFIG_FILE} of a run that could go on: leave --resume out, '
                                     'or name its --work-dir')
     else:
-        refuse_another_run(work_dir)
+        refuse_earlier_results(work_dir)
         config = finetune_config(base, data, args.start, args.epochs, args.lr_scale, args.tune, args.may_differ,
                                  args.keep, args.absent)
-        refuse_another_run(work_dir, config.pretty_text.encode())
+        if '{{' in config.pretty_text:  # MMEngine would put something else there when it reads the file
+            raise InputError(f'the path of the data or of the checkpoint has two braces, which mean something else in '
+                             f'a config: rename {args.folder} or {args.start}')
+        refuse_earlier_results(work_dir, config.pretty_text.encode())
         write_atomically(config.pretty_text.encode(), path)
         print(f'{data.train} objects to train on, in batches of {config.train_dataloader.batch_size}, '
               f'{config.train_cfg.max_epochs} times; the config is {path}')

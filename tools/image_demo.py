@@ -2,11 +2,12 @@
 import argparse
 import json
 import os
+from io import BytesIO
 from pathlib import Path
 
 from mmrefseg.apis import RefSegInferencer, command_line
 from mmrefseg.apis.inference import sources_of
-from mmrefseg.utils.files import check_writable, refuse_overwriting
+from mmrefseg.utils.files import check_writable, refuse_link, refuse_overwriting, write_atomically
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -49,13 +50,16 @@ def demonstrate(args: argparse.Namespace) -> None:
 def stream(ask: RefSegInferencer, images: list[str], args: argparse.Namespace, out: Path) -> None:
     """Write each answer when it is there, so that it stays whatever comes after."""
     check_writable(out)
+    refuse_link(out / 'answers.jsonl')
     number = 0
     with (out / 'answers.jsonl').open('w', encoding='utf-8') as lines:
         for number, result in enumerate(ask.stream(images, args.expressions, threshold=args.threshold), 1):
             stem = os.fsencode(Path(result.image_path).stem)[:80].decode('utf-8', 'ignore')
             picture = f'{number:06d}_{stem}.jpg'
             refuse_overwriting(out / picture, images)
-            result.plot().save(out / picture, quality=90)
+            content = BytesIO()
+            result.plot().save(content, 'JPEG', quality=90)
+            write_atomically(content.getvalue(), out / picture)
             line = json.dumps({**result.to_dict(), 'picture': picture}, ensure_ascii=False)
             lines.write(line.encode('utf-8', 'replace').decode() + '\n')
             lines.flush()

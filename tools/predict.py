@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from functools import partial
@@ -21,6 +20,7 @@ from mmrefseg.apis.predicting.predict_shards import SAVED_PICTURES
 from mmrefseg.apis.predicting.shard_folder import COCO, PREDICTIONS, UNREADABLE
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
+from mmrefseg.utils.launched_processes import launchers_number
 
 
 def make_parser() -> ArgumentParser:
@@ -65,7 +65,7 @@ def make_parser() -> ArgumentParser:
 def own_device(device: str) -> str:
     """The GPU of this process where several share a machine's."""
     if device == 'auto' and torch.cuda.is_available():
-        return f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
+        return f'cuda:{launchers_number("LOCAL_RANK") % torch.cuda.device_count()}'
     return device
 
 
@@ -101,7 +101,10 @@ def predict(args: Namespace) -> None:
         InputError: nothing is asked, a number is out of range, or the folder holds other answers.
         FileError: the folder cannot be written.
     """
-    rank, world_size = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
+    rank, world_size = launchers_number('RANK'), launchers_number('WORLD_SIZE', 1)
+    if rank >= world_size:
+        raise InputError(f'the environment says that this is process {rank} of {world_size}, counted from 0 (RANK and '
+                         'WORLD_SIZE). Without a launcher, remove both')
     if args.images_per_shard < 1:
         raise InputError(f'--images-per-shard must be at least 1, got {args.images_per_shard}')
     args.weights = None if brings_weights(args.model) else args.inputs.pop(0)
@@ -113,7 +116,7 @@ def predict(args: Namespace) -> None:
     folder = ShardFolder(out, partial(read_tasks, args.inputs, expressions, args.images, args.trust_lists),
                          answer_settings(args), args.images_per_shard)
     # torchrun starts all processes again when one has ended.
-    resume = args.resume or int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    resume = args.resume or launchers_number('TORCHELASTIC_RESTART_COUNT') > 0
     pending = folder.pending(rank, world_size, resume)
     if pending:
         answer_shards(args, folder, pending, rank)

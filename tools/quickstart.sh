@@ -16,6 +16,11 @@ cd "$root"
 
 config=configs/sera/sera_tiny_refshapes.py
 out=work_dirs/quickstart
+number=1
+while compgen -G "$out/*.pth" > /dev/null; do  # what an earlier run trained stays
+  number=$((number + 1))
+  out=work_dirs/quickstart_$number
+done
 durations=()
 
 # step NAME COMMAND...: runs it and notes how long it took.

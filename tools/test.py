@@ -36,14 +36,15 @@ from mmrefseg.errors import FileError, InputError
 from mmrefseg.evaluation import PROTOCOLS
 from mmrefseg.evaluation.metric_configs import evaluators, protocols_of
 from mmrefseg.evaluation.predictions import PROTOCOLS_KEY
-from mmrefseg.utils.files import check_writable, write_atomically, write_json
+from mmrefseg.utils.files import check_writable, make_subfolder, write_atomically, write_json
 from mmrefseg.utils.launched_processes import leave_process_group
 from mmrefseg.visualization import ReferringVisualizer
 
 
 def make_parser() -> ArgumentParser:
     """The parser of the command line."""
-    parser = ArgumentParser(description='Test a trained model; figures go to metrics.json in the work folder.')
+    parser = ArgumentParser(description='Test a trained model; figures go to metrics.json in the work folder, which '
+                                        'the next test replaces, and to <time>/metrics.json below it, which stays.')
     parser.add_argument('config', help='config file, such as configs/sera/sera_tiny_refshapes.py')
     parser.add_argument('checkpoint', help='trained weights')
     parser.add_argument('--splits', nargs='+', help="splits to test, such as val testA testB (default: the config's)")
@@ -181,9 +182,10 @@ def test(args: Namespace) -> None:
             print_log(f'{name}: ' + '  '.join(f'{figure} {value:.1f}' for figure, value in metrics[name].items()),
                       'current')
             if args.show_dir:
-                show_samples(runner, args.show_dir / name, args.show_number, args.amp)
+                show_samples(runner, make_subfolder(args.show_dir, name), args.show_number, args.amp)
             if is_main_process():
-                write_json(metrics, figures)
+                for path in (figures, Path(runner.log_dir, figures.name)):
+                    write_json(metrics, path)
             if is_main_process() and name in compared:
                 print_differences(name, compared[name])
                 write_json({'against': args.against, 'splits': compared}, Path(cfg.work_dir, 'against.json'))

@@ -5,7 +5,8 @@ import os
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import nullcontext
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -22,10 +23,11 @@ from mmrefseg.apis.config_to_runner import (
     mixed_precision_dtype,
     tell_speed,
 )
-from mmrefseg.checkpoints.latest_checkpoint import noted_checkpoint
+from mmrefseg.checkpoints.latest_checkpoint import checkpoints_in, noted_checkpoint, refuse_another_run
 from mmrefseg.checkpoints.pretrained import require_files
 from mmrefseg.errors import InputError
 from mmrefseg.registry import type_name
+from mmrefseg.utils.files import check_writable
 from mmrefseg.utils.launched_processes import is_first_process, leave_process_group
 from mmrefseg.utils.locks import locked_folder
 
@@ -93,10 +95,47 @@ def continuing_command(args: Namespace) -> str:
     return shlex.join([*start, '--resume'])
 
 
+def checkpoint_hook(cfg: Config) -> Mapping:
+    """The settings of what saves checkpoints."""
+    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+
+
+def checkpoint_folder(cfg: Config) -> Path:
+    """Where a run saves checkpoints."""
+    out_dir = checkpoint_hook(cfg).get('out_dir')
+    return Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
+
+
 def last_checkpoint(cfg: Config) -> Path | None:
     """The last checkpoint in the folder of a run."""
-    out_dir = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
-    return noted_checkpoint(cfg.work_dir, Path(out_dir, Path(cfg.work_dir).name) if out_dir else None)
+    return noted_checkpoint(cfg.work_dir, checkpoint_folder(cfg))
+
+
+def lock_folders(cfg: Config, stack: ExitStack) -> None:
+    """Keep other runs out of the folders of this one, that of its checkpoints among them, until a stack is left.
+
+    Raises:
+        InputError: another run is at work in one.
+        FileError: a folder cannot be written.
+    """
+    folders = [Path(cfg.work_dir)]
+    if checkpoint_hook(cfg).get('backend_args') is None:  # else it may be on another machine
+        folders.append(checkpoint_folder(cfg))
+    for folder in dict.fromkeys(folders):
+        check_writable(folder)
+        stack.enter_context(locked_folder(folder, 'training'))
+
+
+def refuse_used_folder(cfg: Config) -> None:
+    """Refuse to begin among the checkpoints of another run, also with a checkpoint from elsewhere.
+
+    Raises:
+        InputError: there are some.
+    """
+    folder, start = checkpoint_folder(cfg), cfg.get('load_from')
+    if cfg.get('resume') and (start is None or Path(start).resolve().parent == folder.resolve()):
+        return
+    refuse_another_run(cfg.work_dir, checkpoints_in(folder, checkpoint_hook(cfg).get('filename_tmpl')))
 
 
 def train(cfg: Config, args: Namespace) -> None:
@@ -127,8 +166,10 @@ def prepare_and_train(args: Namespace) -> None:
     refuse_gpu_wrappers(cfg)
     if args.resume:
         resume_from(cfg, args.resume)
-    # One process keeps the others of its run in the folder, and those of other runs out.
-    with locked_folder(cfg.work_dir, 'training') if is_first_process(args.launcher) else nullcontext():
+    with ExitStack() as stack:
+        if is_first_process(args.launcher):  # it keeps the others of its run in the folder, and those of other runs out
+            lock_folders(cfg, stack)
+            refuse_used_folder(cfg)
         train(cfg, args)
         leave_process_group()
 

@@ -1,8 +1,10 @@
-from mmrefseg.utils.requirements import refuse, why_not
+from typing import TYPE_CHECKING
+
+from mmrefseg.utils.lazy_imports import import_on_demand
 
 __all__ = ['RefSegInferencer', 'RefSegResult']
 
-if why_not():
-    __getattr__ = refuse(__all__)
-else:
+if TYPE_CHECKING:
     from .inference import RefSegInferencer, RefSegResult
+
+__getattr__, __dir__ = import_on_demand(__name__)

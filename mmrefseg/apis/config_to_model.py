@@ -5,13 +5,12 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.config.utils import ConfigParsingError
 from mmengine.dataset import Compose
-from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from yaml import YAMLError
 
@@ -20,6 +19,9 @@ from mmrefseg.registry import MODELS, TRANSFORMS, type_name
 from mmrefseg.utils.shipped_files import config_path
 
 from .config_type_names import with_names
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModel
 
 # A question brings its image along, and comes without an answer.
 _LOADING = ('LoadReferringImage', 'LoadReferringMask')

@@ -17,9 +17,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmrefseg.errors import FileError, InputError
+from mmrefseg.errors import InputError
 from mmrefseg.registry import LOOPS
-from mmrefseg.utils.files import check_writable
+from mmrefseg.utils.files import check_writable, refuse_link
 from mmrefseg.utils.launched_processes import tie_to_launcher
 
 from .config_to_model import add_cfg_options, read_config
@@ -59,7 +59,7 @@ def load_config(args: Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     check_writable(cfg.work_dir)
-    _refuse_linked_config(cfg)
+    refuse_link(Path(cfg.work_dir, Path(cfg.filename).name))  # mmengine writes the config through it
     _leave_out_hooks(cfg)
     for name in ('train', 'val', 'test'):
         dataloader = cfg.get(f'{name}_dataloader')
@@ -68,14 +68,6 @@ def load_config(args: Namespace) -> Config:
     if args.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     return cfg
-
-
-def _refuse_linked_config(cfg: Config) -> None:
-    """mmengine writes the config into the work folder, also through a link that came with a folder of others."""
-    path = Path(cfg.work_dir, Path(cfg.filename).name)
-    if path.is_symlink():
-        raise FileError(f'{path} is a link to {os.path.realpath(path)}, which the config of this run would overwrite: '
-                        'remove the link, or name another work folder')
 
 
 def mixed_precision_dtype() -> torch.dtype:

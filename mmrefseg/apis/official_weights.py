@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmrefseg.checkpoints.loading import load_checkpoint
@@ -41,6 +40,8 @@ def load_any_checkpoint(model: nn.Module, weights: str | Path) -> None:
     Raises:
         UserError: as :func:`~mmrefseg.checkpoints.loading.load_checkpoint`.
     """
+    from mmengine.runner import CheckpointLoader  # here, as in checkpoints/loading.py
+
     source = str(weights)
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
     method = recognise_method(checkpoint)

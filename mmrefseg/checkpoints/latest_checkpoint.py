@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from os.path import isfile
 from pathlib import Path, PureWindowsPath
 
@@ -14,6 +14,7 @@ from .reading import load_from_local
 
 _NOTE = 'last_checkpoint'
 _LONGEST_NOTE = 1 << 16
+_OF_A_RUN = re.compile(r'(best_.+_)?(epoch|iter)_[0-9]+\.pth')
 
 
 def own_file(noted: object, folder: str | Path) -> Path | None:
@@ -53,6 +54,32 @@ def noted_checkpoint(work_dir: str | Path, folder: str | Path | None = None) -> 
         Its path; None where there is no note, or no such file.
     """
     return own_file(_read_note(work_dir), folder or work_dir)
+
+
+def checkpoints_in(folder: str | Path, template: str | None = None) -> list[str]:
+    """Names of the checkpoints that a training left in a folder.
+
+    Args:
+        folder: where its checkpoints would be; need not be there.
+        template: their name, ``{}`` standing for the step. Default None: MMEngine's names.
+    """
+    return sorted(path.name for path in (Path(folder).iterdir() if Path(folder).is_dir() else ())
+                  if _OF_A_RUN.fullmatch(path.name) or (template and _step(path, template) is not None))
+
+
+def refuse_another_run(work_dir: str | Path, found: Sequence[str]) -> None:
+    """Refuse to begin a run in a folder that holds another one's files.
+
+    Args:
+        work_dir: its folder.
+        found: names of those files; none, and it may begin.
+
+    Raises:
+        InputError: there are some; names a few.
+    """
+    if found:
+        raise InputError(f'{work_dir} holds {", ".join(found[:3])} of another run, which would be lost: name another '
+                         '--work-dir, or go on with it by --resume')
 
 
 def missing_parts(checkpoint: Mapping, parts: Collection[str]) -> list[str]:
@@ -101,7 +128,7 @@ def latest_whole_checkpoint(work_dir: str | Path, folder: str | Path, template: 
         newest_first = [path for path in newest_first if steps[path] < bound]
     candidates = newest_first if last is None else [last, *(path for path in newest_first if path != last)]
     if not candidates:
-        _refuse_remains(work_dir, folder, noted)
+        _refuse_remains(work_dir, folder, noted, sorted(steps, key=steps.get))
         return None
     if last is None:
         warn(f'{Path(work_dir, _NOTE)} ' + (f'names {noted!r}, which is not in {folder}' if noted else
@@ -137,7 +164,12 @@ def _first_spoilt(checkpoint: Mapping, parameters: Collection[str]) -> str | Non
     return None if all(is_finite(value) for _, value in state) else "the optimizer's state"
 
 
-def _refuse_remains(work_dir: str | Path, folder: Path, noted: str) -> None:
+def _refuse_remains(work_dir: str | Path, folder: Path, noted: str, later: Sequence[Path]) -> None:
+    if later:
+        raise MissingInputError(
+            f'{Path(work_dir, _NOTE)} names {noted!r}, which is not in {folder}, and what is there comes behind it: '
+            f'{", ".join(path.name for path in later[:3])}. If one of these is what to go on from, name it behind '
+            '--resume; to start from the beginning, name another work folder.')
     best = sorted(path.name for path in folder.glob('best_*.pth')) if folder.is_dir() else []
     if noted or best:
         found = f'{Path(work_dir, _NOTE)} names {noted!r}' if noted else f'{folder} holds {", ".join(best)}'

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
@@ -64,6 +63,8 @@ def load_checkpoint(model: nn.Module, checkpoint: str | Path | dict, source: str
     """
     if not isinstance(checkpoint, dict):
         source = source or str(checkpoint)
+        from mmengine.runner import CheckpointLoader  # here, as it takes a second, before which many commands end
+
         checkpoint = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
     source = source or 'the checkpoint'
     add_frozen_weights(checkpoint, model, source)

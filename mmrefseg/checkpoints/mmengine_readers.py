@@ -1,4 +1,7 @@
-"""Where mmengine's own readers of checkpoints are replaced."""
+"""Where mmengine's own readers of checkpoints are replaced.
+
+What is imported of its runner is imported in functions: the runner's import ends with replacing them.
+"""
 from __future__ import annotations
 
 import tempfile
@@ -7,9 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import mmengine.fileio
-import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
-from mmengine.runner import CheckpointLoader
 
 from mmrefseg.errors import FileError, InputError
 
@@ -68,6 +69,8 @@ def load_from_openmmlab(filename: str, map_location: MapLocation = None) -> dict
         InputError: mmengine has no such name, or see :func:`load_from_local`.
         FileError: see :func:`load_url`.
     """
+    import mmengine.runner.checkpoint as mmengine_checkpoint
+
     name = filename.partition('://')[2]
     models = mmengine_checkpoint.get_external_models()
     name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
@@ -111,11 +114,14 @@ def load_from_pavi(filename: str, map_location: MapLocation = None) -> dict:
 def install_readers() -> None:
     """Let mmengine read every checkpoint as data only, wherever it comes from.
 
-    ``import mmrefseg`` calls this. From then on ``CheckpointLoader``, and with it ``Runner``, ``load_checkpoint`` and
-    ``init_cfg=dict(type='Pretrained', ...)`` of every OpenMMLab package in the process, read files by
-    :func:`.reading.load_from_local`; mmengine's own readers, or those of a fork, may unpickle anything.
+    After ``import mmrefseg`` the import of mmengine's runner calls this. From then on ``CheckpointLoader``, and with it
+    ``Runner``, ``load_checkpoint`` and ``init_cfg=dict(type='Pretrained', ...)`` of every OpenMMLab package in the
+    process, read files by :func:`.reading.load_from_local`; mmengine's own readers, or those of a fork, may unpickle
+    anything.
     """
-    register = CheckpointLoader.register_scheme
+    import mmengine.runner.checkpoint as mmengine_checkpoint
+
+    register = mmengine_checkpoint.CheckpointLoader.register_scheme
     register('', load_from_local, force=True)
     register(['open-mmlab://', 'openmmlab://'], load_from_openmmlab, force=True)
     register([r'(\S+\:)?s3://', r'(\S+\:)?petrel://'], load_from_ceph, force=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 from mmrefseg.errors import InputError
@@ -124,6 +123,8 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     Args:
         model: the model, in any number of wrappers or none.
     """
+    from mmengine.model import BaseTTAModel, is_model_wrapper  # here, as in loading.py
+
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model

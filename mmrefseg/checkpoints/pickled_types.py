@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
 # A tensor may have more elements than its storage, by `expand`; more than those of any weight would be an attack.
@@ -198,18 +198,17 @@ def _scalar(dtype: Any, data: Any) -> np.generic:
 
 # Methods that mmengine's objects keep a reference to, and so name in a checkpoint.
 _METHODS = {
-    'mmengine.logging.history_buffer.HistoryBuffer': (HistoryBuffer, ('min', 'max', 'current', 'mean')),
-    'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler':
-        (OneCycleParamScheduler, ('_annealing_cos', '_annealing_linear')),
+    'mmengine.logging.history_buffer.HistoryBuffer': ('min', 'max', 'current', 'mean'),
+    'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler': ('_annealing_cos', '_annealing_linear'),
 }
 
 
 def _method(owner: Any, name: Any) -> Callable:
-    kind, names = _METHODS.get(owner.path, (None, ())) if type(owner) is Global else (None, ())
+    names = _METHODS.get(owner.path, ()) if type(owner) is Global else ()
     if type(name) is not str or name not in names:
         path = owner.path if type(owner) is Global else type(owner).__name__
         raise RefusedName(f'{path.rpartition(".")[2]}.{name:.40}' if type(name) is str else path)
-    return getattr(kind, name)
+    return getattr(get_object_from_string(owner.path), name)
 
 
 def fill_history(value: HistoryBuffer, state: Any) -> None:

@@ -1,4 +1,6 @@
-from mmrefseg.utils.requirements import refuse, why_not
+from typing import TYPE_CHECKING
+
+from mmrefseg.utils.lazy_imports import import_on_demand
 
 __all__ = [
     'AbsentExpressions', 'Albumentations', 'BaseReferringDataset', 'ChangedExpressions', 'CocoPromptDataset',
@@ -10,9 +12,7 @@ __all__ = [
     'VOCPromptDataset',
 ]
 
-if why_not():
-    __getattr__ = refuse(__all__)
-else:
+if TYPE_CHECKING:
     from .absent_expressions import AbsentExpressions
     from .base_referring_dataset import BaseReferringDataset
     from .changed_expressions import ChangedExpressions, ShuffledExpressions
@@ -48,3 +48,5 @@ else:
         Stretch,
     )
     from .voc_prompts import VOCPromptDataset
+
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from open_clip import SimpleTokenizer
 from rich.markup import escape
 from rich.progress import track
 
@@ -30,6 +29,9 @@ from .preparation import validate
 from .prepared_folder import ANNOTATIONS, IMAGES
 from .transforms.loading import decode_image
 
+if TYPE_CHECKING:
+    from open_clip import SimpleTokenizer
+
 TINY = 0.001
 """Masks of less than this share of their image are called tiny."""
 
@@ -39,6 +41,12 @@ FEW = 0.1
 _SIDE = 360
 _MOST_COMPARED = 1000  # expressions of an image with which each of its others is compared
 _EMPTY_WORDS = frozenset(('the', 'a', 'an', 'of', 'is', 'that', 'one'))
+
+
+def _clip_tokenizer() -> SimpleTokenizer:
+    from open_clip import SimpleTokenizer  # here, as it takes seconds
+
+    return SimpleTokenizer()
 
 
 class Shown(NamedTuple):
@@ -81,7 +89,7 @@ class Findings:
     classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter), init=False)
     positions: Counter[str] = field(default_factory=Counter, init=False)
     samples: list[Shown] = field(default_factory=list, init=False)
-    _tokenizer: SimpleTokenizer = field(default_factory=SimpleTokenizer, init=False, repr=False)
+    _tokenizer: SimpleTokenizer = field(default_factory=_clip_tokenizer, init=False, repr=False)
 
     @property
     def untrained(self) -> list[str]:

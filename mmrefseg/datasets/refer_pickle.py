@@ -20,6 +20,9 @@ REFER_SOURCE = 'https://github.com/lichengunc/refer'
 MAX_PICKLE_BYTES = 2**29
 """Larger files are refused unread; RefCOCO's have a twentieth of this."""
 
+# Lengths of short strings, with the strings: a pattern passes over them many times faster than a loop in Python.
+_SHORT, _SHORT_OF_4_BYTES = (b'|'.join(rb'\x%02x%b[\0-\xff]{%d}' % (length, rest, length) for length in range(64))
+                             for rest in (b'', rb'\0\0\0'))
 # Opcodes with all that belongs to them, but for those that tell the length of what follows. For the memo the unpickler
 # takes memory up to the highest index: 160 MB at these bounds.
 _FIXED = re.compile(rb'''(?:
@@ -34,6 +37,7 @@ _FIXED = re.compile(rb'''(?:
   | [IL]-?[0-9]{1,19}L?\n                       # of 64 bits, as those below
   | F[^\n]{1,40}\n
   | [SV][^\n]*\n
+  | [U\x8c](?:''' + _SHORT + rb''') | X(?:''' + _SHORT_OF_4_BYTES + rb''')
   | [ci][^\n]*\n[^\n]*\n | \x93               # what could be called; refused by name in find_class
 )*''' + (b'+' if sys.version_info >= (3, 11) else b''), re.VERBOSE)  # possessive: keeps no way back in memory
 _LENGTHS = {code: struct.Struct(length) for code, length in (

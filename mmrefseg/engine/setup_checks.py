@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import ceil
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -22,6 +21,9 @@ from mmrefseg.datasets.leakage import Splits, describe_leaks, held_out_images, s
 from mmrefseg.datasets.samplers import sampler_of
 from mmrefseg.errors import InputError
 from mmrefseg.registry import type_name
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def check_batch_size(loader: DataLoader, model: nn.Module) -> None:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from mmrefseg.models import ReferringSegmentor
 from mmrefseg.registry import type_name
 from mmrefseg.structures import RefSegDataSample
 from mmrefseg.utils.collect_env import machine_memory
+from mmrefseg.utils.launched_processes import launchers_number
 
 from .setup_checks import find_squares
 
@@ -29,7 +29,7 @@ PROCESS = 400 * 2**20
 """Bytes of a process with Python and all libraries that no other process shares with it."""
 _SAMPLES = 2  # the fewest that every part takes, for some have batch statistics
 _EXPRESSION = 'the tall man in a red shirt on the left'
-_STATES = {'Adam': 2, 'AdamW': 2}  # of other optimizers none is counted
+_STATES = {'Adam': 2, 'AdamW': 2, 'MuonAdamW': 1}  # the least; of other optimizers none is counted
 _NEGLIGIBLE = 50  # part of the memory; tracing takes seconds
 
 
@@ -164,9 +164,9 @@ def warn_of_memory(runner: Runner) -> None:
     on_cpu = all(parameter.device.type == 'cpu' for parameter in model.parameters())
     batch = runner.train_dataloader.batch_size
     if (not isinstance(model, ReferringSegmentor) or not on_cpu or None in (size, batch)
-            or int(os.environ.get('LOCAL_RANK', 0)) > 0):
+            or launchers_number('LOCAL_RANK') > 0):
         return
-    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    processes = launchers_number('LOCAL_WORLD_SIZE', 1)
     least, available = weights_memory(model, runner.cfg), machine_memory()
     if processes * (least.weights + least.trained) < available / _NEGLIGIBLE:
         return

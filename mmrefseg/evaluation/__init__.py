@@ -1,13 +1,14 @@
-from mmrefseg.utils.requirements import refuse, why_not
+from typing import TYPE_CHECKING
 
-from .evaluate_arrays import evaluate
-from .functional import intersection_and_union, summarise_gres, summarise_iou
-from .protocols import PROTOCOLS, Protocol, resolve_protocol
+from mmrefseg.utils.lazy_imports import import_on_demand
 
 __all__ = ['PROTOCOLS', 'DumpPredictions', 'GRESMetric', 'PhraseCutMetric', 'Protocol', 'ReferringIoUMetric',
            'evaluate', 'intersection_and_union', 'resolve_protocol', 'summarise_gres', 'summarise_iou']
 
-if why_not():
-    __getattr__ = refuse(__all__)
-else:
+if TYPE_CHECKING:
+    from .evaluate_arrays import evaluate
+    from .functional import intersection_and_union, summarise_gres, summarise_iou
     from .metrics import DumpPredictions, GRESMetric, PhraseCutMetric, ReferringIoUMetric
+    from .protocols import PROTOCOLS, Protocol, resolve_protocol
+
+__getattr__, __dir__ = import_on_demand(__name__)

@@ -212,7 +212,7 @@ def rle_area(rle: dict) -> int:
 
 def _checked_runs(rle: dict, height: int, width: int) -> np.ndarray:
     size, counts = rle.get('size'), rle.get('counts')
-    if not isinstance(size, list | tuple) or list(size) != [height, width]:
+    if not isinstance(size, list | tuple) or list(size) != [height, width] or _has_truth_values(size):
         raise InputError(f'its RLE must have the size [{height}, {width}] of the image, got {str(size)[:200]}')
     if isinstance(counts, list | tuple):
         runs = _numbers(counts)
@@ -232,9 +232,18 @@ def _numbers(values: Sequence) -> np.ndarray:
         numbers = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f'it must hold numbers alone: {error}') from error
-    if numbers.dtype.kind not in 'iuf':
+    if numbers.dtype.kind not in 'iuf' or _has_truth_values(values):
         raise InputError('it must hold numbers alone, and none that is endless; it holds something else')
     return numbers.astype(np.float64)
+
+
+def _has_truth_values(values: Sequence) -> bool:
+    """Whether a truth value stands among numbers, for one of which NumPy takes it."""
+    if not isinstance(values, list | tuple):
+        return False
+    kinds = set(map(type, values))
+    return not kinds.isdisjoint((bool, np.bool_)) or (
+        not kinds.isdisjoint((list, tuple)) and any(map(_has_truth_values, values)))
 
 
 def _runs_of(counts: bytes) -> np.ndarray:

@@ -6,8 +6,6 @@ import platform
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
-import torch
-
 from mmrefseg.version import __version__
 
 LIBRARIES = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmseg')  # as they are imported
@@ -41,6 +39,8 @@ def computes_in_bfloat16(device: str) -> bool:
     Args:
         device: type of the device, such as ``'cuda'``.
     """
+    import torch  # here, as commands that draw or read data start without it
+
     if device == 'cpu':
         return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return device != 'cuda' or torch.cuda.is_bf16_supported(including_emulation=False)
@@ -48,6 +48,8 @@ def computes_in_bfloat16(device: str) -> bool:
 
 def machine() -> dict[str, str | int | None]:
     """Processor, how many of its cores this process may use, and the GPU, if there is one."""
+    import torch
+
     return {
         'cpu': cpu_name(),
         'cores': usable_cores(),

@@ -152,6 +152,8 @@ def _check(address: str, part: Path, sha256: str | None, trouble_of: Callable[[P
 
 def _complete(address: str, part: Path, size: int | None) -> None:
     """Append a file's bytes to those that are in ``part``."""
+    if part.is_symlink():  # which this never makes, and would write through
+        part.unlink()
     start = part.stat().st_size if part.exists() else 0
     if size is not None and start >= size:
         if start == size:

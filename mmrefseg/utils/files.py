@@ -92,6 +92,45 @@ def refuse_foreign_files(folder: str | Path, names: Iterable[str]) -> None:
                         'name another folder')
 
 
+def refuse_link(path: str | Path) -> None:
+    """Refuse to write where a link lies: a folder may come from somebody else, and what its links lead to isn't theirs.
+
+    This is for folders, and for files that grow or that somebody else's code writes; :func:`open_atomically` takes the
+    place of a link.
+
+    Args:
+        path: what would be written, or written into; need not be there.
+
+    Raises:
+        FileError: it is a link.
+    """
+    if os.path.islink(path):
+        raise FileError(f'{path} is a link to {os.path.realpath(path)}, which would be written: remove the link, or '
+                        'name another folder')
+
+
+def make_subfolder(folder: str | Path, name: str) -> Path:
+    """Make a folder below one that a user names.
+
+    Args:
+        folder: the user's; may be a link, as may those above it.
+        name: of the new one, with those between.
+
+    Returns:
+        Its path.
+
+    Raises:
+        FileError: it, or one between, is a link, or it cannot be made.
+    """
+    path = Path(folder)
+    for part in Path(name).parts:
+        path /= part
+        refuse_link(path)
+    with explain_writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def _is_same_file(first: str | Path, second: str | Path) -> bool:
     try:
         return os.path.samefile(first, second)

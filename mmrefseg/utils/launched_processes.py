@@ -4,14 +4,36 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import re
 import sys
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import torch.distributed as dist
+from mmrefseg.errors import InputError
 
 from .worker_processes import die_with, forks_die_with_parent, is_running
 
+if TYPE_CHECKING:
+    import torch.distributed as dist  # in functions below, as many commands start without PyTorch
+
 _RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
+
+
+def launchers_number(name: str, default: int = 0) -> int:
+    """A whole number that a launcher told its processes.
+
+    Args:
+        name: of the environment variable, such as ``'RANK'``.
+        default: what holds where there is none. Default 0.
+
+    Raises:
+        InputError: the variable holds something else.
+    """
+    text = os.environ.get(name, str(default))
+    if not re.fullmatch('[0-9]{1,9}', text):
+        raise InputError(f'the environment variable {name} is {text[:80]!r}; it must be a whole number, as launchers '
+                         'set it. Without a launcher, remove it')
+    return int(text)
 
 
 def tie_to_launcher(launcher: str) -> None:
@@ -25,8 +47,8 @@ def tie_to_launcher(launcher: str) -> None:
     if launcher == 'pytorch' and 'TORCHELASTIC_RUN_ID' in os.environ:
         die_with(os.getppid())
         # The parent may be the one that took over from a launcher that died before; tools/dist_*.sh say who that was.
-        launcher_id = os.environ.get('MMREFSEG_LAUNCHER')
-        if launcher_id and sys.platform == 'linux' and not is_running(int(launcher_id)):
+        launcher_id = launchers_number('MMREFSEG_LAUNCHER')
+        if launcher_id and sys.platform == 'linux' and not is_running(launcher_id):
             sys.exit(1)
 
 
@@ -36,7 +58,7 @@ def is_first_process(launcher: str) -> bool:
     Args:
         launcher: how the processes were started, one of ``LAUNCHERS``.
     """
-    return int(os.environ.get(_RANKS.get(launcher, ''), 0)) == 0
+    return launchers_number(_RANKS.get(launcher, '')) == 0
 
 
 def leave_process_group() -> None:
@@ -45,6 +67,8 @@ def leave_process_group() -> None:
     Its threads may hold tensors of the last gradients. Were they to release them when Python is about to end, the
     process would be aborted, and torchrun would kill the others.
     """
+    import torch.distributed as dist
+
     if not dist.is_initialized():
         return
     dist.barrier()
@@ -79,6 +103,8 @@ def _told(message: str = 'any') -> str:
 def _torchruns_store() -> dist.Store | None:
     if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
         return None
+    import torch.distributed as dist
+
     try:
         return dist.TCPStore(os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']), is_master=False,
                              timeout=timedelta(seconds=2))

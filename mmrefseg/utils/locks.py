@@ -53,6 +53,8 @@ def _open_locked(lock: Path, what: str, wait: bool) -> int | None:
             raise FileError(f'{what} by another process: wait for it to end') from None
         print(f'{what} by another process: waiting for it to end', flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        pass
     if os.fstat(file).st_nlink:
         return file
     os.close(file)

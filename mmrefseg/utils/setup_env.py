@@ -1,7 +1,5 @@
 """Making every part of mmrefseg known to the registries."""
-from importlib import import_module
-
-import mmengine.registry
+from .lazy_imports import import_all
 
 PARTS = ('apis', 'datasets', 'engine', 'evaluation', 'models', 'visualization')
 
@@ -13,6 +11,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope: make ``mmrefseg`` the default scope too, so that types need no prefix. Default True.
     """
     for part in PARTS:
-        import_module(f'mmrefseg.{part}')
+        import_all(f'mmrefseg.{part}')
     if init_default_scope:
+        import mmengine.registry  # here, as commands that need no registry start without it
         mmengine.registry.init_default_scope('mmrefseg')

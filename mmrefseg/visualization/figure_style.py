@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unicodedata import category
 
 from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mmrefseg.errors import InputError
 from mmrefseg.utils.files import check_writable, write_atomically
+
+if TYPE_CHECKING:  # what draws pictures without figures starts without them
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DPI = 150
 FILE_ENDINGS = ('.png', '.jpg', '.jpeg', '.webp', '.pdf', '.svg')
@@ -74,6 +76,8 @@ def add_legend(figure: Figure, axes: Iterable[Axes], title: str) -> None:
         axes: its diagrams; a label that occurs in several is explained once.
         title: what stands above the legend.
     """
+    from matplotlib.lines import Line2D
+
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     labels = sorted(handles, key=lambda label: isinstance(handles[label], Line2D))
     legend = figure.legend([handles[label] for label in labels], list(map(drawable, labels)), frameon=False, ncols=8,

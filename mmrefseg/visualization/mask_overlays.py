@@ -1,13 +1,17 @@
 """Drawing a mask on its image."""
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from mmrefseg.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MASK_COLOUR, TRUTH_COLOUR = '#ff2d87', '#00d47e'
 _PAPER = 245

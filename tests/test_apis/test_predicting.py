@@ -1,7 +1,9 @@
 """Many images: what is asked, shards, kills, and joining."""
+import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from functools import partial
@@ -122,9 +124,53 @@ def test_answers_are_the_inferencers(ask, photos, tmp_path):
     assert broken['file_name'] == 'bb.jpg' and 'no image but a text' in broken['error']
 
 
+@pytest.mark.parametrize('link', ['masks', 'overlays', 'shards', 'masks/000000'])
+def test_nothing_is_written_through_links_of_the_folder(ask, photos, tmp_path, link):
+    """The folder of somebody else's answers, with its plan, as one is copied to go on in."""
+    out, victim = tmp_path / 'out', tmp_path / 'victim'
+    folder_of(out, [photos])
+    victim.mkdir()
+    (out / link).parent.mkdir(exist_ok=True)
+    (out / link).symlink_to(victim)
+    with pytest.raises(FileError, match=f'{link} is a link to {victim}'):
+        run(ask, folder_of(out, [photos]), save=('png', 'overlay'))
+    assert not list(victim.iterdir())
+
+
+def test_of_two_that_begin_at_once_one_makes_the_plan(photos, tmp_path, monkeypatch):
+    """The second waits until the first has written its own, however long that takes."""
+    from mmrefseg.apis.predicting import shard_folder
+    write, locked = shard_folder.write_json, []
+
+    def slowly(plan, path):
+        child = os.fork()
+        if child == 0:
+            try:
+                fcntl.flock(os.open(path.with_name('.plan.lock'), os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os._exit(3)
+            os._exit(0)
+        locked.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3)
+        write(plan, path)
+
+    monkeypatch.setattr(shard_folder, 'write_json', slowly)
+    folder_of(tmp_path / 'out', [photos])
+    assert locked == [True]
+    with pytest.raises(InputError, match='questions differ'):
+        folder_of(tmp_path / 'out', [photos], ['another'])
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['plan.json']
+
+
 def test_an_image_that_is_named_twice_is_answered_twice(ask, photos, tmp_path):
     lines = run(ask, folder_of(tmp_path / 'out', [photos / 'a.png', photos / 'bb.jpg', photos / 'a.png'], ['x'], 3))
     assert [line['index'] for line in lines] == [0, 2]
+
+
+def test_a_name_that_is_not_in_utf_8_stops_nothing(ask, photos, tmp_path):
+    shutil.copy(photos / 'a.png', photos / os.fsdecode(b'\xff\xfe.png'))
+    lines = run(ask, folder_of(tmp_path / 'out', [photos], ['the \u00fc']))
+    assert [line['file_name'] for line in lines] == ['a.png', 'b.png', 'c.png', 'd.png', '\udcff\udcfe.png']
+    assert lines[0]['segmentation'] == lines[-1]['segmentation'] and lines[0]['expression'] == 'the \u00fc'
 
 
 def test_processes_share_the_work(ask, photos, tmp_path):

@@ -1,4 +1,5 @@
 """Folders for the stand-alone code that others may have made: damaged ones are refused, and nothing outside is read."""
+import hashlib
 import os
 from io import BytesIO
 from pathlib import Path
@@ -33,7 +34,8 @@ def test_a_whole_folder_answers(tmp_path):
     ('mean', [1]), ('mean', 'xyz'), ('mean', [1, 2, None]), ('std', [0, 0, 0]), ('std', [1, 2]), ('std', [1, 1, -1]),
     ('border', 5), ('border', [1]), ('threshold', 'x'), ('threshold', 5), ('threshold', float('nan')),
     ('num_tokens', 2), ('num_tokens', 'x'), ('num_tokens', 10**9), ('files', []), ('files', {}),
-    ('files', {'model.onnx': 1}), ('kind', 'exe'), ('format', True)])
+    ('files', {'model.onnx': 1}), ('kind', 'exe'), ('format', True), ('mean', [10**400, 0, 0]),
+    pytest.param('threshold', 10**400, id='threshold-endless')])
 def test_notes_that_cannot_be(tmp_path, key, value):
     for edit in (lambda notes: notes.update({key: value}), lambda notes: notes.pop(key)):
         with pytest.raises(RefSegError, match='damaged|format'):
@@ -48,12 +50,35 @@ def test_a_network_whose_sum_nobody_tells(tmp_path):
 @pytest.mark.parametrize('change', [
     dict(merges=[1]), dict(merges=['a b c']), dict(special=['a']), dict(letters=']+)+$|(x+x+)+y|[a'), dict(letters=''),
     dict(letters='z-a'), dict(letters='a\\'), dict(replace={'ab': 'c'}), dict(replace={'a': 5}), dict(entities=None),
-    dict(remove=5), dict(endings='s')])
+    dict(remove=5), dict(endings='s'), dict(endings=['']), dict(special=['', 'b'])])
 def test_words_that_cannot_be(tmp_path, change):
     with pytest.raises(RefSegError, match='damaged'):
         ask(folder_of(tmp_path, edit_words=lambda words: words.update(change)))
     with pytest.raises(RefSegError, match='damaged'):
         ask(folder_of(tmp_path, edit_words=lambda words: words.pop(next(iter(change)))))
+
+
+@pytest.mark.parametrize('name', ['refseg.json', 'tokenizer.json'])
+def test_a_number_of_thousands_of_digits(tmp_path, name):
+    folder = folder_of(tmp_path, edit=lambda notes: notes['files'].update({'tokenizer.json': hashlib.sha256(
+        b'{"merges": ' + b'9' * 5000 + b'}').hexdigest()}))
+    (folder / name).write_bytes(b'{"merges": ' + b'9' * 5000 + b'}')
+    with pytest.raises(RefSegError, match=f'{name} is damaged'):
+        ask(folder)
+
+
+def test_masks_are_not_written_through_links(tmp_path, monkeypatch):
+    victim, masks = tmp_path / 'victim', tmp_path / 'masks'
+    victim.write_text('precious')
+    masks.mkdir()
+    cv2.imwrite(str(tmp_path / 'photo.png'), IMAGE)
+    for cv in (cv2, None):
+        monkeypatch.setattr(refseg_onnx, 'cv2', cv)
+        (masks / '001.png').unlink(missing_ok=True)
+        (masks / '001.png').symlink_to(victim)
+        refseg_onnx.main([str(tmp_path / 'photo.png'), 'ab x', '--folder', str(folder_of(tmp_path / 'model')),
+                          '--masks', str(masks)])
+        assert victim.read_text() == 'precious' and cv2.imread(str(masks / '001.png')).mean() > 230
 
 
 @pytest.mark.parametrize('replace', [{'x': 'xx'}, {'x': 'ab', 'a': 'x'}, {'a': 'x', 'x': 'a'}, {'á': 'a\u0301b'}])

@@ -170,6 +170,8 @@ def test_the_cards_figures(tmp_path):
     path.write_text(json.dumps(dict(val={'mIoU': 61.234, 'Pr@50': 70}, protocols=dict(cris=dict(threshold=0.35)))))
     text = write_card(read_config(CONFIG), 'x', path)
     assert '| val mIoU | 61.23 |' in text and '| val Pr@50 | 70.00 |' in text and 'threshold' not in text
+    path.write_text('{"a|b\\n# c": {"mIoU": 1, "x": NaN, "y": 1e400, "z": 1' + '0' * 400 + '}}')
+    assert write_card(read_config(CONFIG), 'x', path).endswith('|---|---|\n| a\\|b # c mIoU | 1.00 |\n')
     path.write_text('{}')
     with pytest.raises(InputError, match='no figures'):
         write_card(read_config(CONFIG), 'x', path)

@@ -3,7 +3,12 @@ import os
 import pytest
 import torch
 
-from mmrefseg.checkpoints.latest_checkpoint import latest_whole_checkpoint, noted_checkpoint, own_file
+from mmrefseg.checkpoints.latest_checkpoint import (
+    checkpoints_in,
+    latest_whole_checkpoint,
+    noted_checkpoint,
+    own_file,
+)
 from mmrefseg.errors import InputError, MissingInputError
 
 PARTS = ('meta', 'optimizer')
@@ -104,6 +109,23 @@ def test_a_run_without_its_checkpoints_is_not_started_over(tmp_path, latest, rem
     (tmp_path / remains).write_text('iter_4.pth')
     with pytest.raises(MissingInputError, match='no checkpoint to go on from'):
         latest()
+
+
+def test_checkpoints_behind_the_noted_one_are_named(tmp_path, latest):
+    """A folder that was copied while its training went on: the note is older than what is there."""
+    save(tmp_path, 12, 8)
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_4.pth')
+    with pytest.raises(MissingInputError, match='comes behind it: iter_8.pth, iter_12.pth. .* name it behind --resume'):
+        latest()
+
+
+def test_what_is_a_runs_checkpoint(tmp_path):
+    theirs = ['best_mIoU_epoch_3.pth', 'epoch_3.pth', 'iter_10.pth']
+    for name in (*theirs, 'start.pth', 'iter_x.pth', 'iter_3.pth.bak', 'state_7.pth', 'last_checkpoint'):
+        (tmp_path / name).touch()
+    assert checkpoints_in(tmp_path) == theirs
+    assert checkpoints_in(tmp_path, 'state_{}.pth') == [*theirs, 'state_7.pth']
+    assert checkpoints_in(tmp_path / 'none') == []
 
 
 def test_no_run_at_all(tmp_path, latest):

@@ -44,6 +44,18 @@ def test_python2_protocol_2(tmp_path):
     assert _load(tmp_path, written) == [{'sent': 'café', 'n': 2**33}]
 
 
+@pytest.mark.parametrize('protocol', [1, 2, 4])
+def test_text_of_any_length(tmp_path, protocol):
+    texts = [chr(33 + length % 90) * length for length in range(300)]
+    assert _load(tmp_path, pickle.dumps(texts, protocol)) == texts
+
+
+def test_python2_bytes_of_any_length(tmp_path):
+    texts = [b'}' * length for length in range(256)]
+    content = b''.join(b'U' + bytes([len(text)]) + text for text in texts)
+    assert _load(tmp_path, b'\x80\x02](' + content + b'e.') == [text.decode() for text in texts]
+
+
 def test_python2_bytes_that_are_not_utf8_are_latin1(tmp_path):
     assert _load(tmp_path, b"(lp0\nS'caf\\xe9'\np1\na.") == ['café']
 

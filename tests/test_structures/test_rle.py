@@ -55,6 +55,15 @@ def test_runs_that_do_not_fill_the_image(counts):
         draw_mask({'size': [24, 32], 'counts': counts}, 24, 32)
 
 
+@pytest.mark.parametrize('segmentation', [
+    {'size': [2, 2], 'counts': [True, 2, True]}, {'size': [True, 4], 'counts': [1, 3]}, [[True, 0, 2, 0, 2, 2]],
+    {'instances': [[[[True, 0], [2, 0], [2, 2]]]]}, {'instances': [[[0, 0, 2, 0, 2, np.True_]]]},
+    {'union': [[[0, 0, 2, 0, 2, False]]]}])
+def test_truth_values_are_no_numbers(segmentation):
+    with pytest.raises(InputError, match='numbers alone|must have the size'):
+        draw_mask(segmentation, *segmentation.get('size', [2, 2]) if isinstance(segmentation, dict) else (2, 2))
+
+
 def _code(number: int) -> str:
     """One number as COCO writes it."""
     code = ''

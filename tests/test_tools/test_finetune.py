@@ -94,6 +94,14 @@ def test_the_config_of_another_run_stays(run, tool, tmp_path, monkeypatch):
     assert run('--config', 'sera_tiny_refshapes', '--epochs', '4')
 
 
+def test_braces_of_which_a_config_would_make_something_else(run, tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'look_at', lambda folder: sys.modules['mmrefseg.apis.finetuning_config'].OwnData(
+        tmp_path / '{{fileDirname}}', 20, ['val'], False))
+    with pytest.raises(SystemExit, match='has two braces, which mean something else in a config: rename'):
+        run('--config', 'sera_tiny_refshapes')
+    assert not (tmp_path / 'out/finetune.py').exists()
+
+
 def test_nothing_to_go_on_with(run):
     with pytest.raises(SystemExit, match='holds no finetune.py of a run that could go on'):
         run('--config', 'sera_tiny_refshapes', '--resume')

@@ -84,6 +84,20 @@ def test_an_input_is_not_drawn_over(command, image, weights, tmp_path):
     assert other.read_bytes() == content
 
 
+def test_links_of_the_folder_are_not_written_through(command, image, weights, tmp_path):
+    victim, out = tmp_path / 'victim', tmp_path / 'out'
+    victim.write_text('precious')
+    out.mkdir()
+    (out / '000001_image.jpg').symlink_to(victim)
+    command(str(tmp_path), 'the cup', '--config', CONFIG, '--weights', weights, '--out', str(out))
+    assert cv2.imread(str(out / '000001_image.jpg')) is not None
+    (out / 'answers.jsonl').unlink()
+    (out / 'answers.jsonl').symlink_to(victim)
+    with pytest.raises(SystemExit, match='answers.jsonl is a link to .*victim'):
+        command(str(tmp_path), 'the cup', '--config', CONFIG, '--weights', weights, '--out', str(out))
+    assert victim.read_text() == 'precious'
+
+
 def test_an_interruption_keeps_what_is_done(command, image, weights, tmp_path, monkeypatch):
     stream = RefSegInferencer.stream
 

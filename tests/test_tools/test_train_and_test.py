@@ -4,6 +4,7 @@ import runpy
 import signal
 import time
 from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,26 @@ def test_resuming_by_name(train, tmp_path):
     assert cfg.resume and cfg.load_from == 'iter_1.pth'
 
 
+@pytest.mark.parametrize('out_dir', [None, 'out'])
+@pytest.mark.parametrize('name', ['iter_4.pth', 'epoch_4.pth', 'best_mIoU_iter_4.pth', 'state_4.pth'])
+def test_a_new_run_does_not_begin_among_the_checkpoints_of_another(train, tmp_path, name, out_dir):
+    folder = tmp_path / out_dir / 'run' if out_dir else tmp_path / 'run'
+    hook = dict(filename_tmpl='state_{}.pth', **(dict(out_dir=str(tmp_path / out_dir)) if out_dir else {}))
+    cfg = Config(dict(work_dir=str(tmp_path / 'run'), default_hooks=dict(checkpoint=hook)))
+    train['refuse_used_folder'](cfg)
+    folder.mkdir(parents=True)
+    (tmp_path / 'elsewhere.pth').touch()
+    (folder / 'start.pth').touch()
+    train['refuse_used_folder'](cfg)  # one that stopped ahead of its first checkpoint may begin again
+    (folder / name).touch()
+    for settings in (dict(resume=False), dict(load_from=str(folder / name)),
+                     dict(resume=True, load_from=str(tmp_path / 'elsewhere.pth'))):
+        with pytest.raises(InputError, match=f'holds {name} of another run, .* --work-dir, or go on with it by --res'):
+            train['refuse_used_folder'](Config({**cfg.to_dict(), **settings}))
+    for settings in (dict(resume=True), dict(resume=True, load_from=str(folder / name))):
+        train['refuse_used_folder'](Config({**cfg.to_dict(), **settings}))
+
+
 def test_splits_and_the_control(build_dataloaders):
     cfg = Config(dict(test_dataloader=dict(batch_size=2, dataset=dict(type='RefCOCODataset', split='val'))))
     loaders = build_dataloaders(cfg, ['testA', 'testB'], ['val'])
@@ -136,7 +157,7 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
 
     said = []
     monkeypatch.setitem(test.__globals__, 'print_log', lambda text, logger: said.append(text))
-    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace())
+    monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args: Namespace(log_dir=tmp_path / 'first'))
     monkeypatch.setitem(test.__globals__, 'test_split', test_split)
     monkeypatch.setattr('sys.argv', [
         'test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--work-dir', str(tmp_path), '--splits', 'val', 'testA',
@@ -149,6 +170,21 @@ def test_figures_of_finished_splits_are_kept(monkeypatch, tmp_path):
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'protocols': rules, 'val': {'mIoU': 12.0}}
     del rules['lavt']  # the masks are those of the first alone
     assert json.loads((tmp_path / 'out.json').read_text()) == {'protocols': rules, 'val': [{'sent_id': 1}]}
+
+
+def test_a_second_test_leaves_the_figures_of_the_first(monkeypatch, tmp_path):
+    test = runpy.run_path(str(TOOLS / 'test.py'))['main']
+    monkeypatch.setitem(test.__globals__, 'leave_process_group', lambda: None)
+    for time_of, value in (('20260101_000000', 12.0), ('20260101_000001', 34.0)):
+        runner = Namespace(log_dir=tmp_path / 'work' / time_of, call_hook=lambda name: None)
+        monkeypatch.setitem(test.__globals__, 'start_testing', lambda *args, runner=runner: runner)
+        monkeypatch.setitem(test.__globals__, 'test_split', lambda *args, value=value: {'mIoU': value})
+        monkeypatch.setattr('sys.argv', ['test.py', config_path('sera_tiny_refshapes'), 'x.pth', '--splits', 'val',
+                                         '--work-dir', str(tmp_path / 'work')])
+        test()
+    figures = {str(path.relative_to(tmp_path / 'work')): json.loads(path.read_text())['val']['mIoU']
+               for path in (tmp_path / 'work').rglob('metrics.json')}
+    assert figures == {'metrics.json': 34.0, '20260101_000000/metrics.json': 12.0, '20260101_000001/metrics.json': 34.0}
 
 
 def test_bugs_keep_their_traceback(monkeypatch, tmp_path):
@@ -229,6 +265,37 @@ def test_a_full_checkpoint_is_tested_without_pretrained_files(monkeypatch, tmp_p
     torch.save(dict(meta={}, state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'full.pth')
     message = run(monkeypatch, tmp_path, 'test', on_pretrained, 'full.pth')
     assert message.startswith('test: data/refshapes is missing. Expected:'), 'the data come after the weights'
+
+
+def test_a_used_folder_is_refused_before_anything_is_built(monkeypatch, tmp_path):
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work/iter_560.pth').write_text('theirs')
+    message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes')
+    assert message.startswith('train: work holds iter_560.pth of another run')
+    assert (tmp_path / 'work/iter_560.pth').read_text() == 'theirs'
+
+
+def test_one_training_a_folder_of_checkpoints(monkeypatch, tmp_path):
+    """That of another run of the same name, whose work folder lies elsewhere."""
+    for name in ('other/work', 'out/work'):
+        (tmp_path / name).mkdir(parents=True)
+    child = os.fork()
+    if child == 0:
+        train = runpy.run_path(str(TOOLS / 'train.py'))
+        with ExitStack() as stack:
+            train['lock_folders'](Config(dict(work_dir=str(tmp_path / 'other/work'), default_hooks=dict(
+                checkpoint=dict(out_dir=str(tmp_path / 'out'))))), stack)
+            (tmp_path / 'locked').touch()
+            signal.pause()
+    try:
+        while not (tmp_path / 'locked').exists():
+            time.sleep(0.01)
+        message = run(monkeypatch, tmp_path, 'train', 'sera_tiny_refshapes', '--cfg-options',
+                      'default_hooks.checkpoint.out_dir=out')
+        assert message.startswith(f'train: another training is at work in out/work: process {child} on ')
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_one_training_a_folder(monkeypatch, tmp_path):

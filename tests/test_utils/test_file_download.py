@@ -65,6 +65,13 @@ def test_a_complete_part_is_only_verified(server, tmp_path, size):
     assert (tmp_path / 'weights.pth').read_bytes() == CONTENT
 
 
+def test_a_part_that_is_a_link_is_not_written_through(server, tmp_path):
+    (tmp_path / 'victim').write_bytes(CONTENT[:500])
+    part_of(server.url, tmp_path / 'weights.pth').symlink_to('victim')
+    download(server.url, tmp_path / 'weights.pth', SHA256)
+    assert (tmp_path / 'victim').read_bytes() == CONTENT[:500] and server.asked == [('/weights.pth', None)]
+
+
 def test_a_part_of_another_address_is_not_gone_on_with(server, tmp_path):
     part_of('https://example.org/weights.pth', tmp_path / 'weights.pth').write_bytes(b'other bytes')
     download(server.url, tmp_path / 'weights.pth', SHA256)

@@ -9,6 +9,7 @@ import pytest
 from mmrefseg.errors import FileError, InputError, MissingInputError
 from mmrefseg.utils.files import (
     check_writable,
+    make_subfolder,
     open_regular,
     read_json,
     read_json_object,
@@ -23,6 +24,21 @@ def test_files_and_links_to_them(tmp_path):
     assert read_regular(tmp_path / 'a', 3) == read_regular(str(tmp_path / 'b'), 3) == b'abc'
     with pytest.raises(InputError, match='a has 3 bytes; no file of this kind of more than 2 is read'):
         read_regular(tmp_path / 'a', 2)
+
+
+def test_folders_are_not_made_through_links(tmp_path):
+    (tmp_path / 'victim').mkdir()
+    (tmp_path / 'own').symlink_to('real')  # the user's own
+    (tmp_path / 'real').mkdir()
+    assert make_subfolder(tmp_path / 'own', 'a/b') == tmp_path / 'own/a/b' and (tmp_path / 'real/a/b').is_dir()
+    for link, target, name in (('x', '../victim', 'x'), ('y', '../victim', 'y/deeper'), ('a/z', '/nowhere', 'a/z')):
+        (tmp_path / 'real' / link).symlink_to(target)
+        with pytest.raises(FileError, match='is a link to .* which would be written: remove the link'):
+            make_subfolder(tmp_path / 'own', name)
+    assert not list((tmp_path / 'victim').iterdir())
+    (tmp_path / 'real/file').touch()
+    with pytest.raises(FileError, match='cannot write'):
+        make_subfolder(tmp_path / 'own', 'file')
 
 
 def test_what_is_no_file(tmp_path):

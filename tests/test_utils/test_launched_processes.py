@@ -10,14 +10,27 @@ from helpers.distributed import run_distributed
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmrefseg.errors import InputError
 from mmrefseg.utils.launched_processes import (
     has_any_told,
     is_first_process,
     is_first_to_tell,
+    launchers_number,
     leave_process_group,
     tie_to_launcher,
 )
 from mmrefseg.utils.worker_processes import is_running
+
+
+def test_numbers_of_the_environment(monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    assert launchers_number('RANK') == 0 and launchers_number('RANK', 1) == 1
+    monkeypatch.setenv('RANK', '12')
+    assert launchers_number('RANK', 1) == 12 and not is_first_process('pytorch')
+    for text in ('', 'abc', '-1', '1.5', '1_0', '٣', '9' * 5000):
+        monkeypatch.setenv('RANK', text)
+        with pytest.raises(InputError, match='the environment variable RANK is .* whole number'):
+            is_first_process('pytorch')
 
 
 def start_launcher(launcher=None):

@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
-import mmrefseg.datasets  # noqa: F401 - registers the data sets
 from mmrefseg.apis import command_line
 from mmrefseg.datasets.preparation import RECIPES, fetch, prepare, read_manifest, verify
 from mmrefseg.errors import InputError

@@ -71,8 +71,8 @@ def export_model(ask: RefSegInferencer,
     geometry, vocabulary = geometry_of(ask), vocabulary_of(ask.model.text_encoder)
     names = ['image', 'text_and_mask'] if split else ['model']
     earlier = _files_of_earlier(out)
-    refuse_foreign_files(out, {'README.md', 'tokenizer.json', _RUNTIME.name, *(f'{name}.{kind}' for name in names)}
-                         - earlier)
+    refuse_foreign_files(out, {'README.md', 'tokenizer.json', _RUNTIME.name, *(
+        f'{name}.{ending}' for name in names for ending in (kind, f'{kind}.data'))} - earlier)
     graphs = trace(ask.model, geometry['size'], split, 'torchvision' if kind == 'onnx' else 'torch')
     _remove(out, earlier)
     if kind == 'onnx':

@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import html
 import json
-import math
 import os
 import re
 import sys
@@ -72,7 +71,9 @@ def _read_notes(path: Path) -> dict[str, Any]:
         notes = json.loads(content.decode('utf-8'))
     except OSError as error:
         raise RefSegError(f'{path} cannot be read ({error.strerror})') from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
+        if isinstance(error, RefSegError):
+            raise
         raise RefSegError(f'{path} is damaged ({error}); export the model again') from error
     if not isinstance(notes, dict):
         raise RefSegError(f'{path} is damaged: it holds no object; export the model again')
@@ -80,7 +81,7 @@ def _read_notes(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # which NaN is not
 
 
 def _is_whole(value: Any, least: int, most: int) -> bool:
@@ -113,7 +114,8 @@ _NOTES: dict[str, Callable[[Any], bool]] = {
     'threshold': lambda value: _is_number(value) and 0 <= value <= 1, 'files': _are_pairs}
 _VOCABULARY: dict[str, Callable[[Any], bool]] = {
     'merges': lambda value: _are_texts(value) and all(len(merge.split()) == 2 for merge in value),
-    'special': lambda value: _are_texts(value) and len(value) == 2, 'endings': _are_texts, 'letters': _is_class,
+    'special': lambda value: _are_texts(value) and len(value) == 2 and all(value),
+    'endings': lambda value: _are_texts(value) and all(value), 'letters': _is_class,
     'numbers': _is_class, 'others': _is_class, 'entities': _are_pairs, 'remove': lambda value: isinstance(value, str),
     'replace': lambda value: _are_pairs(value) and all(len(character) == 1 for character in value)}
 
@@ -617,6 +619,7 @@ def answer(image: Any, expressions: str | Sequence[str], threshold: float | None
 
 def _write_mask(mask: np.ndarray, path: Path) -> None:
     pixels = 255 * mask.astype(np.uint8)
+    path.unlink(missing_ok=True)  # a link that came with the folder would be written through
     if cv2 is not None:
         path.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
     else:

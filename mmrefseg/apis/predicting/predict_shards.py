@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmrefseg.errors import UserError
+from mmrefseg.utils.files import make_subfolder
 from mmrefseg.visualization import Panel, draw_answers
 
 from ..inference import ImageSource, RefSegInferencer, RefSegResult
@@ -81,9 +82,9 @@ def _entry(result: RefSegResult, task: Task, number: int, out: Path, save: tuple
         entry['sent_id'] = task.sent_ids[number]
     for kind in save:
         folder, suffix = SAVED_PICTURES[kind]
-        name = f'{folder}/{task.number // 1000:06d}/{task.number:09d}_{number}{suffix}'
-        entry[kind] = name
-        _save(result, kind, out / name)
+        folder, name = f'{folder}/{task.number // 1000:06d}', f'{task.number:09d}_{number}{suffix}'
+        entry[kind] = f'{folder}/{name}'
+        _save(result, kind, make_subfolder(out, folder) / name)
     return entry
 
 

@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from mmrefseg.datasets.json_line_format import decode_line, iterate_lines
-from mmrefseg.errors import FileError, InputError
-from mmrefseg.utils.files import open_atomically, read_json, refuse_foreign_files, write_atomically, write_json
+from mmrefseg.errors import InputError
+from mmrefseg.utils.files import (
+    make_subfolder,
+    open_atomically,
+    read_json,
+    refuse_foreign_files,
+    refuse_link,
+    write_atomically,
+    write_json,
+)
+from mmrefseg.utils.locks import locked_file
 
 from .prediction_tasks import Task
 
 PREDICTIONS, UNREADABLE, COCO = 'predictions.jsonl', 'unreadable.jsonl', 'instances.json'
 
 _PLAN, _SHARDS = 'plan.json', 'shards'
-_WRITTEN = (PREDICTIONS, UNREADABLE, COCO, _SHARDS, 'masks', 'overlays')
+_FOLDERS = (_SHARDS, 'masks', 'overlays')
+_WRITTEN = (PREDICTIONS, UNREADABLE, COCO, *_FOLDERS)
 
 
 class Merged(NamedTuple):
@@ -45,7 +55,8 @@ class ShardFolder:
 
     Raises:
         InputError: the folder is of other tasks or settings.
-        FileError: the folder cannot be written, or holds files of the same names that are not of such a run.
+        FileError: the folder cannot be written, or holds links to folders, or files of the same names that are not of
+            such a run.
     """
 
     def __init__(self, folder: Path, tasks: Callable[[], Iterator[Task]], settings: Mapping[str, Any],
@@ -55,6 +66,8 @@ class ShardFolder:
         for task in tasks():
             digest.update(json.dumps(task).encode())
             self.number += 1
+        for name in _FOLDERS:
+            refuse_link(folder / name)
         self._agree(dict(images=self.number, images_per_shard=size, questions=digest.hexdigest(), **settings))
 
     def __len__(self) -> int:
@@ -106,6 +119,7 @@ class ShardFolder:
         Raises:
             FileError: it cannot be written.
         """
+        make_subfolder(self.folder, _SHARDS)
         write_atomically(b''.join(map(_line, entries)), self.path(shard))
 
     def missing(self) -> list[int]:
@@ -160,14 +174,11 @@ class ShardFolder:
     def _agree(self, plan: Mapping[str, Any]) -> None:
         """Write the plan; of all processes that share a folder, and all that go on later, it must be the same."""
         path = self.folder / _PLAN
-        try:
-            refuse_foreign_files(self.folder, _WRITTEN)
-        except FileError:
-            if not path.exists():  # looked for behind them, as another process may begin at the same time
-                raise
-        if not path.exists():
-            write_json(plan, path)
-            return
+        with locked_file(self.folder / '.plan.lock', f'{path} is being written', wait=True):
+            if not path.exists():
+                refuse_foreign_files(self.folder, _WRITTEN)
+                write_json(plan, path)
+                return
         other = read_json(path, mend='Name another folder.')
         differing = [key for key in plan if not isinstance(other, dict) or other.get(key) != plan[key]]
         if differing:
@@ -180,7 +191,8 @@ def _is_answer(entry: Mapping[str, Any]) -> bool:
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    return json.dumps(entry, ensure_ascii=False).encode('utf-8', 'replace') + b'\n'
+    # Half a character, as of a file's name that is not in UTF-8, becomes its escape, and is read as what it was.
+    return json.dumps(entry, ensure_ascii=False).encode('utf-8', 'backslashreplace') + b'\n'
 
 
 def _write_all(file: BinaryIO, entries: Iterable[Mapping[str, Any]]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 import yaml
@@ -45,7 +46,7 @@ def write_card(config: Config, name: str, metrics: str | Path | None = None, lic
     lines += ['| | |', '|---|---|', *(f'| {key} | {_cell(value)} |' for key, value in rows.items() if value)]
     if figures:
         lines += ['', '## Figures', '', '| | |', '|---|---|',
-                  *(f'| {key} | {value:.2f} |' for key, value in figures.items())]
+                  *(f'| {_cell(key)} | {value:.2f} |' for key, value in figures.items())]
     return '\n'.join(lines) + '\n'
 
 
@@ -73,7 +74,7 @@ def _figures(path: str | Path) -> dict[str, float]:
         for key, value in part.items() if isinstance(part, dict) else ():
             if key == 'protocols':
                 continue
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if type(value) in (int, float) and abs(value) <= float_info.max:  # which NaN is not
                 found[f'{prefix}{key}'] = float(value)
             collect(value, f'{prefix}{key} ')
 

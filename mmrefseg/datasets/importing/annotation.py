@@ -129,6 +129,22 @@ def parse_numbers(values: Any, where: str) -> list[float]:
     return [parse_number(value, where) for value in flat]
 
 
+def parse_whole_numbers(values: Any, where: str) -> list[int]:
+    """A flat list of whole numbers, read as :func:`parse_numbers` does.
+
+    Args:
+        values: what the file holds.
+        where: file and field, for errors.
+
+    Raises:
+        InputError: it is none, or one is a fraction.
+    """
+    numbers = parse_numbers(values, where)
+    if any(number != int(number) for number in numbers):
+        raise InputError(f'{where} must hold whole numbers')
+    return [int(number) for number in numbers]
+
+
 def image_size_of(height: Any, width: Any, where: str) -> tuple[int, int] | None:
     """Height and width of an image in pixels; None where a file holds neither.
 

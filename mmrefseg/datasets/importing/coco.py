@@ -10,7 +10,17 @@ from mmrefseg.structures.mask_formats import Segmentation
 from mmrefseg.utils.field_checks import get_field
 from mmrefseg.utils.files import read_json
 
-from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_numbers, split_in, words_at
+from .annotation import (
+    Annotation,
+    Notes,
+    Options,
+    box_polygon,
+    image_size_of,
+    parse_numbers,
+    parse_whole_numbers,
+    split_in,
+    words_at,
+)
 from .format_recognition import files_of
 
 _EXPRESSION_PATHS = ('attributes.expression', 'attributes.caption', 'attributes.description', 'expression',
@@ -127,10 +137,10 @@ def outline_of(element: dict, options: Options, notes: Notes, where: str) -> Seg
 
 
 def _rle(rle: dict, where: str) -> dict:
-    size = [int(side) for side in parse_numbers(rle.get('size') or [], f'{where}: size')]
+    size = parse_whole_numbers(rle.get('size') or [], f'{where}: size')
     counts = rle.get('counts')
     if isinstance(counts, list):
-        counts = [int(run) for run in parse_numbers(counts, f'{where}: counts')]
+        counts = parse_whole_numbers(counts, f'{where}: counts')
     elif not isinstance(counts, str):
         raise InputError(f'{where}: counts of an RLE must be text or a list, got an object of type '
                          f'{type(counts).__name__}')

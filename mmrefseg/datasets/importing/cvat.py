@@ -14,7 +14,17 @@ from mmrefseg.utils.files import read_regular
 from mmrefseg.utils.image_header import check_pixels
 from mmrefseg.utils.xml_text import parse_xml
 
-from .annotation import Annotation, Notes, Options, box_polygon, image_size_of, parse_number, split_in, words_at
+from .annotation import (
+    Annotation,
+    Notes,
+    Options,
+    box_polygon,
+    image_size_of,
+    parse_number,
+    parse_whole_numbers,
+    split_in,
+    words_at,
+)
 from .format_recognition import files_of
 
 _MAX_BYTES = 1 << 29
@@ -107,7 +117,7 @@ def _outline(shape: Element, size: tuple[int, int] | None, options: Options, not
 
 def _mask(shape: Element, size: tuple[int, int], where: str) -> dict:
     """A mask whose runs of outside and inside, row by row, fill a box."""
-    left, top, width, height = (int(parse_number(shape.get(key), f'{where}: {key}'))
+    left, top, width, height = (parse_whole_numbers([shape.get(key)], f'{where}: {key}')[0]
                                 for key in ('left', 'top', 'width', 'height'))
     check_pixels(*size)
     if min(left, top) < 0 or min(width, height) < 1 or left + width > size[1] or top + height > size[0]:

@@ -26,6 +26,8 @@ from .split_preparation import SplitPreparation
 MANIFEST_VERSION = 2
 
 _COUNTS = ('refs', 'images', 'expressions', 'broken')
+_PARTS = (ANNOTATIONS, IMAGES, LMDB, BROKEN)
+_INSTALLING = 'installing'  # from then on these parts beside the unfinished folder are this tool's
 
 
 def prepare(name: str,
@@ -172,10 +174,18 @@ def _is_prepared(out_dir: Path, name: str, lmdb: bool, ignore_orientation: bool)
 
 
 def _take_back(out_dir: Path, work_dir: Path) -> None:
-    """Undo an installation that was killed."""
-    for name in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
-        if (out_dir / name).exists():
-            (out_dir / name).rename(work_dir / name)
+    """Undo an installation that was killed.
+
+    Raises:
+        FileError: there was none, and what is there is the user's.
+    """
+    there = [name for name in _PARTS if (out_dir / name).exists()]
+    if there and not (work_dir / _INSTALLING).exists():
+        raise FileError(f'{out_dir} holds {", ".join(there)}, which came there after an interrupted preparation: '
+                        'choose another folder for --out, or move them away')
+    for name in there:
+        (out_dir / name).rename(work_dir / name)
+    (work_dir / _INSTALLING).unlink(missing_ok=True)
 
 
 def _start_over_if_changed(work_dir: Path, settings: dict) -> None:
@@ -237,7 +247,8 @@ def _install(work_dir: Path, out_dir: Path, name: str, lmdb: bool, ignore_orient
     }
     if not lmdb:
         (work_dir / IMAGES).mkdir(exist_ok=True)  # of no image, too, if all entries are broken
-    for part in (ANNOTATIONS, IMAGES, LMDB, BROKEN):
+    (work_dir / _INSTALLING).touch()
+    for part in _PARTS:
         if (work_dir / part).exists():
             (work_dir / part).rename(out_dir / part)
     write_json(manifest, out_dir / MANIFEST)

@@ -1,6 +1,8 @@
 """Referring expressions that fit exactly one object of a scene, with a margin."""
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -127,8 +129,8 @@ def pick(options: Sequence[T], rng: np.random.Generator, weights: list[float] | 
     """
     if weights is None:
         return options[int(rng.random() * len(options))]
-    ends = np.cumsum(weights)
-    return options[int(np.searchsorted(ends, rng.random() * ends[-1], side='right'))]
+    ends = list(accumulate(weights))
+    return options[bisect_right(ends, rng.random() * ends[-1])]
 
 
 def noun_phrases(things: list[Thing]) -> list[Noun]:
@@ -169,10 +171,10 @@ def _attributes(nouns: list[Noun]) -> Iterator[Candidate]:
 
 def _comparisons(kind: str, extension: Extension, templates: tuple[str, ...], nouns: list[Noun],
                  anchor: Noun | None = None) -> Iterator[Candidate]:
-    """Names made of a noun that alone is not enough and a phrase that makes it so."""
+    """Names made of a noun, none of which is enough alone, and a phrase that makes it so."""
     for noun in nouns:
         target = noun.extension.both(extension).referent
-        if target is not None and noun.extension.referent is None:
+        if target is not None:
             yield Candidate(kind, target, 1.0, templates, noun, anchor)
 
 
@@ -225,9 +227,9 @@ def directions(things: list[Thing], nouns: list[Noun]) -> Iterator[tuple[Noun, s
                 yield anchor, relation, extension
 
 
-def _relations(things: list[Thing], nouns: list[Noun]) -> Iterator[Candidate]:
+def _relations(things: list[Thing], nouns: list[Noun], vague: list[Noun]) -> Iterator[Candidate]:
     for anchor, relation, extension in directions(things, nouns):
-        yield from _comparisons('relation', extension, RELATIONS[relation], nouns, anchor)
+        yield from _comparisons('relation', extension, RELATIONS[relation], vague, anchor)
 
 
 def _negated(ranges: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -267,7 +269,8 @@ def candidates(things: list[Thing]) -> list[Candidate]:
     """
     nouns = noun_phrases(things)
     sizeless = [noun for noun in nouns if not noun.size]
-    return [*_attributes(nouns), *_locations(things, sizeless), *_relations(things, sizeless),
+    vague = [noun for noun in sizeless if noun.extension.referent is None]
+    return [*_attributes(nouns), *_locations(things, vague), *_relations(things, sizeless, vague),
             *_superlatives(things, sizeless)]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -52,31 +53,40 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _background(shape: tuple[int, int], pattern: float, rng: np.random.Generator) -> np.ndarray:
-    """A dull mid-tone with blotches and a pattern; float32 (H, W, 3)."""
+    """A dull mid-tone with blotches and a pattern; float32 (3, H, W)."""
     tone = rng.uniform(80, 165) + rng.uniform(-16, 16, 3)
     cells = int(rng.integers(3, 9))
     blotches = rng.normal(0, rng.uniform(8, 18), (cells, cells, 3)).astype(np.float32)
-    ground = cv2.resize(blotches, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    ground += tone.astype(np.float32)
-    ground += np.float32(rng.uniform(0, pattern)) * _texture(shape, rng)[..., None]
+    ground = np.stack(cv2.split(cv2.resize(blotches, shape[::-1], interpolation=cv2.INTER_CUBIC)))
+    ground += tone.astype(np.float32)[:, None, None]
+    ground += np.float32(rng.uniform(0, pattern)) * _texture(shape, rng)
     return ground
 
 
+@cache
+def _ramp(length: int) -> np.ndarray:
+    return np.linspace(-1, 1, length)
+
+
 def _paint(canvas: np.ndarray, item: Item, hatching: float, rng: np.random.Generator) -> None:
-    """Blend one object into the canvas: jittered colour, light from one side, a rim that parts equal colours."""
+    """Blend one object into the canvas (3, H, W): jittered colour, light from one side, a rim that parts equals."""
     colour = np.array(COLOURS[item.colour], np.float32) + rng.uniform(-12, 12, 3).astype(np.float32)
     height, width = item.patch.shape
     slope_y, slope_x = rng.uniform(-0.15, 0.15, 2)
-    light = 1 + slope_y * np.linspace(-1, 1, height)[:, None] + slope_x * np.linspace(-1, 1, width)[None]
+    light = 1 + slope_y * _ramp(height)[:, None] + slope_x * _ramp(width)[None]
     inside = cv2.erode(item.patch, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    rim_colour = colour * 0.55 if colour.mean() > 60 else colour + 70
-    shaded = colour * light[..., None].astype(np.float32)
-    shaded = rim_colour + (shaded - rim_colour) * inside[..., None]
-    region = canvas[item.window]
+    rim_colour = (colour * 0.55 if colour.mean() > 60 else colour + 70)[:, None, None]
+    shaded = colour[:, None, None] * light.astype(np.float32)
+    shaded -= rim_colour
+    shaded *= inside
+    shaded += rim_colour
+    region = canvas[(slice(None), *item.window)]
     opacity = item.patch
     if hatching:
         opacity = opacity * (1 - np.float32(hatching) * inside * (_texture(item.patch.shape, rng) > 0.2))
-    region += (shaded - region) * opacity[..., None]
+    shaded -= region
+    shaded *= opacity
+    region += shaded
 
 
 def render(scene: Scene, rng: np.random.Generator, style: Style = STYLES['plain']) -> np.ndarray:
@@ -93,9 +103,12 @@ def render(scene: Scene, rng: np.random.Generator, style: Style = STYLES['plain'
     canvas = _background(scene.labels.shape, style.pattern, rng)
     for item in scene.items:
         _paint(canvas, item, style.hatching, rng)
-    canvas *= np.array(style.light, np.float32)
-    canvas += rng.uniform(*style.noise) * rng.standard_normal(canvas.shape, dtype=np.float32)
-    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+    canvas *= np.array(style.light, np.float32)[:, None, None]
+    strength = rng.uniform(*style.noise)
+    noisy = rng.standard_normal((*scene.labels.shape, 3), dtype=np.float32)
+    noisy *= strength
+    noisy += canvas.transpose(1, 2, 0)
+    return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)
 
 
 ENLARGEMENT = 4
@@ -270,7 +283,7 @@ def draw_picture(task: PictureTask) -> Drawing:
     image = render(scene, rng, STYLES[task.style])
     _, jpeg = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
-    annotations = [annotate((scene.labels == index).astype(np.uint8)) for index in range(len(scene.items))]
+    annotations = [annotate((scene.labels == index).view(np.uint8)) for index in range(len(scene.items))]
     things = [_thing(item, annotation, task.image_size)
               for item, annotation in zip(scene.items, annotations, strict=True)]
     return Drawing(jpeg.tobytes(), scene, annotations, things, rng)

@@ -1,38 +1,40 @@
 """Pickles as Python 2 wrote them, whose byte strings Python 3's own pickler cannot produce."""
 import pickle
 import struct
-from collections.abc import Iterator
+from functools import cache, lru_cache
 
 from mmrefseg.errors import InputTypeError
 
 
+@lru_cache(4096)  # words recur
 def _text(text: str) -> bytes:
     data = text.encode()
     return pickle.BINUNICODE + struct.pack('<I', len(data)) + data
 
 
+@cache
 def _key(text: str) -> bytes:
     data = text.encode('ascii')
     return pickle.SHORT_BINSTRING + struct.pack('<B', len(data)) + data
 
 
-def _opcodes(value: list | dict | str | int) -> Iterator[bytes]:
+def _add(value: list | dict | str | int, parts: list[bytes]) -> None:
     match value:
         case str():
-            yield _text(value)
+            parts.append(_text(value))
         case int():
-            yield pickle.BININT + struct.pack('<i', value)
+            parts.append(pickle.BININT + struct.pack('<i', value))
         case list():
-            yield pickle.EMPTY_LIST + pickle.MARK
+            parts.append(pickle.EMPTY_LIST + pickle.MARK)
             for entry in value:
-                yield from _opcodes(entry)
-            yield pickle.APPENDS
+                _add(entry, parts)
+            parts.append(pickle.APPENDS)
         case dict():
-            yield pickle.EMPTY_DICT + pickle.MARK
+            parts.append(pickle.EMPTY_DICT + pickle.MARK)
             for key, entry in value.items():
-                yield _key(key)
-                yield from _opcodes(entry)
-            yield pickle.SETITEMS
+                parts.append(_key(key))
+                _add(entry, parts)
+            parts.append(pickle.SETITEMS)
         case _:
             raise InputTypeError(f'expected list, dict, str or int, got {type(value).__name__}')
 
@@ -50,4 +52,6 @@ def dumps(value: list | dict | str | int) -> bytes:
     Raises:
         InputTypeError: anything of another type is inside.
     """
-    return pickle.PROTO + b'\x02' + b''.join(_opcodes(value)) + pickle.STOP
+    parts = [pickle.PROTO + b'\x02']
+    _add(value, parts)
+    return b''.join((*parts, pickle.STOP))

@@ -139,16 +139,17 @@ class Scene:
     labels: np.ndarray
 
 
+_SEEN = [(shape, colour) for shape in SHAPES for colour in COLOURS if (shape, colour) not in HELD_OUT]
+_HELD_OUT = sorted(HELD_OUT)
+
+
 def _combinations(split: str, number: int, rng: np.random.Generator) -> list[tuple[str, str]]:
     """Draw shape and colour of each object, so that look-alikes are frequent and, in testB, held-out ones exist."""
-    every = [(shape, colour) for shape in SHAPES for colour in COLOURS]
-    seen = [combination for combination in every if combination not in HELD_OUT]
-    held_out = sorted(HELD_OUT)
     drawn = []
     for index in range(number):
-        pool = seen
+        pool = _SEEN
         if split == 'testB' and (index == 0 or rng.random() < 0.5):
-            pool = held_out
+            pool = _HELD_OUT
         if drawn:
             model_shape, model_colour = drawn[rng.integers(len(drawn))]
             likeness = rng.random()
@@ -173,15 +174,14 @@ def _corner(patch: np.ndarray, placed: list[Item], image_size: tuple[int, int],
     shift = rng.normal(0, rng.uniform(0, 0.35), 2)
     left = below.left + width * (0.5 + shift[0]) - patch.shape[1] / 2
     top = below.top + height * (0.5 + shift[1]) - patch.shape[0] / 2
-    return int(np.clip(left, 0, room[0] - 1)), int(np.clip(top, 0, room[1] - 1))
+    return int(min(max(left, 0), room[0] - 1)), int(min(max(top, 0), room[1] - 1))
 
 
-def _lay(item: Item, labels: np.ndarray, seen: list[int], full: list[int]) -> bool:
+def _lay(item: Item, covered: np.ndarray, labels: np.ndarray, seen: list[int], full: list[int]) -> bool:
     """Lay an item on top unless it would hide too much of one below; keeps the counts of seen and full pixels."""
-    covered = item.patch >= 0.5
     below = labels[item.window]
     hidden = np.bincount(below[covered] + 1, minlength=len(seen) + 1)[1:]
-    left_over = [pixels - int(lost) for pixels, lost in zip(seen, hidden, strict=True)]
+    left_over = [pixels - lost for pixels, lost in zip(seen, hidden.tolist(), strict=True)]
     if any(pixels < MIN_VISIBLE_SHARE * whole for pixels, whole in zip(left_over, full, strict=True)):
         return False
     below[covered] = len(seen)
@@ -198,9 +198,10 @@ def _try_scene(combinations: list[tuple[str, str]], image_size: tuple[int, int],
     items, seen, full = [], [], []
     for shape, colour in combinations:
         patch = coverage(shape, scale * rng.uniform(*SHAPE_SIDES), rng.uniform(-MAX_TURN, MAX_TURN))
+        covered = patch >= 0.5
         for _ in range(PLACING_TRIES):
             item = Item(shape, colour, *_corner(patch, items, image_size, rng), patch)
-            if _lay(item, labels, seen, full):
+            if _lay(item, covered, labels, seen, full):
                 items.append(item)
                 break
         else:

@@ -87,7 +87,7 @@ def _install(folder: Path, out_dir: Path, contents: tuple[str, ...], manifest: s
     """Move finished contents into place; the manifest of older data goes first, the new one comes last."""
     (out_dir / SETTINGS_FILE).unlink(missing_ok=True)
     for old in _contents_of_any_format(out_dir):
-        if old.is_dir():
+        if old.is_dir() and not old.is_symlink():
             shutil.rmtree(old)
         else:
             old.unlink()

@@ -201,4 +201,4 @@ def _include(names: Any) -> tuple[str, ...]:
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, Sequence) or not set(map(str, names)) <= set(INCLUDED):
         raise HTTPException(422, f'`include` must be of {", ".join(INCLUDED)}')
-    return tuple(names)
+    return tuple(dict.fromkeys(names))  # a million of the same would go to a worker

@@ -100,14 +100,15 @@ class AtomicCheckpointHook(CheckpointHook):
             broadcast_object_list(choice)
             if isinstance(choice[0], UserError):
                 raise choice[0]
-            runner._load_from, runner._resume = choice[0], choice[0] is not None
+            runner._resume = choice[0] is not None
+            runner._load_from = choice[0]
         if runner._resume:
             runner.logger.info(f'Training goes on from {Path(runner._load_from).absolute()}')
             return
         runner._load_from = runner.cfg.get('start_from')
-        weights = f', with the weights of {runner._load_from}' if runner._load_from else ''
+        start = f', from {runner._load_from}' if runner._load_from else ''
         runner.logger.warning(f'there is no checkpoint in {self._folder(runner)} to resume; training starts at the '
-                              f'beginning{weights}')
+                              f'beginning{start}')
 
     def _choose(self, runner: Runner) -> str | UserError | None:
         try:

@@ -5,11 +5,16 @@ from typing import Any
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmseg.models.utils import SELayer
 from torch import Tensor, nn
 
 from .deformable_conv import DeformableConv
 from .setting_checks import check_setting, is_whole
+
+
+def _squeeze_and_excitation(channels: int, ratio: int) -> nn.Module:
+    from mmseg.models.utils import SELayer  # here, as it takes a second that few models spend
+
+    return SELayer(channels, ratio, act_cfg=(dict(type='ReLU'), dict(type='Sigmoid')))
 
 
 class UpsampleStage(ConvModule):
@@ -46,8 +51,7 @@ class UpsampleStage(ConvModule):
         if dcn is not None:
             self.conv = DeformableConv(in_channels, channels, dcn, deform_groups, dcn_operator)
             self.init_weights()
-        self.excite = None if se_ratio is None else SELayer(
-            channels, se_ratio, act_cfg=(dict(type='ReLU'), dict(type='Sigmoid')))
+        self.excite = None if se_ratio is None else _squeeze_and_excitation(channels, se_ratio)
         self.residual = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None) if residual else None
 
     def init_weights(self) -> None:

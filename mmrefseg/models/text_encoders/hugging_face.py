@@ -69,6 +69,20 @@ def check_names(text_cfg: Mapping[str, Any], arch: str | Mapping[str, Any]) -> b
     return True
 
 
+def refuse_programs(name: str) -> None:
+    """Refuse a tower that is a program of its repository; open_clip would leave it to transformers to ask the user.
+
+    Args:
+        name: of the tower, on the hub or a folder.
+
+    Raises:
+        OSError: there is no such tower.
+        ValueError: it is a program.
+    """
+    from transformers import AutoConfig
+    AutoConfig.from_pretrained(name, trust_remote_code=False)
+
+
 class HuggingFaceTokenizer:
     """open_clip's tokenizer for towers with one of Hugging Face, row by row.
 
@@ -84,7 +98,8 @@ class HuggingFaceTokenizer:
     def __init__(self, text_cfg: Mapping[str, Any], num_tokens: int) -> None:
         self.name = text_cfg['hf_tokenizer_name']
         with from_hub(f'the tokenizer {self.name!r}'):
-            self._tokenize = HFTokenizer(self.name, num_tokens, **(text_cfg.get('tokenizer_kwargs') or {}))
+            self._tokenize = HFTokenizer(self.name, num_tokens, trust_remote_code=False,
+                                         **(text_cfg.get('tokenizer_kwargs') or {}))
         inner = self._tokenize.tokenizer
         if inner.pad_token_id is None:
             raise InputError(f'the tokenizer {self.name!r} has no token for padding; take the one of the tower')

@@ -71,6 +71,8 @@ class OpenCLIPTextEncoder(TunedEncoder, BaseModule):
         foreign = hugging_face.check_names(text_cfg, arch)
         hub_name = text_cfg.get('hf_model_name')
         with hugging_face.from_hub(f'the tower {hub_name!r}') if hub_name else nullcontext():
+            if hub_name:
+                hugging_face.refuse_programs(hub_name)
             self.tower = _build_text_tower(config['embed_dim'], text_cfg, config.get('quick_gelu', False))
         self.is_clips = not isinstance(self.tower, HFTextEncoder)
         longest = self.tower.context_length

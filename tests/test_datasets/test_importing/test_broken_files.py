@@ -114,6 +114,8 @@ HEAD = 'image,mask,expression\n'
     (HEAD + 'b.jpg,"[[2,1,6,1,6,5]]",cup\n', "image 'b.jpg' is not there"),
     (HEAD + ',"[[2,1,6,1,6,5]]",cup\n', 'image must name an image'),
     (HEAD + 'a.jpg,"{""size"": [10, 20], ""counts"": 5}",cup\n', 'counts of an RLE'),
+    (HEAD + 'a.jpg,"{""size"": [10, 20], ""counts"": [20.5, 9, 171]}",cup\n', 'counts must hold whole numbers'),
+    (HEAD + 'a.jpg,"{""size"": [10.9, 20], ""counts"": [20, 9, 171]}",cup\n', 'size must hold whole numbers'),
     (HEAD + 'a.jpg,"[[2,1,6,1,6,5]]",\n', 'objects have no expression'),
     (HEAD + 'a.jpg,"' + 'x' * 200000 + '",cup\n', 'is no CSV'),
     (HEAD, 'nothing that an expression refers to'),

@@ -347,6 +347,17 @@ def test_a_pipe_in_a_folder_of_others(root, tmp_path, name):
         prepare('refshapes', [root], tmp_path / 'out', lmdb='lmdb' in name)
 
 
+def test_what_a_user_put_beside_an_interrupted_preparation_stays(root, tmp_path):
+    out = tmp_path / 'out'
+    (out / '.unfinished').mkdir(parents=True)
+    (out / '.unfinished/settings.json').write_text('of other files')
+    (out / 'images').mkdir()
+    (out / 'images/mine.jpg').write_text('precious')
+    with pytest.raises(FileError, match='holds images, which came there after an interrupted preparation'):
+        prepare('refshapes', [root], out)
+    assert (out / 'images/mine.jpg').read_text() == 'precious'
+
+
 def test_going_on_with_a_damaged_lmdb(root, tmp_path):
     """LMDB itself would end the process."""
     prepare('refshapes', [root], tmp_path / 'whole', lmdb=True)

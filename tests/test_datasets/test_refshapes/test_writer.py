@@ -1,5 +1,6 @@
 """The files of RefShapes, and what happens to data that is there already."""
 import json
+import os
 import pickle
 import pickletools
 from collections import Counter
@@ -122,6 +123,15 @@ def test_other_settings_need_overwrite(made, tmp_path):
     assert make_refshapes(made, {'val': 1}, seed=1, overwrite=True)
     make_refshapes(tmp_path / 'fresh', {'val': 1}, seed=1)
     assert contents(made) == contents(tmp_path / 'fresh')
+
+
+def test_a_link_is_replaced_and_not_what_it_leads_to(made, tmp_path):
+    victim = (made / 'images').rename(tmp_path / 'victim')
+    before = sorted(os.listdir(victim))
+    (made / 'images').symlink_to(victim)
+    make_refshapes(made, {'train': 1, 'val': 1}, overwrite=True)
+    assert sorted(os.listdir(victim)) == before and not (made / 'images').is_symlink()
+    assert len(os.listdir(made / 'images')) == 2
 
 
 def test_incomplete_data_is_noticed(made):

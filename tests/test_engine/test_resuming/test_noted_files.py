@@ -80,6 +80,19 @@ def test_another_folders_checkpoint(run, tmp_path):
     assert 'best_mIoU_iter_2.pth, which is none of' in log(new)
 
 
+def test_without_a_checkpoint_a_run_starts_from_the_weights_of_its_config(run, tmp_path):
+    """It was stopped ahead of its first one; else a fine-tuning would go on from random weights."""
+    weights = load_from_local(str(run / 'iter_4.pth'))['state_dict']
+    train_cfg = dict(type='IterBasedTrainLoop', max_iters=6, val_interval=7)
+    runner = toy_runner(tmp_path / 'new', resume=True, train_cfg=train_cfg, log_level='INFO',
+                        cfg=dict(start_from=str(run / 'iter_4.pth')), optim_wrapper=dict(
+                            optimizer=dict(type='SGD', lr=0.0)))
+    runner.train()
+    assert runner.iter == 6, 'of a new training'
+    torch.testing.assert_close(dict(runner.model.state_dict()), dict(weights))
+    assert f'training starts at the beginning, from {run}/iter_4.pth' in log(tmp_path / 'new')
+
+
 def test_another_folder_for_checkpoints(run, tmp_path):
     (tmp_path / 'out').mkdir()
     work = tmp_path / 'work/a'

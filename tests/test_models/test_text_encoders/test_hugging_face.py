@@ -1,5 +1,7 @@
 """Towers and tokenizers of transformers, made small in a folder; what names no tokenizer is refused without it, too."""
 import json
+import sys
+from types import SimpleNamespace
 
 import open_clip
 import pytest
@@ -28,6 +30,32 @@ def test_without_transformers(monkeypatch):
     monkeypatch.setattr(hugging_face, 'find_spec', lambda name: None)
     with pytest.raises(MissingPackageError, match=r'takes its tokenizer .* pip install "mmrefseg\[languages\]"'):
         OpenCLIPTextEncoder('xlm-roberta-base-ViT-B-32')
+
+
+def test_no_program_of_a_repository_runs(monkeypatch):
+    """Without a word of ours transformers would ask the user, and wait for an answer."""
+    asked = []
+
+    class Tokenizer(list):
+        pad_token_id = 0
+
+        @classmethod
+        def from_pretrained(cls, name, trust_remote_code=None, **settings):
+            asked.append((name, trust_remote_code))
+            return cls()
+
+    class Tower:
+        @staticmethod
+        def from_pretrained(name, trust_remote_code=None):
+            asked.append((name, trust_remote_code))
+            raise ValueError('the repository contains custom code. Set trust_remote_code=True')
+
+    monkeypatch.setitem(sys.modules, 'transformers', SimpleNamespace(AutoConfig=Tower, AutoTokenizer=Tokenizer))
+    monkeypatch.setattr(hugging_face, 'find_spec', lambda name: True)
+    hugging_face.HuggingFaceTokenizer(dict(hf_tokenizer_name='tokens'), 8)
+    with pytest.raises(MissingInputError, match="the tower 'program' cannot be had: .* contains custom code"):
+        OpenCLIPTextEncoder(arch_of('program'), num_tokens=8)
+    assert asked == [('tokens', False), ('program', False)]
 
 
 @pytest.fixture(scope='module')
