@@ -62,6 +62,7 @@ _VALID: dict[str, dict[str, Any]] = dict(
     PlainViT=_VIT,
     ImageGroupsInfiniteSampler=dict(dataset=_Samples(), per_image=2),
     ImageGroupsSampler=dict(dataset=_Samples()),
+    MuonAdamW=dict(params=[nn.Parameter(torch.zeros(1))]),
     OpenCLIPTextEncoder=dict(arch=_CLIP, num_tokens=8),
     RefSegInferencer=dict(config=Config(dict(model=dict(type=_Tokenizer), test_dataloader=dict(
         dataset=dict(pipeline=[])))), weights=None, device='cpu'),
@@ -75,8 +76,8 @@ _VALID: dict[str, dict[str, Any]] = dict(
     SeededSampler=dict(dataset=[0]),
     ShuffledExpressions=dict(dataset=dict(type='RefCOCODataset', data_root='a', lazy_init=True), lazy_init=True),
 )
-# Values of CheckpointHook's settings that MMEngine refuses itself.
-_MMENGINES = {'file_client_args', 'rule', 'save_begin'}
+# Values of CheckpointHook's settings that MMEngine refuses itself, and what it gives to optimizers.
+_MMENGINES = {'file_client_args', 'params', 'rule', 'save_begin'}
 _WRONG = ('five', '', -1, 0, 5, 5.5, -0.5, float('nan'), float('inf'), True, None, b'five', 1j, object(), (), [],
           ['five'], [5.5], [-1], [[1]], [None, {}], (1, 2, 3), {}, {'five': 5}, {5: object()}, dict(type='five'), {1},
           range(2), len, int, np.zeros((2, 2)), np.float32(0.5), torch.zeros(2, 2), Path('five'))

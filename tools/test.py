@@ -29,7 +29,7 @@ from mmrefseg.apis.config_to_runner import (
     tell_speed,
 )
 from mmrefseg.apis.kept_counts import KeptCounts
-from mmrefseg.apis.model_comparison import compare, start_other
+from mmrefseg.apis.model_comparison import compare_runners, start_other
 from mmrefseg.datasets.dataset_configs import OTHERWISE, with_split
 from mmrefseg.engine.sample_inference import answered_samples, spread_indices
 from mmrefseg.errors import FileError, InputError
@@ -125,7 +125,7 @@ def test_both(runner: Runner, other: Runner, evaluator: list[dict], dataloader: 
     figures = test_split(runner, evaluator, loader, out_file, args, [kept])
     print_log('The other model:', 'current')
     run_test(other, loader, [kept], args.amp)
-    return figures, compare(runner, other) if is_main_process() else {}
+    return figures, compare_runners(runner, other) if is_main_process() else {}
 
 
 def print_differences(name: str, compared: dict[str, Any]) -> None:

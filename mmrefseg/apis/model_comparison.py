@@ -34,7 +34,7 @@ def start_other(cfg: Config, config: str | Path | Config, checkpoint: str) -> Ru
     return start_testing(other, checkpoint)
 
 
-def compare(runner: Runner, other: Runner) -> dict[str, Any]:
+def compare_runners(runner: Runner, other: Runner) -> dict[str, Any]:
     """Figures of both on the split that both tested last, with :class:`~.kept_counts.KeptCounts` as their last metric.
 
     Args:

@@ -66,7 +66,7 @@ def test_page_and_numbers(folder, monkeypatch, capsys):
 
 def test_small_masks_are_framed():
     """They could hardly be seen in a small picture."""
-    draw = load_script('tools/analysis_tools/inspect_dataset.py').picture
+    draw = load_script('tools/analysis_tools/inspect_dataset.py').framed_picture
     image, mask = np.zeros((100, 120, 3), np.uint8), np.zeros((100, 120), np.uint8)
     assert not draw(image, mask).any() and not image.any()
     mask[50:54, 60:63] = 255

@@ -66,7 +66,7 @@ def expression_entry(index: int, info: Mapping[str, Any], facts: Facts) -> dict[
     }
 
 
-def picture(info: Mapping[str, Any], answer: Prediction | None, protocol: Protocol) -> np.ndarray:
+def draw_failure(info: Mapping[str, Any], answer: Prediction | None, protocol: Protocol) -> np.ndarray:
     """A small picture of image, truth and answer."""
     loaded = LoadReferringMask().transform(LoadReferringImage().transform(dict(info)))
     mask, truth = next(mask_pairs([info], [answer], [protocol])).frames[protocol.name]
@@ -111,7 +111,7 @@ def analyze_errors(args: Namespace) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 def _pictures(infos: Sequence[Mapping[str, Any]], answers: Sequence[Prediction | None], indices: Sequence[int],
               protocol: Protocol) -> list[np.ndarray]:
-    return [picture(infos[index], answers[index], protocol)
+    return [draw_failure(infos[index], answers[index], protocol)
             for index in track(indices, 'examples', disable=not indices)]
 
 

@@ -52,7 +52,7 @@ def advice(findings: Findings) -> list[tuple[str, str]]:
     return [(what.format(len(entries)), key) for key, what in told if (entries := getattr(findings, key))]
 
 
-def picture(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def framed_picture(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A sample's picture; a frame shows where its mask is if that can hardly be seen."""
     tinted = tint_mask(image, mask, _COLOUR)
     if not 0 < (mask != 0).mean() < _SMALL:
@@ -73,7 +73,7 @@ def to_html(findings: Findings, folder: Path) -> str:
              '<h2>Splits</h2>', html_table(('split', 'images', 'lines', 'expressions', 'broken'), (
                  (split, *numbers.values()) for split, numbers in findings.splits.items())),
              '<h2>Samples</h2><div class="grid">',
-             *(f'<figure>{thumbnail(picture(shown.image, shown.mask))}'
+             *(f'<figure>{thumbnail(framed_picture(shown.image, shown.mask))}'
                f'<figcaption>{text(shown.caption)}</figcaption></figure>' for shown in findings.samples), '</div>']
     for what, key in found:
         entries = getattr(findings, key)

@@ -3,14 +3,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from mmrefseg.errors import InputError
 from mmrefseg.registry import OPTIMIZERS
-from mmrefseg.utils.type_hints import Share
+from mmrefseg.utils.type_hints import Range, Share
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _STEPS = 5
@@ -75,7 +75,8 @@ class MuonAdamW(torch.optim.AdamW):
 
     takes_any_setting = True  # AdamW's
 
-    def __init__(self, params: Any, lr: float = 1e-3, momentum: Share = 0.95, **settings: Any) -> None:
+    def __init__(self, params: Any, lr: Annotated[float, Range(0)] = 1e-3, momentum: Share = 0.95,
+                 **settings: Any) -> None:
         if momentum == 1:
             raise InputError('momentum of MuonAdamW is 1; it must be below 1, or no gradient would count')
         super().__init__(params, lr, **settings)
