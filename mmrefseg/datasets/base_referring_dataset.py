@@ -242,7 +242,7 @@ class BaseReferringDataset(BaseDataset, ABC):
     @force_full_init
     def image_numbers(self) -> np.ndarray:
         """(N,) integers: samples of one image have the same, counted in the order of their first samples."""
-        used, inverse = np.unique(self.data_list[:, 0], return_inverse=True)
+        used, inverse = np.unique(np.asarray(self.data_list)[:, 0], return_inverse=True)
         paths = [self._referents[referent]['img_path'] for referent in used]
         path_of = [paths[i] for i in inverse]
         numbers = {path: number for number, path in enumerate(dict.fromkeys(path_of))}

@@ -79,6 +79,14 @@ def test_images_of_a_data_set(dataset):
         assert [number == numbers[i] for number in numbers] == [other == path for other in paths]
 
 
+@pytest.mark.parametrize('indices', [3, [0, 2, 3]])
+def test_images_of_a_part_of_a_data_set(root, indices):
+    part = RefCOCODataset(root, split='train', pipeline=PIPELINE, indices=indices)
+    paths = [part.get_data_info(i)['img_path'] for i in range(len(part))]
+    assert len(paths) == 3
+    assert part.image_numbers().tolist() == [list(dict.fromkeys(paths)).index(path) for path in paths]
+
+
 def test_wrapped_data_sets_keep_their_order(dataset):
     assert list(SameImageSampler(ShuffledExpressions(dataset))) == list(range(len(dataset)))
 
