@@ -11,7 +11,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth exported --check')
+        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_600.pth exported --check')
     parser.add_argument('config', help='path of a config, or the name of one in configs/')
     parser.add_argument('weights', help='checkpoint that was trained with this config')
     parser.add_argument('folder', metavar='OUT', help='folder to write; an earlier export in it is replaced')

@@ -15,7 +15,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: %(prog)s street.jpg "the red car" "the man left of it" --config sera_tiny_refshapes '
-               '--weights work_dirs/quickstart/iter_560.pth --out answers.png')
+               '--weights work_dirs/quickstart/iter_600.pth --out answers.png')
     parser.add_argument('image', help='an image file or its address (http, https); or a folder of images, or a pattern '
                                       "in quotes such as 'photos/**/*.jpg'")
     parser.add_argument('expressions', metavar='EXPRESSION', nargs='+', help='what to look for, in quotes')

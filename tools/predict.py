@@ -29,7 +29,7 @@ def make_parser() -> ArgumentParser:
         description='Answer expressions about many images into DIR/predictions.jsonl, which mmrefseg evaluate reads. '
                     'What cannot be read is listed in DIR/unreadable.jsonl. Processes of torchrun, on one machine or '
                     'several with a common DIR, share the work; the last one joins it.',
-        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth photos --expressions '
+        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_600.pth photos --expressions '
                '"the red car" "the dog" --out answers')
     parser.add_argument('model', metavar='CONFIG', help='path of a config, or the name of one in configs/; or a folder '
                                                         'of mmrefseg push or export, or hf:owner/name: then no WEIGHTS')

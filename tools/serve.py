@@ -11,7 +11,7 @@ def make_parser() -> ArgumentParser:
     """The parser of the command line."""
     parser = ArgumentParser(
         description='Serve a model by HTTP: POST /v1/segment, /health, /metrics; /docs describes the interface.',
-        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth, and then: curl -F '
+        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_600.pth, and then: curl -F '
                'image=@street.jpg -F expressions="the red car" http://127.0.0.1:8000/v1/segment')
     add_arguments(parser, port=8000)
     parser.add_argument('--allow-urls', action='store_true',

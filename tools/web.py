@@ -12,7 +12,7 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(
         description='Show a page to ask a model about pictures: masks, scores, a threshold that acts at once, routing. '
                     'It needs no internet.',
-        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth')
+        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_600.pth')
     add_arguments(parser, port=7860)
     parser.add_argument('--examples', nargs='+', metavar='INPUT',
                         help='pictures to try instead of made-up ones: images, folders, or JSON Lines of image and '

@@ -1,6 +1,6 @@
 # The tiny SERA tuned to say that what it is asked for is not there; half of a test's expressions name nothing.
 _base_ = './sera_tiny_refshapes.py'
-load_from = 'work_dirs/quickstart/iter_560.pth'
+load_from = 'work_dirs/quickstart/iter_600.pth'
 max_iters = 56
 
 model = dict(decode_head=dict(presence=dict(threshold=0.5)))

@@ -59,7 +59,7 @@ def test_it_says_what_the_classic_one_says(folder):
     assert 'ReferringSegmentor' in (folder / 'newer.py').read_text()
     newer, classic = read_config(folder / 'newer.py'), read_config('sera_tiny_refshapes')
     assert newer.model.type == 'mmrefseg.ReferringSegmentor' and classic.model.type == 'ReferringSegmentor'
-    assert newer.optim_wrapper.optimizer.type == 'AdamW' and 'default_scope' not in newer
+    assert newer.optim_wrapper.optimizer.type == 'mmrefseg.MuonAdamW' and 'default_scope' not in newer
     assert str(build_model(newer)) == str(build_model(classic))
     (folder / 'again.py').write_text(newer.pretty_text)
     assert read_config(folder / 'again.py').to_dict() == newer.to_dict()

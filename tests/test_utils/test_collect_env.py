@@ -21,5 +21,5 @@ def test_a_system_that_does_not_tell_which_cores_are_ours(monkeypatch):
 
 
 def test_a_pytorch_without_the_library_that_knows_bfloat16(monkeypatch):
-    monkeypatch.setattr(machine.torch.backends.mkldnn, 'is_available', lambda: False)
+    monkeypatch.setattr('torch.backends.mkldnn.is_available', lambda: False)
     assert machine.computes_in_bfloat16('cpu') is False

@@ -3,6 +3,7 @@ import signal
 import time
 from pathlib import Path
 
+import mmengine.runner  # noqa: F401  as all tools do; what DDP imports while the group is up keeps its threads
 import pytest
 import torch
 import torch.distributed as dist

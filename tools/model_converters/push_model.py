@@ -19,7 +19,7 @@ def make_parser() -> ArgumentParser:
         description='Write config.json (the config as data, flattened to one file), model.safetensors and README.md (a '
                     "card from the config's metafile) to the Hugging Face hub or into a folder. All weights go along, "
                     'also the pretrained ones: see that their licence allows it.',
-        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_560.pth hf:me/sera-tiny')
+        epilog='example: %(prog)s sera_tiny_refshapes work_dirs/quickstart/iter_600.pth hf:me/sera-tiny')
     parser.add_argument('config', metavar='CONFIG', help='path of a config, or the name of one in configs/')
     parser.add_argument('weights', metavar='WEIGHTS', help='checkpoint that was trained with this config, or an '
                                                            'official one of DETRIS or CRIS')

@@ -59,7 +59,7 @@ class PreparedImage(NamedTuple):
 class RefSegInferencer:
     """Finds in images what expressions refer to::
 
-        ask = RefSegInferencer('sera_tiny_refshapes', 'work_dirs/quickstart/iter_560.pth')
+        ask = RefSegInferencer('sera_tiny_refshapes', 'work_dirs/quickstart/iter_600.pth')
         for result in ask('street.jpg', ['the red car', 'the man left of it'], out='answers.png'):
             print(result.expression, result.score, result.box)
 
