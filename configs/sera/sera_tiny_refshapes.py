@@ -8,7 +8,7 @@ _base_ = [
 max_iters = 600
 decay_begin = 320
 lr = 5e-3
-routing = dict(temperature=0.5, balancing_rate=0.5)
+routing = dict(temperature=0.2, balancing_rate=0.05)
 
 model = dict(
     data_preprocessor=dict(share_in_training=True),
@@ -23,7 +23,7 @@ model = dict(
 optim_wrapper = dict(
     optimizer=dict(type='MuonAdamW', lr=lr),
     # At full speed the routers run to the expert that happens to learn first, before the others are of use.
-    paramwise_cfg=dict(custom_keys={'.router.': dict(lr_mult=0.02)}))
+    paramwise_cfg=dict(custom_keys={'.router.': dict(lr_mult=0.1)}))
 param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], begin=decay_begin, end=max_iters)]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 # Several expressions of one image show what tells its objects apart, and share what is ahead of the words.

@@ -136,7 +136,7 @@ def test_asking_for_what_is_not_there(folder, checkpoint):
     assert config.model.decode_head.presence == {}
     assert config.default_hooks.load_checkpoint.may_differ == ['decode_head.presence'], 'the checkpoint has none'
     rates = config.optim_wrapper.paramwise_cfg.custom_keys
-    assert rates == {'.router.': dict(lr_mult=0.02), 'decode_head.presence': dict(lr_mult=6.0)}
+    assert rates == {'.router.': dict(lr_mult=0.1), 'decode_head.presence': dict(lr_mult=6.0)}
     assert 'decode_head.presence' not in load('sera_tiny_refshapes').optim_wrapper.paramwise_cfg.custom_keys
     foreign = finetune_config('sera_fcn-head_refcoco', look_at(folder), absent=0.25)
     assert 'decode_head.presence' not in (foreign.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys', {})
