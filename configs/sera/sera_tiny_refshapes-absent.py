@@ -1,12 +1,12 @@
 # The tiny SERA tuned to say that what it is asked for is not there; half of a test's expressions name nothing.
 _base_ = './sera_tiny_refshapes.py'
 load_from = 'work_dirs/quickstart/iter_600.pth'
-max_iters = 56
+max_iters = 160
 
-model = dict(decode_head=dict(presence=dict(threshold=0.5)))
+model = dict(decode_head=dict(presence=dict(threshold=0.45)))
 # All but the presence output has been trained before.
 optim_wrapper = dict(
-    optimizer=dict(lr=4e-4), paramwise_cfg=dict(custom_keys={'decode_head.presence': dict(lr_mult=6.0)}))
+    optimizer=dict(lr=2e-3), paramwise_cfg=dict(custom_keys={'decode_head.presence': dict(lr_mult=2.0)}))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=10, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=10, T_max=max_iters - 10, end=max_iters, eta_min=5e-6, by_epoch=False),

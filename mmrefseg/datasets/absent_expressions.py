@@ -44,7 +44,8 @@ class AbsentExpressions(DatasetWrapper):
                  lazy_init: bool = False) -> None:
         super().__init__(dataset)
         if not isinstance(self.dataset, BaseReferringDataset):
-            raise InputError(f'AbsentExpressions wraps the data sets of mmrefseg, got {type(self.dataset).__name__}')
+            raise InputError(f'AbsentExpressions wraps the data sets of mmrefseg, got {type(self.dataset).__name__}; '
+                             'data whose expressions have been changed before are taken as they are')
         self.rate, self.seed = rate, seed
         self._there: dict[str, set[str]] | None = None
         self._others: list[tuple[dict, frozenset]] = []
