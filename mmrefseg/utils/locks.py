@@ -18,6 +18,8 @@ from mmrefseg.errors import FileError, InputError
 def locked_file(lock: str | Path, what: str, wait: bool = False) -> Iterator[None]:
     """Hold a lock that other processes respect; it ends with the process and those it forked, however they end.
 
+    Where a file system knows no locks, there is none.
+
     Args:
         lock: path of the lock's file, in a folder that is there; it is removed in the end. What a killed process left
             keeps nobody out.

@@ -124,7 +124,9 @@ class MuonAdamW(torch.optim.AdamW):
     def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
         """The average of a parameter's gradients, updated, with Nesterov's look ahead; float32."""
         state, gradient = self.state[parameter], parameter.grad.float()
-        state.setdefault('step', torch.zeros(()))  # without it, Adam reads no saved state
-        average = state.setdefault('momentum_buffer', torch.zeros_like(gradient))
+        if not state:
+            # Without a step, Adam reads no saved state.
+            state.update(step=torch.zeros(()), momentum_buffer=torch.zeros_like(gradient))
+        average = state['momentum_buffer']
         average.lerp_(gradient, 1 - momentum)
         return gradient.lerp(average, momentum)
