@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,10 @@ class DynamicKernelHead(BaseModule):
             4W); its ``in_channels`` and ``channels`` are set here. Default None: CRIS's ``UpsampleProjector``.
         loss_decode: config, or list of configs, of losses from logits (B, 1, h, w) and target (B, h, w); each has a
             ``loss_name``. Default None: binary cross-entropy.
+        target: how masks are shrunk to the logits' resolution: ``'nearest'``, as the published code does, takes of each
+            cell the first pixel, which moves what is learnt by up to half a cell to the right and down;
+            ``'nearest-exact'`` takes the middle one. The difference counts where images are small. Default
+            ``'nearest'``.
         presence: settings of :class:`~mmrefseg.models.layers.presence.PresenceOutput` but the widths, such as
             ``dict(threshold=0.5)``: the head then also says whether what is asked for is there, learns that beside the
             mask, and blanks its answers where it isn't. Default None, as in the published methods.
@@ -78,6 +82,7 @@ class DynamicKernelHead(BaseModule):
                  kernel_size: Count = 3,
                  projector: dict | None = None,
                  loss_decode: dict | Sequence[dict] | None = None,
+                 target: Literal['nearest', 'nearest-exact'] = 'nearest',
                  presence: dict[str, Any] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
@@ -86,7 +91,7 @@ class DynamicKernelHead(BaseModule):
         check_heads('num_heads of DynamicKernelHead', num_heads, in_channels)
         check_setting('kernel_size of DynamicKernelHead', kernel_size,
                       is_whole(kernel_size, 1) and kernel_size % 2 == 1, 'an odd number, 1 or larger')
-        self.kernel_size = kernel_size
+        self.kernel_size, self.target = kernel_size, target
         self.in_channels, self.text_channels, self.sentence_channels = in_channels, text_channels, sentence_channels
         self.decoder = Decoder(in_channels, text_channels, num_layers, num_heads, ffn_channels, dropout)
         widths = dict(in_channels=in_channels, channels=in_channels // 2)
@@ -123,7 +128,7 @@ class DynamicKernelHead(BaseModule):
 
     def loss(self, maps: tuple[Tensor, ...], text: TextFeatures,
              data_samples: list[RefSegDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch, by name; the target is shrunk to the logits' resolution by nearest neighbour.
+        """Losses of a batch, by name; masks are shrunk to the logits' resolution.
 
         Args:
             maps: see :meth:`forward`.
@@ -146,7 +151,7 @@ class DynamicKernelHead(BaseModule):
             logits: (B, 1, h, w).
             masks: (B, 1, H, W) of 0 and 1; 255 is ignored.
         """
-        target = F.interpolate(masks.float(), logits.shape[-2:], mode='nearest').squeeze(1).long()
+        target = F.interpolate(masks.float(), logits.shape[-2:], mode=self.target).squeeze(1).long()
         if not self._takes_ignored and (target == 255).all():  # mmseg's losses look for their largest target
             return {loss.loss_name: 0 * logits.float().sum() for loss in self.loss_decode}
         losses: dict[str, Tensor] = {}

@@ -122,6 +122,19 @@ def test_target_of_a_size_that_does_not_divide():
     torch.testing.assert_close(head.loss_by_feat(logits, mask[None, None])['loss_ce'], expected)
 
 
+@pytest.mark.parametrize(('target', 'lowest', 'highest'), [('nearest', 1.25, 1.75), ('nearest-exact', -0.5, 0.5)])
+def test_where_the_target_lies(target, lowest, highest):
+    """Of a ramp of columns, how far right of its place in a cell's middle the value is that a logit learns."""
+    seen = []
+    head = DynamicKernelHead(8, 8, 8, num_heads=2, target=target)
+    head.loss_decode[0].forward = lambda logits, truth, ignore_index: seen.append(truth) or logits.sum()
+    head.loss_by_feat(torch.zeros(1, 1, 32, 32), torch.arange(112).expand(1, 1, 112, 112))
+    middles = (torch.arange(32) + 0.5) * 112 / 32
+    shift = middles - (seen[0][0, 5] + 0.5)
+    assert lowest <= shift.mean() <= highest
+    assert shift.abs().max() <= highest + 0.25
+
+
 def test_losses_without_any_weight():
     silent = [dict(type='BinaryDiceLoss', loss_weight=0.0), dict(type='RAFLoss', loss_weight=0)]
     with pytest.raises(ValueError, match=r'losses of DynamicKernelHead is \[0.0, 0\]; .* other than 0'):
